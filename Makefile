@@ -1,0 +1,152 @@
+# make help says what there is.
+
+# What may be set:
+#
+#   NGINX_SRC   the nginx to build for: Debian's nginx-dev, or an unpacked source
+#   CC          gcc or clang
+#   PROVE_JOBS  test files that run beside each other
+#   CONF        the configuration that the demo runs
+#   KEEP        1: the demo leaves nginx running
+#   DESTDIR, MODULESDIR
+
+NGINX_SRC  ?= /usr/share/nginx/src
+CFLAGS     ?= -O2 -g -fstack-protector-strong -Wformat \
+              -Werror=format-security -D_FORTIFY_SOURCE=2
+LDFLAGS    ?= -Wl,-z,relro -Wl,-z,now
+PROVE_JOBS ?= 1
+CONF       ?= conf.example
+KEEP       ?=
+MODULESDIR ?= $(shell PATH='$(PATH)' nginx -V 2>&1 | \
+                sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+# Debian's nginx lives where the PATH of an ordinary user does not lead.
+export PATH := $(PATH):/usr/sbin
+
+MODULE := ngx_http_canary_module.so
+
+BUILD_PACKAGES := $(firstword $(subst -, ,$(notdir $(CC)))) make libc6-dev \
+                  libcjson-dev libssl-dev
+TEST_PACKAGES  := gcc libcmocka-dev perl
+ASAN_PACKAGES  := dpkg-dev libpcre2-dev zlib1g-dev
+LINT_PACKAGES  := gcc clang perl
+
+ifeq ($(NGINX_SRC),/usr/share/nginx/src)
+BUILD_PACKAGES += nginx nginx-dev
+else
+BUILD_PACKAGES += libpcre2-dev zlib1g-dev
+endif
+
+# nonnull-attribute and alignment: nginx 1.22 itself trips over them.
+SANITIZE := -fsanitize=address,undefined \
+            -fno-sanitize=nonnull-attribute,alignment \
+            -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+
+# NGX_DEBUG_PALLOC: each allocation from a pool is one of malloc, watched.
+ASAN_BUILD := NGINX_SRC='$(NGINX_SRC)' CC='$(CC)' LDFLAGS='$(SANITIZE)' \
+              CFLAGS='-O1 -g $(SANITIZE) -DNGX_DEBUG_PALLOC=1'
+
+# detect_odr_violation: every module has an ngx_modules of its own.
+ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
+            LSAN_OPTIONS=suppressions=$(CURDIR)/tools/lsan.supp:print_suppressions=0 \
+            UBSAN_OPTIONS=print_stacktrace=1
+
+.NOTPARALLEL:
+.PHONY: build help deps demo test unit test-packages unit-programs asan lint \
+        install clean FORCE
+
+build:
+	@tools/packages $(sort $(BUILD_PACKAGES))
+	@NGINX_SRC='$(NGINX_SRC)' CC='$(CC)' CFLAGS='$(CFLAGS)' \
+		LDFLAGS='$(LDFLAGS)' tools/build build
+ifeq ($(NGINX_SRC),/usr/share/nginx/src)
+	@tools/loads build/$(MODULE)
+endif
+
+help:
+	@echo 'make build    build/$(MODULE), for the nginx on the PATH (the default)'
+	@echo 'make build NGINX_SRC=dir   the same, for an unpacked nginx source'
+	@echo 'make demo     watch a good rollout and a bad one (KEEP=1: leave nginx running)'
+	@echo 'make test     all tests: unit and end-to-end'
+	@echo 'make unit     unit tests only'
+	@echo 'make asan     all tests, with AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make lint     warnings of gcc, clang, cppcheck, shellcheck'
+	@echo 'make install  into $(DESTDIR)$(MODULESDIR)  (DESTDIR, MODULESDIR)'
+	@echo 'make deps     the Debian packages for all of that (each target installs its own)'
+	@echo 'make clean    remove build/'
+	@echo
+	@echo 'CC=clang, PROVE_JOBS=n, CONF=file (demo) may be set too.'
+
+deps:
+	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(ASAN_PACKAGES) $(LINT_PACKAGES))
+
+demo:
+	@tools/packages $(sort $(BUILD_PACKAGES) perl $(if $(filter 1,$(KEEP)),curl))
+	@$(MAKE) --no-print-directory build
+	@tools/demo $(if $(filter 1,$(KEEP)),--keep) build/$(MODULE) $(CONF)
+
+test: test-packages build unit-programs
+	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) \
+		TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) prove -j $(PROVE_JOBS) -r t
+
+unit: test-packages unit-programs
+	@TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) prove t/unit.t
+
+test-packages:
+	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES))
+
+asan:
+	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(ASAN_PACKAGES))
+	@$(ASAN_BUILD) tools/asan-nginx build/asan
+	@$(ASAN_BUILD) NGINX_SRC=build/asan/src tools/build build/asan
+	@$(MAKE) --no-print-directory unit-programs \
+		UNIT_DIR=build/asan/unit UNIT_SANITIZE='$(SANITIZE)'
+	@$(ASAN_RUN) TEST_NGINX_BINARY=$(CURDIR)/build/asan/nginx \
+		TEST_CANARY_MODULE=$(CURDIR)/build/asan/$(MODULE) \
+		TEST_CANARY_UNIT=$(CURDIR)/build/asan/unit \
+		prove -j $(PROVE_JOBS) -r t
+
+lint:
+	@tools/packages $(sort $(BUILD_PACKAGES) $(LINT_PACKAGES))
+	@NGINX_SRC='$(NGINX_SRC)' tools/lint build/lint
+
+# By a rename: an nginx that runs may have the old file mapped.
+install: build
+	@test -n '$(MODULESDIR)' || { echo 'Where to? make install MODULESDIR=dir' >&2; exit 1; }
+	install -d '$(DESTDIR)$(MODULESDIR)'
+	install -m 644 build/$(MODULE) '$(DESTDIR)$(MODULESDIR)/$(MODULE).new'
+	mv -f '$(DESTDIR)$(MODULESDIR)/$(MODULE).new' '$(DESTDIR)$(MODULESDIR)/$(MODULE)'
+
+clean:
+	rm -rf build
+
+
+# Unit tests: each t/unit/*_test.c is one program, with all of src/core and
+# what in src/http needs no nginx: canary_*.c.
+
+UNIT_DIR      := build/unit
+UNIT_SANITIZE :=
+UNIT_CFLAGS    = -std=c11 -Wall -Wextra -Werror -O1 -g \
+                 -Isrc -Isrc/core -Isrc/http $(UNIT_SANITIZE)
+UNIT_SRCS     := $(wildcard src/core/*.c src/http/canary_*.c)
+UNIT_OBJS     := $(UNIT_SRCS:%.c=$(UNIT_DIR)/obj/%.o)
+UNIT_TESTS    := $(notdir $(basename $(wildcard t/unit/*_test.c)))
+
+unit-programs: $(UNIT_TESTS:%=$(UNIT_DIR)/%)
+
+$(UNIT_DIR)/%_test: $(UNIT_DIR)/obj/t/unit/%_test.o $(UNIT_OBJS)
+	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka -lcjson -lm
+
+$(UNIT_DIR)/obj/%.o: %.c $(UNIT_DIR)/flags
+	@mkdir -p $(@D)
+	@$(CC) $(UNIT_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(UNIT_DIR)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(UNIT_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(UNIT_CFLAGS)' >$@
+
+.SECONDARY: $(UNIT_OBJS) $(UNIT_TESTS:%=$(UNIT_DIR)/obj/t/unit/%.o)
+-include $(wildcard $(UNIT_DIR)/obj/*/*/*.d)

@@ -1,0 +1,587 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include <string.h>
+
+#include "canary_evidence.h"
+
+
+/* Cohorts that are older than this many others are settled early. */
+
+#define CANARY_COHORTS_UNSETTLED  (CANARY_COHORTS - 8)
+
+
+static void canary_evidence_open(canary_evidence_t *evidence, uint32_t cohort,
+    uint32_t tests, uint64_t now);
+static void canary_evidence_settle(canary_evidence_t *evidence, uint64_t now);
+static void canary_evidence_settle_cohort(canary_evidence_t *evidence,
+    uint32_t cohort);
+static void canary_evidence_balance(canary_evidence_t *evidence,
+    unsigned side, uint32_t place);
+static void canary_evidence_cohort_tally(const canary_evidence_t *evidence,
+    uint32_t cohort, unsigned side, canary_tally_t *tally);
+static void canary_evidence_sum(const canary_evidence_t *evidence,
+    unsigned side, uint32_t place, canary_tally_t *sum);
+static uint32_t canary_tally_in_flight(const canary_tally_t *tally);
+static void canary_tally_count(const canary_tally_t *tally,
+    canary_settled_t *settled);
+
+
+static inline canary_tally_t *
+canary_evidence_tally(const canary_evidence_t *evidence, uint32_t slot,
+    unsigned side, uint32_t cohort)
+{
+    return (canary_tally_t *) &evidence->tallies[
+               (slot % evidence->nslots * CANARY_SIDES + side)
+               * CANARY_COHORTS + cohort % CANARY_COHORTS];
+}
+
+
+/*
+ * Counters that depend on each other are added to in the order opposite to
+ * that in which canary_evidence_sum() reads them.
+ */
+
+static inline void
+canary_add(uint32_t *counter, uint32_t n)
+{
+    (void) __atomic_fetch_add(counter, n, __ATOMIC_RELEASE);
+}
+
+
+static inline uint32_t
+canary_get(const uint32_t *counter)
+{
+    return __atomic_load_n(counter, __ATOMIC_ACQUIRE);
+}
+
+
+static inline uint64_t
+canary_evidence_now(const canary_evidence_t *evidence)
+{
+    return __atomic_load_n(&evidence->now, __ATOMIC_ACQUIRE);
+}
+
+
+/* Whether an attempt began in this rollout; "now" has been read before. */
+
+static inline int
+canary_evidence_is_ours(const canary_evidence_t *evidence,
+    const canary_ticket_t *ticket)
+{
+    uint32_t  first;
+
+    first = __atomic_load_n(&evidence->first, __ATOMIC_RELAXED);
+
+    return (int32_t) (ticket->cohort - first) >= 0;
+}
+
+
+size_t
+canary_evidence_size(uint32_t nslots)
+{
+    return sizeof(canary_evidence_t)
+           + (size_t) nslots * CANARY_SIDES * CANARY_COHORTS
+             * sizeof(canary_tally_t);
+}
+
+
+void
+canary_evidence_init(canary_evidence_t *evidence, uint32_t nslots)
+{
+    evidence->nslots = nslots;
+}
+
+
+/*
+ * The counters of the slots are not touched: an attempt of the rollout before
+ * may be about to add to one.
+ */
+
+void
+canary_evidence_begin(canary_evidence_t *evidence, uint32_t tests,
+    uint64_t now)
+{
+    uint32_t  cohort;
+
+    cohort = (uint32_t) evidence->now + 1;
+
+    memset(evidence->open, 0, sizeof(evidence->open));
+    memset(evidence->spent, 0, sizeof(evidence->spent));
+    memset(evidence->settled, 0, sizeof(evidence->settled));
+
+    evidence->oldest = cohort;
+    __atomic_store_n(&evidence->first, cohort, __ATOMIC_RELAXED);
+
+    canary_evidence_open(evidence, cohort, tests, now);
+}
+
+
+void
+canary_evidence_start(canary_evidence_t *evidence, uint32_t slot,
+    unsigned side, canary_ticket_t *ticket)
+{
+    uint64_t         now;
+    canary_tally_t  *tally;
+
+    now = canary_evidence_now(evidence);
+
+    ticket->cohort = (uint32_t) now;
+    ticket->tests = (uint32_t) (now >> 32);
+    ticket->slot = slot;
+    ticket->side = (uint8_t) side;
+
+    tally = canary_evidence_tally(evidence, slot, side, ticket->cohort);
+
+    canary_add(&tally->started, 1);
+}
+
+
+void
+canary_evidence_finish(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, const canary_finish_t *finish)
+{
+    uint64_t         now;
+    uint32_t         place, *ended;
+    canary_tally_t  *tally;
+
+    place = ticket->cohort % CANARY_COHORTS;
+
+    if (__atomic_load_n(&evidence->open[place], __ATOMIC_ACQUIRE)
+        == ticket->cohort + 1)
+    {
+        tally = canary_evidence_tally(evidence, ticket->slot, ticket->side,
+                                      ticket->cohort);
+
+        ended = finish->voided ? &tally->voided : &tally->done;
+
+    } else {
+        now = canary_evidence_now(evidence);
+
+        if (!canary_evidence_is_ours(evidence, ticket)) {
+            return;
+        }
+
+        tally = canary_evidence_tally(evidence, ticket->slot, ticket->side,
+                                      (uint32_t) now);
+
+        if ((uint32_t) (now >> 32) != ticket->tests) {
+            if (finish->bad_5xx) {
+                canary_add(&tally->past_bad_5xx, 1);
+            }
+
+            return;
+        }
+
+        ended = finish->voided ? &tally->late_voided : &tally->late;
+    }
+
+    if (finish->bad_4xx) {
+        canary_add(&tally->bad_4xx, 1);
+    }
+
+    if (finish->bad_5xx) {
+        canary_add(&tally->bad_5xx, 1);
+    }
+
+    if (finish->timed) {
+        canary_add(&tally->timed, 1);
+        (void) __atomic_fetch_add(&tally->time, finish->time,
+                                  __ATOMIC_RELEASE);
+    }
+
+    /* last: a cohort with nothing in flight may be settled at once */
+
+    canary_add(ended, 1);
+}
+
+
+void
+canary_evidence_cut(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, unsigned response_class)
+{
+    uint64_t         now;
+    canary_tally_t  *tally;
+
+    if (response_class == 5) {
+        return;
+    }
+
+    now = canary_evidence_now(evidence);
+
+    if (!canary_evidence_is_ours(evidence, ticket)) {
+        return;
+    }
+
+    tally = canary_evidence_tally(evidence, ticket->slot, ticket->side,
+                                  (uint32_t) now);
+
+    if ((uint32_t) (now >> 32) != ticket->tests) {
+        canary_add(&tally->past_bad_5xx, 1);
+        return;
+    }
+
+    canary_add(&tally->bad_5xx, 1);
+
+    if (response_class == 4) {
+        canary_add(&tally->bad_both, 1);
+    }
+}
+
+
+void
+canary_evidence_time(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, uint64_t time)
+{
+    uint64_t         now;
+    canary_tally_t  *tally;
+
+    now = canary_evidence_now(evidence);
+
+    if ((uint32_t) (now >> 32) != ticket->tests
+        || !canary_evidence_is_ours(evidence, ticket))
+    {
+        return;
+    }
+
+    tally = canary_evidence_tally(evidence, ticket->slot, ticket->side,
+                                  (uint32_t) now);
+
+    canary_add(&tally->timed, 1);
+    (void) __atomic_fetch_add(&tally->time, time, __ATOMIC_RELEASE);
+}
+
+
+void
+canary_evidence_tick(canary_evidence_t *evidence, uint32_t tests,
+    uint64_t now)
+{
+    uint32_t          current;
+    canary_cohort_t  *cohort;
+
+    /* of two processes one may have read the clock before the other */
+
+    if (now < evidence->opened) {
+        now = evidence->opened;
+    }
+
+    canary_evidence_settle(evidence, now);
+
+    current = (uint32_t) evidence->now;
+
+    if ((uint32_t) (evidence->now >> 32) == tests
+        && now - evidence->opened < CANARY_COHORT_MS)
+    {
+        return;
+    }
+
+    cohort = &evidence->cohorts[current % CANARY_COHORTS];
+    cohort->ended = now;
+
+    if (cohort->tests != tests) {
+        memset(evidence->settled, 0, sizeof(evidence->settled));
+    }
+
+    canary_evidence_open(evidence, current + 1, tests, now);
+}
+
+
+void
+canary_evidence_reap(canary_evidence_t *evidence, uint32_t slot)
+{
+    unsigned         side;
+    uint32_t         place, in_flight;
+    canary_tally_t  *tally;
+
+    for (side = 0; side < CANARY_SIDES; side++) {
+        for (place = 0; place < CANARY_COHORTS; place++) {
+            tally = canary_evidence_tally(evidence, slot, side, place);
+            in_flight = canary_tally_in_flight(tally);
+
+            if (in_flight) {
+                canary_add(&tally->voided, in_flight);
+            }
+        }
+    }
+}
+
+
+void
+canary_evidence_view(const canary_evidence_t *evidence, unsigned side,
+    canary_evidence_view_t *view)
+{
+    uint32_t          cohort, last, tests, in_flight;
+    canary_tally_t    tally;
+    canary_settled_t  failing, passing;
+
+    failing = evidence->settled[side];
+    passing = evidence->settled[side];
+    view->spent = evidence->spent[side];
+
+    last = (uint32_t) evidence->now;
+    tests = (uint32_t) (evidence->now >> 32);
+
+    for (cohort = evidence->oldest; cohort - 1 != last; cohort++) {
+
+        if (evidence->open[cohort % CANARY_COHORTS] != cohort + 1) {
+            continue;
+        }
+
+        canary_evidence_cohort_tally(evidence, cohort, side, &tally);
+
+        view->spent += tally.bad_5xx + tally.past_bad_5xx;
+
+        if (evidence->cohorts[cohort % CANARY_COHORTS].tests != tests) {
+            continue;
+        }
+
+        in_flight = canary_tally_in_flight(&tally);
+
+        canary_tally_count(&tally, &failing);
+
+        if (in_flight == 0) {
+            canary_tally_count(&tally, &passing);
+        }
+    }
+
+    view->failing = failing.counts;
+    view->passing = passing.counts;
+
+    /* what has been in flight for too long is not going to end well */
+
+    view->passing.bad_4xx += passing.overdue;
+    view->passing.bad_5xx += passing.overdue;
+    view->passing.bad += passing.overdue;
+    view->passing.timed += passing.overdue;
+    view->passing.time += passing.overdue * CANARY_OVERDUE_MS * 1000;
+}
+
+
+static void
+canary_evidence_open(canary_evidence_t *evidence, uint32_t number,
+    uint32_t tests, uint64_t now)
+{
+    unsigned          side;
+    uint32_t          place;
+    canary_cohort_t  *cohort;
+
+    place = number % CANARY_COHORTS;
+    cohort = &evidence->cohorts[place];
+
+    for (side = 0; side < CANARY_SIDES; side++) {
+        canary_evidence_balance(evidence, side, place);
+        canary_evidence_sum(evidence, side, place, &cohort->base[side]);
+    }
+
+    cohort->ended = 0;
+    cohort->tests = tests;
+    evidence->opened = now;
+
+    __atomic_store_n(&evidence->open[place], number + 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&evidence->now, (uint64_t) tests << 32 | number,
+                     __ATOMIC_RELEASE);
+}
+
+
+static void
+canary_evidence_settle(canary_evidence_t *evidence, uint64_t now)
+{
+    uint32_t          number, current, in_flight;
+    unsigned          side;
+    canary_tally_t    tally;
+    canary_cohort_t  *cohort;
+
+    current = (uint32_t) evidence->now;
+
+    for (number = evidence->oldest; number != current; number++) {
+
+        if (evidence->open[number % CANARY_COHORTS] != number + 1) {
+            continue;
+        }
+
+        cohort = &evidence->cohorts[number % CANARY_COHORTS];
+
+        if (now - cohort->ended < CANARY_COHORT_GRACE
+            && current - number < CANARY_COHORTS_UNSETTLED)
+        {
+            break;
+        }
+
+        in_flight = 0;
+
+        for (side = 0; side < CANARY_SIDES; side++) {
+            canary_evidence_cohort_tally(evidence, number, side, &tally);
+            in_flight += canary_tally_in_flight(&tally);
+        }
+
+        if (in_flight == 0
+            || now - cohort->ended >= CANARY_OVERDUE_MS
+            || current - number >= CANARY_COHORTS_UNSETTLED)
+        {
+            canary_evidence_settle_cohort(evidence, number);
+        }
+    }
+
+    while (evidence->oldest != current
+           && evidence->open[evidence->oldest % CANARY_COHORTS]
+              != evidence->oldest + 1)
+    {
+        evidence->oldest++;
+    }
+}
+
+
+static void
+canary_evidence_settle_cohort(canary_evidence_t *evidence, uint32_t number)
+{
+    unsigned           side;
+    canary_tally_t     tally;
+    canary_cohort_t   *cohort;
+    canary_settled_t  *settled;
+
+    cohort = &evidence->cohorts[number % CANARY_COHORTS];
+
+    __atomic_store_n(&evidence->open[number % CANARY_COHORTS], 0,
+                     __ATOMIC_RELEASE);
+
+    for (side = 0; side < CANARY_SIDES; side++) {
+        settled = &evidence->settled[side];
+
+        canary_evidence_cohort_tally(evidence, number, side, &tally);
+
+        evidence->spent[side] += tally.bad_5xx + tally.past_bad_5xx;
+
+        if (cohort->tests == (uint32_t) (evidence->now >> 32)) {
+            canary_tally_count(&tally, settled);
+            settled->overdue += canary_tally_in_flight(&tally);
+        }
+    }
+}
+
+
+/*
+ * Whatever an earlier cohort left in flight in this place is counted
+ * elsewhere, or not at all: its slots are evened up, so that
+ * canary_evidence_reap() finds in flight only what is.
+ */
+
+static void
+canary_evidence_balance(canary_evidence_t *evidence, unsigned side,
+    uint32_t place)
+{
+    uint32_t         slot, in_flight;
+    canary_tally_t  *tally;
+
+    for (slot = 0; slot < evidence->nslots; slot++) {
+        tally = canary_evidence_tally(evidence, slot, side, place);
+        in_flight = canary_tally_in_flight(tally);
+
+        if (in_flight) {
+            canary_add(&tally->done, in_flight);
+        }
+    }
+}
+
+
+static void
+canary_evidence_cohort_tally(const canary_evidence_t *evidence,
+    uint32_t number, unsigned side, canary_tally_t *tally)
+{
+    uint32_t               place;
+    const canary_tally_t  *base;
+
+    place = number % CANARY_COHORTS;
+    base = &evidence->cohorts[place].base[side];
+
+    canary_evidence_sum(evidence, side, place, tally);
+
+    tally->started -= base->started;
+    tally->voided -= base->voided;
+    tally->done -= base->done;
+    tally->bad_4xx -= base->bad_4xx;
+    tally->bad_5xx -= base->bad_5xx;
+    tally->bad_both -= base->bad_both;
+    tally->timed -= base->timed;
+    tally->late -= base->late;
+    tally->late_voided -= base->late_voided;
+    tally->past_bad_5xx -= base->past_bad_5xx;
+    tally->time -= base->time;
+}
+
+
+/*
+ * That an attempt has ended is read first, then how, and last that it began:
+ * so none is seen to have ended whose end is not known yet, nor one that had
+ * not begun.
+ */
+
+static void
+canary_evidence_sum(const canary_evidence_t *evidence, unsigned side,
+    uint32_t place, canary_tally_t *sum)
+{
+    uint32_t               slot;
+    const canary_tally_t  *tally;
+
+    memset(sum, 0, sizeof(canary_tally_t));
+
+    for (slot = 0; slot < evidence->nslots; slot++) {
+        tally = canary_evidence_tally(evidence, slot, side, place);
+
+        sum->late_voided += canary_get(&tally->late_voided);
+        sum->late += canary_get(&tally->late);
+        sum->voided += canary_get(&tally->voided);
+        sum->done += canary_get(&tally->done);
+        sum->time += __atomic_load_n(&tally->time, __ATOMIC_ACQUIRE);
+        sum->timed += canary_get(&tally->timed);
+        sum->past_bad_5xx += canary_get(&tally->past_bad_5xx);
+        sum->bad_both += canary_get(&tally->bad_both);
+        sum->bad_5xx += canary_get(&tally->bad_5xx);
+        sum->bad_4xx += canary_get(&tally->bad_4xx);
+        sum->started += canary_get(&tally->started);
+    }
+}
+
+
+static uint32_t
+canary_tally_in_flight(const canary_tally_t *tally)
+{
+    uint32_t  in_flight;
+
+    in_flight = tally->started - tally->voided - tally->done;
+
+    /* counted by a process that slept through the settling of its cohort */
+
+    return ((int32_t) in_flight < 0) ? 0 : in_flight;
+}
+
+
+static void
+canary_tally_count(const canary_tally_t *tally, canary_settled_t *settled)
+{
+    uint32_t          started;
+    uint64_t          late;
+    canary_counts_t  *counts;
+
+    counts = &settled->counts;
+
+    started = tally->started - tally->voided;
+
+    /* as in canary_tally_in_flight() */
+
+    counts->started += ((int32_t) started < 0) ? 0 : started;
+    counts->started -= (tally->late_voided < counts->started)
+                       ? tally->late_voided : counts->started;
+
+    counts->bad_4xx += tally->bad_4xx;
+    counts->bad_5xx += tally->bad_5xx;
+    counts->bad += tally->bad_4xx + tally->bad_5xx - tally->bad_both;
+    counts->timed += tally->timed;
+    counts->time += tally->time;
+
+    late = tally->late + tally->late_voided;
+
+    settled->overdue -= (late < settled->overdue) ? late : settled->overdue;
+}

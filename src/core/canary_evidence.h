@@ -1,0 +1,191 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef CANARY_EVIDENCE_H
+#define CANARY_EVIDENCE_H
+
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "canary_rule.h"
+
+
+/*
+ * The evidence of one rollout, in shared memory.
+ *
+ * Workers count attempts in slots, each worker in its own, with atomic
+ * additions: nobody waits and nobody shares a cache line.  Within a
+ * slot attempts are kept apart by cohort: the attempts that began in the
+ * same 100 ms or so.  An outcome is counted in the cohort in which its
+ * attempt began, so for each cohort it is known how many attempts are still
+ * in flight, and judgement need not wait for the slow ones nor be fooled by
+ * the quick ones.
+ *
+ * Counters only rise, modulo 2^32.  What a cohort holds is the difference to
+ * the sum over all slots when the cohort was opened.  A cohort that has no
+ * attempts in flight any more, or that is 10 s old, is settled: added to the
+ * sums of the step and of the rollout, and its place in the ring is free.
+ * What arrives for a settled cohort is counted in the current one.
+ *
+ * "now" is the current cohort and the number of the present tests in one
+ * word.  Opening and settling cohorts, and reading the sums, is for one
+ * caller at a time; counting is for all at any time.
+ */
+
+
+#define CANARY_COHORTS        128     /* places in the ring */
+#define CANARY_COHORT_MS      100     /* length of a cohort */
+#define CANARY_COHORT_GRACE   50      /* ms after its end until it settles */
+#define CANARY_OVERDUE_MS     10000   /* age when it settles in any case */
+
+
+/* The two sides of a rollout. */
+
+enum {
+    CANARY_SIDE_STABLE = 0,
+    CANARY_SIDE_CANARY,
+    CANARY_SIDES
+};
+
+
+/* Writers: any worker in its slot, atomic additions; readers: anyone. */
+
+typedef struct {
+    uint32_t  started;
+    uint32_t  voided;        /* turned out to be no evidence */
+    uint32_t  done;          /* counted; so in flight is the rest */
+    uint32_t  bad_4xx;
+    uint32_t  bad_5xx;
+    uint32_t  bad_both;      /* 4xx whose body then broke off */
+    uint32_t  timed;
+    uint32_t  late;          /* counted after their cohort had settled */
+    uint32_t  late_voided;
+    uint32_t  past_bad_5xx;  /* of earlier tests of this rollout */
+    uint64_t  time;          /* microseconds */
+} canary_tally_t;
+
+
+/* Writer: whoever holds the lock of the zone; "open" is read by workers. */
+
+typedef struct {
+    uint64_t        ended;              /* ms; 0: it is the current one */
+    uint32_t        tests;
+    canary_tally_t  base[CANARY_SIDES];
+} canary_cohort_t;
+
+
+/* Settled attempts. */
+
+typedef struct {
+    canary_counts_t  counts;
+    uint64_t         overdue;           /* in flight when they settled */
+} canary_settled_t;
+
+
+typedef struct canary_evidence_s  canary_evidence_t;
+
+struct canary_evidence_s {
+    uint64_t          now;              /* tests << 32 | current cohort;
+                                           written under the zone's lock,
+                                           released; read by workers */
+    uint32_t          nslots;           /* constant */
+    uint32_t          oldest;           /* cohort that may be unsettled */
+    uint32_t          first;            /* cohort of this rollout; written as
+                                           "now" is, before it */
+    uint64_t          opened;           /* ms, the current cohort */
+    uint64_t          spent[CANARY_SIDES];
+                                        /* settled 5xx since the rollout
+                                           began */
+    canary_settled_t  settled[CANARY_SIDES];
+                                        /* of the present tests */
+
+    uint32_t          open[CANARY_COHORTS];
+                                        /* number of the cohort that uses
+                                           this place, plus 1; 0: settled */
+    canary_cohort_t   cohorts[CANARY_COHORTS];
+
+    canary_evidence_t  *next;           /* for the owner: links those that */
+    uint64_t            released;       /* are not in use; ms */
+
+    canary_tally_t    tallies[];        /* [nslots][CANARY_SIDES]
+                                           [CANARY_COHORTS] */
+};
+
+
+/* What an attempt carries from its beginning to its end. */
+
+typedef struct {
+    uint32_t  cohort;
+    uint32_t  tests;
+    uint32_t  slot;
+    uint8_t   side;
+} canary_ticket_t;
+
+
+/* How a finished attempt counts. */
+
+typedef struct {
+    unsigned  voided:1;      /* no evidence for error rules */
+    unsigned  bad_4xx:1;
+    unsigned  bad_5xx:1;
+    unsigned  timed:1;       /* time is known */
+    uint64_t  time;          /* microseconds */
+} canary_finish_t;
+
+
+/* The bytes that evidence with so many slots takes. */
+
+size_t canary_evidence_size(uint32_t nslots);
+
+/*
+ * init once, on zeroed memory; begin for each rollout: what began before it
+ * counts no more, whenever it ends.
+ */
+
+void canary_evidence_init(canary_evidence_t *evidence, uint32_t nslots);
+void canary_evidence_begin(canary_evidence_t *evidence, uint32_t tests,
+    uint64_t now);
+
+
+/* Workers, without a lock. */
+
+void canary_evidence_start(canary_evidence_t *evidence, uint32_t slot,
+    unsigned side, canary_ticket_t *ticket);
+
+void canary_evidence_finish(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, const canary_finish_t *finish);
+
+/*
+ * An attempt whose response was counted already, and whose body then broke
+ * off; the class is that of the response.
+ */
+
+void canary_evidence_cut(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, unsigned response_class);
+
+/* The time of an attempt that was counted already. */
+
+void canary_evidence_time(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, uint64_t time);
+
+
+/* Under the lock of the zone. */
+
+/* Opens a cohort when it is time to, or at once when the tests are other. */
+
+void canary_evidence_tick(canary_evidence_t *evidence, uint32_t tests,
+    uint64_t now);
+
+/* Takes out what a process that died has left in flight in its slot. */
+
+void canary_evidence_reap(canary_evidence_t *evidence, uint32_t slot);
+
+void canary_evidence_view(const canary_evidence_t *evidence, unsigned side,
+    canary_evidence_view_t *view);
+
+
+#endif /* CANARY_EVIDENCE_H */

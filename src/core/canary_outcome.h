@@ -1,0 +1,87 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef CANARY_OUTCOME_H
+#define CANARY_OUTCOME_H
+
+
+#include <stdint.h>
+
+
+/*
+ * What became of one attempt: one connection to one peer of a release, from
+ * the moment the balancer chose the peer.
+ *
+ * A server knows an attempt's end only by traces: a state handed to the
+ * balancer, a status that may be a leftover, a header time, a return code.
+ * canary_outcome() reads these traces.  They are plain facts here, so that
+ * each way an attempt can end is one row of a table test.
+ */
+
+
+typedef enum {
+    CANARY_OUTCOME_IGNORED = 0,  /* the server's own failure: no evidence */
+    CANARY_OUTCOME_RESPONSE,     /* a response with a status */
+    CANARY_OUTCOME_FAILED,       /* no response: refused, reset, invalid... */
+    CANARY_OUTCOME_TIMEOUT,      /* no response: FAILED by a timeout */
+    CANARY_OUTCOME_ABORTED,      /* the client left before the header */
+    CANARY_OUTCOME_CUT           /* a response whose body then broke off */
+} canary_outcome_t;
+
+
+/*
+ * What the server knows when an attempt ends.  A status is a number of three
+ * digits; 0 is none.  Flags are 0 or 1.
+ */
+
+typedef struct {
+    unsigned  status;            /* of the header; only valid with header */
+    unsigned  rc;                /* how the request ended: a status made by
+                                    the server itself (499, 502, 504...),
+                                    or 0 */
+    unsigned  failed:1;          /* the server gave the attempt up and may
+                                    try another peer */
+    unsigned  header:1;          /* a whole response header was received */
+    unsigned  connected:1;       /* a socket was made at all */
+    unsigned  cached:1;          /* on a connection kept from before */
+    unsigned  received:1;        /* any byte of an answer was received */
+    unsigned  timedout:1;        /* a timer of the connection ran out */
+    unsigned  error:1;           /* ended with an error of the server's */
+    unsigned  torn_down:1;       /* the request was destroyed from outside */
+    unsigned  client_gone:1;     /* the client's connection broke */
+    unsigned  exiting:1;         /* the process closes its connections; not
+                                    while it still serves them */
+    unsigned  upgraded:1;        /* 101: what follows is a tunnel */
+    unsigned  grpc:1;            /* the response is gRPC */
+    unsigned  complete:1;        /* the body was read to its end */
+    int       grpc_status;       /* -1: none seen */
+} canary_facts_t;
+
+
+/* The outcome of an attempt that has ended. */
+
+canary_outcome_t canary_outcome(const canary_facts_t *facts);
+
+
+/*
+ * The class of a response: 1 to 5 by its status, and 5 for a gRPC status
+ * that tells of a broken server; 0 if the status is none of these, which is
+ * no valid answer and counts as a failed attempt.
+ */
+
+unsigned canary_response_class(unsigned status, int grpc_status);
+
+
+/*
+ * Whether a gRPC status blames the server: UNKNOWN (2), DEADLINE_EXCEEDED
+ * (4), INTERNAL (13), UNAVAILABLE (14), DATA_LOSS (15).
+ * Source: gRPC core, "Status codes and their use in gRPC".
+ */
+
+int canary_grpc_status_bad(int grpc_status);
+
+
+#endif /* CANARY_OUTCOME_H */

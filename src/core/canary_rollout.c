@@ -1,0 +1,470 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include <string.h>
+
+#include "canary_rollout.h"
+
+
+static canary_status_t canary_rollout_start(canary_rollout_t *rollout,
+    const canary_command_t *command);
+static canary_status_t canary_rollout_direct(canary_rollout_t *rollout,
+    const canary_command_t *command);
+static canary_status_t canary_rollout_patch(canary_rollout_t *rollout,
+    const canary_command_t *command);
+static canary_status_t canary_rollout_advance(canary_rollout_t *rollout,
+    uint64_t now);
+static canary_status_t canary_rollout_pause(canary_rollout_t *rollout,
+    uint64_t now);
+static canary_status_t canary_rollout_resume(canary_rollout_t *rollout,
+    uint64_t now);
+static canary_status_t canary_rollout_tick(canary_rollout_t *rollout,
+    const canary_command_t *command);
+static canary_status_t canary_rollout_violate(canary_rollout_t *rollout,
+    uint64_t now);
+static canary_status_t canary_rollout_release_gone(canary_rollout_t *rollout,
+    uint32_t stable);
+static canary_status_t canary_rollout_end(canary_rollout_t *rollout,
+    canary_rollout_result_t result);
+static void canary_rollout_enter_step(canary_rollout_t *rollout,
+    uint32_t step, uint64_t now);
+static void canary_rollout_new_tests(canary_rollout_t *rollout, uint64_t now);
+static uint64_t canary_rollout_elapsed(const canary_rollout_t *rollout,
+    uint64_t now);
+
+
+void
+canary_rollout_init(canary_rollout_t *rollout, uint32_t stable)
+{
+    memset(rollout, 0, sizeof(canary_rollout_t));
+
+    rollout->phase = CANARY_IDLE;
+    rollout->stable = stable;
+    rollout->canary = CANARY_NO_RELEASE;
+    rollout->last_release = CANARY_NO_RELEASE;
+    canary_strategy_init(&rollout->strategy);
+}
+
+
+canary_status_t
+canary_rollout_apply(canary_rollout_t *rollout,
+    const canary_command_t *command)
+{
+    canary_status_t   status;
+    canary_rollout_t  next;
+
+    if (command->verb < CANARY_VERBS
+        && !(canary_rollout_verbs(rollout) & 1u << command->verb))
+    {
+        return CANARY_NOT_NOW;
+    }
+
+    next = *rollout;
+
+    switch (command->verb) {
+
+    case CANARY_START:
+        status = canary_rollout_start(&next, command);
+        break;
+
+    case CANARY_DIRECT:
+        status = canary_rollout_direct(&next, command);
+        break;
+
+    case CANARY_PATCH:
+        status = canary_rollout_patch(&next, command);
+        break;
+
+    case CANARY_ADVANCE:
+        status = canary_rollout_advance(&next, command->now);
+        break;
+
+    case CANARY_PAUSE:
+        status = canary_rollout_pause(&next, command->now);
+        break;
+
+    case CANARY_RESUME:
+        status = canary_rollout_resume(&next, command->now);
+        break;
+
+    case CANARY_PROMOTE:
+        status = canary_rollout_end(&next, CANARY_PROMOTED);
+        break;
+
+    case CANARY_ROLLBACK:
+        status = canary_rollout_end(&next, CANARY_ROLLED_BACK);
+        break;
+
+    case CANARY_TICK:
+        status = canary_rollout_tick(&next, command);
+        break;
+
+    case CANARY_VIOLATION:
+        status = canary_rollout_violate(&next, command->now);
+        break;
+
+    case CANARY_RELEASE_GONE:
+        status = canary_rollout_release_gone(&next, command->release);
+        break;
+
+    default:
+        status = CANARY_NOT_NOW;
+        break;
+    }
+
+    if (status == CANARY_CHANGED) {
+        next.generation++;
+        *rollout = next;
+    }
+
+    return status;
+}
+
+
+uint32_t
+canary_rollout_verbs(const canary_rollout_t *rollout)
+{
+    switch (rollout->phase) {
+
+    case CANARY_IDLE:
+        return 1u << CANARY_START | 1u << CANARY_DIRECT;
+
+    case CANARY_PROGRESSING:
+        return 1u << CANARY_PAUSE | 1u << CANARY_ADVANCE
+               | 1u << CANARY_PROMOTE | 1u << CANARY_ROLLBACK
+               | 1u << CANARY_PATCH;
+
+    case CANARY_BAKING:
+        return 1u << CANARY_PAUSE | 1u << CANARY_ADVANCE
+               | 1u << CANARY_PROMOTE | 1u << CANARY_ROLLBACK;
+
+    default: /* CANARY_PAUSED, CANARY_HALTED */
+        return 1u << CANARY_RESUME | 1u << CANARY_ADVANCE
+               | 1u << CANARY_PROMOTE | 1u << CANARY_ROLLBACK
+               | 1u << CANARY_PATCH;
+    }
+}
+
+
+int
+canary_rollout_guarded(const canary_rollout_t *rollout)
+{
+    return rollout->phase == CANARY_PROGRESSING
+           || rollout->phase == CANARY_PAUSED
+           || rollout->phase == CANARY_BAKING;
+}
+
+
+int64_t
+canary_rollout_remaining(const canary_rollout_t *rollout, uint64_t now)
+{
+    uint64_t  elapsed, length;
+
+    if (rollout->phase == CANARY_IDLE || rollout->phase == CANARY_HALTED) {
+        return -1;
+    }
+
+    elapsed = canary_rollout_elapsed(rollout, now);
+
+    length = (rollout->weight == CANARY_ONE) ? rollout->strategy.bake
+                                             : rollout->strategy.interval;
+
+    return (elapsed < length) ? (int64_t) (length - elapsed) : 0;
+}
+
+
+canary_route_t
+canary_rollout_route(const canary_rollout_t *rollout)
+{
+    canary_route_t  route;
+
+    route.weight = rollout->weight;
+    route.stable = rollout->stable;
+    route.canary = rollout->canary;
+    route.epoch = rollout->number & CANARY_EPOCH_MASK;
+    route.phase = (canary_phase_t) rollout->phase;
+
+    return route;
+}
+
+
+const char *
+canary_verb_name(canary_verb_t verb)
+{
+    static const char *const  names[] = {
+        "start", "start", "PATCH", "advance", "pause", "resume", "promote",
+        "rollback", "tick", "violation", "release gone"
+    };
+
+    return names[verb];
+}
+
+
+const char *
+canary_phase_name(uint32_t phase)
+{
+    static const char *const  names[] = {
+        "idle", "progressing", "paused", "halted", "baking"
+    };
+
+    return names[phase];
+}
+
+
+const char *
+canary_result_name(uint32_t result)
+{
+    static const char *const  names[] = { "none", "promoted", "rolled_back" };
+
+    return names[result];
+}
+
+
+static canary_status_t
+canary_rollout_start(canary_rollout_t *rollout,
+    const canary_command_t *command)
+{
+    if (command->release == rollout->stable) {
+        return CANARY_IS_STABLE;
+    }
+
+    if (command->strategy->nrules == 0) {
+        return CANARY_NO_RULE;
+    }
+
+    rollout->number++;
+    rollout->canary = command->release;
+    rollout->strategy = *command->strategy;
+
+    canary_rollout_enter_step(rollout, 1, command->now);
+
+    return CANARY_CHANGED;
+}
+
+
+static canary_status_t
+canary_rollout_direct(canary_rollout_t *rollout,
+    const canary_command_t *command)
+{
+    if (command->release == rollout->stable) {
+        return CANARY_IS_STABLE;
+    }
+
+    rollout->number++;
+    rollout->canary = command->release;
+
+    return canary_rollout_end(rollout, CANARY_PROMOTED);
+}
+
+
+/*
+ * Another weight or other steps begin a new interval; other rules begin new
+ * tests.  A new interval length or bake counts from when the clock began.
+ */
+
+static canary_status_t
+canary_rollout_patch(canary_rollout_t *rollout,
+    const canary_command_t *command)
+{
+    if (command->has_weight
+        && (command->weight == 0 || command->weight >= CANARY_ONE))
+    {
+        return CANARY_BAD_WEIGHT;
+    }
+
+    if (command->strategy) {
+        if (command->strategy->nrules == 0) {
+            return CANARY_NO_RULE;
+        }
+
+        if (memcmp(rollout->strategy.rules, command->strategy->rules,
+                   sizeof(rollout->strategy.rules))
+            != 0 || rollout->strategy.nrules != command->strategy->nrules)
+        {
+            rollout->tests++;
+        }
+
+        rollout->strategy = *command->strategy;
+    }
+
+    if (command->has_weight) {
+        rollout->weight = command->weight;
+        canary_rollout_new_tests(rollout, command->now);
+    }
+
+    rollout->step = canary_strategy_step_at(&rollout->strategy,
+                                            rollout->weight);
+
+    return CANARY_CHANGED;
+}
+
+
+static canary_status_t
+canary_rollout_advance(canary_rollout_t *rollout, uint64_t now)
+{
+    uint32_t  paused;
+
+    if (rollout->weight == CANARY_ONE) {
+        return canary_rollout_end(rollout, CANARY_PROMOTED);
+    }
+
+    paused = (rollout->phase == CANARY_PAUSED);
+
+    canary_rollout_enter_step(rollout, rollout->step + 1, now);
+
+    if (paused) {
+        return canary_rollout_pause(rollout, now);
+    }
+
+    return CANARY_CHANGED;
+}
+
+
+static canary_status_t
+canary_rollout_pause(canary_rollout_t *rollout, uint64_t now)
+{
+    rollout->elapsed = canary_rollout_elapsed(rollout, now);
+    rollout->phase = CANARY_PAUSED;
+
+    return CANARY_CHANGED;
+}
+
+
+static canary_status_t
+canary_rollout_resume(canary_rollout_t *rollout, uint64_t now)
+{
+    if (rollout->phase == CANARY_HALTED) {
+        canary_rollout_new_tests(rollout, now);
+
+    } else {
+        rollout->since = now - rollout->elapsed;
+    }
+
+    rollout->phase = (rollout->weight == CANARY_ONE) ? CANARY_BAKING
+                                                     : CANARY_PROGRESSING;
+
+    return CANARY_CHANGED;
+}
+
+
+static canary_status_t
+canary_rollout_tick(canary_rollout_t *rollout,
+    const canary_command_t *command)
+{
+    if (rollout->phase != CANARY_PROGRESSING
+        && rollout->phase != CANARY_BAKING)
+    {
+        return CANARY_UNCHANGED;
+    }
+
+    if (canary_rollout_remaining(rollout, command->now) > 0
+        || command->attempts == 0
+        || command->verdict == CANARY_FAILING)
+    {
+        return CANARY_UNCHANGED;
+    }
+
+    if (rollout->phase == CANARY_BAKING) {
+        return (command->verdict == CANARY_PASSING)
+               ? canary_rollout_end(rollout, CANARY_PROMOTED)
+               : CANARY_UNCHANGED;
+    }
+
+    if (command->verdict == CANARY_UNDECIDED
+        && rollout->strategy.on_undecided == CANARY_HOLD)
+    {
+        return CANARY_UNCHANGED;
+    }
+
+    canary_rollout_enter_step(rollout, rollout->step + 1, command->now);
+
+    return CANARY_CHANGED;
+}
+
+
+static canary_status_t
+canary_rollout_violate(canary_rollout_t *rollout, uint64_t now)
+{
+    if (!canary_rollout_guarded(rollout)) {
+        return CANARY_UNCHANGED;
+    }
+
+    if (rollout->strategy.on_violation == CANARY_ROLL_BACK) {
+        return canary_rollout_end(rollout, CANARY_ROLLED_BACK);
+    }
+
+    rollout->elapsed = canary_rollout_elapsed(rollout, now);
+    rollout->phase = CANARY_HALTED;
+
+    return CANARY_CHANGED;
+}
+
+
+static canary_status_t
+canary_rollout_release_gone(canary_rollout_t *rollout, uint32_t stable)
+{
+    rollout->stable = stable;
+
+    if (rollout->phase != CANARY_IDLE) {
+        return canary_rollout_end(rollout, CANARY_ROLLED_BACK);
+    }
+
+    return CANARY_CHANGED;
+}
+
+
+static canary_status_t
+canary_rollout_end(canary_rollout_t *rollout, canary_rollout_result_t result)
+{
+    rollout->last_number = rollout->number;
+    rollout->last_release = rollout->canary;
+    rollout->last_result = result;
+
+    if (result == CANARY_PROMOTED) {
+        rollout->stable = rollout->canary;
+    }
+
+    rollout->phase = CANARY_IDLE;
+    rollout->canary = CANARY_NO_RELEASE;
+    rollout->weight = 0;
+    rollout->step = 0;
+    rollout->tests++;
+
+    return CANARY_CHANGED;
+}
+
+
+static void
+canary_rollout_enter_step(canary_rollout_t *rollout, uint32_t step,
+    uint64_t now)
+{
+    rollout->step = step;
+    rollout->weight = canary_strategy_weight(&rollout->strategy, step);
+    rollout->phase = (rollout->weight == CANARY_ONE) ? CANARY_BAKING
+                                                     : CANARY_PROGRESSING;
+
+    canary_rollout_new_tests(rollout, now);
+}
+
+
+static void
+canary_rollout_new_tests(canary_rollout_t *rollout, uint64_t now)
+{
+    rollout->tests++;
+    rollout->since = now;
+    rollout->elapsed = 0;
+}
+
+
+static uint64_t
+canary_rollout_elapsed(const canary_rollout_t *rollout, uint64_t now)
+{
+    if (rollout->phase == CANARY_PAUSED) {
+        return rollout->elapsed;
+    }
+
+    return (now > rollout->since) ? now - rollout->since : 0;
+}

@@ -1,0 +1,422 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include <stdio.h>
+#include <string.h>
+
+#include "canary_rule_json.h"
+
+
+enum {
+    CANARY_MEMBER_RULE = 0,
+    CANARY_MEMBER_RULE_ID,
+    CANARY_MEMBER_PARAMETERS,
+    CANARY_MEMBERS
+};
+
+
+enum {
+    CANARY_PARAMETER_NAME = 0,
+    CANARY_PARAMETER_VALUE,
+    CANARY_PARAMETER_MEMBERS
+};
+
+
+enum {
+    CANARY_PARAMETER_THRESHOLD = 0,
+    CANARY_PARAMETER_MIN_REQUESTS,
+    CANARY_PARAMETER_CONFIDENCE,
+    CANARY_PARAMETER_BURST,
+    CANARY_PARAMETER_WINDOW,
+    CANARY_PARAMETER_BASELINE,
+    CANARY_PARAMETERS
+};
+
+
+static void canary_rule_read(const cJSON *object, const canary_json_at_t *at,
+    canary_rule_t *rule, canary_json_errors_t *errors);
+static int canary_rule_read_kind(const cJSON *const *members,
+    const canary_json_at_t *at, canary_json_errors_t *errors);
+static int canary_rule_read_name(const cJSON *value,
+    const canary_json_at_t *at, canary_json_errors_t *errors);
+static int canary_rule_read_id(const cJSON *value, const canary_json_at_t *at,
+    canary_json_errors_t *errors);
+static void canary_rule_unknown(const cJSON *value,
+    const canary_json_at_t *at, canary_json_errors_t *errors);
+static void canary_rule_read_parameters(const cJSON *list,
+    const canary_json_at_t *at, int kind, canary_rule_t *rule,
+    canary_json_errors_t *errors);
+static int canary_rule_read_parameter(const cJSON *object,
+    const canary_json_at_t *at, int kind, canary_rule_t *rule, unsigned seen,
+    canary_json_errors_t *errors);
+static void canary_rule_read_value(int parameter, const cJSON *value,
+    const canary_json_at_t *at, int kind, canary_rule_t *rule,
+    canary_json_errors_t *errors);
+static void canary_rule_refuse(int parameter, const cJSON *value,
+    const canary_json_at_t *at, canary_json_errors_t *errors);
+
+
+static const char *const  canary_member_names[CANARY_MEMBERS] = {
+    "rule", "rule_id", "rule_parameters"
+};
+
+
+static const char *const  canary_parameter_member_names[] = {
+    "name", "value"
+};
+
+
+static const char *const  canary_parameter_names[CANARY_PARAMETERS] = {
+    "threshold",
+    "min_requests",
+    "confidence",
+    "burst_seconds",
+    "window_seconds",
+    "baseline"
+};
+
+
+/* by canary_unit_t */
+
+static const canary_json_range_t  canary_threshold_ranges[] = {
+    { "a ratio from 0 to 1", CANARY_RATIO_ONE, 0, CANARY_RATIO_ONE, 0, 1 },
+    { "a number of milliseconds from 0.001 to 86400000", 1000, 1,
+      CANARY_LATENCY_MAX, 0, 1 },
+    { "a whole number from 0 to 1000000000", 1, 0, CANARY_COUNT_MAX, 1, 1 }
+};
+
+
+static const canary_json_range_t  canary_min_requests_range = {
+    "a whole number from 1 to 1000000000", 1, 1, CANARY_MIN_REQUESTS_MAX, 1, 1
+};
+
+
+static const canary_json_range_t  canary_rule_id_range = {
+    "a whole number", 1, 0, UINT32_MAX, 1, 0
+};
+
+
+void
+canary_rule_json_read(const cJSON *list, const canary_json_at_t *at,
+    canary_strategy_t *strategy, canary_json_errors_t *errors)
+{
+    const cJSON       *object;
+    canary_json_at_t   here = { at, NULL, 0 };
+
+    if (!cJSON_IsArray(list)) {
+        canary_json_wrong(errors, at, list, "a list of rules");
+        return;
+    }
+
+    if (list->child == NULL) {
+        canary_json_error(errors, at, "a rollout needs at least one rule");
+        return;
+    }
+
+    strategy->nrules = 0;
+    memset(strategy->rules, 0, sizeof(strategy->rules));
+
+    cJSON_ArrayForEach(object, list) {
+
+        if (strategy->nrules == CANARY_RULES_MAX) {
+            canary_json_error(errors, at, "there can be at most %d rules",
+                              CANARY_RULES_MAX);
+            return;
+        }
+
+        here.index = strategy->nrules;
+
+        canary_rule_read(object, &here,
+                         &strategy->rules[strategy->nrules++], errors);
+    }
+}
+
+
+static void
+canary_rule_read(const cJSON *object, const canary_json_at_t *at,
+    canary_rule_t *rule, canary_json_errors_t *errors)
+{
+    int                kind;
+    const cJSON       *members[CANARY_MEMBERS];
+    canary_json_at_t   here = { at, "rule_parameters", 0 };
+
+    if (!canary_json_members(object, at, canary_member_names, CANARY_MEMBERS,
+                             members, errors))
+    {
+        return;
+    }
+
+    kind = canary_rule_read_kind(members, at, errors);
+
+    rule->kind = (kind == -1) ? 0 : (uint32_t) kind;
+    rule->min_requests = CANARY_MIN_REQUESTS_DEFAULT;
+
+    if (members[CANARY_MEMBER_PARAMETERS] == NULL) {
+        canary_json_error(errors, at, "needs \"rule_parameters\", at least "
+                          "the \"threshold\"");
+        return;
+    }
+
+    canary_rule_read_parameters(members[CANARY_MEMBER_PARAMETERS], &here,
+                                kind, rule, errors);
+}
+
+
+/* The kind of the rule, or -1 with an error added. */
+
+static int
+canary_rule_read_kind(const cJSON *const *members,
+    const canary_json_at_t *at, canary_json_errors_t *errors)
+{
+    int               by_name, by_id;
+    canary_json_at_t  at_name = { at, "rule", 0 };
+    canary_json_at_t  at_id = { at, "rule_id", 0 };
+
+    if (members[CANARY_MEMBER_RULE] == NULL) {
+
+        if (members[CANARY_MEMBER_RULE_ID] == NULL) {
+            canary_json_error(errors, at,
+                              "needs a \"rule\" or a \"rule_id\"");
+            return -1;
+        }
+
+        return canary_rule_read_id(members[CANARY_MEMBER_RULE_ID], &at_id,
+                                   errors);
+    }
+
+    by_name = canary_rule_read_name(members[CANARY_MEMBER_RULE], &at_name,
+                                    errors);
+
+    if (members[CANARY_MEMBER_RULE_ID] == NULL) {
+        return by_name;
+    }
+
+    by_id = canary_rule_read_id(members[CANARY_MEMBER_RULE_ID], &at_id,
+                                errors);
+
+    if (by_name != -1 && by_id != -1 && by_name != by_id) {
+        canary_json_error(errors, &at_id, "is the number of \"%s\", but "
+                          "\"rule\" is \"%s\"",
+                          canary_rule_info[by_id].name,
+                          canary_rule_info[by_name].name);
+        return -1;
+    }
+
+    return by_name;
+}
+
+
+static int
+canary_rule_read_name(const cJSON *value, const canary_json_at_t *at,
+    canary_json_errors_t *errors)
+{
+    int  kind;
+
+    kind = cJSON_IsString(value)
+           ? canary_rule_by_name(value->valuestring,
+                                 strlen(value->valuestring))
+           : -1;
+
+    if (kind == -1) {
+        canary_rule_unknown(value, at, errors);
+    }
+
+    return kind;
+}
+
+
+static int
+canary_rule_read_id(const cJSON *value, const canary_json_at_t *at,
+    canary_json_errors_t *errors)
+{
+    int       kind;
+    uint64_t  id;
+
+    if (!canary_json_number(value, at, &canary_rule_id_range, &id, errors)) {
+        return -1;
+    }
+
+    kind = canary_rule_by_verta_id((uint32_t) id);
+
+    if (kind == -1) {
+        canary_rule_unknown(value, at, errors);
+    }
+
+    return kind;
+}
+
+
+static void
+canary_rule_unknown(const cJSON *value, const canary_json_at_t *at,
+    canary_json_errors_t *errors)
+{
+    int     i, n;
+    char    known[CANARY_JSON_DETAIL_MAX];
+    size_t  len;
+
+    for (i = 0, len = 0; i < CANARY_RULE_KINDS; i++) {
+
+        n = snprintf(known + len, sizeof(known) - len, "%s%s",
+                     i ? ", " : "a rule of this version: ",
+                     canary_rule_info[i].name);
+
+        len += (n > 0) ? (size_t) n : 0;
+
+        if (canary_rule_info[i].verta_id && len < sizeof(known)) {
+            n = snprintf(known + len, sizeof(known) - len, " (%u)",
+                         (unsigned) canary_rule_info[i].verta_id);
+
+            len += (n > 0) ? (size_t) n : 0;
+        }
+
+        if (len >= sizeof(known)) {
+            break;
+        }
+    }
+
+    canary_json_wrong(errors, at, value, known);
+}
+
+
+static void
+canary_rule_read_parameters(const cJSON *list, const canary_json_at_t *at,
+    int kind, canary_rule_t *rule, canary_json_errors_t *errors)
+{
+    int                parameter;
+    unsigned           seen;
+    const cJSON       *object;
+    canary_json_at_t   here = { at, NULL, 0 };
+
+    if (!cJSON_IsArray(list)) {
+        canary_json_wrong(errors, at, list, "a list of parameters, each with "
+                          "\"name\" and \"value\"");
+        return;
+    }
+
+    seen = 0;
+
+    cJSON_ArrayForEach(object, list) {
+
+        parameter = canary_rule_read_parameter(object, &here, kind, rule,
+                                               seen, errors);
+        if (parameter != -1) {
+            seen |= 1u << parameter;
+        }
+
+        here.index++;
+    }
+
+    if (!(seen & 1u << CANARY_PARAMETER_THRESHOLD)) {
+        canary_json_error(errors, at,
+                          "a rule needs the parameter \"threshold\"");
+    }
+}
+
+
+/* Returns which parameter it is, -1 if that is not known. */
+
+static int
+canary_rule_read_parameter(const cJSON *object, const canary_json_at_t *at,
+    int kind, canary_rule_t *rule, unsigned seen,
+    canary_json_errors_t *errors)
+{
+    int                parameter;
+    const cJSON       *members[CANARY_PARAMETER_MEMBERS], *name, *value;
+    canary_json_at_t   at_name = { at, "name", 0 };
+    canary_json_at_t   at_value = { at, "value", 0 };
+
+    if (!canary_json_members(object, at, canary_parameter_member_names,
+                             CANARY_PARAMETER_MEMBERS, members, errors))
+    {
+        return -1;
+    }
+
+    name = members[CANARY_PARAMETER_NAME];
+    value = members[CANARY_PARAMETER_VALUE];
+
+    if (name == NULL || value == NULL) {
+        canary_json_error(errors, at, "needs a \"name\" and a \"value\"");
+
+        if (name == NULL) {
+            return -1;
+        }
+    }
+
+    parameter = canary_json_choice(name, &at_name, canary_parameter_names,
+                                   CANARY_PARAMETERS, errors);
+    if (parameter == -1) {
+        return -1;
+    }
+
+    if (seen & 1u << parameter) {
+        canary_json_error(errors, &at_name, "\"%s\" is here twice",
+                          canary_parameter_names[parameter]);
+
+    } else if (value) {
+        canary_rule_read_value(parameter, value, &at_value, kind, rule,
+                               errors);
+    }
+
+    return parameter;
+}
+
+
+static void
+canary_rule_read_value(int parameter, const cJSON *value,
+    const canary_json_at_t *at, int kind, canary_rule_t *rule,
+    canary_json_errors_t *errors)
+{
+    uint64_t  number;
+
+    switch (parameter) {
+
+    case CANARY_PARAMETER_THRESHOLD:
+
+        /* what it is a number of is not known without the rule */
+
+        if (kind != -1) {
+            canary_json_number(value, at,
+                        &canary_threshold_ranges[canary_rule_info[kind].unit],
+                        &rule->threshold, errors);
+        }
+
+        break;
+
+    case CANARY_PARAMETER_MIN_REQUESTS:
+
+        if (canary_json_number(value, at, &canary_min_requests_range, &number,
+                               errors))
+        {
+            rule->min_requests = (uint32_t) number;
+        }
+
+        break;
+
+    default:
+        canary_rule_refuse(parameter, value, at, errors);
+        break;
+    }
+}
+
+
+/* What judges by statistics: a later version's. */
+
+static void
+canary_rule_refuse(int parameter, const cJSON *value,
+    const canary_json_at_t *at, canary_json_errors_t *errors)
+{
+    if (parameter != CANARY_PARAMETER_CONFIDENCE) {
+        canary_json_error(errors, at, "this version judges by measured "
+                          "values of the step, without \"%s\": leave it out",
+                          canary_parameter_names[parameter]);
+        return;
+    }
+
+    if (!cJSON_IsString(value) || strcmp(value->valuestring, "off") != 0) {
+        canary_json_wrong(errors, at, value, "\"off\", or left out, since "
+                          "this version judges by measured values only");
+    }
+}

@@ -1,0 +1,41 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef CANARY_TEXT_H
+#define CANARY_TEXT_H
+
+
+#include <stddef.h>
+#include <stdint.h>
+
+
+/* Text from outside, taken apart with no regard to the locale. */
+
+
+/* The length of a valid UTF-8 character at the beginning; 0: none. */
+
+size_t canary_utf8_length(const char *text, size_t len);
+
+/* The bytes at the beginning that are valid UTF-8. */
+
+size_t canary_utf8_prefix(const char *text, size_t len);
+
+/*
+ * Whether valid UTF-8 has control characters: C0, DEL, C1, and the line and
+ * paragraph separators, U+2028 and U+2029.
+ */
+
+int canary_utf8_controls(const char *text, size_t len);
+
+/*
+ * A decimal number as JSON writes it, and nothing else.  Returns 0 if it is
+ * none or not finite.
+ */
+
+int canary_text_decimal(const char *text, double *number);
+
+
+#endif /* CANARY_TEXT_H */

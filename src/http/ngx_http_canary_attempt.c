@@ -1,0 +1,416 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+
+
+/*
+ * Accounting of attempts.
+ *
+ * Totals are counted for every attempt, as long as there is a zone.  Evidence
+ * is counted for those that began in the rollout that is under way: an
+ * attempt takes a ticket when it begins and hands it in when it ends.
+ */
+
+
+static canary_evidence_t *ngx_http_canary_evidence(
+    ngx_http_canary_attempt_t *attempt);
+static void ngx_http_canary_response(ngx_http_canary_attempt_t *attempt,
+    ngx_uint_t response_class, ngx_uint_t timed, uint64_t elapsed);
+static void ngx_http_canary_failed(ngx_http_canary_attempt_t *attempt,
+    ngx_uint_t timedout, uint64_t elapsed);
+static void ngx_http_canary_aborted(ngx_http_canary_attempt_t *attempt,
+    uint64_t elapsed);
+static void ngx_http_canary_cut(ngx_http_canary_attempt_t *attempt,
+    ngx_uint_t timedout);
+static void ngx_http_canary_time(ngx_http_canary_attempt_t *attempt,
+    uint64_t elapsed);
+static ngx_uint_t ngx_http_canary_too_long(
+    ngx_http_canary_attempt_t *attempt, uint64_t elapsed);
+static void ngx_http_canary_hand_in(ngx_http_canary_attempt_t *attempt,
+    canary_finish_t *finish);
+
+
+static ngx_inline void
+ngx_http_canary_add(uint64_t *counter, uint64_t n)
+{
+    (void) __atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
+}
+
+
+static ngx_inline ngx_http_canary_totals_t *
+ngx_http_canary_slot_totals(ngx_http_canary_attempt_t *attempt)
+{
+    return &attempt->release->totals[ngx_http_canary_slot];
+}
+
+
+uint64_t
+ngx_http_canary_microseconds(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
+}
+
+
+uint64_t
+ngx_http_canary_milliseconds(void)
+{
+    return ngx_http_canary_microseconds() / 1000;
+}
+
+
+void
+ngx_http_canary_attempt_begin(ngx_http_canary_attempt_t *attempt)
+{
+    unsigned            side;
+    canary_route_t      route;
+    canary_evidence_t  *evidence;
+
+    attempt->started = ngx_http_canary_microseconds();
+    attempt->open = 1;
+    attempt->evidence = 0;
+    attempt->response = 0;
+    attempt->upgraded = 0;
+
+    if (attempt->fallback) {
+        ngx_http_canary_add(&ngx_http_canary_slot_totals(attempt)->fallbacks,
+                            1);
+        return;
+    }
+
+    route = ngx_http_canary_route(attempt->endpoint);
+
+    if (route.phase == CANARY_IDLE) {
+        return;
+    }
+
+    if (attempt->release->id == route.canary) {
+        side = CANARY_SIDE_CANARY;
+
+    } else if (attempt->release->id == route.stable) {
+        side = CANARY_SIDE_STABLE;
+
+    } else {
+        return;
+    }
+
+    evidence = __atomic_load_n(&attempt->endpoint->shared->evidence,
+                               __ATOMIC_ACQUIRE);
+    if (evidence == NULL) {
+        return;
+    }
+
+    canary_evidence_start(evidence, ngx_http_canary_slot, side,
+                          &attempt->ticket);
+
+    attempt->epoch = route.epoch;
+    attempt->evidence = 1;
+}
+
+
+void
+ngx_http_canary_attempt_header(ngx_http_canary_attempt_t *attempt,
+    ngx_uint_t status, ngx_int_t grpc_status, uint64_t elapsed)
+{
+    unsigned  response_class;
+
+    if (!attempt->open || attempt->response) {
+        return;
+    }
+
+    response_class = canary_response_class(status, (int) grpc_status);
+
+    /* not a valid answer: left to the end of the attempt */
+
+    if (response_class == 0) {
+        return;
+    }
+
+    attempt->upgraded = (status == NGX_HTTP_SWITCHING_PROTOCOLS);
+
+    ngx_http_canary_response(attempt, response_class,
+                             attempt->endpoint->latency
+                                 == NGX_HTTP_CANARY_LATENCY_HEADER
+                             || attempt->upgraded,
+                             elapsed);
+}
+
+
+void
+ngx_http_canary_attempt_end(ngx_http_canary_attempt_t *attempt,
+    canary_facts_t *facts, ngx_int_t header_grpc_status, uint64_t elapsed)
+{
+    canary_finish_t   finish;
+    canary_outcome_t  outcome;
+
+    if (!attempt->open) {
+        return;
+    }
+
+    facts->upgraded = attempt->upgraded;
+    outcome = canary_outcome(facts);
+
+    switch (outcome) {
+
+    case CANARY_OUTCOME_RESPONSE:
+    case CANARY_OUTCOME_CUT:
+
+        ngx_http_canary_attempt_header(attempt, facts->status,
+                                       header_grpc_status, elapsed);
+
+        if (outcome == CANARY_OUTCOME_CUT) {
+            ngx_http_canary_cut(attempt, facts->timedout);
+
+        } else if (attempt->endpoint->latency
+                       == NGX_HTTP_CANARY_LATENCY_RESPONSE
+                   && facts->complete && !facts->client_gone
+                   && !attempt->upgraded)
+        {
+            ngx_http_canary_time(attempt, elapsed);
+        }
+
+        break;
+
+    case CANARY_OUTCOME_FAILED:
+    case CANARY_OUTCOME_TIMEOUT:
+        ngx_http_canary_failed(attempt, outcome == CANARY_OUTCOME_TIMEOUT,
+                               elapsed);
+        break;
+
+    case CANARY_OUTCOME_ABORTED:
+        ngx_http_canary_aborted(attempt, elapsed);
+        break;
+
+    default: /* CANARY_OUTCOME_IGNORED */
+
+        if (!attempt->response) {
+            ngx_memzero(&finish, sizeof(canary_finish_t));
+            finish.voided = 1;
+            ngx_http_canary_hand_in(attempt, &finish);
+        }
+
+        break;
+    }
+
+    attempt->open = 0;
+}
+
+
+void
+ngx_http_canary_attempt_no_live(ngx_http_canary_attempt_t *attempt)
+{
+    ngx_http_canary_attempt_begin(attempt);
+    ngx_http_canary_failed(attempt, 0, 0);
+
+    attempt->open = 0;
+}
+
+
+static void
+ngx_http_canary_response(ngx_http_canary_attempt_t *attempt,
+    ngx_uint_t response_class, ngx_uint_t timed, uint64_t elapsed)
+{
+    canary_finish_t            finish;
+    ngx_http_canary_totals_t  *totals;
+
+    attempt->response = response_class;
+
+    totals = ngx_http_canary_slot_totals(attempt);
+
+    ngx_http_canary_add(&totals->responses[response_class - 1], 1);
+
+    if (timed) {
+        ngx_http_canary_add(&totals->timed, 1);
+        ngx_http_canary_add(&totals->time, elapsed);
+    }
+
+    ngx_memzero(&finish, sizeof(canary_finish_t));
+
+    finish.bad_4xx = (response_class == 4);
+    finish.bad_5xx = (response_class == 5);
+    finish.timed = timed;
+    finish.time = elapsed;
+
+    ngx_http_canary_hand_in(attempt, &finish);
+}
+
+
+/*
+ * How long a failure took says nothing of how quick the release is, except
+ * for a timeout: that long at least it took.
+ */
+
+static void
+ngx_http_canary_failed(ngx_http_canary_attempt_t *attempt,
+    ngx_uint_t timedout, uint64_t elapsed)
+{
+    canary_finish_t            finish;
+    ngx_http_canary_totals_t  *totals;
+
+    totals = ngx_http_canary_slot_totals(attempt);
+
+    ngx_http_canary_add(&totals->failed, 1);
+
+    ngx_memzero(&finish, sizeof(canary_finish_t));
+
+    finish.bad_5xx = 1;
+
+    if (timedout) {
+        ngx_http_canary_add(&totals->timeouts, 1);
+        ngx_http_canary_add(&totals->timed, 1);
+        ngx_http_canary_add(&totals->time, elapsed);
+
+        finish.timed = 1;
+        finish.time = elapsed;
+    }
+
+    ngx_http_canary_hand_in(attempt, &finish);
+}
+
+
+static void
+ngx_http_canary_aborted(ngx_http_canary_attempt_t *attempt, uint64_t elapsed)
+{
+    canary_finish_t  finish;
+
+    ngx_http_canary_add(&ngx_http_canary_slot_totals(attempt)->aborted, 1);
+
+    ngx_memzero(&finish, sizeof(canary_finish_t));
+
+    finish.voided = 1;
+
+    if (attempt->evidence && ngx_http_canary_too_long(attempt, elapsed)) {
+        finish.timed = 1;
+        finish.time = elapsed;
+    }
+
+    ngx_http_canary_hand_in(attempt, &finish);
+}
+
+
+static void
+ngx_http_canary_cut(ngx_http_canary_attempt_t *attempt, ngx_uint_t timedout)
+{
+    canary_evidence_t         *evidence;
+    ngx_http_canary_totals_t  *totals;
+
+    totals = ngx_http_canary_slot_totals(attempt);
+
+    ngx_http_canary_add(&totals->failed, 1);
+    ngx_http_canary_add(&totals->cut, 1);
+
+    if (timedout) {
+        ngx_http_canary_add(&totals->timeouts, 1);
+    }
+
+    evidence = ngx_http_canary_evidence(attempt);
+
+    if (evidence == NULL) {
+        return;
+    }
+
+    canary_evidence_cut(evidence, &attempt->ticket, attempt->response);
+
+    if (attempt->canary) {
+        ngx_http_canary_trip(attempt->endpoint, attempt->epoch,
+                             ngx_cycle->log);
+    }
+}
+
+
+static void
+ngx_http_canary_time(ngx_http_canary_attempt_t *attempt, uint64_t elapsed)
+{
+    canary_evidence_t         *evidence;
+    ngx_http_canary_totals_t  *totals;
+
+    totals = ngx_http_canary_slot_totals(attempt);
+
+    ngx_http_canary_add(&totals->timed, 1);
+    ngx_http_canary_add(&totals->time, elapsed);
+
+    evidence = ngx_http_canary_evidence(attempt);
+
+    if (evidence) {
+        canary_evidence_time(evidence, &attempt->ticket, elapsed);
+    }
+}
+
+
+/*
+ * Whether a client that gave up had waited longer than a latency rule of the
+ * rollout allows.  The record is read without the lock: rules change but
+ * rarely, and a torn read could only misjudge this one wait.
+ */
+
+static ngx_uint_t
+ngx_http_canary_too_long(ngx_http_canary_attempt_t *attempt,
+    uint64_t elapsed)
+{
+    ngx_uint_t          i;
+    canary_strategy_t  *strategy;
+
+    strategy = &ngx_http_canary_record(attempt->endpoint->shared)
+                   ->rollout.strategy;
+
+    for (i = 0; i < strategy->nrules && i < CANARY_RULES_MAX; i++) {
+        if (strategy->rules[i].kind == CANARY_RULE_LATENCY_AVG_MAX
+            && elapsed > strategy->rules[i].threshold)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_http_canary_hand_in(ngx_http_canary_attempt_t *attempt,
+    canary_finish_t *finish)
+{
+    canary_evidence_t  *evidence;
+
+    evidence = ngx_http_canary_evidence(attempt);
+
+    if (evidence == NULL) {
+        return;
+    }
+
+    canary_evidence_finish(evidence, &attempt->ticket, finish);
+
+    if (attempt->canary && (finish->bad_4xx || finish->bad_5xx)) {
+        ngx_http_canary_trip(attempt->endpoint, attempt->epoch,
+                             ngx_cycle->log);
+    }
+}
+
+
+/* where an attempt's ticket is good; NULL if its rollout is over */
+
+static canary_evidence_t *
+ngx_http_canary_evidence(ngx_http_canary_attempt_t *attempt)
+{
+    canary_route_t  route;
+
+    if (!attempt->evidence) {
+        return NULL;
+    }
+
+    route = ngx_http_canary_route(attempt->endpoint);
+
+    if (route.phase == CANARY_IDLE || route.epoch != attempt->epoch) {
+        attempt->evidence = 0;
+        return NULL;
+    }
+
+    return __atomic_load_n(&attempt->endpoint->shared->evidence,
+                           __ATOMIC_ACQUIRE);
+}

@@ -1,0 +1,196 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+
+
+static ngx_http_canary_ctx_t *ngx_http_canary_get_ctx(ngx_http_request_t *r);
+static ngx_http_canary_ctx_t *ngx_http_canary_create_ctx(
+    ngx_http_request_t *r);
+static void ngx_http_canary_cleanup(void *data);
+static ngx_int_t ngx_http_canary_take(ngx_http_canary_endpoint_t *endpoint,
+    uint32_t weight);
+
+
+ngx_http_canary_choice_t *
+ngx_http_canary_choose(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint)
+{
+    ngx_http_canary_ctx_t     *ctx;
+    ngx_http_canary_choice_t  *choice;
+
+    ctx = ngx_http_canary_get_ctx(r);
+
+    if (ctx == NULL) {
+        ctx = ngx_http_canary_create_ctx(r);
+        if (ctx == NULL) {
+            return NULL;
+        }
+    }
+
+    for (choice = ctx->choices; choice; choice = choice->next) {
+        if (choice->endpoint == endpoint) {
+            ctx->last = choice;
+            return choice;
+        }
+    }
+
+    choice = ngx_pcalloc(r->main->pool, sizeof(ngx_http_canary_choice_t));
+    if (choice == NULL) {
+        return NULL;
+    }
+
+    choice->endpoint = endpoint;
+    choice->route = ngx_http_canary_route(endpoint);
+    choice->reason = NGX_HTTP_CANARY_BY_WEIGHT;
+
+    if (choice->route.canary != CANARY_NO_RELEASE
+        && ngx_http_canary_take(endpoint, choice->route.weight))
+    {
+        choice->release = ngx_http_canary_release(endpoint,
+                                                  choice->route.canary);
+        choice->canary = (choice->release != NULL);
+    }
+
+    if (choice->release == NULL) {
+        choice->release = ngx_http_canary_stable(endpoint,
+                                                 choice->route.stable);
+    }
+
+    choice->next = ctx->choices;
+    ctx->choices = choice;
+    ctx->last = choice;
+
+    return choice;
+}
+
+
+ngx_http_canary_choice_t *
+ngx_http_canary_last_choice(ngx_http_request_t *r)
+{
+    ngx_http_canary_ctx_t  *ctx;
+
+    ctx = ngx_http_canary_get_ctx(r);
+
+    return ctx ? ctx->last : NULL;
+}
+
+
+ngx_http_canary_release_t *
+ngx_http_canary_release(ngx_http_canary_endpoint_t *endpoint, uint32_t id)
+{
+    ngx_uint_t                  i;
+    ngx_http_canary_release_t  *releases;
+
+    i = endpoint->by_id[id & 0xff];
+
+    if (i >= endpoint->releases.nelts) {
+        return NULL;
+    }
+
+    releases = endpoint->releases.elts;
+
+    return &releases[i];
+}
+
+
+ngx_http_canary_release_t *
+ngx_http_canary_stable(ngx_http_canary_endpoint_t *endpoint, uint32_t id)
+{
+    ngx_http_canary_release_t  *release;
+
+    release = ngx_http_canary_release(endpoint, id);
+
+    return release ? release : endpoint->releases.elts;
+}
+
+
+canary_route_t
+ngx_http_canary_route(ngx_http_canary_endpoint_t *endpoint)
+{
+    return canary_route_decode(__atomic_load_n(&endpoint->shared->route,
+                                               __ATOMIC_ACQUIRE));
+}
+
+
+static ngx_int_t
+ngx_http_canary_take(ngx_http_canary_endpoint_t *endpoint, uint32_t weight)
+{
+    uint32_t                  *phase;
+    ngx_http_canary_shared_t  *shared;
+
+    shared = endpoint->shared;
+
+    phase = shared->phases + ngx_worker % shared->nphases
+                             * (NGX_HTTP_CANARY_LINE / sizeof(uint32_t));
+
+    return canary_split_take(phase, weight);
+}
+
+
+/*
+ * A choice belongs to the main request.  Contexts of modules are wiped by
+ * internal redirects, so it is also found by its cleanup handler.
+ */
+
+static ngx_http_canary_ctx_t *
+ngx_http_canary_get_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t     *cln;
+    ngx_http_canary_ctx_t  *ctx;
+
+    r = r->main;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_canary_module);
+
+    if (ctx || !(r->internal || r->filter_finalize)) {
+        return ctx;
+    }
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+        if (cln->handler == ngx_http_canary_cleanup) {
+            ctx = cln->data;
+            ngx_http_set_ctx(r, ctx, ngx_http_canary_module);
+            return ctx;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_http_canary_ctx_t *
+ngx_http_canary_create_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t     *cln;
+    ngx_http_canary_ctx_t  *ctx;
+
+    r = r->main;
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_canary_ctx_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ctx = cln->data;
+
+    ngx_memzero(ctx, sizeof(ngx_http_canary_ctx_t));
+
+    cln->handler = ngx_http_canary_cleanup;
+
+    ngx_http_set_ctx(r, ctx, ngx_http_canary_module);
+
+    return ctx;
+}
+
+
+/* marks the cleanup as ours; memory is the pool's */
+
+static void
+ngx_http_canary_cleanup(void *data)
+{
+    return;
+}

@@ -1,0 +1,505 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+#include "ngx_http_canary_conf.h"
+
+
+static ngx_http_canary_endpoint_t *ngx_http_canary_create_endpoint(
+    ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *uscf);
+static ngx_int_t ngx_http_canary_add_placeholder(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *uscf);
+static char *ngx_http_canary_check_release(ngx_conf_t *cf,
+    ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_release_t *release);
+
+
+char *
+ngx_http_canary_add_release(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_canary_srv_conf_t *cscf = conf;
+
+    ngx_int_t                      id;
+    ngx_str_t                     *value;
+    ngx_http_canary_release_t     *release;
+    ngx_http_canary_endpoint_t    *endpoint;
+    ngx_http_upstream_srv_conf_t  *uscf;
+
+    ngx_http_canary_note(cf, cscf);
+
+    if (cscf->endpoint == NULL) {
+        uscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_upstream_module);
+
+        if (uscf->peer.init_upstream) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"canary_release\" cannot be combined with "
+                               "load balancing directives in one upstream, "
+                               "put them into the upstreams of the releases");
+            return NGX_CONF_ERROR;
+        }
+
+        cscf->endpoint = ngx_http_canary_create_endpoint(cf, uscf);
+        if (cscf->endpoint == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    endpoint = cscf->endpoint;
+
+    if (endpoint->releases.nelts == NGX_HTTP_CANARY_RELEASES_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "too many releases in upstream \"%V\", "
+                           "at most %d are possible",
+                           &endpoint->name, NGX_HTTP_CANARY_RELEASES_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    release = ngx_array_push(&endpoint->releases);
+    if (release == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(release, sizeof(ngx_http_canary_release_t));
+
+    value = cf->args->elts;
+
+    release->name = value[1];
+    release->upstream_name = value[2];
+    release->number = endpoint->releases.nelts;
+    release->file = cf->conf_file->file.name.data;
+    release->line = cf->conf_file->line;
+
+    if (cf->args->nelts == 4) {
+
+        if (ngx_strncmp(value[3].data, "id=", 3) != 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\", "
+                               "it must be \"id=number\"", &value[3]);
+            return NGX_CONF_ERROR;
+        }
+
+        id = ngx_atoi(value[3].data + 3, value[3].len - 3);
+
+        if (id == NGX_ERROR || id == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid id in \"%V\", it must be a whole "
+                               "number above 0", &value[3]);
+            return NGX_CONF_ERROR;
+        }
+
+        release->number = id;
+    }
+
+    return ngx_http_canary_check_release(cf, endpoint, release);
+}
+
+
+static ngx_http_canary_endpoint_t *
+ngx_http_canary_create_endpoint(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *uscf)
+{
+    ngx_http_canary_endpoint_t   *endpoint, **place;
+    ngx_http_canary_main_conf_t  *cmcf;
+
+    endpoint = ngx_pcalloc(cf->pool, sizeof(ngx_http_canary_endpoint_t));
+    if (endpoint == NULL) {
+        return NULL;
+    }
+
+    endpoint->name = uscf->host;
+    endpoint->upstream = uscf;
+
+    if (ngx_array_init(&endpoint->releases, cf->pool, 2,
+                       sizeof(ngx_http_canary_release_t))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    uscf->peer.init_upstream = ngx_http_canary_init_upstream;
+
+    if (ngx_http_canary_add_placeholder(cf, uscf) != NGX_OK) {
+        return NULL;
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_canary_module);
+
+    place = ngx_array_push(&cmcf->endpoints);
+    if (place == NULL) {
+        return NULL;
+    }
+
+    *place = endpoint;
+
+    return endpoint;
+}
+
+
+/*
+ * nginx refuses an upstream{} without a server.  The placeholder has an
+ * address, since a balancing directive after canary_release would look for
+ * one before ngx_http_canary_check_upstreams() can refuse the directive; it
+ * is taken out there and never used.
+ */
+
+static ngx_int_t
+ngx_http_canary_add_placeholder(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *uscf)
+{
+    ngx_url_t                    u;
+    ngx_http_upstream_server_t  *server;
+
+    server = ngx_array_push(uscf->servers);
+    if (server == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(server, sizeof(ngx_http_upstream_server_t));
+    ngx_memzero(&u, sizeof(ngx_url_t));
+
+    ngx_str_set(&u.url, "127.0.0.1:9");
+
+    if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    server->name = u.url;
+    server->addrs = u.addrs;
+    server->naddrs = u.naddrs;
+    server->weight = 1;
+    server->down = 1;
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_http_canary_check_release(ngx_conf_t *cf,
+    ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_release_t *release)
+{
+    u_char                     *p, *last;
+    ngx_uint_t                  i;
+    ngx_http_canary_release_t  *releases;
+
+    last = release->name.data + release->name.len;
+
+    for (p = release->name.data; p < last; p++) {
+        if (*p <= 0x20 || *p == 0x7f || *p == '"' || *p == '\\') {
+            break;
+        }
+    }
+
+    if (p < last || release->name.len == 0
+        || release->name.len >= NGX_HTTP_CANARY_NAME_MAX)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid release name \"%V\", it must have 1 to "
+                           "%d characters, without spaces, quotes and "
+                           "backslashes",
+                           &release->name, NGX_HTTP_CANARY_NAME_MAX - 1);
+        return NGX_CONF_ERROR;
+    }
+
+    releases = endpoint->releases.elts;
+
+    for (i = 0; i < endpoint->releases.nelts - 1; i++) {
+
+        if (releases[i].name.len == release->name.len
+            && ngx_memcmp(releases[i].name.data, release->name.data,
+                          release->name.len)
+               == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate release \"%V\" in upstream \"%V\", "
+                               "the first is in %s:%ui",
+                               &release->name, &endpoint->name,
+                               releases[i].file, releases[i].line);
+            return NGX_CONF_ERROR;
+        }
+
+        if (releases[i].number == release->number) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "release \"%V\" has the id %ui of release "
+                               "\"%V\", set another one with \"id=\"",
+                               &release->name, release->number,
+                               &releases[i].name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_canary_step(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_canary_srv_conf_t *cscf = conf;
+
+    uint32_t               *step, at;
+    uint64_t                parts;
+    ngx_str_t              *value;
+    ngx_uint_t              i;
+    canary_strategy_t       strategy;
+    canary_steps_status_t   status;
+
+    static const char *const  errors[] = {
+        "",
+        "a step is missing",
+        "at most 100 steps are possible",
+        "it must be above 0 and at most 1 or 100%",
+        "steps must rise",
+        "linear steps must be at least 0.1%"
+    };
+
+    ngx_http_canary_note(cf, cscf);
+
+    if (cscf->steps) {
+        return "is duplicate";
+    }
+
+    cscf->steps = ngx_array_create(cf->pool, cf->args->nelts - 1,
+                                   sizeof(uint32_t));
+    if (cscf->steps == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_http_canary_parse_ratio(&value[i], CANARY_ONE, &parts)
+            != NGX_OK)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid step \"%V\", it must be a ratio "
+                               "such as \"20%%\" or \"0.2\"", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        step = ngx_array_push(cscf->steps);
+        if (step == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *step = (uint32_t) ngx_min(parts, CANARY_ONE + 1);
+    }
+
+    status = canary_strategy_set_steps(&strategy, cscf->steps->elts,
+                                       cscf->steps->nelts, &at);
+
+    if (status != CANARY_STEPS_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid step \"%V\", %s",
+                           &value[at + 1], errors[status]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * The setters of nginx know nothing of where an upstream's first canary
+ * directive stands; with it, an upstream that has no release can be told.
+ */
+
+char *
+ngx_http_canary_endpoint_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_canary_note(cf, conf);
+
+    return ngx_conf_set_msec_slot(cf, cmd, conf);
+}
+
+
+char *
+ngx_http_canary_endpoint_flag(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_canary_note(cf, conf);
+
+    return ngx_conf_set_flag_slot(cf, cmd, conf);
+}
+
+
+char *
+ngx_http_canary_endpoint_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_canary_note(cf, conf);
+
+    return ngx_conf_set_enum_slot(cf, cmd, conf);
+}
+
+
+/* for the post field of a time that cannot be 0 */
+
+char *
+ngx_http_canary_check_positive(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_msec_t *value = data;
+
+    return (*value == 0) ? "must be above 0" : NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_canary_state_path(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_canary_main_conf_t *cmcf = conf;
+
+    ngx_str_t  *value;
+
+    if (cmcf->state_path) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (value[1].len == 0) {
+        return "is empty, it must be the path of a directory";
+    }
+
+    cmcf->state_path = ngx_pcalloc(cf->pool, sizeof(ngx_path_t));
+    if (cmcf->state_path == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    cmcf->state_path->name = value[1];
+    cmcf->state_path->conf_file = cf->conf_file->file.name.data;
+    cmcf->state_path->line = cf->conf_file->line;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_canary_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_canary_loc_conf_t *lcf = conf;
+
+    ngx_str_t                 *value;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (lcf->api != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* regex is under NGX_PCRE, as are locations by regular expression */
+
+#if (NGX_PCRE)
+    if (clcf->regex) {
+        return "cannot be in a location by regular expression, "
+               "use one by prefix";
+    }
+#endif
+
+    if (clcf->named) {
+        return "cannot be in a named location, use one by prefix";
+    }
+
+    lcf->api = 1;
+    lcf->write = 0;
+
+    if (cf->args->nelts == 2) {
+        value = cf->args->elts;
+
+        if (ngx_strcmp(value[1].data, "write=on") == 0) {
+            lcf->write = 1;
+
+        } else if (ngx_strcmp(value[1].data, "write=off") != 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\", it must be "
+                               "\"write=on\" or \"write=off\"", &value[1]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    clcf->handler = ngx_http_canary_api_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+void
+ngx_http_canary_note(ngx_conf_t *cf, ngx_http_canary_srv_conf_t *conf)
+{
+    ngx_str_t  *value;
+
+    if (conf->file) {
+        return;
+    }
+
+    value = cf->args->elts;
+
+    conf->directive = value[0];
+    conf->file = cf->conf_file->file.name.data;
+    conf->line = cf->conf_file->line;
+}
+
+
+ngx_int_t
+ngx_http_canary_parse_ratio(ngx_str_t *value, uint64_t whole,
+    uint64_t *parts)
+{
+    u_char      *p, *last;
+    uint64_t     n, scale;
+    ngx_uint_t   digits, point;
+
+    p = value->data;
+    last = p + value->len;
+    scale = 1;
+
+    if (last > p && last[-1] == '%') {
+        scale = 100;
+        last--;
+    }
+
+    n = 0;
+    digits = 0;
+    point = 0;
+
+    for ( /* void */ ; p < last; p++) {
+
+        if (*p == '.' && !point) {
+            point = 1;
+            continue;
+        }
+
+        if (*p < '0' || *p > '9') {
+            return NGX_ERROR;
+        }
+
+        digits++;
+
+        /* digits beyond the ninth decimal place do not count */
+
+        if (point && scale >= 100000000000ull) {
+            continue;
+        }
+
+        if (n > 1000000000000ull) {
+            return NGX_ERROR;
+        }
+
+        n = n * 10 + (*p - '0');
+
+        if (point) {
+            scale *= 10;
+        }
+    }
+
+    if (digits == 0) {
+        return NGX_ERROR;
+    }
+
+    /* n / scale is 13 digits at most, whole is 10: in two parts */
+
+    *parts = n / scale * whole
+             + (uint64_t) ((double) (n % scale) * (double) whole
+                           / (double) scale + 0.5);
+
+    return NGX_OK;
+}

@@ -1,0 +1,53 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef _NGX_HTTP_CANARY_CONF_H_INCLUDED_
+#define _NGX_HTTP_CANARY_CONF_H_INCLUDED_
+
+
+#include "ngx_http_canary_module.h"
+
+
+/* directives */
+
+char *ngx_http_canary_add_release(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_canary_step(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_canary_add_rule(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_canary_endpoint_msec(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_canary_endpoint_flag(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_canary_endpoint_enum(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_canary_check_positive(ngx_conf_t *cf, void *post, void *data);
+char *ngx_http_canary_state_path(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_canary_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* remembers where the first canary directive of an upstream{} stands */
+
+void ngx_http_canary_note(ngx_conf_t *cf, ngx_http_canary_srv_conf_t *conf);
+
+/*
+ * A ratio, "0.2" or "20%", as parts of a whole, rounded to the nearest; or
+ * NGX_ERROR.  What exceeds the whole is returned as it is.
+ */
+
+ngx_int_t ngx_http_canary_parse_ratio(ngx_str_t *value, uint64_t whole,
+    uint64_t *parts);
+
+
+/* postconfiguration */
+
+ngx_int_t ngx_http_canary_check_upstreams(ngx_conf_t *cf,
+    ngx_http_canary_main_conf_t *cmcf);
+ngx_int_t ngx_http_canary_add_state_path(ngx_conf_t *cf,
+    ngx_http_canary_main_conf_t *cmcf);
+
+
+#endif /* _NGX_HTTP_CANARY_CONF_H_INCLUDED_ */

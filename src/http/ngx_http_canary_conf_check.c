@@ -1,0 +1,267 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+#include "ngx_http_canary_conf.h"
+
+
+static ngx_int_t ngx_http_canary_check_upstream(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *uscf);
+static ngx_int_t ngx_http_canary_check_endpoint(ngx_conf_t *cf,
+    ngx_http_canary_srv_conf_t *cscf);
+static ngx_int_t ngx_http_canary_find_upstream(ngx_conf_t *cf,
+    ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_release_t *release);
+static void ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf);
+
+
+ngx_int_t
+ngx_http_canary_check_upstreams(ngx_conf_t *cf,
+    ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_uint_t                       i;
+    ngx_http_upstream_srv_conf_t   **uscfp;
+    ngx_http_upstream_main_conf_t   *umcf;
+
+    umcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_upstream_module);
+    uscfp = umcf->upstreams.elts;
+
+    for (i = 0; i < umcf->upstreams.nelts; i++) {
+
+        /* an upstream that only a proxy_pass names has no configuration */
+
+        if (uscfp[i]->srv_conf == NULL) {
+            continue;
+        }
+
+        if (ngx_http_canary_check_upstream(cf, uscfp[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_canary_check_upstream(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *uscf)
+{
+    ngx_http_canary_srv_conf_t  *cscf;
+
+    cscf = ngx_http_conf_upstream_srv_conf(uscf, ngx_http_canary_module);
+
+    if (cscf->endpoint) {
+        return ngx_http_canary_check_endpoint(cf, cscf);
+    }
+
+    if (cscf->file) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%V\" in upstream \"%V\", which has no "
+                      "\"canary_release\", in %s:%ui",
+                      &cscf->directive, &uscf->host, cscf->file, cscf->line);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_canary_check_endpoint(ngx_conf_t *cf,
+    ngx_http_canary_srv_conf_t *cscf)
+{
+    char                          *wrong;
+    ngx_uint_t                     i;
+    ngx_http_canary_release_t     *releases;
+    ngx_http_canary_endpoint_t    *endpoint;
+    ngx_http_upstream_srv_conf_t  *uscf;
+
+    endpoint = cscf->endpoint;
+    uscf = endpoint->upstream;
+    releases = endpoint->releases.elts;
+    wrong = NULL;
+
+    if (uscf->peer.init_upstream != ngx_http_canary_init_upstream) {
+        wrong = "\"canary_release\" cannot be combined with load balancing "
+                "directives in one upstream, put them into the upstreams of "
+                "the releases";
+
+    } else if (uscf->servers->nelts > 1) {
+        wrong = "\"canary_release\" cannot be combined with \"server\" in one "
+                "upstream, put the servers into the upstreams of the releases";
+
+#if (NGX_HTTP_UPSTREAM_ZONE)
+    } else if (uscf->shm_zone) {
+        wrong = "\"canary_release\" cannot be combined with \"zone\" in one "
+                "upstream, put it into the upstreams of the releases";
+#endif
+
+    } else if (endpoint->releases.nelts < 2) {
+        wrong = "one \"canary_release\" is not enough, an upstream needs two "
+                "or more";
+    }
+
+    if (wrong) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "%s: upstream \"%V\" in %s:%ui",
+                      wrong, &uscf->host, releases[0].file, releases[0].line);
+        return NGX_ERROR;
+    }
+
+    /* the placeholder has done its work */
+
+    uscf->servers->nelts = 0;
+
+    /*
+     * Others have wrapped peer.init by now, as keepalive does for every
+     * upstream in nginx 1.29.7 and later: here it must be the first.
+     */
+
+    uscf->peer.init = ngx_http_canary_init_peer;
+
+    for (i = 0; i < endpoint->releases.nelts; i++) {
+        if (ngx_http_canary_find_upstream(cf, endpoint, &releases[i])
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_http_canary_set_strategy(cscf);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_canary_find_upstream(ngx_conf_t *cf,
+    ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_release_t *release)
+{
+    ngx_str_t                       *name;
+    ngx_uint_t                       i;
+    ngx_http_canary_srv_conf_t      *cscf;
+    ngx_http_upstream_srv_conf_t   **uscfp;
+    ngx_http_upstream_main_conf_t   *umcf;
+
+    name = &release->upstream_name;
+
+    umcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_upstream_module);
+    uscfp = umcf->upstreams.elts;
+
+    for (i = 0; i < umcf->upstreams.nelts; i++) {
+
+        if (!(uscfp[i]->flags & NGX_HTTP_UPSTREAM_CREATE)
+            || uscfp[i]->host.len != name->len
+            || ngx_strncasecmp(uscfp[i]->host.data, name->data, name->len)
+               != 0)
+        {
+            continue;
+        }
+
+        cscf = ngx_http_conf_upstream_srv_conf(uscfp[i],
+                                               ngx_http_canary_module);
+
+        if (cscf->endpoint) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "release \"%V\" names upstream \"%V\", which has "
+                          "releases itself, it must be an upstream with "
+                          "servers, in %s:%ui",
+                          &release->name, name, release->file, release->line);
+            return NGX_ERROR;
+        }
+
+        release->upstream = uscfp[i];
+
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "release \"%V\" names unknown upstream \"%V\", "
+                  "there must be an \"upstream %V { ... }\", in %s:%ui",
+                  &release->name, name, name, release->file, release->line);
+
+    return NGX_ERROR;
+}
+
+
+/* upstream{} blocks are never merged, so the defaults are set here */
+
+static void
+ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
+{
+    uint32_t                     at;
+    canary_strategy_t           *strategy;
+    ngx_http_canary_endpoint_t  *endpoint;
+
+    endpoint = cscf->endpoint;
+    strategy = &endpoint->strategy;
+
+    canary_strategy_init(strategy);
+
+    ngx_conf_init_msec_value(cscf->interval, strategy->interval);
+    ngx_conf_init_msec_value(cscf->bake, 0);
+    ngx_conf_init_uint_value(cscf->on_undecided, CANARY_HOLD);
+    ngx_conf_init_uint_value(cscf->on_violation, CANARY_ROLL_BACK);
+    ngx_conf_init_uint_value(cscf->latency, NGX_HTTP_CANARY_LATENCY_HEADER);
+    ngx_conf_init_value(cscf->fallback, 1);
+
+    strategy->interval = ngx_min(cscf->interval, CANARY_TIME_MAX);
+    strategy->bake = ngx_min(cscf->bake, CANARY_TIME_MAX);
+    strategy->on_undecided = cscf->on_undecided;
+    strategy->on_violation = cscf->on_violation;
+
+    if (cscf->steps) {
+        (void) canary_strategy_set_steps(strategy, cscf->steps->elts,
+                                         cscf->steps->nelts, &at);
+    }
+
+    if (cscf->rules) {
+        strategy->nrules = cscf->rules->nelts;
+        ngx_memcpy(strategy->rules, cscf->rules->elts,
+                   cscf->rules->nelts * sizeof(canary_rule_t));
+    }
+
+    endpoint->latency = cscf->latency;
+    endpoint->fallback = cscf->fallback;
+}
+
+
+/*
+ * The directory is also what makes nginx start its helper process, in which
+ * the control loop runs.
+ */
+
+ngx_int_t
+ngx_http_canary_add_state_path(ngx_conf_t *cf,
+    ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_path_t  *path;
+
+    path = cmcf->state_path;
+
+    if (path == NULL) {
+        path = ngx_pcalloc(cf->pool, sizeof(ngx_path_t));
+        if (path == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_str_set(&path->name, "canary");
+        cmcf->state_path = path;
+    }
+
+    if (path->name.len > 1 && path->name.data[path->name.len - 1] == '/') {
+        path->name.len--;
+    }
+
+    if (ngx_conf_full_name(cf->cycle, &path->name, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    path->manager = ngx_http_canary_manager;
+    path->data = cmcf;
+
+    return ngx_add_path(cf, &cmcf->state_path);
+}

@@ -1,0 +1,222 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+#include "ngx_http_canary_conf.h"
+
+
+static char *ngx_http_canary_rule_kind(ngx_conf_t *cf, ngx_str_t *name,
+    canary_rule_t *rule);
+static char *ngx_http_canary_rule_threshold(ngx_conf_t *cf, ngx_str_t *value,
+    canary_rule_t *rule);
+static char *ngx_http_canary_rule_parameter(ngx_conf_t *cf,
+    ngx_str_t *parameter, canary_rule_t *rule);
+
+
+char *
+ngx_http_canary_add_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_canary_srv_conf_t *cscf = conf;
+
+    char           *rv;
+    ngx_str_t      *value;
+    ngx_uint_t      i;
+    canary_rule_t  *rule;
+
+    ngx_http_canary_note(cf, cscf);
+
+    if (cscf->rules == NULL) {
+        cscf->rules = ngx_array_create(cf->pool, 2, sizeof(canary_rule_t));
+        if (cscf->rules == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (cscf->rules->nelts == CANARY_RULES_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "too many rules, at most %d are possible",
+                           CANARY_RULES_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    rule = ngx_array_push(cscf->rules);
+    if (rule == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(rule, sizeof(canary_rule_t));
+
+    rule->min_requests = CANARY_MIN_REQUESTS_DEFAULT;
+
+    value = cf->args->elts;
+
+    rv = ngx_http_canary_rule_kind(cf, &value[1], rule);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    rv = ngx_http_canary_rule_threshold(cf, &value[2], rule);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    for (i = 3; i < cf->args->nelts; i++) {
+        rv = ngx_http_canary_rule_parameter(cf, &value[i], rule);
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_canary_rule_kind(ngx_conf_t *cf, ngx_str_t *name,
+    canary_rule_t *rule)
+{
+    int          kind;
+    u_char      *p, known[256];
+    ngx_uint_t   i;
+
+    kind = canary_rule_by_name((char *) name->data, name->len);
+
+    if (kind != -1) {
+        rule->kind = kind;
+        return NGX_CONF_OK;
+    }
+
+    p = known;
+
+    for (i = 0; i < CANARY_RULE_KINDS; i++) {
+        p = ngx_slprintf(p, known + sizeof(known), "%s\"%s\"", i ? ", " : "",
+                         canary_rule_info[i].name);
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "unknown rule \"%V\", the rules are %*s",
+                       name, (size_t) (p - known), known);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_canary_rule_threshold(ngx_conf_t *cf, ngx_str_t *value,
+    canary_rule_t *rule)
+{
+    ngx_int_t   n;
+    ngx_str_t  *name;
+
+    name = (ngx_str_t *) cf->args->elts + 1;
+
+    switch (canary_rule_info[rule->kind].unit) {
+
+    case CANARY_UNIT_RATIO:
+
+        if (ngx_http_canary_parse_ratio(value, CANARY_RATIO_ONE,
+                                        &rule->threshold)
+            != NGX_OK || rule->threshold > CANARY_RATIO_ONE)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid threshold \"%V\" of rule \"%V\", it "
+                               "must be a ratio from 0 to 1, such as \"10%%\" "
+                               "or \"0.1\"", value, name);
+            return NGX_CONF_ERROR;
+        }
+
+        break;
+
+    case CANARY_UNIT_LATENCY:
+
+        n = ngx_parse_time(value, 0);
+
+        if (n == NGX_ERROR || n == 0
+            || (uint64_t) n > CANARY_LATENCY_MAX / 1000)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid threshold \"%V\" of rule \"%V\", it "
+                               "must be a time from 1ms to 24h, such as "
+                               "\"250ms\"", value, name);
+            return NGX_CONF_ERROR;
+        }
+
+        rule->threshold = (uint64_t) n * 1000;
+        break;
+
+    default: /* CANARY_UNIT_COUNT */
+
+        n = ngx_atoi(value->data, value->len);
+
+        if (n == NGX_ERROR || (uint64_t) n > CANARY_COUNT_MAX) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid threshold \"%V\" of rule \"%V\", it "
+                               "must be a whole number of requests from 0 "
+                               "to %uL", value, name, CANARY_COUNT_MAX);
+            return NGX_CONF_ERROR;
+        }
+
+        rule->threshold = n;
+        break;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_canary_rule_parameter(ngx_conf_t *cf, ngx_str_t *parameter,
+    canary_rule_t *rule)
+{
+    ngx_int_t  n;
+
+    if (ngx_strncmp(parameter->data, "min_requests=", 13) == 0) {
+
+        n = ngx_atoi(parameter->data + 13, parameter->len - 13);
+
+        if (n == NGX_ERROR || n == 0 || n > CANARY_MIN_REQUESTS_MAX) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid \"%V\", min_requests must be a whole "
+                               "number from 1 to %ud",
+                               parameter, CANARY_MIN_REQUESTS_MAX);
+            return NGX_CONF_ERROR;
+        }
+
+        rule->min_requests = (uint32_t) n;
+
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(parameter->data, "confidence=off") == 0) {
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(parameter->data, "confidence=", 11) == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" is not supported by this version, which "
+                           "judges by measured values: only "
+                           "\"confidence=off\" is", parameter);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_strncmp(parameter->data, "burst=", 6) == 0
+        || ngx_strncmp(parameter->data, "window=", 7) == 0
+        || ngx_strncmp(parameter->data, "baseline=", 9) == 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" is not supported by this version, whose "
+                           "rules have only \"min_requests=\" and "
+                           "\"confidence=off\"", parameter);
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\" of \"canary_rule\", it must "
+                       "be \"min_requests=number\" or \"confidence=off\"",
+                       parameter);
+
+    return NGX_CONF_ERROR;
+}

@@ -1,0 +1,248 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_event.h"
+
+
+static void ngx_http_canary_reason(ngx_http_canary_event_t *event,
+    ngx_http_canary_shared_t *shared, const canary_rollout_t *from,
+    const canary_rollout_t *to, ngx_http_canary_change_t *change);
+static u_char *ngx_http_canary_violation(u_char *p, u_char *last,
+    const ngx_http_canary_figure_t *figure);
+static u_char *ngx_http_canary_number(u_char *p, u_char *last, double value);
+static u_char *ngx_http_canary_percent(u_char *p, u_char *last,
+    uint32_t weight);
+
+
+void
+ngx_http_canary_make_event(ngx_http_canary_event_t *event,
+    ngx_http_canary_shared_t *shared, const canary_rollout_t *from,
+    const canary_rollout_t *to, ngx_http_canary_change_t *change,
+    const ngx_http_canary_figure_t *figures, ngx_uint_t nfigures)
+{
+    ngx_uint_t      i;
+    struct timeval  tv;
+
+    ngx_memzero(event, sizeof(ngx_http_canary_event_t));
+
+    ngx_gettimeofday(&tv);
+
+    event->generation = to->generation;
+    event->time = (uint64_t) tv.tv_sec * 1000 + tv.tv_usec / 1000;
+    event->rollout = to->number;
+    event->verb = change->command.verb;
+    event->from_phase = from->phase;
+    event->from_weight = from->weight;
+    event->to_phase = to->phase;
+    event->to_weight = to->weight;
+    event->actor = change->actor;
+
+    event->nfigures = ngx_min(nfigures, NGX_HTTP_CANARY_FIGURES);
+
+    for (i = 0; i < event->nfigures; i++) {
+        event->figures[i] = figures[i];
+    }
+
+    if (nfigures) {
+        event->attempts = (uint32_t) ngx_min(change->command.attempts,
+                                             0xffffffff);
+    }
+
+    if (change->command.verb == CANARY_VIOLATION && nfigures) {
+        event->attempts = (uint32_t) figures[0].judgement.attempts;
+    }
+
+    if (change->reason[0]) {
+        ngx_memcpy(event->reason, change->reason, NGX_HTTP_CANARY_REASON);
+        event->reason[NGX_HTTP_CANARY_REASON - 1] = '\0';
+
+    } else {
+        ngx_http_canary_reason(event, shared, from, to, change);
+    }
+}
+
+
+/* what happened, in words, when nobody gave a reason */
+
+static void
+ngx_http_canary_reason(ngx_http_canary_event_t *event,
+    ngx_http_canary_shared_t *shared, const canary_rollout_t *from,
+    const canary_rollout_t *to, ngx_http_canary_change_t *change)
+{
+    u_char                            *p, *last;
+    ngx_uint_t                         id;
+    ngx_http_canary_release_shared_t  *release;
+
+    p = event->reason;
+    last = p + NGX_HTTP_CANARY_REASON - 1;
+
+    id = (to->canary != CANARY_NO_RELEASE) ? to->canary : to->last_release;
+
+    if (id >= NGX_HTTP_CANARY_RELEASES_SEEN) {
+        id = to->stable;
+    }
+
+    release = &shared->releases[id];
+
+    switch (event->verb) {
+
+    case CANARY_START:
+        ngx_slprintf(p, last, "rollout of %*s started",
+                     release->len, release->name);
+        break;
+
+    case CANARY_DIRECT:
+        ngx_slprintf(p, last, "%*s made stable at once",
+                     release->len, release->name);
+        break;
+
+    case CANARY_PATCH:
+
+        if (from->weight != to->weight) {
+            p = ngx_slprintf(p, last, "weight set to ");
+            (void) ngx_http_canary_percent(p, last, to->weight);
+
+        } else {
+            ngx_slprintf(p, last, "strategy changed");
+        }
+
+        break;
+
+    case CANARY_ADVANCE:
+        ngx_slprintf(p, last, "%s", to->phase == CANARY_IDLE
+                                      ? "advanced from the last step"
+                                      : "advanced to the next step");
+        break;
+
+    case CANARY_PAUSE:
+        ngx_slprintf(p, last, "paused");
+        break;
+
+    case CANARY_RESUME:
+        ngx_slprintf(p, last, "resumed");
+        break;
+
+    case CANARY_PROMOTE:
+        ngx_slprintf(p, last, "promoted");
+        break;
+
+    case CANARY_ROLLBACK:
+        ngx_slprintf(p, last, "rolled back");
+        break;
+
+    case CANARY_VIOLATION:
+        (void) ngx_http_canary_violation(p, last, &event->figures[0]);
+        break;
+
+    case CANARY_RELEASE_GONE:
+
+        if (from->phase == CANARY_IDLE) {
+            ngx_slprintf(p, last, "the stable release is no longer "
+                         "configured");
+            break;
+        }
+
+        ngx_slprintf(p, last, "%s is no longer configured",
+                     (from->stable != to->stable) ? "the stable release"
+                                                  : "the canary");
+        break;
+
+    default: /* CANARY_TICK */
+        ngx_slprintf(p, last, "%s after %uD attempts",
+                     (change->command.verdict == CANARY_PASSING)
+                     ? "every rule passed" : "no rule failed",
+                     event->attempts);
+        break;
+    }
+}
+
+
+/* "error_5xx_rate 0.21 > 0.1 after 57 attempts" */
+
+static u_char *
+ngx_http_canary_violation(u_char *p, u_char *last,
+    const ngx_http_canary_figure_t *figure)
+{
+    double       scale;
+    const char  *unit;
+
+    scale = 1;
+    unit = "";
+
+    if (canary_rule_info[figure->rule.kind].unit == CANARY_UNIT_LATENCY) {
+        scale = 1000;
+        unit = "ms";
+    }
+
+    p = ngx_slprintf(p, last, "%s ", canary_rule_info[figure->rule.kind].name);
+    p = ngx_http_canary_number(p, last, scale * canary_rule_base(&figure->rule,
+                                                figure->judgement.value));
+    p = ngx_slprintf(p, last, "%s > ", unit);
+    p = ngx_http_canary_number(p, last,
+                               scale * canary_rule_threshold(&figure->rule));
+
+    return ngx_slprintf(p, last, "%s after %uL attempts", unit,
+                        figure->judgement.attempts);
+}
+
+
+/* four decimal places at most, or six when it is small */
+
+static u_char *
+ngx_http_canary_number(u_char *p, u_char *last, double value)
+{
+    u_char  *start;
+
+    start = p;
+
+    p = (value < 0.01) ? ngx_slprintf(p, last, "%.6f", value)
+                       : ngx_slprintf(p, last, "%.4f", value);
+
+    if (ngx_strlchr(start, p, '.') == NULL) {
+        return p;
+    }
+
+    while (p > start && p[-1] == '0') {
+        p--;
+    }
+
+    if (p > start && p[-1] == '.') {
+        p--;
+    }
+
+    return p;
+}
+
+
+static u_char *
+ngx_http_canary_percent(u_char *p, u_char *last, uint32_t weight)
+{
+    p = ngx_http_canary_number(p, last, (double) weight / (CANARY_ONE / 100));
+
+    return ngx_slprintf(p, last, "%%");
+}
+
+
+void
+ngx_http_canary_log_event(ngx_http_canary_event_t *event,
+    ngx_http_canary_shared_t *shared, ngx_log_t *log)
+{
+    u_char  from[32], to[32], *p, *q;
+
+    p = ngx_http_canary_percent(from, from + sizeof(from), event->from_weight);
+    q = ngx_http_canary_percent(to, to + sizeof(to), event->to_weight);
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "canary: \"%*s\" event %uL: %s %*s -> %s %*s, "
+                  "by %s%s%s: %s",
+                  shared->len, shared->name, event->id,
+                  canary_phase_name(event->from_phase),
+                  (size_t) (p - from), from,
+                  canary_phase_name(event->to_phase),
+                  (size_t) (q - to), to,
+                  event->actor.name, event->actor.address[0] ? " " : "",
+                  event->actor.address, event->reason);
+}

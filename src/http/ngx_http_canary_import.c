@@ -1,0 +1,166 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+
+
+/*
+ * A zone of another size is another zone: what the old one knows is copied.
+ * This is done twice: when the new zone is made, so that it is known to be
+ * large enough, and once more when the new configuration is certain, so that
+ * nothing that was changed in between is lost; then the old zone is closed to
+ * changes.
+ */
+
+
+static ngx_int_t ngx_http_canary_import_endpoint(
+    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_endpoint_t *endpoint,
+    ngx_http_canary_shared_t *from);
+static ngx_uint_t ngx_http_canary_import_release(
+    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *to,
+    ngx_http_canary_shared_t *from, uint32_t id);
+
+
+ngx_int_t
+ngx_http_canary_import(ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_int_t                     rc;
+    ngx_uint_t                    i;
+    ngx_http_canary_shared_t     *from;
+    ngx_http_canary_endpoint_t  **endpoints, *endpoint;
+
+    rc = NGX_OK;
+    endpoints = cmcf->endpoints.elts;
+
+    ngx_shmtx_lock(&cmcf->old_shpool->mutex);
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    cmcf->sh->last_event = cmcf->old->last_event;
+
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+        endpoint = endpoints[i];
+
+        for (from = cmcf->old->endpoints; from; from = from->next) {
+
+            if (from->len != endpoint->name.len
+                || ngx_memcmp(from->name, endpoint->name.data, from->len)
+                   != 0)
+            {
+                continue;
+            }
+
+            if (ngx_http_canary_import_endpoint(cmcf, endpoint, from)
+                != NGX_OK)
+            {
+                rc = NGX_ERROR;
+            }
+
+            break;
+        }
+    }
+
+    if (cmcf->committed) {
+        cmcf->old->superseded = 1;
+    }
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_shmtx_unlock(&cmcf->old_shpool->mutex);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_canary_import_endpoint(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_shared_t *from)
+{
+    ngx_uint_t                         id;
+    canary_rollout_t                  *rollout;
+    ngx_http_canary_shared_t          *to;
+    ngx_http_canary_record_t          *record;
+    ngx_http_canary_release_shared_t  *release;
+
+    to = endpoint->shared;
+    record = ngx_http_canary_record(to);
+
+    for (id = 0; id < NGX_HTTP_CANARY_RELEASES_SEEN; id++) {
+        release = &from->releases[id];
+
+        if (release->serial && release->totals) {
+            (void) ngx_http_canary_import_release(cmcf, to, from, id);
+        }
+    }
+
+    *record = *ngx_http_canary_record(from);
+    rollout = &record->rollout;
+
+    rollout->stable = ngx_http_canary_import_release(cmcf, to, from,
+                                                     rollout->stable);
+    rollout->canary = ngx_http_canary_import_release(cmcf, to, from,
+                                                     rollout->canary);
+    rollout->last_release = ngx_http_canary_import_release(cmcf, to, from,
+                                                     rollout->last_release);
+
+    if (from->events) {
+
+        if (ngx_http_canary_add_history(cmcf->shpool, to) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(to->events, from->events,
+                   (NGX_HTTP_CANARY_EVENTS + 1)
+                   * sizeof(ngx_http_canary_event_t));
+    }
+
+    if (rollout->phase != CANARY_IDLE) {
+
+        if (ngx_http_canary_equip(cmcf->sh, cmcf->shpool, to) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        /* what is in flight ends in the old zone: the step tests anew */
+
+        rollout->tests++;
+        canary_evidence_begin(to->evidence, rollout->tests,
+                              ngx_http_canary_milliseconds());
+    }
+
+    ngx_http_canary_repair(to);
+
+    return NGX_OK;
+}
+
+
+/* the id that a release of the old zone has in the new one */
+
+static ngx_uint_t
+ngx_http_canary_import_release(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *to, ngx_http_canary_shared_t *from, uint32_t id)
+{
+    ngx_str_t                          name;
+    ngx_http_canary_release_shared_t  *place, *release;
+
+    if (id >= NGX_HTTP_CANARY_RELEASES_SEEN) {
+        return id;
+    }
+
+    release = &from->releases[id];
+
+    name.data = release->name;
+    name.len = release->len;
+
+    place = ngx_http_canary_add_place(cmcf, to, &name);
+    if (place == NULL) {
+        return CANARY_NO_RELEASE;
+    }
+
+    if (release->totals) {
+        ngx_http_canary_totals(cmcf->old, release->totals, place->totals);
+        place->base = release->base;
+    }
+
+    return place - to->releases;
+}

@@ -1,0 +1,373 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+#include "ngx_http_canary_conf.h"
+
+
+static ngx_int_t ngx_http_canary_header_filter(ngx_http_request_t *r);
+
+static void *ngx_http_canary_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_canary_create_srv_conf(ngx_conf_t *cf);
+static void *ngx_http_canary_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_canary_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static ngx_int_t ngx_http_canary_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_canary_postconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_canary_init_module(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_canary_init_process(ngx_cycle_t *cycle);
+static void ngx_http_canary_exit_process(ngx_cycle_t *cycle);
+
+
+static ngx_conf_enum_t  ngx_http_canary_on_undecided[] = {
+    { ngx_string("hold"), CANARY_HOLD },
+    { ngx_string("advance"), CANARY_ADVANCE_UNDECIDED },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_enum_t  ngx_http_canary_on_violation[] = {
+    { ngx_string("rollback"), CANARY_ROLL_BACK },
+    { ngx_string("halt"), CANARY_HALT },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_enum_t  ngx_http_canary_latency[] = {
+    { ngx_string("header"), NGX_HTTP_CANARY_LATENCY_HEADER },
+    { ngx_string("response"), NGX_HTTP_CANARY_LATENCY_RESPONSE },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_post_t  ngx_http_canary_interval_post = {
+    ngx_http_canary_check_positive
+};
+
+
+static ngx_command_t  ngx_http_canary_commands[] = {
+
+    { ngx_string("canary_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_canary_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("canary_state_path"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_canary_state_path,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("canary_release"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE23,
+      ngx_http_canary_add_release,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("canary_interval"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
+      ngx_http_canary_endpoint_msec,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      offsetof(ngx_http_canary_srv_conf_t, interval),
+      &ngx_http_canary_interval_post },
+
+    { ngx_string("canary_step"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_1MORE,
+      ngx_http_canary_step,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("canary_rule"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_2MORE,
+      ngx_http_canary_add_rule,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("canary_on_undecided"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
+      ngx_http_canary_endpoint_enum,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      offsetof(ngx_http_canary_srv_conf_t, on_undecided),
+      ngx_http_canary_on_undecided },
+
+    { ngx_string("canary_on_violation"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
+      ngx_http_canary_endpoint_enum,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      offsetof(ngx_http_canary_srv_conf_t, on_violation),
+      ngx_http_canary_on_violation },
+
+    { ngx_string("canary_bake"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
+      ngx_http_canary_endpoint_msec,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      offsetof(ngx_http_canary_srv_conf_t, bake),
+      NULL },
+
+    { ngx_string("canary_latency"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
+      ngx_http_canary_endpoint_enum,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      offsetof(ngx_http_canary_srv_conf_t, latency),
+      ngx_http_canary_latency },
+
+    { ngx_string("canary_fallback"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_FLAG,
+      ngx_http_canary_endpoint_flag,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      offsetof(ngx_http_canary_srv_conf_t, fallback),
+      NULL },
+
+    { ngx_string("canary_api"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_canary_api,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_canary_module_ctx = {
+    ngx_http_canary_preconfiguration,      /* preconfiguration */
+    ngx_http_canary_postconfiguration,     /* postconfiguration */
+
+    ngx_http_canary_create_main_conf,      /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    ngx_http_canary_create_srv_conf,       /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_canary_create_loc_conf,       /* create location configuration */
+    ngx_http_canary_merge_loc_conf         /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_canary_module = {
+    NGX_MODULE_V1,
+    &ngx_http_canary_module_ctx,           /* module context */
+    ngx_http_canary_commands,              /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    ngx_http_canary_init_module,           /* init module */
+    ngx_http_canary_init_process,          /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_canary_exit_process,          /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+
+
+static ngx_int_t
+ngx_http_canary_header_filter(ngx_http_request_t *r)
+{
+    if (r->upstream) {
+        ngx_http_canary_count_header(r);
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+static void *
+ngx_http_canary_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_canary_main_conf_t  *cmcf;
+
+    cmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_canary_main_conf_t));
+    if (cmcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&cmcf->endpoints, cf->pool, 4,
+                       sizeof(ngx_http_canary_endpoint_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return cmcf;
+}
+
+
+static void *
+ngx_http_canary_create_srv_conf(ngx_conf_t *cf)
+{
+    ngx_http_canary_srv_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_canary_srv_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->endpoint = NULL;
+     *     conf->steps = NULL;
+     *     conf->rules = NULL;
+     *     conf->file = NULL;
+     */
+
+    conf->interval = NGX_CONF_UNSET_MSEC;
+    conf->bake = NGX_CONF_UNSET_MSEC;
+    conf->on_undecided = NGX_CONF_UNSET_UINT;
+    conf->on_violation = NGX_CONF_UNSET_UINT;
+    conf->latency = NGX_CONF_UNSET_UINT;
+    conf->fallback = NGX_CONF_UNSET;
+
+    return conf;
+}
+
+
+static void *
+ngx_http_canary_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_canary_loc_conf_t  *clcf;
+
+    clcf = ngx_palloc(cf->pool, sizeof(ngx_http_canary_loc_conf_t));
+    if (clcf == NULL) {
+        return NULL;
+    }
+
+    clcf->api = NGX_CONF_UNSET;
+    clcf->write = NGX_CONF_UNSET;
+
+    return clcf;
+}
+
+
+/* the handler of a location is not inherited, and so neither is this */
+
+static char *
+ngx_http_canary_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_canary_loc_conf_t *conf = child;
+
+    if (conf->api == NGX_CONF_UNSET) {
+        conf->api = 0;
+    }
+
+    if (conf->write == NGX_CONF_UNSET) {
+        conf->write = 0;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_canary_preconfiguration(ngx_conf_t *cf)
+{
+    return ngx_http_canary_add_variables(cf);
+}
+
+
+static ngx_int_t
+ngx_http_canary_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_http_canary_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_canary_module);
+
+    if (ngx_http_canary_check_upstreams(cf, cmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* without an endpoint the module costs nothing */
+
+    if (cmcf->endpoints.nelts == 0) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_canary_add_zone(cf, cmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_canary_add_state_path(cf, cmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_canary_header_filter;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Called when nothing of the new configuration can fail any more, and before
+ * anything of the old one is freed.
+ */
+
+static ngx_int_t
+ngx_http_canary_init_module(ngx_cycle_t *cycle)
+{
+    ngx_http_canary_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_canary_module);
+
+    if (cmcf && cmcf->sh) {
+        ngx_http_canary_reconcile(cmcf, cycle->log);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_canary_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_canary_main_conf_t  *cmcf;
+
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return NGX_OK;
+    }
+
+    cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_canary_module);
+
+    if (cmcf == NULL || cmcf->sh == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_http_canary_enter_process(cmcf);
+
+    if (ngx_process == NGX_PROCESS_SINGLE) {
+        ngx_http_canary_start_timer(cycle);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_canary_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_canary_main_conf_t  *cmcf;
+
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return;
+    }
+
+    cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_canary_module);
+
+    if (cmcf && cmcf->sh) {
+        ngx_http_canary_leave_process(cmcf);
+    }
+}

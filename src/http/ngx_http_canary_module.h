@@ -1,0 +1,574 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef _NGX_HTTP_CANARY_MODULE_H_INCLUDED_
+#define _NGX_HTTP_CANARY_MODULE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "canary_evidence.h"
+#include "canary_outcome.h"
+#include "canary_rollout.h"
+#include "canary_rule.h"
+#include "canary_split.h"
+#include "canary_strategy.h"
+
+
+#define NGX_HTTP_CANARY_RELEASES_MAX   16    /* of an endpoint, configured */
+#define NGX_HTTP_CANARY_RELEASES_SEEN  48    /* of an endpoint, remembered */
+#define NGX_HTTP_CANARY_NAME_MAX       64    /* bytes, of a release */
+#define NGX_HTTP_CANARY_EVENTS         64    /* kept per endpoint */
+#define NGX_HTTP_CANARY_REASON         192   /* bytes, with a zero at the end */
+#define NGX_HTTP_CANARY_QUARANTINE     60000 /* ms: used evidence rests */
+#define NGX_HTTP_CANARY_FIGURES        8     /* rules shown in an event */
+#define NGX_HTTP_CANARY_PROCESSES      256   /* that can be told apart */
+
+#define NGX_HTTP_CANARY_REMEMBER       100   /* reloads, of what is gone */
+
+#define NGX_HTTP_CANARY_TICK           50    /* ms */
+#define NGX_HTTP_CANARY_STALE          500   /* ms: a heartbeat is old */
+
+#define NGX_HTTP_CANARY_LINE           128   /* bytes: no false sharing */
+
+
+/*
+ * Shared memory
+ *
+ * The zone is mapped at the same address in all processes of one nginx, so
+ * pointers into it are good in each of them.  "Under the lock" is the mutex
+ * of the zone's slab pool, the one lock that nginx frees when a process dies
+ * while holding it.
+ */
+
+
+/* Counters of a release in one slot; writers: atomic additions. */
+
+typedef struct {
+    uint64_t                            responses[5];  /* 1xx to 5xx */
+    uint64_t                            failed;        /* with cut */
+    uint64_t                            cut;           /* after a header */
+    uint64_t                            timeouts;      /* of the failed */
+    uint64_t                            aborted;
+    uint64_t                            fallbacks;
+    uint64_t                            timed;
+    uint64_t                            time;          /* microseconds */
+    uint64_t                            reserved[4];
+} ngx_http_canary_totals_t;
+
+
+/*
+ * A release as the zone knows it.  Its id is its place in the table, written
+ * into routing words.  All under the lock, but for the totals.
+ */
+
+typedef struct {
+    ngx_http_canary_totals_t           *totals;        /* [nslots] or NULL */
+    ngx_http_canary_totals_t            base;          /* their sum when the
+                                                          step began */
+    ngx_uint_t                          serial;        /* of the last
+                                                          configuration that
+                                                          names it; 0: free */
+    size_t                              len;
+    u_char                              name[NGX_HTTP_CANARY_NAME_MAX];
+} ngx_http_canary_release_shared_t;
+
+
+/* The figures of one rule in an event, in the rule's own units. */
+
+typedef struct {
+    canary_rule_t                       rule;
+    canary_judgement_t                  judgement;
+} ngx_http_canary_figure_t;
+
+
+typedef struct {
+    u_char                              name[64];      /* zero-terminated */
+    u_char                              address[64];   /* may be empty */
+} ngx_http_canary_actor_t;
+
+
+/* Under the lock; an event is not changed once its id is published. */
+
+typedef struct {
+    uint64_t                            id;            /* of all endpoints */
+    uint64_t                            generation;
+    uint64_t                            time;          /* ms since 1970 */
+    uint32_t                            rollout;       /* its number */
+    uint32_t                            verb;          /* canary_verb_t */
+    uint32_t                            from_phase;
+    uint32_t                            from_weight;
+    uint32_t                            to_phase;
+    uint32_t                            to_weight;
+    uint32_t                            attempts;      /* of the step; only
+                                                          with figures */
+    uint32_t                            nfigures;
+    ngx_http_canary_figure_t            figures[NGX_HTTP_CANARY_FIGURES];
+    ngx_http_canary_actor_t             actor;
+    u_char                              reason[NGX_HTTP_CANARY_REASON];   /* zero-terminated */
+} ngx_http_canary_event_t;
+
+
+/* What an endpoint is at the moment: written as a whole, see below. */
+
+typedef struct {
+    canary_rollout_t                    rollout;
+    uint64_t                            events;        /* ever appended */
+    uint64_t                            ended;         /* the last rollout,
+                                                          ms since 1970 */
+    u_char                              last_release[NGX_HTTP_CANARY_NAME_MAX];
+                                        /* its name, zero-terminated */
+    u_char                              last_reason[NGX_HTTP_CANARY_REASON];
+} ngx_http_canary_record_t;
+
+
+typedef struct ngx_http_canary_shared_s  ngx_http_canary_shared_t;
+
+struct ngx_http_canary_shared_s {
+
+    /* read by each request; written under the lock, released */
+
+    uint64_t                            route;         /* routing word */
+    canary_evidence_t                  *evidence;      /* NULL when idle */
+
+    u_char                              pad[NGX_HTTP_CANARY_LINE - 16];
+
+    /* under the lock */
+
+    ngx_http_canary_shared_t           *next;
+    ngx_uint_t                          serial;        /* see release */
+
+    /*
+     * The record is written to the place that is not current, then current
+     * is switched: a process that dies in between leaves the old one.
+     */
+
+    ngx_uint_t                          current;       /* 0 or 1 */
+    ngx_http_canary_record_t            records[2];
+
+    ngx_http_canary_event_t            *events;        /* ring, or NULL */
+
+    ngx_http_canary_release_shared_t    releases[NGX_HTTP_CANARY_RELEASES_SEEN];
+
+    uint32_t                           *phases;        /* one to a line, by
+                                                          ngx_worker */
+    ngx_uint_t                          nphases;
+
+    size_t                              len;
+    u_char                              name[1];       /* of len bytes */
+};
+
+
+/* A live process of some configuration. */
+
+typedef struct {
+    ngx_pid_t                           pid;           /* 0: free */
+    ngx_uint_t                          serial;
+    ngx_uint_t                          slot;
+} ngx_http_canary_process_t;
+
+
+typedef struct {
+    uint64_t                            magic;         /* and layout */
+    ngx_uint_t                          nslots;
+    ngx_uint_t                          serial;        /* of the newest
+                                                          configuration */
+    ngx_uint_t                          superseded;    /* state has moved to
+                                                          another zone */
+    uint64_t                            last_event;    /* id */
+
+    uint64_t                            heartbeat;     /* ms, monotonic */
+    ngx_pid_t                           controller;
+    ngx_uint_t                          controller_serial;
+
+    ngx_http_canary_shared_t           *endpoints;
+    canary_evidence_t                  *spare;         /* list of those not
+                                                          in use */
+    ngx_http_canary_process_t           processes[NGX_HTTP_CANARY_PROCESSES];
+} ngx_http_canary_zone_shared_t;
+
+
+/*
+ * Configuration
+ */
+
+
+typedef struct {
+    ngx_str_t                           name;
+    ngx_str_t                           upstream_name;
+    ngx_http_upstream_srv_conf_t       *upstream;
+    ngx_uint_t                          number;        /* in the Verta API */
+    uint32_t                            id;            /* in the zone */
+    ngx_http_canary_totals_t           *totals;        /* in the zone */
+
+    u_char                             *file;          /* of the directive */
+    ngx_uint_t                          line;
+} ngx_http_canary_release_t;
+
+
+/* An upstream{} block under canary control. */
+
+typedef struct {
+    ngx_str_t                           name;
+    ngx_http_upstream_srv_conf_t       *upstream;
+    ngx_array_t                         releases;      /* of release_t */
+    canary_strategy_t                   strategy;      /* of new rollouts */
+    ngx_flag_t                          fallback;
+    ngx_uint_t                          latency;       /* see below */
+
+    ngx_http_canary_shared_t           *shared;
+    u_char                              by_id[256];    /* release id to
+                                                          index, or 255 */
+} ngx_http_canary_endpoint_t;
+
+
+/* what the time of an attempt ends with */
+
+#define NGX_HTTP_CANARY_LATENCY_HEADER    0
+#define NGX_HTTP_CANARY_LATENCY_RESPONSE  1
+
+
+/* srv_conf of the upstream{} blocks; of server{} it is not used */
+
+typedef struct {
+    ngx_http_canary_endpoint_t         *endpoint;      /* or NULL */
+
+    ngx_msec_t                          interval;
+    ngx_msec_t                          bake;
+    ngx_uint_t                          on_undecided;
+    ngx_uint_t                          on_violation;
+    ngx_uint_t                          latency;
+    ngx_flag_t                          fallback;
+
+    ngx_array_t                        *steps;         /* of uint32_t */
+    ngx_array_t                        *rules;         /* of canary_rule_t */
+
+    u_char                             *file;          /* of the first of */
+    ngx_uint_t                          line;          /* its directives */
+    ngx_str_t                           directive;
+} ngx_http_canary_srv_conf_t;
+
+
+typedef struct {
+    ngx_array_t                         endpoints;     /* of endpoint_t * */
+    ngx_shm_zone_t                     *zone;          /* NULL: no endpoint */
+    ngx_str_t                           zone_name;
+    size_t                              zone_size;
+    ngx_path_t                         *state_path;
+
+    ngx_cycle_t                        *cycle;
+    ngx_slab_pool_t                    *shpool;
+    ngx_http_canary_zone_shared_t      *sh;
+    ngx_http_canary_zone_shared_t      *old;           /* zone it came from */
+    ngx_slab_pool_t                    *old_shpool;
+    ngx_uint_t                          serial;        /* of this cycle */
+    ngx_uint_t                          committed;     /* it is in use */
+} ngx_http_canary_main_conf_t;
+
+
+typedef struct {
+    ngx_flag_t                          api;
+    ngx_flag_t                          write;
+} ngx_http_canary_loc_conf_t;
+
+
+/*
+ * Requests
+ */
+
+
+/* how a release came to be chosen */
+
+typedef enum {
+    NGX_HTTP_CANARY_BY_WEIGHT = 0,
+    NGX_HTTP_CANARY_BY_FALLBACK
+} ngx_http_canary_reason_e;
+
+
+/* The choice of a release: made once per main request and endpoint. */
+
+typedef struct ngx_http_canary_choice_s  ngx_http_canary_choice_t;
+
+struct ngx_http_canary_choice_s {
+    ngx_http_canary_choice_t           *next;
+    ngx_http_canary_endpoint_t         *endpoint;
+    canary_route_t                      route;         /* it was made by */
+    ngx_http_canary_release_t          *release;       /* of the last attempt,
+                                                          or chosen for it */
+    ngx_http_canary_reason_e            reason;
+    unsigned                            canary:1;      /* its role */
+};
+
+
+typedef struct {
+    ngx_http_canary_choice_t           *choices;
+    ngx_http_canary_choice_t           *last;          /* used last */
+} ngx_http_canary_ctx_t;
+
+
+/* An attempt on a release, as it is being accounted. */
+
+typedef struct {
+    ngx_http_canary_endpoint_t         *endpoint;
+    ngx_http_canary_release_t          *release;
+    uint64_t                            started;       /* microseconds,
+                                                          monotonic */
+    canary_ticket_t                     ticket;
+    uint32_t                            epoch;         /* of the ticket */
+    unsigned                            response;      /* class, once it is
+                                                          counted */
+    unsigned                            open:1;        /* begun, not ended */
+    unsigned                            evidence:1;    /* has a ticket */
+    unsigned                            fallback:1;
+    unsigned                            canary:1;
+    unsigned                            upgraded:1;
+} ngx_http_canary_attempt_t;
+
+
+extern ngx_module_t  ngx_http_canary_module;
+
+
+/* ngx_http_canary_upstream.c */
+
+ngx_int_t ngx_http_canary_init_upstream(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *us);
+ngx_int_t ngx_http_canary_init_peer(ngx_http_request_t *r,
+    ngx_http_upstream_srv_conf_t *us);
+void ngx_http_canary_count_header(ngx_http_request_t *r);
+
+
+/* ngx_http_canary_choice.c */
+
+/* NULL: no memory */
+ngx_http_canary_choice_t *ngx_http_canary_choose(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint);
+
+/* NULL: the request has not come to an endpoint */
+ngx_http_canary_choice_t *ngx_http_canary_last_choice(ngx_http_request_t *r);
+
+/* the release of an id; NULL: not in this configuration */
+ngx_http_canary_release_t *ngx_http_canary_release(
+    ngx_http_canary_endpoint_t *endpoint, uint32_t id);
+
+/* the stable release of a routing word, or the first if it is not known */
+ngx_http_canary_release_t *ngx_http_canary_stable(
+    ngx_http_canary_endpoint_t *endpoint, uint32_t id);
+
+canary_route_t ngx_http_canary_route(ngx_http_canary_endpoint_t *endpoint);
+
+
+/* ngx_http_canary_attempt.c */
+
+void ngx_http_canary_attempt_begin(ngx_http_canary_attempt_t *attempt);
+
+/* a response header; status and grpc_status as in canary_outcome.h */
+void ngx_http_canary_attempt_header(ngx_http_canary_attempt_t *attempt,
+    ngx_uint_t status, ngx_int_t grpc_status, uint64_t elapsed);
+
+void ngx_http_canary_attempt_end(ngx_http_canary_attempt_t *attempt,
+    canary_facts_t *facts, ngx_int_t header_grpc_status, uint64_t elapsed);
+
+/* no live peer: an attempt that failed before it began */
+void ngx_http_canary_attempt_no_live(ngx_http_canary_attempt_t *attempt);
+
+uint64_t ngx_http_canary_microseconds(void);
+uint64_t ngx_http_canary_milliseconds(void);
+
+
+/* ngx_http_canary_zone.c */
+
+char *ngx_http_canary_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_int_t ngx_http_canary_add_zone(ngx_conf_t *cf,
+    ngx_http_canary_main_conf_t *cmcf);
+
+/* the running configuration; NULL without http{} or without an endpoint */
+ngx_http_canary_main_conf_t *ngx_http_canary_running(void);
+
+
+/* ngx_http_canary_process.c */
+
+/* the slot of this process */
+extern ngx_uint_t  ngx_http_canary_slot;
+
+void ngx_http_canary_enter_process(ngx_http_canary_main_conf_t *cmcf);
+void ngx_http_canary_leave_process(ngx_http_canary_main_conf_t *cmcf);
+
+/* under the lock: takes out what dead processes have left */
+void ngx_http_canary_reap(ngx_http_canary_zone_shared_t *sh);
+
+/* under the lock: whether a process of this configuration or an older one
+   is alive */
+ngx_uint_t ngx_http_canary_serial_alive(ngx_http_canary_zone_shared_t *sh,
+    ngx_uint_t serial);
+
+
+/* ngx_http_canary_registry.c: endpoints and releases in the zone */
+
+/* additive: may run while an older configuration serves; NGX_ERROR: the
+   zone is full */
+ngx_int_t ngx_http_canary_register(ngx_http_canary_main_conf_t *cmcf);
+
+/* when the configuration is certain: forgets what no one refers to, and
+   rolls back what has lost its release */
+void ngx_http_canary_reconcile(ngx_http_canary_main_conf_t *cmcf,
+    ngx_log_t *log);
+
+/* under the lock: the place of a release, a new one if need be; NULL: the
+   zone is full */
+ngx_http_canary_release_shared_t *ngx_http_canary_add_place(
+    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared,
+    ngx_str_t *name);
+
+/* copies the state of the endpoints of another zone, cmcf->old */
+ngx_int_t ngx_http_canary_import(ngx_http_canary_main_conf_t *cmcf);
+
+/* bytes of a zone that is large enough for the configuration */
+size_t ngx_http_canary_zone_needed(ngx_http_canary_main_conf_t *cmcf,
+    ngx_uint_t nslots);
+
+
+/* ngx_http_canary_section.c: changes of a rollout, under the lock */
+
+typedef enum {
+    NGX_HTTP_CANARY_DONE = 0,      /* status tells the rest */
+    NGX_HTTP_CANARY_STALE_MATCH,   /* If-Match names another generation */
+    NGX_HTTP_CANARY_NO_MEMORY,     /* the zone is full */
+    NGX_HTTP_CANARY_SUPERSEDED     /* the zone has been replaced */
+} ngx_http_canary_section_e;
+
+
+/*
+ * A change that somebody asked for.  "match" is called under the lock, with
+ * the present generation; if it returns 0 nothing is done.
+ */
+
+typedef struct {
+    canary_command_t                    command;
+    ngx_http_canary_actor_t             actor;
+    u_char                              reason[NGX_HTTP_CANARY_REASON];
+                                        /* zero-terminated; may be empty */
+    ngx_uint_t                        (*match)(void *data,
+                                               uint64_t generation);
+    void                               *data;
+
+    /* result */
+
+    canary_status_t                     status;
+    uint32_t                            verbs;         /* that apply now */
+} ngx_http_canary_change_t;
+
+
+ngx_http_canary_section_e ngx_http_canary_change(
+    ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_change_t *change);
+
+/* as above, with the lock held; figures may be NULL */
+ngx_http_canary_section_e ngx_http_canary_change_locked(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change,
+    const ngx_http_canary_figure_t *figures, ngx_uint_t nfigures,
+    ngx_log_t *log);
+
+static ngx_inline ngx_http_canary_record_t *
+ngx_http_canary_record(ngx_http_canary_shared_t *shared)
+{
+    return &shared->records[shared->current & 1];
+}
+
+/* publishes the routing word again, if a process died before it could */
+void ngx_http_canary_repair(ngx_http_canary_shared_t *shared);
+
+/* memory for the history of an endpoint, and with it the evidence of a
+   rollout; NGX_ERROR: the zone is full */
+ngx_int_t ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared);
+ngx_int_t ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared);
+
+/* the sum of a release's slots */
+void ngx_http_canary_totals(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_totals_t *totals, ngx_http_canary_totals_t *sum);
+
+
+/* ngx_http_canary_judge.c: under the lock */
+
+typedef struct {
+    canary_verdict_t                    verdict;       /* of all */
+    uint64_t                            attempts;      /* decided, canary */
+    uint64_t                            started;       /* in the step */
+    uint64_t                            stable_started;
+    ngx_uint_t                          nfigures;
+    ngx_http_canary_figure_t            figures[CANARY_RULES_MAX];
+    ngx_int_t                           failing;       /* index, or -1 */
+} ngx_http_canary_judgement_t;
+
+void ngx_http_canary_judge(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_judgement_t *judgement);
+
+/* judges and acts; returns 1 if the endpoint changed */
+ngx_uint_t ngx_http_canary_guard(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_uint_t immediate, uint64_t now, ngx_log_t *log);
+
+/* a failed attempt: judged at once, by the process that saw it */
+void ngx_http_canary_trip(ngx_http_canary_endpoint_t *endpoint,
+    uint32_t epoch, ngx_log_t *log);
+
+
+/* ngx_http_canary_control.c: the control loop */
+
+ngx_msec_t ngx_http_canary_manager(void *data);
+void ngx_http_canary_start_timer(ngx_cycle_t *cycle);
+
+
+/* ngx_http_canary_variables.c */
+
+ngx_int_t ngx_http_canary_add_variables(ngx_conf_t *cf);
+
+
+/* ngx_http_canary_api.c */
+
+ngx_int_t ngx_http_canary_api_handler(ngx_http_request_t *r);
+
+
+/* ngx_http_canary_snapshot.c: a consistent copy for those who show it */
+
+typedef struct {
+    ngx_str_t                           name;
+    ngx_str_t                           upstream;
+    ngx_uint_t                          number;
+    uint32_t                            id;
+    ngx_http_canary_totals_t            totals;        /* since the state
+                                                          began */
+    ngx_http_canary_totals_t            step;          /* since the step */
+} ngx_http_canary_release_view_t;
+
+
+typedef struct {
+    ngx_http_canary_endpoint_t         *endpoint;
+    ngx_http_canary_record_t            record;
+    ngx_http_canary_judgement_t         judgement;     /* when not idle */
+    uint64_t                            now;           /* ms, monotonic */
+    uint64_t                            heartbeat;     /* ms old */
+    ngx_uint_t                          nreleases;
+    ngx_http_canary_release_view_t      releases[NGX_HTTP_CANARY_RELEASES_MAX];
+} ngx_http_canary_snapshot_t;
+
+
+void ngx_http_canary_snapshot(ngx_http_canary_endpoint_t *endpoint,
+    ngx_http_canary_snapshot_t *snapshot);
+
+/*
+ * Copies events with an id above "after", newest first, into an array of
+ * NGX_HTTP_CANARY_EVENTS; returns their number.
+ */
+
+ngx_uint_t ngx_http_canary_events(ngx_http_canary_endpoint_t *endpoint,
+    uint64_t after, ngx_http_canary_event_t *events);
+
+
+#endif /* _NGX_HTTP_CANARY_MODULE_H_INCLUDED_ */

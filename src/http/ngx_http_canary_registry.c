@@ -1,0 +1,503 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+
+
+/*
+ * Endpoints and releases in the zone.
+ *
+ * Workers of two configurations live beside each other during a reload, and
+ * positions of releases in a configuration mean different releases to them.
+ * So the zone has tables of names; a release's place in the table of its
+ * endpoint is its id, which is what routing words carry.  A place is used
+ * again only when no live process has a configuration with the old name.
+ *
+ * Each configuration has a serial number.  Registering is done while it may
+ * still fail, and therefore only adds; reconciling is done when it is
+ * certain.
+ */
+
+
+static ngx_http_canary_shared_t *ngx_http_canary_find_shared(
+    ngx_http_canary_zone_shared_t *sh, ngx_str_t *name);
+static ngx_http_canary_shared_t *ngx_http_canary_create_shared(
+    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_endpoint_t *endpoint);
+static ngx_int_t ngx_http_canary_register_endpoint(
+    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_endpoint_t *endpoint);
+static ngx_http_canary_release_shared_t *ngx_http_canary_find_place(
+    ngx_http_canary_shared_t *shared, u_char *name, size_t len);
+static ngx_http_canary_release_shared_t *ngx_http_canary_free_place(
+    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared);
+static ngx_uint_t ngx_http_canary_referenced(ngx_http_canary_shared_t *shared,
+    ngx_uint_t id);
+static void ngx_http_canary_stamp(ngx_http_canary_endpoint_t *endpoint,
+    ngx_uint_t serial);
+static void ngx_http_canary_check_releases(
+    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_endpoint_t *endpoint,
+    ngx_log_t *log);
+static void ngx_http_canary_drop_endpoints(
+    ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log);
+static void ngx_http_canary_release_gone(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, ngx_uint_t stable, char *reason,
+    ngx_log_t *log);
+static void ngx_http_canary_free_shared(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared);
+
+
+size_t
+ngx_http_canary_zone_needed(ngx_http_canary_main_conf_t *cmcf,
+    ngx_uint_t nslots)
+{
+    size_t                        size, totals;
+    ngx_uint_t                    i;
+    ngx_http_canary_endpoint_t  **endpoints;
+
+    /* the slab allocator rounds up to pages, or to powers of two */
+
+    totals = nslots * sizeof(ngx_http_canary_totals_t);
+
+    size = 8 * ngx_pagesize
+           + ngx_align(sizeof(ngx_http_canary_zone_shared_t), ngx_pagesize)
+           + ngx_align(canary_evidence_size(nslots), ngx_pagesize);
+
+    endpoints = cmcf->endpoints.elts;
+
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+        size += ngx_align(sizeof(ngx_http_canary_shared_t)
+                          + endpoints[i]->name.len, ngx_pagesize)
+                + 2 * nslots * NGX_HTTP_CANARY_LINE
+                + 2 * totals * endpoints[i]->releases.nelts;
+    }
+
+    size += ngx_align((NGX_HTTP_CANARY_EVENTS + 1)
+                      * sizeof(ngx_http_canary_event_t), ngx_pagesize);
+
+    /* and has a table of the pages itself */
+
+    size += size / ngx_pagesize * sizeof(ngx_slab_page_t);
+
+    return ngx_align(size, 65536);
+}
+
+
+ngx_int_t
+ngx_http_canary_register(ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_int_t                     rc;
+    ngx_uint_t                    i;
+    ngx_http_canary_endpoint_t  **endpoints;
+
+    rc = NGX_OK;
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    cmcf->serial = cmcf->sh->serial + 1;
+
+    endpoints = cmcf->endpoints.elts;
+
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+        rc = ngx_http_canary_register_endpoint(cmcf, endpoints[i]);
+        if (rc != NGX_OK) {
+            break;
+        }
+    }
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_canary_register_endpoint(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_endpoint_t *endpoint)
+{
+    ngx_uint_t                         i;
+    ngx_http_canary_shared_t          *shared;
+    ngx_http_canary_release_t         *releases;
+    ngx_http_canary_release_shared_t  *place;
+
+    shared = ngx_http_canary_find_shared(cmcf->sh, &endpoint->name);
+
+    if (shared == NULL) {
+        shared = ngx_http_canary_create_shared(cmcf, endpoint);
+        if (shared == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    shared->serial = cmcf->serial;
+    endpoint->shared = shared;
+
+    ngx_memset(endpoint->by_id, 0xff, sizeof(endpoint->by_id));
+
+    releases = endpoint->releases.elts;
+
+    for (i = 0; i < endpoint->releases.nelts; i++) {
+
+        place = ngx_http_canary_add_place(cmcf, shared, &releases[i].name);
+        if (place == NULL) {
+            return NGX_ERROR;
+        }
+
+        releases[i].id = place - shared->releases;
+        releases[i].totals = place->totals;
+        endpoint->by_id[releases[i].id] = (u_char) i;
+    }
+
+    if (ngx_http_canary_record(shared)->rollout.generation == 0) {
+        canary_rollout_init(&ngx_http_canary_record(shared)->rollout,
+                            releases[0].id);
+        ngx_http_canary_record(shared)->rollout.generation = 1;
+        ngx_http_canary_repair(shared);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_http_canary_shared_t *
+ngx_http_canary_find_shared(ngx_http_canary_zone_shared_t *sh,
+    ngx_str_t *name)
+{
+    ngx_http_canary_shared_t  *shared;
+
+    for (shared = sh->endpoints; shared; shared = shared->next) {
+        if (shared->len == name->len
+            && ngx_memcmp(shared->name, name->data, name->len) == 0)
+        {
+            return shared;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_http_canary_shared_t *
+ngx_http_canary_create_shared(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_endpoint_t *endpoint)
+{
+    uint32_t                       *phase;
+    ngx_uint_t                      i, nphases;
+    ngx_http_canary_shared_t       *shared;
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = cmcf->sh;
+
+    shared = ngx_slab_calloc_locked(cmcf->shpool,
+                                    sizeof(ngx_http_canary_shared_t)
+                                    + endpoint->name.len);
+    if (shared == NULL) {
+        return NULL;
+    }
+
+    /* half of the slots are for the workers of an older configuration */
+
+    nphases = sh->nslots / 2;
+
+    shared->phases = ngx_slab_calloc_locked(cmcf->shpool,
+                                            nphases * NGX_HTTP_CANARY_LINE);
+    if (shared->phases == NULL) {
+        ngx_slab_free_locked(cmcf->shpool, shared);
+        return NULL;
+    }
+
+    shared->nphases = nphases;
+
+    for (i = 0; i < nphases; i++) {
+        phase = shared->phases
+                + i * (NGX_HTTP_CANARY_LINE / sizeof(uint32_t));
+        *phase = canary_split_first_phase((uint32_t) i);
+    }
+
+    shared->len = endpoint->name.len;
+    ngx_memcpy(shared->name, endpoint->name.data, endpoint->name.len);
+
+    /* the control loop may be on its way through the list */
+
+    shared->next = sh->endpoints;
+    sh->endpoints = shared;
+
+    return shared;
+}
+
+
+ngx_http_canary_release_shared_t *
+ngx_http_canary_add_place(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, ngx_str_t *name)
+{
+    ngx_http_canary_release_shared_t  *place;
+
+    place = ngx_http_canary_find_place(shared, name->data, name->len);
+
+    if (place == NULL) {
+        place = ngx_http_canary_free_place(cmcf, shared);
+        if (place == NULL) {
+            return NULL;
+        }
+
+        place->len = name->len;
+        ngx_memcpy(place->name, name->data, name->len);
+    }
+
+    if (place->totals == NULL) {
+        place->totals = ngx_slab_calloc_locked(cmcf->shpool,
+                                        cmcf->sh->nslots
+                                        * sizeof(ngx_http_canary_totals_t));
+        if (place->totals == NULL) {
+            return NULL;
+        }
+    }
+
+    place->serial = cmcf->serial;
+
+    return place;
+}
+
+
+static ngx_http_canary_release_shared_t *
+ngx_http_canary_find_place(ngx_http_canary_shared_t *shared, u_char *name,
+    size_t len)
+{
+    ngx_uint_t                         i;
+    ngx_http_canary_release_shared_t  *place;
+
+    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+        place = &shared->releases[i];
+
+        if (place->serial && place->len == len
+            && ngx_memcmp(place->name, name, len) == 0)
+        {
+            return place;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* a place that was never used, or one that nobody can refer to any more */
+
+static ngx_http_canary_release_shared_t *
+ngx_http_canary_free_place(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared)
+{
+    ngx_uint_t                         i;
+    ngx_http_canary_release_shared_t  *place;
+
+    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+        if (shared->releases[i].serial == 0) {
+            return &shared->releases[i];
+        }
+    }
+
+    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+        place = &shared->releases[i];
+
+        if (place->serial >= cmcf->sh->serial
+            || ngx_http_canary_serial_alive(cmcf->sh, place->serial)
+            || ngx_http_canary_referenced(shared, i))
+        {
+            continue;
+        }
+
+        ngx_memzero(place->name, NGX_HTTP_CANARY_NAME_MAX);
+        ngx_memzero(&place->base, sizeof(ngx_http_canary_totals_t));
+        place->serial = 0;
+
+        if (place->totals) {
+            ngx_memzero(place->totals, cmcf->sh->nslots
+                                       * sizeof(ngx_http_canary_totals_t));
+        }
+
+        return place;
+    }
+
+    return NULL;
+}
+
+
+static ngx_uint_t
+ngx_http_canary_referenced(ngx_http_canary_shared_t *shared, ngx_uint_t id)
+{
+    canary_rollout_t  *rollout;
+
+    rollout = &ngx_http_canary_record(shared)->rollout;
+
+    return rollout->stable == id
+           || rollout->canary == id
+           || rollout->last_release == id;
+}
+
+
+void
+ngx_http_canary_reconcile(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
+{
+    ngx_uint_t                    i;
+    ngx_http_canary_endpoint_t  **endpoints;
+
+    /* the old zone is still there; from now on nothing changes in it */
+
+    cmcf->committed = 1;
+
+    if (cmcf->old) {
+        (void) ngx_http_canary_import(cmcf);
+
+        cmcf->old = NULL;
+        cmcf->old_shpool = NULL;
+    }
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    cmcf->sh->serial = cmcf->serial;
+
+    endpoints = cmcf->endpoints.elts;
+
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+        ngx_http_canary_stamp(endpoints[i], cmcf->serial);
+        ngx_http_canary_check_releases(cmcf, endpoints[i], log);
+    }
+
+    ngx_http_canary_drop_endpoints(cmcf, log);
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+}
+
+
+static void
+ngx_http_canary_stamp(ngx_http_canary_endpoint_t *endpoint,
+    ngx_uint_t serial)
+{
+    ngx_uint_t                  i;
+    ngx_http_canary_release_t  *releases;
+
+    endpoint->shared->serial = serial;
+
+    releases = endpoint->releases.elts;
+
+    for (i = 0; i < endpoint->releases.nelts; i++) {
+        endpoint->shared->releases[releases[i].id].serial = serial;
+    }
+}
+
+
+static void
+ngx_http_canary_check_releases(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_endpoint_t *endpoint, ngx_log_t *log)
+{
+    ngx_uint_t                  stable;
+    canary_rollout_t           *rollout;
+    ngx_http_canary_release_t  *releases;
+
+    releases = endpoint->releases.elts;
+    rollout = &ngx_http_canary_record(endpoint->shared)->rollout;
+    stable = rollout->stable;
+
+    if (endpoint->by_id[stable] == 0xff) {
+        stable = releases[0].id;
+
+    } else if (rollout->canary == CANARY_NO_RELEASE
+               || endpoint->by_id[rollout->canary] != 0xff)
+    {
+        return;
+    }
+
+    ngx_http_canary_release_gone(cmcf, endpoint->shared, stable, NULL, log);
+}
+
+
+/*
+ * Endpoints that are not configured any more.  What they remember is kept
+ * until their last processes are gone, so that an endpoint that comes back
+ * soon goes on; their rollouts end, so that none goes on unseen.
+ */
+
+static void
+ngx_http_canary_drop_endpoints(ngx_http_canary_main_conf_t *cmcf,
+    ngx_log_t *log)
+{
+    canary_rollout_t                *rollout;
+    ngx_http_canary_shared_t        *shared, **next;
+    ngx_http_canary_zone_shared_t   *sh;
+
+    sh = cmcf->sh;
+
+    for (next = &sh->endpoints; *next; /* void */ ) {
+        shared = *next;
+
+        if (shared->serial == cmcf->serial) {
+            next = &shared->next;
+            continue;
+        }
+
+        rollout = &ngx_http_canary_record(shared)->rollout;
+
+        if (rollout->generation && rollout->phase != CANARY_IDLE) {
+            ngx_http_canary_release_gone(cmcf, shared, rollout->stable,
+                                         "the endpoint is no longer "
+                                         "configured", log);
+        }
+
+        if (shared->serial + NGX_HTTP_CANARY_REMEMBER < cmcf->serial
+            && !ngx_http_canary_serial_alive(sh, shared->serial))
+        {
+            *next = shared->next;
+            ngx_http_canary_free_shared(cmcf, shared);
+            continue;
+        }
+
+        next = &shared->next;
+    }
+}
+
+
+static void
+ngx_http_canary_release_gone(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, ngx_uint_t stable, char *reason,
+    ngx_log_t *log)
+{
+    ngx_http_canary_change_t  change;
+
+    ngx_memzero(&change, sizeof(ngx_http_canary_change_t));
+
+    change.command.verb = CANARY_RELEASE_GONE;
+    change.command.release = stable;
+    change.command.now = ngx_http_canary_milliseconds();
+
+    (void) ngx_cpystrn(change.actor.name, (u_char *) "configuration",
+                       sizeof(change.actor.name));
+
+    if (reason) {
+        (void) ngx_cpystrn(change.reason, (u_char *) reason,
+                           sizeof(change.reason));
+    }
+
+    (void) ngx_http_canary_change_locked(cmcf->sh, cmcf->shpool, shared,
+                                         &change, NULL, 0, log);
+}
+
+
+static void
+ngx_http_canary_free_shared(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+        if (shared->releases[i].totals) {
+            ngx_slab_free_locked(cmcf->shpool, shared->releases[i].totals);
+        }
+    }
+
+    if (shared->events) {
+        ngx_slab_free_locked(cmcf->shpool, shared->events);
+    }
+
+    ngx_slab_free_locked(cmcf->shpool, shared->phases);
+    ngx_slab_free_locked(cmcf->shpool, shared);
+}

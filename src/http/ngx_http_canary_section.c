@@ -1,0 +1,339 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+#include "ngx_http_canary_event.h"
+
+
+/*
+ * All changes of a rollout go through here, under the lock of the zone.  The
+ * new record and its event are written where nobody looks yet, then the
+ * record becomes the current one, then requests are routed by it.
+ */
+
+
+static void ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
+    ngx_http_canary_event_t *event);
+static void ngx_http_canary_begin_step(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared);
+static canary_evidence_t *ngx_http_canary_take_spare(
+    ngx_http_canary_zone_shared_t *sh, uint64_t rested);
+static void ngx_http_canary_put_spare(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared);
+static void ngx_http_canary_set_last(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event);
+
+
+ngx_http_canary_section_e
+ngx_http_canary_change(ngx_http_canary_endpoint_t *endpoint,
+    ngx_http_canary_change_t *change)
+{
+    ngx_slab_pool_t              *shpool;
+    ngx_http_canary_section_e     rc;
+    ngx_http_canary_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_canary_running();
+
+    if (cmcf == NULL) {
+        return NGX_HTTP_CANARY_SUPERSEDED;
+    }
+
+    shpool = cmcf->shpool;
+    change->command.now = ngx_http_canary_milliseconds();
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    rc = ngx_http_canary_change_locked(cmcf->sh, shpool, endpoint->shared,
+                                       change, NULL, 0, ngx_cycle->log);
+
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    return rc;
+}
+
+
+ngx_http_canary_section_e
+ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_change_t *change, const ngx_http_canary_figure_t *figures,
+    ngx_uint_t nfigures, ngx_log_t *log)
+{
+    ngx_http_canary_event_t   event;
+    ngx_http_canary_record_t  next, *record;
+
+    record = ngx_http_canary_record(shared);
+    next = *record;
+
+    change->status = CANARY_UNCHANGED;
+    change->verbs = canary_rollout_verbs(&record->rollout);
+
+    if (sh->superseded) {
+        return NGX_HTTP_CANARY_SUPERSEDED;
+    }
+
+    if (change->match
+        && !change->match(change->data, record->rollout.generation))
+    {
+        return NGX_HTTP_CANARY_STALE_MATCH;
+    }
+
+    change->status = canary_rollout_apply(&next.rollout, &change->command);
+
+    if (change->status != CANARY_CHANGED) {
+        return NGX_HTTP_CANARY_DONE;
+    }
+
+    if (next.rollout.phase != CANARY_IDLE
+        && ngx_http_canary_equip(sh, shpool, shared) != NGX_OK)
+    {
+        change->status = CANARY_UNCHANGED;
+        return NGX_HTTP_CANARY_NO_MEMORY;
+    }
+
+    ngx_http_canary_add_history(shpool, shared);
+
+    ngx_http_canary_make_event(&event, shared, &record->rollout,
+                               &next.rollout, change, figures, nfigures);
+
+    if (next.rollout.phase == CANARY_IDLE
+        && (record->rollout.phase != CANARY_IDLE
+            || change->command.verb == CANARY_DIRECT))
+    {
+        ngx_http_canary_set_last(shared, &next, &event);
+    }
+
+    if (record->rollout.phase == CANARY_IDLE
+        && next.rollout.phase != CANARY_IDLE)
+    {
+        canary_evidence_begin(shared->evidence, next.rollout.tests,
+                              change->command.now);
+    }
+
+    ngx_http_canary_publish(sh, shared, &next, &event);
+
+    if (next.rollout.phase == CANARY_IDLE) {
+        ngx_http_canary_put_spare(sh, shared);
+
+    } else {
+        canary_evidence_tick(shared->evidence, next.rollout.tests,
+                             change->command.now);
+    }
+
+    ngx_http_canary_log_event(&event, shared, log);
+
+    return NGX_HTTP_CANARY_DONE;
+}
+
+
+static void
+ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
+    ngx_http_canary_event_t *event)
+{
+    ngx_uint_t                 place;
+    ngx_http_canary_record_t  *record;
+
+    record = ngx_http_canary_record(shared);
+
+    event->id = ++sh->last_event;
+
+    /* one place more than events are shown: the oldest of them survives */
+
+    if (shared->events) {
+        shared->events[next->events % (NGX_HTTP_CANARY_EVENTS + 1)] = *event;
+        next->events++;
+    }
+
+    if (next->rollout.tests != record->rollout.tests) {
+        ngx_http_canary_begin_step(sh, shared);
+    }
+
+    place = !(shared->current & 1);
+    shared->records[place] = *next;
+
+    __atomic_store_n(&shared->current, place, __ATOMIC_RELEASE);
+
+    ngx_http_canary_repair(shared);
+}
+
+
+void
+ngx_http_canary_repair(ngx_http_canary_shared_t *shared)
+{
+    uint64_t        word;
+    canary_route_t  route;
+
+    route = canary_rollout_route(&ngx_http_canary_record(shared)->rollout);
+    word = canary_route_encode(&route);
+
+    if (word != shared->route) {
+        __atomic_store_n(&shared->route, word, __ATOMIC_RELEASE);
+    }
+}
+
+
+/* what is shown of the current step counts from here */
+
+static void
+ngx_http_canary_begin_step(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared)
+{
+    ngx_uint_t                         i;
+    ngx_http_canary_release_shared_t  *release;
+
+    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+        release = &shared->releases[i];
+
+        if (release->totals) {
+            ngx_http_canary_totals(sh, release->totals, &release->base);
+        }
+    }
+}
+
+
+ngx_int_t
+ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared)
+{
+    uint64_t            now;
+    canary_evidence_t  *evidence;
+
+    if (shared->evidence) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_canary_add_history(shpool, shared) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    now = ngx_http_canary_milliseconds();
+
+    evidence = ngx_http_canary_take_spare(sh,
+                                          now - NGX_HTTP_CANARY_QUARANTINE);
+
+    if (evidence == NULL) {
+        evidence = ngx_slab_calloc_locked(shpool,
+                                          canary_evidence_size(sh->nslots));
+        if (evidence) {
+            canary_evidence_init(evidence, sh->nslots);
+
+        } else {
+            evidence = ngx_http_canary_take_spare(sh, now);
+        }
+    }
+
+    if (evidence == NULL) {
+        return NGX_ERROR;
+    }
+
+    __atomic_store_n(&shared->evidence, evidence, __ATOMIC_RELEASE);
+
+    return NGX_OK;
+}
+
+
+/*
+ * Without memory for its history an endpoint can still be changed towards
+ * stable: the event is in the log.
+ */
+
+ngx_int_t
+ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared)
+{
+    if (shared->events == NULL) {
+        shared->events = ngx_slab_calloc_locked(shpool,
+                                     (NGX_HTTP_CANARY_EVENTS + 1)
+                                     * sizeof(ngx_http_canary_event_t));
+    }
+
+    return shared->events ? NGX_OK : NGX_ERROR;
+}
+
+
+/*
+ * Evidence that is not needed any more is never freed, and rests for a while
+ * before it is used again: a worker may just be adding to it.
+ */
+
+static canary_evidence_t *
+ngx_http_canary_take_spare(ngx_http_canary_zone_shared_t *sh,
+    uint64_t rested)
+{
+    canary_evidence_t  *evidence, **place;
+
+    for (place = &sh->spare; *place; place = &evidence->next) {
+        evidence = *place;
+
+        if (evidence->released <= rested) {
+            *place = evidence->next;
+            evidence->next = NULL;
+            return evidence;
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+ngx_http_canary_put_spare(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared)
+{
+    canary_evidence_t  *evidence;
+
+    evidence = shared->evidence;
+
+    if (evidence == NULL) {
+        return;
+    }
+
+    __atomic_store_n(&shared->evidence, NULL, __ATOMIC_RELEASE);
+
+    evidence->released = ngx_http_canary_milliseconds();
+    evidence->next = sh->spare;
+    sh->spare = evidence;
+}
+
+
+static void
+ngx_http_canary_set_last(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event)
+{
+    ngx_http_canary_release_shared_t  *release;
+
+    release = &shared->releases[next->rollout.last_release];
+
+    ngx_memzero(next->last_release, NGX_HTTP_CANARY_NAME_MAX);
+    ngx_memcpy(next->last_release, release->name, release->len);
+    ngx_memcpy(next->last_reason, event->reason, NGX_HTTP_CANARY_REASON);
+
+    next->ended = event->time;
+}
+
+
+void
+ngx_http_canary_totals(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_totals_t *totals, ngx_http_canary_totals_t *sum)
+{
+    uint64_t    *from, *to;
+    ngx_uint_t   slot, i;
+
+    ngx_memzero(sum, sizeof(ngx_http_canary_totals_t));
+
+    to = (uint64_t *) sum;
+
+    for (slot = 0; slot < sh->nslots; slot++) {
+        from = (uint64_t *) &totals[slot];
+
+        for (i = 0; i < sizeof(ngx_http_canary_totals_t) / sizeof(uint64_t);
+             i++)
+        {
+            to[i] += __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+        }
+    }
+}

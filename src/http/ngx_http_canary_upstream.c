@@ -1,0 +1,730 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+
+
+/*
+ * The balancer of an endpoint is a shell around the balancers of its
+ * releases: it chooses a release, initializes that upstream's own balancer
+ * and hands everything over to it, keeping the callbacks it has to call.
+ *
+ * When an attempt on the canary has failed and nginx asks for another peer,
+ * the shell initializes the balancer of the stable release instead.  This is
+ * done when the next peer is asked for, never when one is freed: that is
+ * also done when a request ends.
+ */
+
+
+typedef struct {
+    ngx_http_request_t                 *request;
+    ngx_http_canary_choice_t           *choice;
+    ngx_http_canary_attempt_t           attempt;
+
+    /* the balancer of the release */
+
+    void                               *data;
+    ngx_event_get_peer_pt               get;
+    ngx_event_free_peer_pt              free;
+    ngx_event_notify_peer_pt            notify;
+#if (NGX_SSL || NGX_COMPAT)
+    ngx_event_set_peer_session_pt       set_session;
+    ngx_event_save_peer_session_pt      save_session;
+#endif
+    ngx_uint_t                          tries;
+
+    ngx_uint_t                          used;       /* attempts made */
+    void                              (*finalize_request)(
+                                            ngx_http_request_t *r,
+                                            ngx_int_t rc);
+    ngx_int_t                           rc;
+
+    unsigned                            finalized:1;
+    unsigned                            failed:1;   /* the last attempt, and
+                                                       it counts */
+    unsigned                            switched:1;
+} ngx_http_canary_peer_t;
+
+
+static ngx_int_t ngx_http_canary_attach(ngx_http_canary_peer_t *cp,
+    ngx_http_canary_release_t *release);
+static ngx_int_t ngx_http_canary_get_peer(ngx_peer_connection_t *pc,
+    void *data);
+static ngx_int_t ngx_http_canary_get_inner(ngx_http_canary_peer_t *cp,
+    ngx_peer_connection_t *pc);
+static ngx_int_t ngx_http_canary_no_live(ngx_http_canary_peer_t *cp,
+    ngx_peer_connection_t *pc);
+static void ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
+    ngx_uint_t state);
+static void ngx_http_canary_notify_peer(ngx_peer_connection_t *pc,
+    void *data, ngx_uint_t type);
+#if (NGX_SSL || NGX_COMPAT)
+static ngx_int_t ngx_http_canary_set_session(ngx_peer_connection_t *pc,
+    void *data);
+static void ngx_http_canary_save_session(ngx_peer_connection_t *pc,
+    void *data);
+#endif
+static void ngx_http_canary_finalize_request(ngx_http_request_t *r,
+    ngx_int_t rc);
+
+static ngx_http_canary_release_t *ngx_http_canary_fallback(
+    ngx_http_canary_peer_t *cp);
+static ngx_int_t ngx_http_canary_switch(ngx_http_canary_peer_t *cp,
+    ngx_peer_connection_t *pc, ngx_http_canary_release_t *release);
+static ngx_uint_t ngx_http_canary_may_retry(ngx_http_request_t *r);
+static void ngx_http_canary_settle(ngx_http_canary_choice_t *choice);
+static void ngx_http_canary_account(ngx_http_canary_peer_t *cp,
+    ngx_peer_connection_t *pc, ngx_uint_t state);
+static ngx_uint_t ngx_http_canary_status(ngx_http_request_t *r);
+static ngx_int_t ngx_http_canary_grpc_status(ngx_http_request_t *r,
+    ngx_list_t *headers);
+static ngx_uint_t ngx_http_canary_is_grpc(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_canary_has_grpc_type(ngx_http_request_t *r);
+
+
+ngx_int_t
+ngx_http_canary_init_upstream(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *us)
+{
+    us->peer.init = ngx_http_canary_init_peer;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_canary_init_peer(ngx_http_request_t *r,
+    ngx_http_upstream_srv_conf_t *us)
+{
+    ngx_http_upstream_t         *u;
+    ngx_http_canary_peer_t      *cp;
+    ngx_http_canary_srv_conf_t  *cscf;
+
+    cscf = ngx_http_conf_upstream_srv_conf(us, ngx_http_canary_module);
+
+    cp = ngx_pcalloc(r->pool, sizeof(ngx_http_canary_peer_t));
+    if (cp == NULL) {
+        return NGX_ERROR;
+    }
+
+    cp->request = r;
+
+    cp->choice = ngx_http_canary_choose(r, cscf->endpoint);
+    if (cp->choice == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_canary_settle(cp->choice);
+
+    cp->attempt.endpoint = cscf->endpoint;
+    cp->attempt.fallback = (cp->choice->reason == NGX_HTTP_CANARY_BY_FALLBACK);
+
+    u = r->upstream;
+
+    if (ngx_http_canary_attach(cp, cp->choice->release) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    u->peer.tries = cp->tries;
+
+    if (cp->choice->canary && ngx_http_canary_fallback(cp)) {
+        u->peer.tries++;
+    }
+
+    /* tells how a request ended, right before its last peer is freed */
+
+    cp->finalize_request = u->finalize_request;
+    u->finalize_request = ngx_http_canary_finalize_request;
+
+    return NGX_OK;
+}
+
+
+/*
+ * A choice may be older than this moment: a cache lock, or another request
+ * to the same endpoint for the same client's request, may have come between.
+ * If its canary has been rolled back since, stable serves.
+ */
+
+static void
+ngx_http_canary_settle(ngx_http_canary_choice_t *choice)
+{
+    canary_route_t  route;
+
+    if (!choice->canary) {
+        return;
+    }
+
+    route = ngx_http_canary_route(choice->endpoint);
+
+    if (choice->release->id != route.canary
+        && choice->release->id != route.stable)
+    {
+        choice->route = route;
+        choice->release = ngx_http_canary_stable(choice->endpoint,
+                                                 route.stable);
+        choice->canary = 0;
+    }
+}
+
+
+/*
+ * Makes the balancer of a release that of the request.  A balancer takes
+ * what it finds in peer.data for its own, and keepalive takes what it finds
+ * in peer.notify for the original: both have to be empty.  Where peers come
+ * from shared memory nginx looks at u->upstream for how long to keep them.
+ */
+
+static ngx_int_t
+ngx_http_canary_attach(ngx_http_canary_peer_t *cp,
+    ngx_http_canary_release_t *release)
+{
+    ngx_uint_t              tries;
+    ngx_http_request_t     *r;
+    ngx_http_upstream_t    *u;
+    ngx_peer_connection_t  *pc;
+
+    r = cp->request;
+    u = r->upstream;
+    pc = &u->peer;
+
+    tries = pc->tries;
+
+    pc->data = NULL;
+    pc->notify = NULL;
+
+    if (release->upstream->peer.init(r, release->upstream) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    cp->data = pc->data;
+    cp->get = pc->get;
+    cp->free = pc->free;
+    cp->notify = pc->notify;
+    cp->tries = pc->tries;
+
+    pc->data = cp;
+    pc->get = ngx_http_canary_get_peer;
+    pc->free = ngx_http_canary_free_peer;
+    pc->notify = cp->notify ? ngx_http_canary_notify_peer : NULL;
+
+#if (NGX_SSL || NGX_COMPAT)
+    cp->set_session = pc->set_session;
+    cp->save_session = pc->save_session;
+
+    pc->set_session = cp->set_session ? ngx_http_canary_set_session : NULL;
+    pc->save_session = cp->save_session ? ngx_http_canary_save_session : NULL;
+#endif
+
+    pc->tries = tries;
+    u->upstream = release->upstream;
+
+    cp->attempt.release = release;
+    cp->attempt.canary = cp->choice->canary;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_canary_get_peer(ngx_peer_connection_t *pc, void *data)
+{
+    ngx_http_canary_peer_t *cp = data;
+
+    ngx_int_t                   rc;
+    ngx_http_canary_release_t  *stable;
+
+    if (cp->failed && cp->choice->canary) {
+        stable = ngx_http_canary_fallback(cp);
+
+        if (stable && ngx_http_canary_switch(cp, pc, stable) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    /* nginx gives back the try that a dead kept connection took */
+
+    if (cp->used && !cp->failed) {
+        cp->tries++;
+    }
+
+    cp->failed = 0;
+
+    rc = ngx_http_canary_get_inner(cp, pc);
+
+    if (rc == NGX_BUSY) {
+        rc = ngx_http_canary_no_live(cp, pc);
+    }
+
+    if (rc == NGX_ERROR || rc == NGX_BUSY) {
+        pc->sockaddr = NULL;
+        return rc;
+    }
+
+    cp->used++;
+
+    ngx_http_canary_attempt_begin(&cp->attempt);
+
+    return rc;
+}
+
+
+/*
+ * Both sides count tries: nginx those of the request, the balancer those of
+ * its release.  What the balancer adds or takes away is passed on.
+ */
+
+static ngx_int_t
+ngx_http_canary_get_inner(ngx_http_canary_peer_t *cp,
+    ngx_peer_connection_t *pc)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  tries;
+
+    tries = pc->tries;
+
+    pc->tries = cp->tries;
+    rc = cp->get(pc, cp->data);
+
+    if (pc->tries > cp->tries) {
+        tries += pc->tries - cp->tries;
+    }
+
+    cp->tries = pc->tries;
+    pc->tries = tries;
+
+    return rc;
+}
+
+
+/*
+ * No peer of the release can be had.  nginx would end the request with 502,
+ * and would not call free(): so it is counted here, and here is where the
+ * other release is tried.
+ */
+
+static ngx_int_t
+ngx_http_canary_no_live(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc)
+{
+    ngx_int_t                   rc;
+    ngx_http_canary_release_t  *other;
+
+    ngx_http_canary_attempt_no_live(&cp->attempt);
+
+    other = ngx_http_canary_fallback(cp);
+
+    if (other == NULL) {
+        pc->name = &cp->attempt.endpoint->name;
+        return NGX_BUSY;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, pc->log, 0,
+                  "canary: no live upstreams in release \"%V\" of \"%V\", "
+                  "trying release \"%V\"", &cp->attempt.release->name,
+                  &cp->attempt.endpoint->name, &other->name);
+
+    if (ngx_http_canary_switch(cp, pc, other) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_canary_get_inner(cp, pc);
+
+    if (rc == NGX_BUSY) {
+        ngx_http_canary_attempt_no_live(&cp->attempt);
+        pc->name = &cp->attempt.endpoint->name;
+    }
+
+    return rc;
+}
+
+
+/*
+ * The release that may finish this request instead of its own: stable for
+ * the canary, and the canary, while there is a rollout, for a stable release
+ * that has no live peer.  A request is switched once.
+ */
+
+static ngx_http_canary_release_t *
+ngx_http_canary_fallback(ngx_http_canary_peer_t *cp)
+{
+    canary_route_t               route;
+    ngx_http_canary_choice_t    *choice;
+    ngx_http_canary_release_t   *release;
+    ngx_http_canary_endpoint_t  *endpoint;
+
+    choice = cp->choice;
+    endpoint = choice->endpoint;
+
+    if (!endpoint->fallback || cp->switched
+        || !ngx_http_canary_may_retry(cp->request))
+    {
+        return NULL;
+    }
+
+    route = ngx_http_canary_route(endpoint);
+
+    if (choice->canary) {
+        release = ngx_http_canary_stable(endpoint, route.stable);
+
+    } else if (route.phase != CANARY_IDLE
+               && choice->reason != NGX_HTTP_CANARY_BY_FALLBACK)
+    {
+        release = ngx_http_canary_release(endpoint, route.canary);
+
+    } else {
+        release = NULL;
+    }
+
+    return (release == choice->release) ? NULL : release;
+}
+
+
+/*
+ * In nginx before 1.28.2, and 1.29.0 to 1.29.4, a gRPC request that goes to
+ * another peer after an early response uses freed memory.
+ */
+
+static ngx_uint_t
+ngx_http_canary_may_retry(ngx_http_request_t *r)
+{
+#if (nginx_version < 1028002                                                  \
+     || (nginx_version >= 1029000 && nginx_version < 1029005))
+
+    return !ngx_http_canary_is_grpc(r);
+
+#else
+
+    return 1;
+
+#endif
+}
+
+
+static ngx_int_t
+ngx_http_canary_switch(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc,
+    ngx_http_canary_release_t *release)
+{
+    ngx_uint_t                 limit, canary;
+    ngx_http_request_t        *r;
+    ngx_http_canary_choice_t  *choice;
+
+    r = cp->request;
+    choice = cp->choice;
+    canary = !choice->canary;
+
+    choice->release = release;
+    choice->canary = canary;
+    choice->reason = NGX_HTTP_CANARY_BY_FALLBACK;
+
+    cp->switched = 1;
+    cp->attempt.fallback = 1;
+
+    if (ngx_http_canary_attach(cp, release) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* nginx applies the limit only once, before the first attempt */
+
+    limit = r->upstream->conf->next_upstream_tries;
+
+    pc->tries = cp->tries;
+
+    if (limit) {
+        limit = (limit > cp->used) ? limit - cp->used : 1;
+        pc->tries = ngx_min(pc->tries, limit);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
+    ngx_uint_t state)
+{
+    ngx_http_canary_peer_t *cp = data;
+
+    ngx_uint_t  tries;
+
+    /* keepalive may take the connection: it is looked at before that */
+
+    ngx_http_canary_account(cp, pc, state);
+
+    tries = pc->tries;
+
+    pc->tries = cp->tries;
+    cp->free(pc, cp->data, state);
+    cp->tries = pc->tries;
+
+    pc->tries = tries ? tries - 1 : 0;
+
+    /*
+     * Between two releases only nginx's own count matters; within one, the
+     * balancer may have run out of peers before.
+     */
+
+    if (!(cp->choice->canary && ngx_http_canary_fallback(cp))) {
+        pc->tries = ngx_min(pc->tries, cp->tries);
+    }
+}
+
+
+static void
+ngx_http_canary_notify_peer(ngx_peer_connection_t *pc, void *data,
+    ngx_uint_t type)
+{
+    ngx_http_canary_peer_t *cp = data;
+
+    cp->notify(pc, cp->data, type);
+}
+
+
+#if (NGX_SSL || NGX_COMPAT)
+
+static ngx_int_t
+ngx_http_canary_set_session(ngx_peer_connection_t *pc, void *data)
+{
+    ngx_http_canary_peer_t *cp = data;
+
+    return cp->set_session(pc, cp->data);
+}
+
+
+static void
+ngx_http_canary_save_session(ngx_peer_connection_t *pc, void *data)
+{
+    ngx_http_canary_peer_t *cp = data;
+
+    cp->save_session(pc, cp->data);
+}
+
+#endif
+
+
+static void
+ngx_http_canary_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_http_canary_peer_t  *cp;
+
+    cp = r->upstream->peer.data;
+
+    cp->rc = rc;
+    cp->finalized = 1;
+
+    cp->finalize_request(r, rc);
+}
+
+
+/* what nginx knows when an attempt ends; see the core for what it means */
+
+static void
+ngx_http_canary_account(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc,
+    ngx_uint_t state)
+{
+    uint64_t              elapsed, header;
+    ngx_int_t             grpc_status;
+    ngx_connection_t     *c;
+    canary_facts_t        facts;
+    ngx_http_request_t   *r;
+    ngx_http_upstream_t  *u;
+
+    r = cp->request;
+    u = r->upstream;
+    c = pc->connection;
+
+    ngx_memzero(&facts, sizeof(canary_facts_t));
+
+    facts.failed = (state & (NGX_PEER_FAILED|NGX_PEER_NEXT)) ? 1 : 0;
+    facts.header = (u->state->header_time != (ngx_msec_t) -1);
+    facts.connected = (c != NULL);
+    facts.cached = pc->cached;
+    facts.received = (u->state->bytes_received != 0);
+    facts.timedout = c && (c->read->timedout || c->write->timedout);
+    facts.client_gone = r->connection->error
+                        || (u->pipe && u->pipe->downstream_error);
+    facts.exiting = ngx_exiting || ngx_terminate;
+    facts.grpc_status = -1;
+
+    if (cp->finalized) {
+        facts.rc = (cp->rc >= NGX_HTTP_SPECIAL_RESPONSE) ? cp->rc : 0;
+        facts.error = (cp->rc == NGX_ERROR);
+        facts.torn_down = (cp->rc == NGX_DONE);
+        facts.complete = (cp->rc == NGX_OK);
+    }
+
+    grpc_status = -1;
+
+    if (facts.header) {
+        facts.status = ngx_http_canary_status(r);
+
+        if (ngx_http_canary_is_grpc(r)) {
+            grpc_status = ngx_http_canary_grpc_status(r,
+                                                      &u->headers_in.headers);
+        }
+
+        /* a status in the header is all there is: no trailers follow */
+
+        if (grpc_status == -1 && ngx_http_canary_has_grpc_type(r)) {
+            facts.grpc = 1;
+            facts.grpc_status = (int) ngx_http_canary_grpc_status(r,
+                                                   &u->headers_in.trailers);
+        }
+    }
+
+    elapsed = ngx_http_canary_microseconds() - cp->attempt.started;
+
+    /*
+     * A header that no filter has seen, though the response went on for
+     * long after it: what nginx measured in milliseconds is the better time.
+     */
+
+    if (facts.header && !cp->attempt.response
+        && cp->attempt.endpoint->latency == NGX_HTTP_CANARY_LATENCY_HEADER)
+    {
+        header = (uint64_t) u->state->header_time * 1000;
+
+        if (elapsed > header + 2000) {
+            elapsed = header;
+        }
+    }
+
+    ngx_http_canary_attempt_end(&cp->attempt, &facts, grpc_status, elapsed);
+
+    /* a dead kept connection is tried again where it was */
+
+    cp->failed = facts.failed
+                 && canary_outcome(&facts) != CANARY_OUTCOME_IGNORED;
+}
+
+
+/* a header goes to the client: its attempt is counted now, not at its end */
+
+void
+ngx_http_canary_count_header(ngx_http_request_t *r)
+{
+    ngx_int_t                grpc_status;
+    ngx_http_upstream_t     *u;
+    ngx_http_canary_peer_t  *cp;
+
+    u = r->upstream;
+
+    if (u->peer.get != ngx_http_canary_get_peer) {
+        return;
+    }
+
+    cp = u->peer.data;
+
+    if (!cp->attempt.open || u->state == NULL
+        || u->state->header_time == (ngx_msec_t) -1)
+    {
+        return;
+    }
+
+    grpc_status = -1;
+
+    if (ngx_http_canary_is_grpc(r)) {
+        grpc_status = ngx_http_canary_grpc_status(r, &u->headers_in.headers);
+    }
+
+    ngx_http_canary_attempt_header(&cp->attempt, ngx_http_canary_status(r),
+                                   grpc_status,
+                                   ngx_http_canary_microseconds()
+                                   - cp->attempt.started);
+}
+
+
+/*
+ * The status that the peer answered with.  headers_in may hold that of the
+ * attempt before, or that of a cached response; state->status keeps the first
+ * of early hints, and has 200 for an answer without a status line.
+ */
+
+static ngx_uint_t
+ngx_http_canary_status(ngx_http_request_t *r)
+{
+    ngx_uint_t            status;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+    status = u->state->status;
+
+    if (status < 200 && status != NGX_HTTP_SWITCHING_PROTOCOLS) {
+        return u->headers_in.status_n;
+    }
+
+    if (u->headers_in.status_n == 0 && !r->cached) {
+        return 0;
+    }
+
+    return status;
+}
+
+
+static ngx_int_t
+ngx_http_canary_grpc_status(ngx_http_request_t *r, ngx_list_t *headers)
+{
+    ngx_int_t         status;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    static ngx_str_t  name = ngx_string("grpc-status");
+
+    part = &headers->part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return -1;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == name.len
+            && ngx_strncasecmp(h[i].key.data, name.data, name.len) == 0)
+        {
+            break;
+        }
+    }
+
+    status = ngx_atoi(h[i].value.data, h[i].value.len);
+
+    /* not a number: a status that nobody can know, UNKNOWN */
+
+    return (status == NGX_ERROR) ? 2 : status;
+}
+
+
+static ngx_uint_t
+ngx_http_canary_is_grpc(ngx_http_request_t *r)
+{
+    ngx_str_t  *module;
+
+    module = &r->upstream->conf->module;
+
+    return module->len == 4 && ngx_strncmp(module->data, "grpc", 4) == 0;
+}
+
+
+static ngx_uint_t
+ngx_http_canary_has_grpc_type(ngx_http_request_t *r)
+{
+    ngx_table_elt_t  *type;
+
+    type = r->upstream->headers_in.content_type;
+
+    return ngx_http_canary_is_grpc(r)
+           && type
+           && type->value.len >= sizeof("application/grpc") - 1
+           && ngx_strncasecmp(type->value.data, (u_char *) "application/grpc",
+                              sizeof("application/grpc") - 1)
+              == 0;
+}

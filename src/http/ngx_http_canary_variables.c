@@ -1,0 +1,239 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+
+
+typedef enum {
+    NGX_HTTP_CANARY_VAR_ENDPOINT = 0,
+    NGX_HTTP_CANARY_VAR_RELEASE,
+    NGX_HTTP_CANARY_VAR_ROLE,
+    NGX_HTTP_CANARY_VAR_REASON,
+    NGX_HTTP_CANARY_VAR_WEIGHT,
+    NGX_HTTP_CANARY_VAR_PHASE
+} ngx_http_canary_variable_e;
+
+
+static ngx_int_t ngx_http_canary_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_http_canary_choice_t *ngx_http_canary_present_choice(
+    ngx_http_request_t *r);
+static ngx_http_upstream_srv_conf_t *ngx_http_canary_request_upstream(
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_canary_weight(ngx_http_request_t *r,
+    ngx_str_t *value, uint32_t weight);
+
+
+/* values change with a fallback, so none may be cached */
+
+static ngx_http_variable_t  ngx_http_canary_vars[] = {
+
+    { ngx_string("canary_endpoint"), NULL, ngx_http_canary_variable,
+      NGX_HTTP_CANARY_VAR_ENDPOINT, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("canary_release"), NULL, ngx_http_canary_variable,
+      NGX_HTTP_CANARY_VAR_RELEASE, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("canary_role"), NULL, ngx_http_canary_variable,
+      NGX_HTTP_CANARY_VAR_ROLE, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("canary_reason"), NULL, ngx_http_canary_variable,
+      NGX_HTTP_CANARY_VAR_REASON, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("canary_weight"), NULL, ngx_http_canary_variable,
+      NGX_HTTP_CANARY_VAR_WEIGHT, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("canary_phase"), NULL, ngx_http_canary_variable,
+      NGX_HTTP_CANARY_VAR_PHASE, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
+
+ngx_int_t
+ngx_http_canary_add_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_http_canary_vars; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_canary_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t                  value;
+    ngx_http_canary_choice_t  *choice;
+
+    choice = ngx_http_canary_present_choice(r);
+
+    if (choice == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    switch (data) {
+
+    case NGX_HTTP_CANARY_VAR_ENDPOINT:
+        value = choice->endpoint->name;
+        break;
+
+    case NGX_HTTP_CANARY_VAR_RELEASE:
+        value = choice->release->name;
+        break;
+
+    case NGX_HTTP_CANARY_VAR_ROLE:
+        ngx_str_set(&value, "stable");
+
+        if (choice->canary) {
+            ngx_str_set(&value, "canary");
+        }
+
+        break;
+
+    case NGX_HTTP_CANARY_VAR_REASON:
+        ngx_str_set(&value, "weight");
+
+        if (choice->reason == NGX_HTTP_CANARY_BY_FALLBACK) {
+            ngx_str_set(&value, "fallback");
+        }
+
+        break;
+
+    case NGX_HTTP_CANARY_VAR_WEIGHT:
+
+        if (ngx_http_canary_weight(r, &value, choice->route.weight)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        break;
+
+    default: /* NGX_HTTP_CANARY_VAR_PHASE */
+        value.data = (u_char *) canary_phase_name(choice->route.phase);
+        value.len = ngx_strlen(value.data);
+        break;
+    }
+
+    v->data = value.data;
+    v->len = value.len;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+/*
+ * A request that is about to go to an endpoint, and has no choice yet, gets
+ * it here: for its cache key, its headers and its body are made before the
+ * balancer is asked.
+ */
+
+static ngx_http_canary_choice_t *
+ngx_http_canary_present_choice(ngx_http_request_t *r)
+{
+    ngx_http_canary_srv_conf_t    *cscf;
+    ngx_http_upstream_srv_conf_t  *uscf;
+
+    uscf = ngx_http_canary_request_upstream(r);
+
+    if (uscf && uscf->srv_conf) {
+        cscf = ngx_http_conf_upstream_srv_conf(uscf, ngx_http_canary_module);
+
+        if (cscf->endpoint && cscf->endpoint->shared) {
+            return ngx_http_canary_choose(r, cscf->endpoint);
+        }
+    }
+
+    return ngx_http_canary_last_choice(r);
+}
+
+
+/* the upstream{} that a request is going to, found as nginx itself does */
+
+static ngx_http_upstream_srv_conf_t *
+ngx_http_canary_request_upstream(ngx_http_request_t *r)
+{
+    ngx_str_t                       *host;
+    ngx_uint_t                       i;
+    ngx_http_upstream_t             *u;
+    ngx_http_upstream_srv_conf_t   **uscfp;
+    ngx_http_upstream_main_conf_t   *umcf;
+
+    u = r->upstream;
+
+    if (u == NULL || u->conf == NULL) {
+        return NULL;
+    }
+
+    if (u->resolved == NULL) {
+        return u->conf->upstream;
+    }
+
+    host = &u->resolved->host;
+
+    umcf = ngx_http_get_module_main_conf(r, ngx_http_upstream_module);
+    uscfp = umcf->upstreams.elts;
+
+    for (i = 0; i < umcf->upstreams.nelts; i++) {
+
+        if (uscfp[i]->host.len == host->len
+            && ((uscfp[i]->port == 0 && u->resolved->no_port)
+                || uscfp[i]->port == u->resolved->port)
+            && ngx_strncasecmp(uscfp[i]->host.data, host->data, host->len)
+               == 0)
+        {
+            return uscfp[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/* a ratio of six decimal places at most, without trailing zeros */
+
+static ngx_int_t
+ngx_http_canary_weight(ngx_http_request_t *r, ngx_str_t *value,
+    uint32_t weight)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(r->pool, sizeof("1.000000") - 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    value->data = p;
+
+    p = ngx_sprintf(p, "%ud.%06ud", weight / CANARY_ONE, weight % CANARY_ONE);
+
+    while (p[-1] == '0') {
+        p--;
+    }
+
+    if (p[-1] == '.') {
+        p--;
+    }
+
+    value->len = p - value->data;
+
+    return NGX_OK;
+}

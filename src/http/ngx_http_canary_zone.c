@@ -1,0 +1,291 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+
+
+/* changes with the layout of what is shared */
+
+#define NGX_HTTP_CANARY_MAGIC                                                 \
+    (0x63616e6172790000ull ^ (uint64_t) 1 << 48                               \
+     ^ (uint64_t) sizeof(ngx_http_canary_shared_t) << 20                      \
+     ^ (uint64_t) sizeof(ngx_http_canary_event_t) << 8                        \
+     ^ sizeof(canary_evidence_t))
+
+#define NGX_HTTP_CANARY_ZONE_SIZE  (16 * 1024 * 1024)
+
+
+static ngx_int_t ngx_http_canary_init_zone(ngx_shm_zone_t *shm_zone,
+    void *data);
+static ngx_int_t ngx_http_canary_create_zone(ngx_shm_zone_t *shm_zone,
+    ngx_http_canary_main_conf_t *cmcf);
+static void ngx_http_canary_find_old_zone(ngx_shm_zone_t *shm_zone,
+    ngx_http_canary_main_conf_t *cmcf);
+static ngx_uint_t ngx_http_canary_slots(ngx_http_canary_main_conf_t *cmcf);
+
+
+char *
+ngx_http_canary_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_canary_main_conf_t *cmcf = conf;
+
+    u_char     *p;
+    ssize_t     size;
+    ngx_str_t  *value, s;
+
+    if (cmcf->zone_name.len) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strncmp(value[1].data, "zone=", 5) != 0) {
+        goto invalid;
+    }
+
+    s.data = value[1].data + 5;
+    s.len = value[1].len - 5;
+
+    p = ngx_strlchr(s.data, s.data + s.len, ':');
+
+    if (p == NULL || p == s.data) {
+        goto invalid;
+    }
+
+    cmcf->zone_name.data = s.data;
+    cmcf->zone_name.len = p - s.data;
+
+    s.len -= p + 1 - s.data;
+    s.data = p + 1;
+
+    size = ngx_parse_size(&s);
+
+    if (size == NGX_ERROR) {
+        goto invalid;
+    }
+
+    if (size < (ssize_t) (8 * ngx_pagesize)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "canary_zone \"%V\" is too small, it must have at "
+                           "least %uzk", &cmcf->zone_name,
+                           8 * ngx_pagesize / 1024);
+        return NGX_CONF_ERROR;
+    }
+
+    cmcf->zone_size = size;
+
+    return NGX_CONF_OK;
+
+invalid:
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid canary_zone \"%V\", it must be "
+                       "\"zone=name:size\", such as \"zone=canary:16m\"",
+                       &value[1]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_canary_add_zone(ngx_conf_t *cf, ngx_http_canary_main_conf_t *cmcf)
+{
+    if (cmcf->zone_name.len == 0) {
+        ngx_str_set(&cmcf->zone_name, "canary");
+        cmcf->zone_size = NGX_HTTP_CANARY_ZONE_SIZE;
+    }
+
+    cmcf->zone = ngx_shared_memory_add(cf, &cmcf->zone_name, cmcf->zone_size,
+                                       &ngx_http_canary_module);
+    if (cmcf->zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    cmcf->cycle = cf->cycle;
+    cmcf->zone->init = ngx_http_canary_init_zone;
+    cmcf->zone->data = cmcf;
+
+    return NGX_OK;
+}
+
+
+ngx_http_canary_main_conf_t *
+ngx_http_canary_running(void)
+{
+    ngx_http_canary_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_canary_module);
+
+    return (cmcf && cmcf->sh) ? cmcf : NULL;
+}
+
+
+/*
+ * Runs in the master while the workers of the old configuration serve from
+ * the same memory, and before it is known whether the new one will be used.
+ */
+
+static ngx_int_t
+ngx_http_canary_init_zone(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_http_canary_main_conf_t *ocmcf = data;
+
+    ngx_int_t                     rc;
+    ngx_http_canary_main_conf_t  *cmcf;
+
+    cmcf = shm_zone->data;
+    cmcf->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
+    if (ocmcf) {
+        cmcf->sh = ocmcf->sh;
+
+    } else if (shm_zone->shm.exists) {
+        cmcf->sh = cmcf->shpool->data;
+
+    } else if (ngx_http_canary_create_zone(shm_zone, cmcf) != NGX_OK) {
+        goto too_small;
+    }
+
+    if (cmcf->sh->magic != NGX_HTTP_CANARY_MAGIC) {
+        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                      "canary_zone \"%V\" was made by another version of the "
+                      "module: restart nginx, or give the zone another name",
+                      &shm_zone->shm.name);
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_canary_register(cmcf);
+
+    if (rc == NGX_OK && cmcf->old) {
+        rc = ngx_http_canary_import(cmcf);
+    }
+
+    if (rc != NGX_OK) {
+        goto too_small;
+    }
+
+    return NGX_OK;
+
+too_small:
+
+    ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                  "canary_zone \"%V\" of %uzk is too small for %ui endpoints, "
+                  "it needs about %uzk",
+                  &shm_zone->shm.name, shm_zone->shm.size / 1024,
+                  cmcf->endpoints.nelts,
+                  ngx_http_canary_zone_needed(cmcf,
+                                              ngx_http_canary_slots(cmcf))
+                  / 1024);
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_canary_create_zone(ngx_shm_zone_t *shm_zone,
+    ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_slab_pool_t                *shpool;
+    ngx_http_canary_zone_shared_t  *sh;
+
+    shpool = cmcf->shpool;
+
+    /* that the zone is full is told where it matters, in words of its own */
+
+    shpool->log_nomem = 0;
+
+    if (shm_zone->shm.size
+        < ngx_http_canary_zone_needed(cmcf, ngx_http_canary_slots(cmcf)))
+    {
+        return NGX_ERROR;
+    }
+
+    sh = ngx_slab_calloc(shpool, sizeof(ngx_http_canary_zone_shared_t));
+    if (sh == NULL) {
+        return NGX_ERROR;
+    }
+
+    shpool->log_ctx = ngx_slab_alloc(shpool, shm_zone->shm.name.len
+                                             + sizeof(" in canary_zone \"\""));
+    if (shpool->log_ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_sprintf(shpool->log_ctx, " in canary_zone \"%V\"%Z",
+                &shm_zone->shm.name);
+
+    sh->magic = NGX_HTTP_CANARY_MAGIC;
+    sh->nslots = ngx_http_canary_slots(cmcf);
+
+    shpool->data = sh;
+    cmcf->sh = sh;
+
+    ngx_http_canary_find_old_zone(shm_zone, cmcf);
+
+    return NGX_OK;
+}
+
+
+/* the zone of the running configuration: of another size, or another name */
+
+static void
+ngx_http_canary_find_old_zone(ngx_shm_zone_t *shm_zone,
+    ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_uint_t                    i;
+    ngx_shm_zone_t               *zone;
+    ngx_list_part_t              *part;
+    ngx_http_canary_main_conf_t  *ocmcf;
+
+    part = (ngx_list_part_t *) &ngx_cycle->shared_memory.part;
+    zone = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return;
+            }
+
+            part = part->next;
+            zone = part->elts;
+            i = 0;
+        }
+
+        if (zone[i].tag != &ngx_http_canary_module || zone[i].data == NULL
+            || &zone[i] == shm_zone)
+        {
+            continue;
+        }
+
+        ocmcf = zone[i].data;
+
+        if (ocmcf->sh && ocmcf->sh->magic == NGX_HTTP_CANARY_MAGIC) {
+            cmcf->old = ocmcf->sh;
+            cmcf->old_shpool = ocmcf->shpool;
+            return;
+        }
+    }
+}
+
+
+/*
+ * A slot for each worker of the configuration and of the one before, which
+ * finishes its requests beside it.  The number is that of the zone, so it
+ * allows for as many workers as there are processors.
+ */
+
+static ngx_uint_t
+ngx_http_canary_slots(ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cmcf->cycle->conf_ctx,
+                                           ngx_core_module);
+
+    return 2 * ngx_max(ccf->worker_processes, ngx_ncpu) + 2;
+}
