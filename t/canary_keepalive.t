@@ -69,7 +69,7 @@ subtest 'a rollout' => sub {
 };
 
 subtest 'a rollback and the next rollout' => sub {
-    verb('rollback');
+    $t->verb(ep => 'rollback');
     is(send_requests(50)->{v1}{accepted}, 0, 'stable goes on with its own');
 
     $t->start_rollout('ep', steps => [1]);
@@ -77,7 +77,7 @@ subtest 'a rollback and the next rollout' => sub {
 };
 
 subtest 'a promotion' => sub {
-    verb('promote');
+    $t->verb(ep => 'promote');
     is($t->endpoint('ep')->{stable}, 'v2', 'v2 is stable');
 
     my $sent = send_requests(50);
@@ -98,7 +98,7 @@ for my $bad ({ status => 500 }, { mode => 'close' }, { mode => 'reset' }) {
         is($sent->{v2}{accepted}, 0, 'over the connection that it had');
         cmp_ok($sent->{v1}{requests}, '>=', 49, 'the canary was asked');
 
-        verb('rollback');
+        $t->verb(ep => 'rollback');
         $v1->set;
     };
 }
@@ -106,7 +106,7 @@ for my $bad ({ status => 500 }, { mode => 'close' }, { mode => 'reset' }) {
 subtest 'a good canary after a bad one' => sub {
     $t->start_rollout('ep', steps => [1]);
     cmp_ok(send_requests(100)->{v1}{accepted}, '<=', 1, 'one connection');
-    verb('rollback');
+    $t->verb(ep => 'rollback');
 };
 
 subtest 'several clients at once' => sub {
@@ -115,7 +115,7 @@ subtest 'several clients at once' => sub {
 
     cmp_ok($sent->{v1}{accepted} + $sent->{v2}{accepted}, '<=', 8,
            'a connection for each of them and release at most');
-    verb('rollback');
+    $t->verb(ep => 'rollback');
 };
 
 $t->stop;
@@ -154,9 +154,4 @@ sub send_requests($count, %opt) {
     }
 
     return \%counted;
-}
-
-
-sub verb($verb) {
-    return is($t->api_post("endpoints/ep/rollout/$verb")->status, 200, $verb);
 }

@@ -163,8 +163,7 @@ sub start($protocol) {
 sub roll_back($protocol) {
     $backend{"${protocol}_v2"}->set;
 
-    return is($t->api_post("endpoints/${protocol}_ep/rollout/rollback")
-                ->status, 200, 'rolled back');
+    return $t->verb("${protocol}_ep" => 'rollback');
 }
 
 
@@ -193,7 +192,7 @@ sub is_tripped_at_ten($protocol, %behaviour) {
     my $what = join ' ', map { "$_ $behaviour{$_}" } sort keys %behaviour;
 
     $canary->set(%behaviour);
-    my $before = $t->totals("${protocol}_ep", 'v2')->{attempts};
+    my $before = $t->totals("${protocol}_ep", 'v2')->{attempts} // 0;
     start($protocol);
     $t->load(count => 60, close => 1, request => { uri => "/$protocol" })
         ->result;

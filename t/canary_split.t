@@ -51,7 +51,7 @@ subtest 'the weight of a first step' => sub {
     for my $weight (0.01, 0.1, 0.37, 0.5) {
         $t->start_rollout('ep', steps => [$weight]);
         is_share($weight, 2);
-        roll_back();
+        $t->verb(ep => 'rollback');
     }
 };
 
@@ -59,14 +59,11 @@ subtest 'the weight of a PATCH' => sub {
     $t->start_rollout('ep', steps => [0.01]);
 
     for my $weight (0.5, 0.37, 0.1) {
-        my $response = $t->api_patch('endpoints/ep/rollout',
-                                     { weight => $weight });
-
-        is($response->status, 200, "weight $weight is set");
+        $t->set_weight(ep => $weight);
         is_share($weight, 2);
     }
 
-    roll_back();
+    $t->verb(ep => 'rollback');
     is(send_requests(500)->{v2}, 0, 'nothing after the rollback');
 };
 
@@ -76,13 +73,13 @@ subtest 'weight 1' => sub {
     is($t->endpoint('ep')->{phase}, 'baking', 'at 100 % it bakes');
     is(send_requests(500)->{v1}, 0, 'nothing goes to stable');
 
-    roll_back();
+    $t->verb(ep => 'rollback');
 };
 
 subtest 'connections that are kept' => sub {
     $t->start_rollout('ep', steps => [0.37]);
     is_share(0.37, 2, connections => 16, close => 0);
-    roll_back();
+    $t->verb(ep => 'rollback');
 };
 
 subtest 'any run of requests of one worker' => sub {
@@ -95,7 +92,7 @@ subtest 'any run of requests of one worker' => sub {
     cmp_ok(largest_deviation(0.37, @{ $result->{sequence} }), '<=', 1.001,
            'no run of requests is off by more than one');
 
-    roll_back();
+    $t->verb(ep => 'rollback');
 };
 
 $t->stop;
@@ -105,7 +102,7 @@ subtest 'four workers' => sub {
     for my $weight (0.1, 0.5) {
         $t->start_rollout('ep', steps => [$weight]);
         is_share($weight, 4, connections => 8);
-        roll_back();
+        $t->verb(ep => 'rollback');
     }
 };
 
@@ -142,14 +139,6 @@ sub is_share($weight, $tolerance, %opt) {
     my $served = $t->endpoint('ep')->{served_weight};
     cmp_ok(abs($served - $sent->{v2} / 2000), '<', 0.0006,
            'served_weight tells the real share');
-
-    return;
-}
-
-
-sub roll_back() {
-    is($t->api_post('endpoints/ep/rollout/rollback')->status, 200,
-       'rolled back');
 
     return;
 }

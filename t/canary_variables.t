@@ -192,12 +192,12 @@ subtest 'one choice a request' => sub {
 };
 
 subtest 'phases and weights' => sub {
-    patch_weight(0.5);
+    $t->set_weight(ep => 0.5);
     is($t->get('/')->header('X-Weight') + 0, 0.5, 'a weight that was set');
 
-    verb('pause');
+    $t->verb(ep => 'pause');
     is($t->get('/')->header('X-Phase'), 'paused', 'paused');
-    verb('rollback');
+    $t->verb(ep => 'rollback');
     is($t->get('/')->header('X-Phase'), 'idle', 'idle');
 
     $t->start_rollout('ep', steps => [1]);
@@ -222,7 +222,7 @@ subtest 'after a fallback' => sub {
 
 subtest 'after a promotion' => sub {
     $v2->set(@echo);
-    verb('promote');
+    $t->verb(ep => 'promote');
     is_told($t->get('/'), 'X-', endpoint => 'ep', release => 'v2',
             role => 'stable', reason => 'weight', weight => 0,
             phase => 'idle');
@@ -267,15 +267,4 @@ sub is_logged($uri, %expected) {
     }
 
     return;
-}
-
-
-sub patch_weight($weight) {
-    return is($t->api_patch('endpoints/ep/rollout', { weight => $weight })
-                ->status, 200, "weight $weight");
-}
-
-
-sub verb($verb) {
-    return is($t->api_post("endpoints/ep/rollout/$verb")->status, 200, $verb);
 }

@@ -59,6 +59,15 @@ canary_get(const uint32_t *counter)
 }
 
 
+/* the clocks of two processes may be a moment apart */
+
+static inline uint64_t
+canary_elapsed(uint64_t now, uint64_t since)
+{
+    return (now > since) ? now - since : 0;
+}
+
+
 static inline uint64_t
 canary_evidence_now(const canary_evidence_t *evidence)
 {
@@ -97,15 +106,21 @@ canary_evidence_init(canary_evidence_t *evidence, uint32_t nslots)
 
 
 /*
- * The counters of the slots are not touched: an attempt of the rollout before
- * may be about to add to one.
+ * The counters of the slots are never reset: an attempt of the rollout before
+ * may be about to add to one.  Those that will not be counted any more, since
+ * their rollout is over, are evened up.
  */
 
 void
 canary_evidence_begin(canary_evidence_t *evidence, uint32_t tests,
     uint64_t now)
 {
-    uint32_t  cohort;
+    uint32_t  cohort, place;
+
+    for (place = 0; place < CANARY_COHORTS; place++) {
+        canary_evidence_balance(evidence, place, CANARY_SIDE_STABLE);
+        canary_evidence_balance(evidence, place, CANARY_SIDE_CANARY);
+    }
 
     cohort = (uint32_t) evidence->now + 1;
 
@@ -273,7 +288,7 @@ canary_evidence_tick(canary_evidence_t *evidence, uint32_t tests,
     current = (uint32_t) evidence->now;
 
     if ((uint32_t) (evidence->now >> 32) == tests
-        && now - evidence->opened < CANARY_COHORT_MS)
+        && canary_elapsed(now, evidence->opened) < CANARY_COHORT_MS)
     {
         return;
     }
@@ -404,7 +419,7 @@ canary_evidence_settle(canary_evidence_t *evidence, uint64_t now)
 
         cohort = &evidence->cohorts[number % CANARY_COHORTS];
 
-        if (now - cohort->ended < CANARY_COHORT_GRACE
+        if (canary_elapsed(now, cohort->ended) < CANARY_COHORT_GRACE
             && current - number < CANARY_COHORTS_UNSETTLED)
         {
             break;
@@ -418,7 +433,7 @@ canary_evidence_settle(canary_evidence_t *evidence, uint64_t now)
         }
 
         if (in_flight == 0
-            || now - cohort->ended >= CANARY_OVERDUE_MS
+            || canary_elapsed(now, cohort->ended) >= CANARY_OVERDUE_MS
             || current - number >= CANARY_COHORTS_UNSETTLED)
         {
             canary_evidence_settle_cohort(evidence, number);

@@ -302,15 +302,44 @@ ngx_http_canary_step(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 /*
  * The setters of nginx know nothing of where an upstream's first canary
- * directive stands; with it, an upstream that has no release can be told.
+ * directive stands: with it, an upstream that has no release can be told.
+ * Nor do all of them say what would be right.
  */
 
 char *
 ngx_http_canary_endpoint_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    char             *p = conf;
+    ngx_int_t         n;
+    ngx_str_t        *value;
+    ngx_msec_t       *field;
+    ngx_conf_post_t  *post;
+
     ngx_http_canary_note(cf, conf);
 
-    return ngx_conf_set_msec_slot(cf, cmd, conf);
+    field = (ngx_msec_t *) (p + cmd->offset);
+
+    if (*field != NGX_CONF_UNSET_MSEC) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    n = ngx_parse_time(&value[1], 0);
+
+    if (n == NGX_ERROR || (uint64_t) n > CANARY_TIME_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"%V\" directive, it "
+                           "must be a time of at most 365d, such as \"10s\"",
+                           &value[1], &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    *field = (ngx_msec_t) n;
+
+    post = cmd->post;
+
+    return post ? post->post_handler(cf, post, field) : NGX_CONF_OK;
 }
 
 
@@ -326,9 +355,43 @@ ngx_http_canary_endpoint_flag(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 char *
 ngx_http_canary_endpoint_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    char             *p = conf;
+    u_char           *last, known[128];
+    ngx_str_t        *value;
+    ngx_uint_t        i, *field;
+    ngx_conf_enum_t  *choices;
+
     ngx_http_canary_note(cf, conf);
 
-    return ngx_conf_set_enum_slot(cf, cmd, conf);
+    field = (ngx_uint_t *) (p + cmd->offset);
+
+    if (*field != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    choices = cmd->post;
+    last = known;
+
+    for (i = 0; choices[i].name.len; i++) {
+
+        if (choices[i].name.len == value[1].len
+            && ngx_strcasecmp(choices[i].name.data, value[1].data) == 0)
+        {
+            *field = choices[i].value;
+            return NGX_CONF_OK;
+        }
+
+        last = ngx_slprintf(last, known + sizeof(known), "%s\"%V\"",
+                            i ? " or " : "", &choices[i].name);
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" in \"%V\" directive, it must "
+                       "be %*s",
+                       &value[1], &cmd->name, (size_t) (last - known), known);
+
+    return NGX_CONF_ERROR;
 }
 
 

@@ -150,7 +150,8 @@ ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf)
         if (shared->evidence) {
             canary_evidence_tick(shared->evidence, record->rollout.tests,
                                  now);
-            ngx_http_canary_guard(sh, shpool, shared, 0, now, ngx_cycle->log);
+            (void) ngx_http_canary_progress(sh, shpool, shared, now,
+                                            ngx_cycle->log);
         }
 
         shared = shared->next;

@@ -84,52 +84,74 @@ ngx_http_canary_find_failing(ngx_http_canary_judgement_t *judgement,
 ngx_uint_t
 ngx_http_canary_guard(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_uint_t immediate, uint64_t now, ngx_log_t *log)
+    ngx_http_canary_judgement_t *judgement, ngx_uint_t immediate,
+    uint64_t now, ngx_log_t *log)
 {
-    ngx_int_t                     failing;
-    ngx_http_canary_change_t      change;
-    ngx_http_canary_figure_t     *figure;
-    ngx_http_canary_judgement_t   judgement;
+    ngx_int_t                  failing;
+    ngx_http_canary_change_t   change;
+    ngx_http_canary_figure_t  *figure;
 
     if (!canary_rollout_guarded(&ngx_http_canary_record(shared)->rollout)) {
         return 0;
     }
 
-    ngx_http_canary_judge(shared, &judgement);
+    ngx_http_canary_judge(shared, judgement);
 
-    ngx_memzero(&change, sizeof(ngx_http_canary_change_t));
-    change.command.now = now;
+    failing = ngx_http_canary_find_failing(judgement, immediate);
 
-    failing = ngx_http_canary_find_failing(&judgement, immediate);
-
-    if (failing != -1) {
-        figure = &judgement.figures[failing];
-
-        change.command.verb = CANARY_VIOLATION;
-        (void) ngx_cpystrn(change.actor.name,
-                    (u_char *) canary_rule_info[figure->rule.kind].name,
-                    sizeof(change.actor.name));
-
-        /* the rule that broke is the first of the figures */
-
-        ngx_http_canary_change_locked(sh, shpool, shared, &change, figure, 1,
-                                      log);
-
-        return change.status == CANARY_CHANGED;
-    }
-
-    if (immediate) {
+    if (failing == -1) {
         return 0;
     }
 
+    figure = &judgement->figures[failing];
+
+    ngx_memzero(&change, sizeof(ngx_http_canary_change_t));
+
+    change.command.verb = CANARY_VIOLATION;
+    change.command.now = now;
+
+    (void) ngx_cpystrn(change.actor.name,
+                       (u_char *) canary_rule_info[figure->rule.kind].name,
+                       sizeof(change.actor.name));
+
+    /* the rule that broke is the only one of the figures */
+
+    (void) ngx_http_canary_change_locked(sh, shpool, shared, &change, figure,
+                                         1, log);
+
+    return change.status == CANARY_CHANGED;
+}
+
+
+ngx_uint_t
+ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t now,
+    ngx_log_t *log)
+{
+    ngx_http_canary_change_t     change;
+    ngx_http_canary_judgement_t  judgement;
+
+    if (!canary_rollout_guarded(&ngx_http_canary_record(shared)->rollout)) {
+        return 0;
+    }
+
+    if (ngx_http_canary_guard(sh, shpool, shared, &judgement, 0, now, log)) {
+        return 1;
+    }
+
+    ngx_memzero(&change, sizeof(ngx_http_canary_change_t));
+
     change.command.verb = CANARY_TICK;
+    change.command.now = now;
     change.command.verdict = judgement.verdict;
     change.command.attempts = judgement.attempts;
+
     (void) ngx_cpystrn(change.actor.name, (u_char *) "controller",
                        sizeof(change.actor.name));
 
-    ngx_http_canary_change_locked(sh, shpool, shared, &change,
-                                  judgement.figures, judgement.nfigures, log);
+    (void) ngx_http_canary_change_locked(sh, shpool, shared, &change,
+                                         judgement.figures,
+                                         judgement.nfigures, log);
 
     return change.status == CANARY_CHANGED;
 }
@@ -149,6 +171,7 @@ ngx_http_canary_trip(ngx_http_canary_endpoint_t *endpoint, uint32_t epoch,
     canary_route_t                  route;
     ngx_slab_pool_t                *shpool;
     ngx_http_canary_main_conf_t    *cmcf;
+    ngx_http_canary_judgement_t     judgement;
     ngx_http_canary_zone_shared_t  *sh;
 
     cmcf = ngx_http_canary_running();
@@ -159,10 +182,10 @@ ngx_http_canary_trip(ngx_http_canary_endpoint_t *endpoint, uint32_t epoch,
 
     sh = cmcf->sh;
     shpool = cmcf->shpool;
-    now = ngx_http_canary_milliseconds();
 
     ngx_shmtx_lock(&shpool->mutex);
 
+    now = ngx_http_canary_milliseconds();
     route = ngx_http_canary_route(endpoint);
 
     if (!sh->superseded && route.epoch == epoch
@@ -170,8 +193,8 @@ ngx_http_canary_trip(ngx_http_canary_endpoint_t *endpoint, uint32_t epoch,
     {
         immediate = (now - sh->heartbeat < NGX_HTTP_CANARY_STALE);
 
-        ngx_http_canary_guard(sh, shpool, endpoint->shared, immediate, now,
-                              log);
+        (void) ngx_http_canary_guard(sh, shpool, endpoint->shared, &judgement,
+                                     immediate, now, log);
     }
 
     ngx_shmtx_unlock(&shpool->mutex);

@@ -71,9 +71,10 @@ typedef struct {
     ngx_http_canary_totals_t           *totals;        /* [nslots] or NULL */
     ngx_http_canary_totals_t            base;          /* their sum when the
                                                           step began */
-    ngx_uint_t                          serial;        /* of the last
+    ngx_uint_t                          first;         /* serial numbers of */
+    ngx_uint_t                          serial;        /* the first and last
                                                           configuration that
-                                                          names it; 0: free */
+                                                          name it; 0: free */
     size_t                              len;
     u_char                              name[NGX_HTTP_CANARY_NAME_MAX];
 } ngx_http_canary_release_shared_t;
@@ -141,7 +142,9 @@ struct ngx_http_canary_shared_s {
     /* under the lock */
 
     ngx_http_canary_shared_t           *next;
-    ngx_uint_t                          serial;        /* see release */
+    ngx_uint_t                          serial;        /* of the last
+                                                          configuration that
+                                                          names it */
 
     /*
      * The record is written to the place that is not current, then current
@@ -259,6 +262,8 @@ typedef struct {
     ngx_shm_zone_t                     *zone;          /* NULL: no endpoint */
     ngx_str_t                           zone_name;
     size_t                              zone_size;
+    u_char                             *zone_file;     /* of canary_zone; */
+    ngx_uint_t                          zone_line;     /* NULL: by default */
     ngx_path_t                         *state_path;
 
     ngx_cycle_t                        *cycle;
@@ -401,17 +406,18 @@ void ngx_http_canary_leave_process(ngx_http_canary_main_conf_t *cmcf);
 /* under the lock: takes out what dead processes have left */
 void ngx_http_canary_reap(ngx_http_canary_zone_shared_t *sh);
 
-/* under the lock: whether a process of this configuration or an older one
-   is alive */
+/* under the lock: whether a process is alive that has a configuration with
+   one of these serial numbers */
 ngx_uint_t ngx_http_canary_serial_alive(ngx_http_canary_zone_shared_t *sh,
-    ngx_uint_t serial);
+    ngx_uint_t first, ngx_uint_t last);
 
 
 /* ngx_http_canary_registry.c: endpoints and releases in the zone */
 
 /* additive: may run while an older configuration serves; NGX_ERROR: the
    zone is full */
-ngx_int_t ngx_http_canary_register(ngx_http_canary_main_conf_t *cmcf);
+ngx_int_t ngx_http_canary_register(ngx_http_canary_main_conf_t *cmcf,
+    ngx_log_t *log);
 
 /* when the configuration is certain: forgets what no one refers to, and
    rolls back what has lost its release */
@@ -509,10 +515,20 @@ typedef struct {
 void ngx_http_canary_judge(ngx_http_canary_shared_t *shared,
     ngx_http_canary_judgement_t *judgement);
 
-/* judges and acts; returns 1 if the endpoint changed */
+/*
+ * Judges the rules, only those about errors if immediate, and acts when one
+ * is broken; returns 1 if it was.
+ */
+
 ngx_uint_t ngx_http_canary_guard(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_uint_t immediate, uint64_t now, ngx_log_t *log);
+    ngx_http_canary_judgement_t *judgement, ngx_uint_t immediate,
+    uint64_t now, ngx_log_t *log);
+
+/* judges, and takes the next step when it is time to; 1: there was a change */
+ngx_uint_t ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t now,
+    ngx_log_t *log);
 
 /* a failed attempt: judged at once, by the process that saw it */
 void ngx_http_canary_trip(ngx_http_canary_endpoint_t *endpoint,

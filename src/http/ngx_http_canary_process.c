@@ -99,12 +99,17 @@ ngx_http_canary_reap(ngx_http_canary_zone_shared_t *sh)
 
 ngx_uint_t
 ngx_http_canary_serial_alive(ngx_http_canary_zone_shared_t *sh,
-    ngx_uint_t serial)
+    ngx_uint_t first, ngx_uint_t last)
 {
-    ngx_uint_t  i;
+    ngx_uint_t                  i;
+    ngx_http_canary_process_t  *process;
 
     for (i = 0; i < NGX_HTTP_CANARY_PROCESSES; i++) {
-        if (sh->processes[i].pid && sh->processes[i].serial <= serial) {
+        process = &sh->processes[i];
+
+        if (process->pid
+            && process->serial >= first && process->serial <= last)
+        {
             return 1;
         }
     }

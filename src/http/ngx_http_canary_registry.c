@@ -27,7 +27,8 @@ static ngx_http_canary_shared_t *ngx_http_canary_find_shared(
 static ngx_http_canary_shared_t *ngx_http_canary_create_shared(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_endpoint_t *endpoint);
 static ngx_int_t ngx_http_canary_register_endpoint(
-    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_endpoint_t *endpoint);
+    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_endpoint_t *endpoint,
+    ngx_log_t *log);
 static ngx_http_canary_release_shared_t *ngx_http_canary_find_place(
     ngx_http_canary_shared_t *shared, u_char *name, size_t len);
 static ngx_http_canary_release_shared_t *ngx_http_canary_free_place(
@@ -85,7 +86,7 @@ ngx_http_canary_zone_needed(ngx_http_canary_main_conf_t *cmcf,
 
 
 ngx_int_t
-ngx_http_canary_register(ngx_http_canary_main_conf_t *cmcf)
+ngx_http_canary_register(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 {
     ngx_int_t                     rc;
     ngx_uint_t                    i;
@@ -100,7 +101,7 @@ ngx_http_canary_register(ngx_http_canary_main_conf_t *cmcf)
     endpoints = cmcf->endpoints.elts;
 
     for (i = 0; i < cmcf->endpoints.nelts; i++) {
-        rc = ngx_http_canary_register_endpoint(cmcf, endpoints[i]);
+        rc = ngx_http_canary_register_endpoint(cmcf, endpoints[i], log);
         if (rc != NGX_OK) {
             break;
         }
@@ -114,7 +115,7 @@ ngx_http_canary_register(ngx_http_canary_main_conf_t *cmcf)
 
 static ngx_int_t
 ngx_http_canary_register_endpoint(ngx_http_canary_main_conf_t *cmcf,
-    ngx_http_canary_endpoint_t *endpoint)
+    ngx_http_canary_endpoint_t *endpoint, ngx_log_t *log)
 {
     ngx_uint_t                         i;
     ngx_http_canary_shared_t          *shared;
@@ -140,7 +141,14 @@ ngx_http_canary_register_endpoint(ngx_http_canary_main_conf_t *cmcf,
     for (i = 0; i < endpoint->releases.nelts; i++) {
 
         place = ngx_http_canary_add_place(cmcf, shared, &releases[i].name);
+
         if (place == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, log, 0,
+                          "no place for release \"%V\" of \"%V\": the zone "
+                          "is full, or workers of earlier configurations "
+                          "still use %d other releases",
+                          &releases[i].name, &endpoint->name,
+                          NGX_HTTP_CANARY_RELEASES_SEEN);
             return NGX_ERROR;
         }
 
@@ -241,6 +249,7 @@ ngx_http_canary_add_place(ngx_http_canary_main_conf_t *cmcf,
             return NULL;
         }
 
+        place->first = cmcf->serial;
         place->len = name->len;
         ngx_memcpy(place->name, name->data, name->len);
     }
@@ -300,7 +309,8 @@ ngx_http_canary_free_place(ngx_http_canary_main_conf_t *cmcf,
         place = &shared->releases[i];
 
         if (place->serial >= cmcf->sh->serial
-            || ngx_http_canary_serial_alive(cmcf->sh, place->serial)
+            || ngx_http_canary_serial_alive(cmcf->sh, place->first,
+                                            place->serial)
             || ngx_http_canary_referenced(shared, i))
         {
             continue;
@@ -444,7 +454,7 @@ ngx_http_canary_drop_endpoints(ngx_http_canary_main_conf_t *cmcf,
         }
 
         if (shared->serial + NGX_HTTP_CANARY_REMEMBER < cmcf->serial
-            && !ngx_http_canary_serial_alive(sh, shared->serial))
+            && !ngx_http_canary_serial_alive(sh, 0, shared->serial))
         {
             *next = shared->next;
             ngx_http_canary_free_shared(cmcf, shared);

@@ -71,7 +71,7 @@ static void ngx_http_canary_finalize_request(ngx_http_request_t *r,
     ngx_int_t rc);
 
 static ngx_http_canary_release_t *ngx_http_canary_fallback(
-    ngx_http_canary_peer_t *cp);
+    ngx_http_canary_peer_t *cp, ngx_uint_t retry);
 static ngx_int_t ngx_http_canary_switch(ngx_http_canary_peer_t *cp,
     ngx_peer_connection_t *pc, ngx_http_canary_release_t *release);
 static ngx_uint_t ngx_http_canary_may_retry(ngx_http_request_t *r);
@@ -130,7 +130,7 @@ ngx_http_canary_init_peer(ngx_http_request_t *r,
 
     u->peer.tries = cp->tries;
 
-    if (cp->choice->canary && ngx_http_canary_fallback(cp)) {
+    if (cp->choice->canary && ngx_http_canary_fallback(cp, 1)) {
         u->peer.tries++;
     }
 
@@ -238,7 +238,7 @@ ngx_http_canary_get_peer(ngx_peer_connection_t *pc, void *data)
     ngx_http_canary_release_t  *stable;
 
     if (cp->failed && cp->choice->canary) {
-        stable = ngx_http_canary_fallback(cp);
+        stable = ngx_http_canary_fallback(cp, 1);
 
         if (stable && ngx_http_canary_switch(cp, pc, stable) != NGX_OK) {
             return NGX_ERROR;
@@ -314,7 +314,7 @@ ngx_http_canary_no_live(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc)
 
     ngx_http_canary_attempt_no_live(&cp->attempt);
 
-    other = ngx_http_canary_fallback(cp);
+    other = ngx_http_canary_fallback(cp, cp->used != 0);
 
     if (other == NULL) {
         pc->name = &cp->attempt.endpoint->name;
@@ -344,11 +344,12 @@ ngx_http_canary_no_live(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc)
 /*
  * The release that may finish this request instead of its own: stable for
  * the canary, and the canary, while there is a rollout, for a stable release
- * that has no live peer.  A request is switched once.
+ * that has no live peer.  A request is switched once.  It is a retry when a
+ * peer has been asked before.
  */
 
 static ngx_http_canary_release_t *
-ngx_http_canary_fallback(ngx_http_canary_peer_t *cp)
+ngx_http_canary_fallback(ngx_http_canary_peer_t *cp, ngx_uint_t retry)
 {
     canary_route_t               route;
     ngx_http_canary_choice_t    *choice;
@@ -359,7 +360,7 @@ ngx_http_canary_fallback(ngx_http_canary_peer_t *cp)
     endpoint = choice->endpoint;
 
     if (!endpoint->fallback || cp->switched
-        || !ngx_http_canary_may_retry(cp->request))
+        || (retry && !ngx_http_canary_may_retry(cp->request)))
     {
         return NULL;
     }
@@ -466,7 +467,7 @@ ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
      * balancer may have run out of peers before.
      */
 
-    if (!(cp->choice->canary && ngx_http_canary_fallback(cp))) {
+    if (!(cp->choice->canary && ngx_http_canary_fallback(cp, 1))) {
         pc->tries = ngx_min(pc->tries, cp->tries);
     }
 }

@@ -24,6 +24,8 @@ static ngx_int_t ngx_http_canary_create_zone(ngx_shm_zone_t *shm_zone,
     ngx_http_canary_main_conf_t *cmcf);
 static void ngx_http_canary_find_old_zone(ngx_shm_zone_t *shm_zone,
     ngx_http_canary_main_conf_t *cmcf);
+static void ngx_http_canary_zone_too_small(ngx_shm_zone_t *shm_zone,
+    ngx_http_canary_main_conf_t *cmcf);
 static ngx_uint_t ngx_http_canary_slots(ngx_http_canary_main_conf_t *cmcf);
 
 
@@ -76,6 +78,8 @@ ngx_http_canary_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     cmcf->zone_size = size;
+    cmcf->zone_file = cf->conf_file->file.name.data;
+    cmcf->zone_line = cf->conf_file->line;
 
     return NGX_CONF_OK;
 
@@ -158,7 +162,7 @@ ngx_http_canary_init_zone(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_ERROR;
     }
 
-    rc = ngx_http_canary_register(cmcf);
+    rc = ngx_http_canary_register(cmcf, shm_zone->shm.log);
 
     if (rc == NGX_OK && cmcf->old) {
         rc = ngx_http_canary_import(cmcf);
@@ -172,16 +176,36 @@ ngx_http_canary_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 
 too_small:
 
-    ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
-                  "canary_zone \"%V\" of %uzk is too small for %ui endpoints, "
-                  "it needs about %uzk",
-                  &shm_zone->shm.name, shm_zone->shm.size / 1024,
-                  cmcf->endpoints.nelts,
-                  ngx_http_canary_zone_needed(cmcf,
-                                              ngx_http_canary_slots(cmcf))
-                  / 1024);
+    ngx_http_canary_zone_too_small(shm_zone, cmcf);
 
     return NGX_ERROR;
+}
+
+
+/* found out too late for nginx to add where the directive stands */
+
+static void
+ngx_http_canary_zone_too_small(ngx_shm_zone_t *shm_zone,
+    ngx_http_canary_main_conf_t *cmcf)
+{
+    size_t      needed;
+    u_char      place[NGX_MAX_CONF_ERRSTR];
+    ngx_uint_t  n;
+
+    n = cmcf->endpoints.nelts;
+    needed = ngx_http_canary_zone_needed(cmcf, ngx_http_canary_slots(cmcf));
+    place[0] = '\0';
+
+    if (cmcf->zone_file) {
+        ngx_snprintf(place, sizeof(place), " in %s:%ui%Z",
+                     cmcf->zone_file, cmcf->zone_line);
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                  "canary_zone \"%V\" of %uzk is too small for %ui "
+                  "endpoint%s, it needs about %uzk%s",
+                  &shm_zone->shm.name, shm_zone->shm.size / 1024,
+                  n, (n == 1) ? "" : "s", needed / 1024, place);
 }
 
 

@@ -27,8 +27,15 @@ use constant {
 # `local` is the loopback address to come from.
 
 sub new($class, $port, %opt) {
-    return bless { port => $port, in => '', answered => 0, retried => 0,
-                   %opt }, $class;
+    return bless {
+        port     => $port,
+        in       => '',
+        method   => 'GET',
+        timeout  => TIMEOUT,
+        answered => 0,
+        retried  => 0,
+        %opt,
+    }, $class;
 }
 
 

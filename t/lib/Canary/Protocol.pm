@@ -333,8 +333,7 @@ sub parse($class, $conn, $early) {
     my ($size, $start) = ($1, $+[0]);
     return undef if length($conn->{in}) <= $start + $size;
 
-    my %vars = split /\0/, substr($conn->{in}, $start, $size), -1;
-    delete $vars{''};
+    my %vars = unpack '(Z*)*', substr($conn->{in}, $start, $size);
 
     my $after = $start + $size + 1;
     my $length = $vars{CONTENT_LENGTH} || 0;

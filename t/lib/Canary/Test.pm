@@ -118,8 +118,9 @@ second request of a connection, unanswered). Other modes: close and reset
 (after the request), slam (close at the first byte), hang, stall_body (stop
 reading after the header), refuse (port closed), blackhole (connecting never
 ends), until_close (a body without a length), bad_header, big_header,
-no_status, short, short_chunked, bad_chunk, hang_body, upgrade (101, then echo). For grpc also grpc_status and
-trailers_only, and the mode rst. Each answer has X-Backend: NAME.
+no_status, short, short_chunked, bad_chunk, hang_body, upgrade (101, then
+echo). For grpc also grpc_status and trailers_only, and the mode rst. Each
+answer has X-Backend: NAME.
 
 =back
 
@@ -169,6 +170,11 @@ its only rule is a budget of a million. `rules => undef` leaves the rules of
 nginx.conf in force. C<rule(NAME => THRESHOLD, PARAMETER => VALUE, ...)>, which
 is exported, makes a rule.
 
+=item $t->verb($name, 'rollback', $body), $t->set_weight($name, 0.35)
+
+What is done to a rollout; dies unless the answer is 200. Returns the endpoint
+as the answer tells it.
+
 =item $t->totals($name, $release)
 
 The counters of a release as a flat hash without zeros: attempts, 1xx .. 5xx,
@@ -190,45 +196,26 @@ empty: linked statically), TEST_NGINX_DEBUG=1 (debug log), TEST_NGINX_LEAVE=1
 
 use v5.36;
 
+use parent qw(Canary::Nginx Canary::Admin);
+
 use Carp qw(croak);
 use Cwd qw(abs_path);
 use Exporter qw(import);
 use File::Basename qw(dirname);
 use File::Path qw(remove_tree);
 use File::Temp qw(tempdir);
-use JSON::PP ();
-use List::Util qw(first);
-use POSIX qw(WNOHANG);
 use Scalar::Util qw(weaken);
 use Test::More;
 
+use Canary::Admin qw(rule);
 use Canary::Backend;
 use Canary::Client;
 use Canary::Load;
-use Canary::Util qw(now pause reserve_port);
+use Canary::Util;
 
 our @EXPORT = qw(rule);
 
-use constant {
-    START_TIMEOUT => 20,
-    STOP_TIMEOUT  => 20,
-    TOTALS_WAIT   => 5,
-};
-
-use constant API_SERVER => <<'EOC';
-server {
-    listen 127.0.0.1:%%PORT_api%%;
-    access_log off;
-    location /canary/ {
-        canary_api write=on;
-        allow 127.0.0.1;
-        deny all;
-    }
-}
-EOC
-
 my $root = dirname(dirname(dirname(dirname(abs_path(__FILE__)))));
-my $json = JSON::PP->new->utf8->canonical;
 my $owner = $$;
 my @running;    # tests to clean up after
 
@@ -246,10 +233,12 @@ sub new($class, %opt) {
 
     push @running, $self;
 
+    # However the test ends, END is to see it.
     for my $signal (qw(HUP INT TERM)) {
         $SIG{$signal} = sub ($name) { exit 1 };
     }
-    $SIG{ALRM} = sub ($signal) {
+    $SIG{PIPE} = 'IGNORE';
+    $SIG{ALRM} = sub ($name) {
         diag('the whole test took too long');
         exit 1;
     };
@@ -333,384 +322,6 @@ sub _clean_up($self, $status) {
 }
 
 
-sub _log_tail($self) {
-    my @lines = split /^/, $self->error_log . $self->read_file('stderr.log');
-
-    splice @lines, 0, -30 if @lines > 30;
-
-    return "the end of the error log:\n", @lines;
-}
-
-
-# Configuration.
-
-sub _configure($self, $http, %opt) {
-    my $config = $self->{config};
-
-    $config->{http} = $http if defined $http;
-    for my $key (qw(events main workers)) {
-        $config->{$key} = delete $opt{$key} if exists $opt{$key};
-    }
-    croak "unknown option: ", join ', ', keys %opt if %opt;
-
-    return $self->_expand($self->_text);
-}
-
-
-sub _text($self) {
-    my $config = $self->{config};
-    my $dir = $self->{dir};
-    my $level = $ENV{TEST_NGINX_DEBUG} ? 'debug' : 'notice';
-    my @lines = (
-        'daemon off;',
-        "pid $dir/nginx.pid;",
-        "error_log $dir/error.log $level;",
-        $config->{workers} ? "worker_processes $config->{workers};"
-            : 'master_process off;',
-        $> == 0 ? 'user root;' : (),
-        $self->{module} ne '' ? "load_module $self->{module};" : (),
-        $config->{main} // '',
-        'events {', $config->{events} // '', '}',
-        'http {',
-        "access_log $dir/access.log;",
-        'client_body_temp_path temp_client_body;',
-        (map { "${_}_temp_path temp_$_;" }
-             grep { $self->has("http_$_") } qw(proxy fastcgi uwsgi scgi)),
-        $config->{http},
-        '}',
-    );
-
-    return join("\n", @lines) . "\n";
-}
-
-
-sub _expand($self, $text) {
-    $text =~ s/%%API%%/API_SERVER/ge;
-    $text =~ s/%%DIR%%/$self->{dir}/g;
-    $text =~ s/%%PORT_(\w+)%%/$self->port($1)/ge;
-
-    croak "what is $1?" if $text =~ /(%%\w+%%)/;
-
-    return $text;
-}
-
-
-# The port of that name: a backend's, or a free one that stays ours.
-
-sub port($self, $name) {
-    my $backend = $self->{backends}{$name};
-    return $backend->port if $backend;
-
-    $self->{ports}{$name} //= [ reserve_port() ];
-
-    return $self->{ports}{$name}[0];
-}
-
-
-sub line_of($self, $text) {
-    my @lines = split /\n/, $self->read_file('check.conf');
-    my $index = first { index($lines[$_], $text) >= 0 } 0 .. $#lines;
-
-    return defined $index ? $index + 1 : croak "no line with '$text'";
-}
-
-
-sub dir($self) { return $self->{dir} }
-
-
-sub read_file($self, $name) {
-    open my $in, '<', "$self->{dir}/$name" or return '';
-    local $/;
-
-    return <$in> // '';
-}
-
-
-sub write_file($self, $name, $text) {
-    open my $out, '>', "$self->{dir}/$name" or croak "$name: $!";
-    print $out $text;
-    close $out or croak "$name: $!";
-
-    return;
-}
-
-
-sub error_log($self)  { return $self->read_file('error.log') }
-sub access_log($self) { return $self->read_file('access.log') }
-
-
-# What the binary is.
-
-sub _build($self) {
-    $self->{build} //= do {
-        open my $out, '-|', "$self->{binary} -V 2>&1"
-            or croak "$self->{binary}: $!";
-        local $/;
-        <$out> // '';
-    };
-
-    return $self->{build};
-}
-
-
-sub version($self) {
-    my @parts = $self->_build =~ m{nginx/(\d+)\.(\d+)\.(\d+)}
-        or croak "$self->{binary} -V tells no version";
-
-    return $parts[0] * 1_000_000 + $parts[1] * 1_000 + $parts[2];
-}
-
-
-# Modules that are not built by default are named by --with, others are there
-# unless --without names them.
-
-sub has($self, $module) {
-    my %on_request = map { $_ => 1 } qw(
-        http_addition http_auth_request http_dav http_gunzip http_realip
-        http_slice http_ssl http_stub_status http_sub http_v2 http_v3
-    );
-
-    return $on_request{$module}
-        ? $self->_build =~ /--with-${module}_module\b/
-        : $self->_build !~ /--without-${module}_module\b/;
-}
-
-
-# Processes.
-
-sub start($self, $http = undef, %opt) {
-    croak 'nginx runs already' if $self->{pid};
-
-    $self->write_file('nginx.conf', $self->_configure($http, %opt));
-    unlink "$self->{dir}/nginx.pid";
-
-    my $pid = fork() // croak "fork: $!";
-    $self->_exec('nginx.conf', 'error.log') unless $pid;
-    $self->{pid} = $pid;
-    delete $self->{last_status};
-
-    my $started = eval {
-        $self->wait_for(sub {
-            die "it ended\n" if $self->_reap;
-            return $self->_is_up;
-        }, START_TIMEOUT, 'nginx to start');
-    };
-    croak "nginx did not start: $@", $self->_log_tail unless $started;
-
-    return $self;
-}
-
-
-# Becomes nginx.
-
-sub _exec($self, $config, $log, @more) {
-    alarm 0;
-    open STDIN, '<', '/dev/null';
-    open STDOUT, '>>', "$self->{dir}/stderr.log";
-    open STDERR, '>&', \*STDOUT;
-
-    exec { $self->{binary} } $self->{binary}, '-p', "$self->{dir}/",
-        '-c', "$self->{dir}/$config", '-e', "$self->{dir}/$log", @more
-        or POSIX::_exit(127);
-}
-
-
-sub _is_up($self) {
-    return 0 unless -s "$self->{dir}/nginx.pid";
-
-    return $self->_serving($self->worker_pids);
-}
-
-
-# Are these all the workers that there should be?
-
-sub _serving($self, @pids) {
-    my $workers = $self->{config}{workers};
-
-    return $workers eq 'auto' ? @pids > 0 : @pids == ($workers || 1);
-}
-
-
-sub check($self, $http, %opt) {
-    my %kept = %{ $self->{config} };
-    my $text = $self->_configure($http, %opt);
-
-    $self->{config} = \%kept;
-    $text =~ s/error\.log/check.log/;
-    $text =~ s/nginx\.pid/check.pid/;
-    $self->write_file('check.conf', $text);
-    unlink "$self->{dir}/check.out";
-
-    my $pid = fork() // croak "fork: $!";
-    if (!$pid) {
-        $ENV{ASAN_OPTIONS} = join ':', $ENV{ASAN_OPTIONS} // (),
-            'detect_leaks=0';
-        alarm 0;
-        open STDOUT, '>', "$self->{dir}/check.out";
-        open STDERR, '>&', \*STDOUT;
-        exec { $self->{binary} } $self->{binary}, '-t', '-p', "$self->{dir}/",
-            '-c', "$self->{dir}/check.conf", '-e', "$self->{dir}/check.log"
-            or POSIX::_exit(127);
-    }
-    waitpid $pid, 0;
-
-    return ($? == 0 ? 1 : 0, $self->read_file('check.out'));
-}
-
-
-sub reload($self, $http = undef, %opt) {
-    my ($gone, $fails) = delete @opt{qw(gone fails)};
-    my %old = map { $_->{pid} => 1 } $self->_children;
-    my $refused = $self->_refusals;
-
-    $self->write_file('nginx.conf', $self->_configure($http, %opt));
-    CORE::kill HUP => $self->{pid};
-
-    my $done = $self->wait_for(sub {
-        return 'refused' if $self->_refusals > $refused;
-
-        my @serving = grep { $_->{title} !~ /shutting down/ }
-            $self->_children;
-        return 0 if grep { $old{ $_->{pid} } } @serving;
-
-        return $self->_serving(
-            grep { $_->{title} eq 'worker process' } @serving);
-    }, START_TIMEOUT, 'the new workers');
-
-    if ($done eq 'refused') {
-        my @reasons = $self->error_log =~ /(.*\[emerg\].*)/g;
-
-        croak "the reload was refused: $reasons[-1]" unless $fails;
-        $self->allow_log(quotemeta $reasons[-1]);
-
-        return $reasons[-1];
-    }
-    croak 'the reload was expected to be refused' if $fails;
-
-    if ($gone) {
-        $self->wait_for(
-            sub { !grep { $old{ $_->{pid} } } $self->_children },
-            STOP_TIMEOUT, 'the old workers to end');
-    }
-
-    return $self;
-}
-
-
-sub _refusals($self) {
-    return scalar(() = $self->error_log =~ /\[emerg\]/g);
-}
-
-
-# Stops gracefully and returns the exit status of nginx.
-
-sub stop($self, $signal = 'QUIT') {
-    $self->_end_nginx($signal);
-
-    return $self->{last_status};
-}
-
-
-sub _end_nginx($self, $signal) {
-    my $deadline = now() + STOP_TIMEOUT;
-    my $sent = '';
-
-    while ($self->{pid} && !$self->_reap) {
-        my $wanted = now() > $deadline ? 'KILL' : $signal;
-
-        if ($sent ne $wanted) {
-            my @pids = $self->{pid};
-            push @pids, map { $_->{pid} } $self->_children
-                if $wanted eq 'KILL';
-            CORE::kill $wanted => @pids;
-            $sent = $wanted;
-        }
-        pause(0.01);
-    }
-
-    return;
-}
-
-
-sub _reap($self) {
-    return 1 unless $self->{pid};
-    return 0 unless waitpid($self->{pid}, WNOHANG) == $self->{pid};
-
-    $self->{last_status} = $?;
-    delete $self->{pid};
-
-    return 1;
-}
-
-
-# The processes of our nginx: { pid, title }, as /proc has them.
-
-sub _children($self) {
-    my $master = $self->{pid} // return;
-    my @children;
-
-    for my $stat (glob '/proc/[0-9]*/stat') {
-        open my $in, '<', $stat or next;
-        my ($pid, $parent) = (<$in> // '') =~ /^(\d+) \(.*\) \S (\d+)/
-            or next;
-        next unless $parent == $master;
-
-        open $in, '<', "/proc/$pid/cmdline" or next;
-        my ($title) = (<$in> // '') =~ /^nginx: ([\w ]*\w)/ or next;
-        next if $title eq 'master process';    # it has no title yet
-        push @children, { pid => $pid, title => $title };
-    }
-
-    return @children;
-}
-
-
-sub master_pid($self) { return $self->{pid} }
-
-
-sub _titled($self, $title) {
-    my @found = grep { $_->{title} eq $title } $self->_children;
-
-    return map { $_->{pid} } @found;
-}
-
-
-sub worker_pids($self) {
-    return $self->{pid} // () unless $self->{config}{workers};
-
-    my @pids = sort { $a <=> $b } $self->_titled('worker process');
-
-    return @pids;
-}
-
-
-sub old_worker_pids($self) {
-    return $self->_titled('worker process is shutting down');
-}
-
-
-sub helper_pid($self) {
-    my ($pid) = $self->_titled('cache manager process');
-
-    return $pid;
-}
-
-
-sub kill($self, $signal, @pids) {
-    my %ours = map { $_ => 1 } $self->{pid} // (),
-        map { $_->{pid} } $self->_children;
-
-    $ours{$_} or croak "$_ is no process of this nginx" for @pids;
-
-    return CORE::kill $signal => @pids;
-}
-
-
-sub wait_for($self, $condition, $timeout = 10, $what = 'a condition') {
-    return Canary::Util::wait_for($condition, $timeout, $what);
-}
-
-
 # Backends, requests, load.
 
 sub backend($self, $name, %behaviour) {
@@ -752,134 +363,8 @@ sub load($self, %opt) {
 }
 
 
-# The admin API.
-
-sub api($self, $method, $path, $body = undef, %request) {
-    if (defined $body) {
-        $request{body} = ref $body ? $json->encode($body) : $body;
-        $request{headers} = { 'Content-Type' => 'application/json',
-                              %{ $request{headers} // {} } };
-    }
-
-    return $self->request(port => 'api', method => $method,
-                          uri => "/canary/$path", %request);
-}
-
-
-sub api_get($self, $path, %request) {
-    return $self->api(GET => $path, undef, %request);
-}
-
-
-sub api_post($self, $path, $body = undef, %request) {
-    return $self->api(POST => $path, $body, %request);
-}
-
-
-sub api_patch($self, $path, $body, %request) {
-    return $self->api(PATCH => $path, $body, %request);
-}
-
-
-sub endpoint($self, $name) {
-    return $self->_api_data("endpoints/$name");
-}
-
-
-sub release($self, $name, $release) {
-    my $endpoint = $self->endpoint($name);
-    my $found = first { $_->{name} eq $release } @{ $endpoint->{releases} };
-
-    return $found // croak "endpoint $name has no release $release";
-}
-
-
-sub events($self, $name) {
-    return @{ $self->_api_data("endpoints/$name/events")->{events} };
-}
-
-
-sub _api_data($self, $path) {
-    my $response = $self->api_get($path);
-
-    return $response->json if $response->status == 200;
-    croak "GET $path: ", $response->error // $response->status, ' ',
-        $response->body;
-}
-
-
-sub rule($name, $threshold, %parameters) {
-    my @parameters = map { { name => $_, value => $parameters{$_} } }
-        sort keys %parameters;
-
-    return {
-        rule => $name,
-        rule_parameters => [ { name => 'threshold', value => $threshold },
-                             @parameters ],
-    };
-}
-
-
-sub start_rollout($self, $name, %opt) {
-    my %strategy = (
-        progress_interval_seconds => $opt{interval} // 3600,
-        progress_steps            => $opt{steps} // [0.5],
-        bake_seconds              => $opt{bake} // 3600,
-        rules => [ rule(failed_requests_max => 1_000_000) ],
-    );
-    my %body = (strategy => 'canary', canary_strategy => \%strategy);
-
-    $strategy{rules} = $opt{rules} if exists $opt{rules};
-    delete $strategy{rules} unless $strategy{rules};
-    for my $key (qw(on_undecided on_violation)) {
-        $strategy{$key} = $opt{$key} if defined $opt{$key};
-    }
-    $body{release} = $opt{release} if defined $opt{release};
-
-    my $response = $self->api_post("endpoints/$name/rollout", \%body);
-
-    return $response->json if $response->status == 201;
-    croak 'the rollout did not start: ', $response->error
-        // $response->status, ' ', $response->body;
-}
-
-
-# Counters of a release.
-
-sub totals($self, $name, $release) {
-    my $data = $self->release($name, $release);
-    my %totals = (
-        %{ $data->{responses} },
-        map { $_ => $data->{$_} }
-            qw(attempts failed timeouts aborted fallbacks),
-    );
-
-    delete @totals{ grep { !$totals{$_} } keys %totals };
-
-    return \%totals;
-}
-
-
-sub is_totals($self, $name, $release, $expected, $test_name) {
-    my $wanted = _counters($expected);
-    my $deadline = now() + TOTALS_WAIT;
-    my $got;
-
-    while (1) {
-        $got = _counters($self->totals($name, $release));
-        last if $got eq $wanted || now() > $deadline;
-        pause(0.02);
-    }
-
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-
-    return is($got, $wanted, $test_name);
-}
-
-
-sub _counters($totals) {
-    return join ' ', map { "$_=$totals->{$_}" }
-        grep { $totals->{$_} } sort keys %$totals;
+sub wait_for($self, $condition, $timeout = 10, $what = 'a condition') {
+    return Canary::Util::wait_for($condition, $timeout, $what);
 }
 
 

@@ -1,0 +1,150 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_api.h"
+
+
+static ngx_int_t ngx_http_canary_api_may_write(ngx_http_request_t *r);
+static ngx_int_t ngx_http_canary_api_not_allowed(ngx_http_request_t *r,
+    ngx_http_canary_api_target_t *target);
+static ngx_int_t ngx_http_canary_api_read_body(ngx_http_request_t *r);
+static void ngx_http_canary_api_body_handler(ngx_http_request_t *r);
+
+
+/* the content handler of a location with "canary_api" */
+
+ngx_int_t
+ngx_http_canary_api_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                     rc;
+    ngx_uint_t                    write;
+    ngx_http_canary_api_target_t  target;
+
+    write = !(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD));
+
+    if (write) {
+        rc = ngx_http_canary_api_may_write(r);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
+
+    if (ngx_http_canary_api_find(r, &target) != NGX_OK) {
+        return ngx_http_canary_problem(r, NGX_HTTP_NOT_FOUND,
+                                       "there is no endpoint and nothing "
+                                       "else at \"%V\"", &r->uri);
+    }
+
+    if (!(r->method & target.resource->methods)) {
+        return ngx_http_canary_api_not_allowed(r, &target);
+    }
+
+    if (write) {
+        return ngx_http_canary_api_read_body(r);
+    }
+
+    return target.resource->read(r, target.endpoint);
+}
+
+
+/* NGX_DECLINED: nothing speaks against it */
+
+static ngx_int_t
+ngx_http_canary_api_may_write(ngx_http_request_t *r)
+{
+    ngx_http_canary_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_module);
+
+    if (!clcf->write) {
+        return ngx_http_canary_problem(r, NGX_HTTP_FORBIDDEN,
+                                       "this location can only be read, by "
+                                       "GET and HEAD; \"canary_api "
+                                       "write=on\" in nginx.conf would "
+                                       "allow more");
+    }
+
+    if (ngx_http_canary_cross_site(r)) {
+        return ngx_http_canary_problem(r, NGX_HTTP_FORBIDDEN,
+                                       "the Origin or Sec-Fetch-Site header "
+                                       "says that a page of another site "
+                                       "sent this; only pages of this "
+                                       "server may write");
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_canary_api_not_allowed(ngx_http_request_t *r,
+    ngx_http_canary_api_target_t *target)
+{
+    ngx_str_t  allow;
+
+    allow = target->resource->allow;
+
+    if (ngx_http_canary_add_header(r, "Allow", &allow) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_canary_problem(r, NGX_HTTP_NOT_ALLOWED,
+                                   "%V does not apply to \"%V\", what does: "
+                                   "%V", &r->method_name, &r->uri, &allow);
+}
+
+
+static ngx_int_t
+ngx_http_canary_api_read_body(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+
+    if (r->headers_in.content_length_n > NGX_HTTP_CANARY_BODY_MAX) {
+        return ngx_http_canary_api_too_large(r);
+    }
+
+    r->request_body_in_single_buf = 1;
+
+    rc = ngx_http_read_client_request_body(r,
+                                           ngx_http_canary_api_body_handler);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_canary_api_body_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                     rc;
+    ngx_http_canary_api_target_t  target;
+
+    /* found before, so found again: nothing of it can have changed */
+
+    if (ngx_http_canary_api_find(r, &target) != NGX_OK) {
+        rc = NGX_HTTP_NOT_FOUND;
+
+    } else {
+        rc = ngx_http_canary_api_write(r, &target);
+    }
+
+    ngx_http_finalize_request(r, rc);
+}
+
+
+ngx_int_t
+ngx_http_canary_api_too_large(ngx_http_request_t *r)
+{
+    r->keepalive = 0;
+
+    return ngx_http_canary_problem(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                                   "the body is larger than %d bytes",
+                                   NGX_HTTP_CANARY_BODY_MAX);
+}

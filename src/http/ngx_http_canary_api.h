@@ -1,0 +1,163 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef _NGX_HTTP_CANARY_API_H_INCLUDED_
+#define _NGX_HTTP_CANARY_API_H_INCLUDED_
+
+
+#include "ngx_http_canary_module.h"
+#include "canary_json.h"
+
+
+#define NGX_HTTP_CANARY_BODY_MAX         65536
+#define NGX_HTTP_CANARY_WEIGHT_DECIMALS  6
+
+
+/* What there is at a path of the API, and what can be done with it. */
+
+typedef ngx_int_t (*ngx_http_canary_api_read_pt)(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint);
+
+
+typedef struct {
+    ngx_str_t                     path;      /* below the location, or below
+                                                endpoints/NAME */
+    ngx_uint_t                    methods;   /* NGX_HTTP_GET... */
+    ngx_str_t                     allow;     /* the same in words */
+    ngx_http_canary_api_read_pt   read;      /* GET and HEAD; or NULL */
+    canary_verb_t                 verb;      /* POST */
+} ngx_http_canary_api_resource_t;
+
+
+typedef struct {
+    const ngx_http_canary_api_resource_t  *resource;
+    ngx_http_canary_endpoint_t            *endpoint;   /* or NULL */
+} ngx_http_canary_api_target_t;
+
+
+/* ngx_http_canary_api.c */
+
+/* 413 */
+ngx_int_t ngx_http_canary_api_too_large(ngx_http_request_t *r);
+
+
+/* ngx_http_canary_api_path.c */
+
+/* NGX_DECLINED: there is nothing at the path of the request */
+ngx_int_t ngx_http_canary_api_find(ngx_http_request_t *r,
+    ngx_http_canary_api_target_t *target);
+
+ngx_int_t ngx_http_canary_api_index(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint);
+
+
+/* ngx_http_canary_api_write.c */
+
+ngx_int_t ngx_http_canary_api_write(ngx_http_request_t *r,
+    ngx_http_canary_api_target_t *target);
+
+
+/* ngx_http_canary_api_body.c */
+
+/* the text, zero-terminated; NGX_DECLINED: longer than is accepted */
+ngx_int_t ngx_http_canary_api_body(ngx_http_request_t *r, ngx_str_t *text);
+
+
+/* ngx_http_canary_api_origin.c */
+
+/* whether the request says that a page of another site has sent it */
+ngx_uint_t ngx_http_canary_cross_site(ngx_http_request_t *r);
+
+
+/* ngx_http_canary_api_match.c */
+
+typedef struct {
+    ngx_str_t                    *if_match;  /* value of the header or NULL */
+    uint64_t                      expected;  /* what the change starts from */
+    unsigned                      pinned:1;  /* has to be the present one */
+
+    unsigned                      refused:1; /* result: by If-Match */
+    uint64_t                      present;   /* result */
+} ngx_http_canary_match_t;
+
+
+/* for ngx_http_canary_change_t: neither allocates nor locks */
+ngx_uint_t ngx_http_canary_match(void *data, uint64_t generation);
+
+
+/* ngx_http_canary_api_render.c */
+
+ngx_int_t ngx_http_canary_api_endpoints(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint);
+ngx_int_t ngx_http_canary_api_endpoint(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint);
+
+
+/* sends it with this status */
+ngx_int_t ngx_http_canary_api_send_endpoint(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_http_canary_snapshot_t *snapshot);
+
+/* adds {rule, threshold, value, attempts, verdict} of each to a list */
+void ngx_http_canary_render_figures(cJSON *list,
+    const ngx_http_canary_figure_t *figures, ngx_uint_t n, int *failed);
+
+void ngx_http_canary_render_name(cJSON *object, const char *name,
+    ngx_str_t *text, ngx_pool_t *pool, int *failed);
+void ngx_http_canary_render_line(cJSON *object, const char *name,
+    const u_char *text, ngx_pool_t *pool, int *failed);
+
+/* RFC 3339, UTC; with milliseconds or without */
+void ngx_http_canary_render_time(cJSON *object, const char *name,
+    uint64_t time, ngx_uint_t ms, int *failed);
+
+
+/* ngx_http_canary_api_waiting.c */
+
+void ngx_http_canary_render_waiting(cJSON *object,
+    ngx_http_canary_snapshot_t *snapshot, int *failed);
+
+
+/* ngx_http_canary_api_event.c */
+
+ngx_int_t ngx_http_canary_api_events(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint);
+
+
+/* ngx_http_canary_answer.c */
+
+/* sends a document and frees it; 500 if it is NULL or "failed" is set */
+ngx_int_t ngx_http_canary_answer(ngx_http_request_t *r, ngx_uint_t status,
+    cJSON *json, int failed);
+
+/* sends a status without a body */
+ngx_int_t ngx_http_canary_answer_empty(ngx_http_request_t *r,
+    ngx_uint_t status);
+
+/* headers for the answer that follows; the value is not copied */
+ngx_int_t ngx_http_canary_add_header(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value);
+ngx_int_t ngx_http_canary_add_etag(ngx_http_request_t *r,
+    uint64_t generation);
+
+/* a zero-terminated copy that is valid UTF-8; NULL: no memory */
+char *ngx_http_canary_utf8(ngx_pool_t *pool, ngx_str_t *text);
+
+
+/* ngx_http_canary_problem.c: application/problem+json (RFC 9457) */
+
+ngx_int_t ngx_http_canary_problem(ngx_http_request_t *r, ngx_uint_t status,
+    const char *fmt, ...);
+
+/* 400, with what is wrong in the body */
+ngx_int_t ngx_http_canary_problem_body(ngx_http_request_t *r,
+    canary_json_errors_t *errors);
+
+/* 409, with the verbs that apply, bits of 1 << canary_verb_t */
+ngx_int_t ngx_http_canary_problem_verbs(ngx_http_request_t *r, uint32_t verbs,
+    const char *fmt, ...);
+
+
+#endif /* _NGX_HTTP_CANARY_API_H_INCLUDED_ */

@@ -1,0 +1,185 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_api.h"
+#include "canary_rule_json.h"
+
+
+static ngx_int_t ngx_http_canary_after(ngx_http_request_t *r,
+    uint64_t *after);
+static ngx_int_t ngx_http_canary_send_events(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint,
+    const ngx_http_canary_event_t *events, ngx_uint_t n);
+static void ngx_http_canary_render_event(cJSON *object,
+    ngx_http_canary_endpoint_t *endpoint,
+    const ngx_http_canary_event_t *event, ngx_pool_t *pool, int *failed);
+static void ngx_http_canary_render_actor(cJSON *object,
+    const ngx_http_canary_actor_t *actor, ngx_pool_t *pool, int *failed);
+static void ngx_http_canary_render_state(cJSON *object, const char *name,
+    uint32_t phase, uint32_t weight, int *failed);
+static void ngx_http_canary_render_decision(cJSON *object,
+    const ngx_http_canary_event_t *event, int *failed);
+
+
+ngx_int_t
+ngx_http_canary_api_events(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint)
+{
+    uint64_t                  after;
+    ngx_uint_t                n;
+    ngx_http_canary_event_t  *events;
+
+    if (ngx_http_canary_after(r, &after) != NGX_OK) {
+        return ngx_http_canary_problem(r, NGX_HTTP_BAD_REQUEST,
+                                       "the argument \"after\" has to be the "
+                                       "number of an event, a whole number");
+    }
+
+    events = ngx_palloc(r->pool, NGX_HTTP_CANARY_EVENTS
+                                 * sizeof(ngx_http_canary_event_t));
+    if (events == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    n = ngx_http_canary_events(endpoint, after, events);
+
+    return ngx_http_canary_send_events(r, endpoint, events, n);
+}
+
+
+static ngx_int_t
+ngx_http_canary_after(ngx_http_request_t *r, uint64_t *after)
+{
+    off_t      n;
+    ngx_str_t  value;
+
+    *after = 0;
+
+    if (ngx_http_arg(r, (u_char *) "after", 5, &value) != NGX_OK) {
+        return NGX_OK;
+    }
+
+    n = ngx_atoof(value.data, value.len);
+
+    if (n == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    *after = (uint64_t) n;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_canary_send_events(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint,
+    const ngx_http_canary_event_t *events, ngx_uint_t n)
+{
+    int          failed;
+    cJSON       *json, *list;
+    ngx_uint_t   i;
+
+    failed = 0;
+
+    json = cJSON_CreateObject();
+    list = canary_json_add_array(json, "events", &failed);
+
+    for (i = 0; i < n; i++) {
+        ngx_http_canary_render_event(canary_json_add_object(list, NULL,
+                                                            &failed),
+                                     endpoint, &events[i], r->pool, &failed);
+    }
+
+    return ngx_http_canary_answer(r, NGX_HTTP_OK, json, failed);
+}
+
+
+static void
+ngx_http_canary_render_event(cJSON *object,
+    ngx_http_canary_endpoint_t *endpoint,
+    const ngx_http_canary_event_t *event, ngx_pool_t *pool, int *failed)
+{
+    canary_json_add_number(object, "id", event->id, 0, failed);
+    ngx_http_canary_render_name(object, "endpoint", &endpoint->name, pool,
+                                failed);
+    ngx_http_canary_render_time(object, "time", event->time, 1, failed);
+
+    ngx_http_canary_render_actor(object, &event->actor, pool, failed);
+
+    ngx_http_canary_render_state(object, "from", event->from_phase,
+                                 event->from_weight, failed);
+    ngx_http_canary_render_state(object, "to", event->to_phase,
+                                 event->to_weight, failed);
+
+    ngx_http_canary_render_line(object, "reason", event->reason, pool,
+                                failed);
+
+    ngx_http_canary_render_decision(object, event, failed);
+}
+
+
+static void
+ngx_http_canary_render_actor(cJSON *object,
+    const ngx_http_canary_actor_t *actor, ngx_pool_t *pool, int *failed)
+{
+    object = canary_json_add_object(object, "actor", failed);
+
+    ngx_http_canary_render_line(object, "name", actor->name, pool, failed);
+
+    if (actor->address[0]) {
+        ngx_http_canary_render_line(object, "address", actor->address, pool,
+                                    failed);
+    } else {
+        canary_json_add_null(object, "address", failed);
+    }
+}
+
+
+static void
+ngx_http_canary_render_state(cJSON *object, const char *name, uint32_t phase,
+    uint32_t weight, int *failed)
+{
+    object = canary_json_add_object(object, name, failed);
+
+    canary_json_add_text(object, "phase", canary_phase_name(phase), failed);
+    canary_json_add_number(object, "weight", weight,
+                           NGX_HTTP_CANARY_WEIGHT_DECIMALS, failed);
+}
+
+
+/* the figures that decided; of a violation, the rule that broke is first */
+
+static void
+ngx_http_canary_render_decision(cJSON *object,
+    const ngx_http_canary_event_t *event, int *failed)
+{
+    const canary_rule_t             *rule;
+    const ngx_http_canary_figure_t  *broken;
+
+    object = canary_json_add_object(object, "figures", failed);
+
+    if (event->nfigures == 0) {
+        return;
+    }
+
+    canary_json_add_number(object, "attempts", event->attempts, 0, failed);
+
+    if (event->verb == CANARY_VIOLATION) {
+        broken = &event->figures[0];
+        rule = &broken->rule;
+
+        canary_json_add_text(object, "rule", canary_rule_info[rule->kind].name,
+                             failed);
+        canary_rule_json_write_value(object, "value", rule->kind,
+                                     broken->judgement.value, failed);
+        canary_rule_json_write_threshold(object, "threshold", rule, failed);
+    }
+
+    ngx_http_canary_render_figures(canary_json_add_array(object, "rules",
+                                                         failed),
+                                   event->figures, event->nfigures, failed);
+}

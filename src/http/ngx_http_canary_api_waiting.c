@@ -1,0 +1,115 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_api.h"
+
+
+static const ngx_http_canary_figure_t *ngx_http_canary_holder(
+    ngx_http_canary_snapshot_t *snapshot);
+static void ngx_http_canary_wait_reason(u_char *reason, size_t size,
+    ngx_http_canary_judgement_t *judgement,
+    const ngx_http_canary_figure_t *figure);
+
+
+/*
+ * What a rollout waits for besides its clock: null, or the first rule that
+ * holds it, the clean attempts that it needs, and the reason in words.
+ */
+
+void
+ngx_http_canary_render_waiting(cJSON *object,
+    ngx_http_canary_snapshot_t *snapshot, int *failed)
+{
+    cJSON                           *waiting;
+    u_char                           reason[256];
+    const ngx_http_canary_figure_t  *figure;
+
+    figure = ngx_http_canary_holder(snapshot);
+
+    if (figure == NULL) {
+        canary_json_add_null(object, "waiting_for", failed);
+        return;
+    }
+
+    ngx_http_canary_wait_reason(reason, sizeof(reason), &snapshot->judgement,
+                                figure);
+
+    waiting = canary_json_add_object(object, "waiting_for", failed);
+
+    canary_json_add_text(waiting, "rule",
+                         canary_rule_info[figure->rule.kind].name, failed);
+    canary_json_add_number(waiting, "attempts",
+                           ngx_max(figure->judgement.needed, 1), 0, failed);
+    canary_json_add_text(waiting, "reason", (char *) reason, failed);
+}
+
+
+/* the rule that the next step waits for; NULL: none */
+
+static const ngx_http_canary_figure_t *
+ngx_http_canary_holder(ngx_http_canary_snapshot_t *snapshot)
+{
+    ngx_uint_t                    i;
+    canary_rollout_t             *rollout;
+    ngx_http_canary_judgement_t  *judgement;
+
+    rollout = &snapshot->record.rollout;
+    judgement = &snapshot->judgement;
+
+    if ((rollout->phase != CANARY_PROGRESSING
+         && rollout->phase != CANARY_BAKING)
+        || judgement->nfigures == 0 || judgement->failing != -1)
+    {
+        return NULL;
+    }
+
+    /* without an attempt it holds whatever it does else */
+
+    if (rollout->phase == CANARY_PROGRESSING && judgement->attempts
+        && rollout->strategy.on_undecided == CANARY_ADVANCE_UNDECIDED)
+    {
+        return NULL;
+    }
+
+    for (i = 0; i < judgement->nfigures; i++) {
+        if (judgement->figures[i].judgement.verdict == CANARY_UNDECIDED) {
+            return &judgement->figures[i];
+        }
+    }
+
+    return judgement->attempts ? NULL : &judgement->figures[0];
+}
+
+
+static void
+ngx_http_canary_wait_reason(u_char *reason, size_t size,
+    ngx_http_canary_judgement_t *judgement,
+    const ngx_http_canary_figure_t *figure)
+{
+    uint64_t     flying, needed;
+    const char  *rule;
+
+    rule = canary_rule_info[figure->rule.kind].name;
+    needed = ngx_max(figure->judgement.needed, 1);
+
+    /* begun, and not decided yet */
+
+    flying = (judgement->started > judgement->attempts)
+             ? judgement->started - judgement->attempts : 0;
+
+    if (judgement->started == 0) {
+        ngx_snprintf(reason, size, "no attempt in this step yet%Z");
+
+    } else if (needed <= flying) {
+        ngx_snprintf(reason, size, "%uL attempt%s in flight or just ended: "
+                     "%s can pass when they are settled%Z",
+                     flying, (flying == 1) ? "" : "s", rule);
+
+    } else {
+        ngx_snprintf(reason, size, "%uL more clean attempt%s until %s can "
+                     "pass%Z", needed, (needed == 1) ? "" : "s", rule);
+    }
+}

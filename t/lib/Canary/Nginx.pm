@@ -1,0 +1,407 @@
+package Canary::Nginx;
+
+# The part of Canary::Test that writes nginx's configuration, starts nginx and
+# stops it. Its methods are documented there.
+
+use v5.36;
+
+use Carp qw(croak);
+use List::Util qw(first);
+use POSIX qw(WNOHANG);
+
+use Canary::Util qw(now pause reserve_port wait_for);
+
+use constant {
+    START_TIMEOUT => 20,
+    STOP_TIMEOUT  => 20,
+};
+
+use constant API_SERVER => <<'EOC';
+server {
+    listen 127.0.0.1:%%PORT_api%%;
+    access_log off;
+    location /canary/ {
+        canary_api write=on;
+        allow 127.0.0.1;
+        deny all;
+    }
+}
+EOC
+
+
+# Configuration.
+
+sub _configure($self, $http, %opt) {
+    my $config = $self->{config};
+
+    $config->{http} = $http if defined $http;
+    for my $key (qw(events main workers)) {
+        $config->{$key} = delete $opt{$key} if exists $opt{$key};
+    }
+    croak "unknown option: ", join ', ', keys %opt if %opt;
+
+    return $self->_expand($self->_text);
+}
+
+
+sub _text($self) {
+    my $config = $self->{config};
+    my $dir = $self->{dir};
+    my $level = $ENV{TEST_NGINX_DEBUG} ? 'debug' : 'notice';
+    my @lines = (
+        'daemon off;',
+        "pid $dir/nginx.pid;",
+        "error_log $dir/error.log $level;",
+        $config->{workers} ? "worker_processes $config->{workers};"
+            : 'master_process off;',
+        $> == 0 ? 'user root;' : (),
+        $self->{module} ne '' ? "load_module $self->{module};" : (),
+        $config->{main} // '',
+        'events {', $config->{events} // '', '}',
+        'http {',
+        "access_log $dir/access.log;",
+        'client_body_temp_path temp_client_body;',
+        (map { "${_}_temp_path temp_$_;" }
+             grep { $self->has("http_$_") } qw(proxy fastcgi uwsgi scgi)),
+        $config->{http},
+        '}',
+    );
+
+    return join("\n", @lines) . "\n";
+}
+
+
+sub _expand($self, $text) {
+    $text =~ s/%%API%%/API_SERVER/ge;
+    $text =~ s/%%DIR%%/$self->{dir}/g;
+    $text =~ s/%%PORT_(\w+)%%/$self->port($1)/ge;
+
+    croak "what is $1?" if $text =~ /(%%\w+%%)/;
+
+    return $text;
+}
+
+
+# The port of that name: a backend's, or a free one that stays ours.
+
+sub port($self, $name) {
+    my $backend = $self->{backends}{$name};
+    return $backend->port if $backend;
+
+    $self->{ports}{$name} //= [ reserve_port() ];
+
+    return $self->{ports}{$name}[0];
+}
+
+
+sub line_of($self, $text) {
+    my @lines = split /\n/, $self->read_file('check.conf');
+    my $index = first { index($lines[$_], $text) >= 0 } 0 .. $#lines;
+
+    return defined $index ? $index + 1 : croak "no line with '$text'";
+}
+
+
+sub dir($self) { return $self->{dir} }
+
+
+sub read_file($self, $name) {
+    open my $in, '<', "$self->{dir}/$name" or return '';
+    local $/;
+
+    return <$in> // '';
+}
+
+
+sub write_file($self, $name, $text) {
+    open my $out, '>', "$self->{dir}/$name" or croak "$name: $!";
+    print $out $text;
+    close $out or croak "$name: $!";
+
+    return;
+}
+
+
+sub error_log($self)  { return $self->read_file('error.log') }
+sub access_log($self) { return $self->read_file('access.log') }
+
+
+# What the binary is.
+
+sub _build($self) {
+    $self->{build} //= do {
+        open my $out, '-|', "$self->{binary} -V 2>&1"
+            or croak "$self->{binary}: $!";
+        local $/;
+        <$out> // '';
+    };
+
+    return $self->{build};
+}
+
+
+sub version($self) {
+    my @parts = $self->_build =~ m{nginx/(\d+)\.(\d+)\.(\d+)}
+        or croak "$self->{binary} -V tells no version";
+
+    return $parts[0] * 1_000_000 + $parts[1] * 1_000 + $parts[2];
+}
+
+
+# Modules that are not built by default are named by --with, others are there
+# unless --without names them.
+
+sub has($self, $module) {
+    my %on_request = map { $_ => 1 } qw(
+        http_addition http_auth_request http_dav http_gunzip http_realip
+        http_slice http_ssl http_stub_status http_sub http_v2 http_v3
+    );
+
+    return $on_request{$module}
+        ? $self->_build =~ /--with-${module}_module\b/
+        : $self->_build !~ /--without-${module}_module\b/;
+}
+
+
+# Processes.
+
+sub start($self, $http = undef, %opt) {
+    croak 'nginx runs already' if $self->{pid};
+
+    $self->write_file('nginx.conf', $self->_configure($http, %opt));
+    unlink "$self->{dir}/nginx.pid";
+
+    my $pid = fork() // croak "fork: $!";
+    $self->_exec('nginx.conf', 'error.log') unless $pid;
+    $self->{pid} = $pid;
+    delete $self->{last_status};
+
+    my $started = eval {
+        wait_for(sub {
+            die "it ended\n" if $self->_reap;
+            return $self->_is_up;
+        }, START_TIMEOUT, 'nginx to start');
+    };
+    croak "nginx did not start: $@", $self->_log_tail unless $started;
+
+    return $self;
+}
+
+
+# Becomes nginx.
+
+sub _exec($self, $config, $log, @more) {
+    alarm 0;
+    open STDIN, '<', '/dev/null';
+    open STDOUT, '>>', "$self->{dir}/stderr.log";
+    open STDERR, '>&', \*STDOUT;
+
+    exec { $self->{binary} } $self->{binary}, '-p', "$self->{dir}/",
+        '-c', "$self->{dir}/$config", '-e', "$self->{dir}/$log", @more
+        or POSIX::_exit(127);
+}
+
+
+sub _is_up($self) {
+    return 0 unless -s "$self->{dir}/nginx.pid";
+
+    return $self->_serving($self->worker_pids);
+}
+
+
+# Are these all the workers that there should be?
+
+sub _serving($self, @pids) {
+    my $workers = $self->{config}{workers};
+
+    return $workers eq 'auto' ? @pids > 0 : @pids == ($workers || 1);
+}
+
+
+sub check($self, $http, %opt) {
+    my %kept = %{ $self->{config} };
+    my $text = $self->_configure($http, %opt);
+
+    $self->{config} = \%kept;
+    $text =~ s/error\.log/check.log/;
+    $text =~ s/nginx\.pid/check.pid/;
+    $self->write_file('check.conf', $text);
+    unlink "$self->{dir}/check.out";
+
+    my $pid = fork() // croak "fork: $!";
+    if (!$pid) {
+        $ENV{ASAN_OPTIONS} = join ':', $ENV{ASAN_OPTIONS} // (),
+            'detect_leaks=0';
+        alarm 0;
+        open STDOUT, '>', "$self->{dir}/check.out";
+        open STDERR, '>&', \*STDOUT;
+        exec { $self->{binary} } $self->{binary}, '-t', '-p', "$self->{dir}/",
+            '-c', "$self->{dir}/check.conf", '-e', "$self->{dir}/check.log"
+            or POSIX::_exit(127);
+    }
+    waitpid $pid, 0;
+
+    return ($? == 0 ? 1 : 0, $self->read_file('check.out'));
+}
+
+
+sub reload($self, $http = undef, %opt) {
+    my ($gone, $fails) = delete @opt{qw(gone fails)};
+    my %old = map { $_->{pid} => 1 } $self->_children;
+    my $refused = $self->_refusals;
+
+    $self->write_file('nginx.conf', $self->_configure($http, %opt));
+    CORE::kill HUP => $self->{pid};
+
+    my $done = wait_for(sub {
+        return 'refused' if $self->_refusals > $refused;
+
+        my @serving = grep { $_->{title} !~ /shutting down/ }
+            $self->_children;
+        return 0 if grep { $old{ $_->{pid} } } @serving;
+
+        return $self->_serving(
+            grep { $_->{title} eq 'worker process' } @serving);
+    }, START_TIMEOUT, 'the new workers');
+
+    if ($done eq 'refused') {
+        my @reasons = $self->error_log =~ /(.*\[emerg\].*)/g;
+
+        croak "the reload was refused: $reasons[-1]" unless $fails;
+        $self->allow_log(quotemeta $reasons[-1]);
+
+        return $reasons[-1];
+    }
+    croak 'the reload was expected to be refused' if $fails;
+
+    if ($gone) {
+        wait_for(
+            sub { !grep { $old{ $_->{pid} } } $self->_children },
+            STOP_TIMEOUT, 'the old workers to end');
+    }
+
+    return $self;
+}
+
+
+sub _refusals($self) {
+    return scalar(() = $self->error_log =~ /\[emerg\]/g);
+}
+
+
+# Stops gracefully and returns the exit status of nginx.
+
+sub stop($self, $signal = 'QUIT') {
+    $self->_end_nginx($signal);
+
+    return $self->{last_status};
+}
+
+
+sub _end_nginx($self, $signal) {
+    my $deadline = now() + STOP_TIMEOUT;
+    my $sent = '';
+
+    while ($self->{pid} && !$self->_reap) {
+        my $wanted = now() > $deadline ? 'KILL' : $signal;
+
+        if ($sent ne $wanted) {
+            my @pids = $self->{pid};
+            push @pids, map { $_->{pid} } $self->_children
+                if $wanted eq 'KILL';
+            CORE::kill $wanted => @pids;
+            $sent = $wanted;
+        }
+        pause(0.01);
+    }
+
+    return;
+}
+
+
+sub _reap($self) {
+    return 1 unless $self->{pid};
+    return 0 unless waitpid($self->{pid}, WNOHANG) == $self->{pid};
+
+    $self->{last_status} = $?;
+    delete $self->{pid};
+
+    return 1;
+}
+
+
+# The processes of our nginx: { pid, title }, as /proc has them.
+
+sub _children($self) {
+    my $master = $self->{pid} // return;
+    my @children;
+
+    for my $stat (glob '/proc/[0-9]*/stat') {
+        open my $in, '<', $stat or next;
+        my ($pid, $parent) = (<$in> // '') =~ /^(\d+) \(.*\) \S (\d+)/
+            or next;
+        next unless $parent == $master;
+
+        open $in, '<', "/proc/$pid/cmdline" or next;
+        my ($title) = (<$in> // '') =~ /^nginx: ([\w ]*\w)/ or next;
+        next if $title eq 'master process';    # it has no title yet
+        push @children, { pid => $pid, title => $title };
+    }
+
+    return @children;
+}
+
+
+sub master_pid($self) { return $self->{pid} }
+
+
+sub _titled($self, $title) {
+    my @found = grep { $_->{title} eq $title } $self->_children;
+
+    return map { $_->{pid} } @found;
+}
+
+
+sub worker_pids($self) {
+    return $self->{pid} // () unless $self->{config}{workers};
+
+    my @pids = sort { $a <=> $b } $self->_titled('worker process');
+
+    return @pids;
+}
+
+
+sub old_worker_pids($self) {
+    return $self->_titled('worker process is shutting down');
+}
+
+
+sub helper_pid($self) {
+    my ($pid) = $self->_titled('cache manager process');
+
+    return $pid;
+}
+
+
+sub kill($self, $signal, @pids) {
+    my %ours = map { $_ => 1 } $self->{pid} // (),
+        map { $_->{pid} } $self->_children;
+
+    $ours{$_} or croak "$_ is no process of this nginx" for @pids;
+
+    return CORE::kill $signal => @pids;
+}
+
+
+# What a test that was cut short shows.
+
+sub _log_tail($self) {
+    my @lines = split /^/, $self->error_log . $self->read_file('stderr.log');
+
+    splice @lines, 0, -30 if @lines > 30;
+
+    return "the end of the error log:\n", @lines;
+}
+
+
+1;
