@@ -96,7 +96,7 @@ my @in_endpoint = (
     [ 'canary_rule error_rate 10% max_requests=5; #!',
       qr/parameter "max_requests=5" of "canary_rule".*"min_requests=number"/ ],
     [ 'canary_rule error_rate 10% confidence=2; #!', qr/"confidence=2"/ ],
-    [ (map { "canary_rule error_rate 1$_%;\n" } 1 .. 16)
+    [ join('', map { "canary_rule error_rate $_%;\n" } 1 .. 16)
       . 'canary_rule error_rate 10%; #!',
       qr/too many rules, at most 16/ ],
 
@@ -130,7 +130,7 @@ my @in_endpoint = (
       qr/release name "v 3".* without spaces, quotes and backslashes/ ],
     [ 'canary_release ' . 'v' x 64 . ' two; #!',
       qr/release name "v{64}".* 1 to 63 characters/ ],
-    [ (map { "canary_release r$_ two;\n" } 3 .. 16)
+    [ join('', map { "canary_release r$_ two;\n" } 3 .. 16)
       . 'canary_release r17 two; #!',
       qr/too many releases in upstream "ep", at most 16/ ],
     [ 'canary_release v3 three; #!',
@@ -168,9 +168,9 @@ my @elsewhere = (
       . "upstream b { canary_release v1 one;\ncanary_release v2 a; #!\n }",
       qr/release "v2" names upstream "a", which has releases itself, it must/ ],
     [ 'a release that only a proxy_pass names',
-      "upstream ep { canary_release v1 one;\ncanary_release v2 www; #!\n }\n"
-      . 'server { location / { proxy_pass http://www:8080; } }',
-      qr/release "v2" names unknown upstream "www"/ ],
+      "upstream ep { canary_release v1 one;\ncanary_release v2 127.0.0.1; #!\n }"
+      . 'server { location / { proxy_pass http://127.0.0.1:8080; } }',
+      qr/release "v2" names unknown upstream "127\.0\.0\.1"/ ],
 
     (map { [ "canary_zone $_", "canary_zone $_; #!",
              qr/invalid canary_zone "$_", .*"zone=name:size", such as/ ] }
@@ -291,14 +291,16 @@ subtest 'the size that a zone needs is told, and is enough' => sub {
     my $endpoints = join "\n", map {
         "upstream ep$_ { canary_release v1 one; canary_release v2 two; }"
     } 1 .. 20;
-    my $http = "canary_zone zone=little:%s;\n$releases\n$endpoints";
+    my $with = sub ($size) {
+        return $t->check("canary_zone zone=little:$size;\n$releases\n$endpoints");
+    };
 
-    my ($accepted, $output) = $t->check(sprintf $http, '64k');
+    my ($accepted, $output) = $with->('64k');
     ok(!$accepted, 'too small');
     like($output, qr/too small for 20 endpoints/, 'for so many endpoints');
 
     my ($size) = $output =~ /needs about (\d+k)/;
-    ($accepted, $output) = $t->check(sprintf $http, $size);
+    ($accepted, $output) = $with->($size);
     ok($accepted, "$size is enough") or diag($output);
 };
 
@@ -363,9 +365,11 @@ my %accepted = (
     'a zone and a path without endpoints' =>
         "canary_zone zone=z:2m;\ncanary_state_path st;",
     'canary_api for all, or part of it' => <<~'EOC',
-        server { location / { canary_api write=on; } }
+        server { location / { canary_api write=on; }
+                 listen 127.0.0.1:%%PORT_api%%; }
         server { location = /canary { canary_api write=off; }
-                 location ^~ /canary/ { canary_api; allow all; } }
+                 location ^~ /canary/ { canary_api; allow all; }
+                 listen 127.0.0.1:%%PORT_http%%; }
         EOC
 );
 
@@ -381,6 +385,8 @@ subtest 'accepted' => sub {
 # What nginx then has.
 
 subtest 'without an endpoint there is nothing' => sub {
+    rmdir $t->dir . '/canary';    # left by nginx -t
+
     $t->start(<<'EOC');
         upstream one { server 127.0.0.1:%%PORT_v1%%; }
         canary_zone zone=canary:16m;
@@ -544,6 +550,7 @@ sub is_refused($name, $http, @patterns) {
 
 sub zones($pid, $size) {
     open my $in, '<', "/proc/$pid/maps" or die "/proc/$pid/maps: $!";
+    no warnings 'portable';
 
     return scalar grep {
         /^(\w+)-(\w+) rw-s/ && hex($2) - hex($1) == $size

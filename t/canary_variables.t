@@ -18,8 +18,9 @@ my $v1 = $t->backend('v1', @echo);
 my $v2 = $t->backend('v2', @echo);
 
 $t->start(<<'EOC');
-    log_format canary escape=json '{"uri":"$uri","endpoint":"$canary_endpoint",'
-        '"release":"$canary_release","role":"$canary_role",'
+    log_format canary escape=json '{"uri":"$uri",'
+        '"endpoint":"$canary_endpoint","release":"$canary_release",'
+        '"role":"$canary_role",'
         '"reason":"$canary_reason","weight":"$canary_weight",'
         '"phase":"$canary_phase"}';
 

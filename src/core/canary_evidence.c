@@ -107,20 +107,15 @@ canary_evidence_init(canary_evidence_t *evidence, uint32_t nslots)
 
 /*
  * The counters of the slots are never reset: an attempt of the rollout before
- * may be about to add to one.  Those that will not be counted any more, since
- * their rollout is over, are evened up.
+ * may be about to add to one.  What it left in flight is evened up when its
+ * place in the ring is used again.
  */
 
 void
 canary_evidence_begin(canary_evidence_t *evidence, uint32_t tests,
     uint64_t now)
 {
-    uint32_t  cohort, place;
-
-    for (place = 0; place < CANARY_COHORTS; place++) {
-        canary_evidence_balance(evidence, place, CANARY_SIDE_STABLE);
-        canary_evidence_balance(evidence, place, CANARY_SIDE_CANARY);
-    }
+    uint32_t  cohort;
 
     cohort = (uint32_t) evidence->now + 1;
 
@@ -276,12 +271,6 @@ canary_evidence_tick(canary_evidence_t *evidence, uint32_t tests,
 {
     uint32_t          current;
     canary_cohort_t  *cohort;
-
-    /* of two processes one may have read the clock before the other */
-
-    if (now < evidence->opened) {
-        now = evidence->opened;
-    }
 
     canary_evidence_settle(evidence, now);
 

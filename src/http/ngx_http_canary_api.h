@@ -54,12 +54,6 @@ ngx_int_t ngx_http_canary_api_index(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint);
 
 
-/* ngx_http_canary_api_write.c */
-
-ngx_int_t ngx_http_canary_api_write(ngx_http_request_t *r,
-    ngx_http_canary_api_target_t *target);
-
-
 /* ngx_http_canary_api_body.c */
 
 /* the text, zero-terminated; NGX_DECLINED: longer than is accepted */
@@ -86,6 +80,48 @@ typedef struct {
 
 /* for ngx_http_canary_change_t: neither allocates nor locks */
 ngx_uint_t ngx_http_canary_match(void *data, uint64_t generation);
+
+
+/* ngx_http_canary_api_write.c */
+
+/* members of a body: what all have, then what start and PATCH have */
+
+enum {
+    NGX_HTTP_CANARY_MEMBER_REASON = 0,
+    NGX_HTTP_CANARY_MEMBER_STRATEGY,
+    NGX_HTTP_CANARY_MEMBER_PARTS,
+    NGX_HTTP_CANARY_MEMBER_RELEASE,
+    NGX_HTTP_CANARY_MEMBER_WEIGHT = NGX_HTTP_CANARY_MEMBER_RELEASE,
+    NGX_HTTP_CANARY_MEMBERS
+};
+
+
+typedef struct {
+    ngx_http_request_t           *request;
+    ngx_http_canary_endpoint_t   *endpoint;
+    canary_verb_t                 verb;
+    const cJSON                  *members[NGX_HTTP_CANARY_MEMBERS];
+    canary_json_errors_t          errors;
+    canary_strategy_t             strategy;
+    ngx_http_canary_match_t       match;
+    ngx_http_canary_change_t      change;
+    ngx_http_canary_snapshot_t    snapshot;
+} ngx_http_canary_write_t;
+
+
+/* when the body of the request has been read */
+ngx_int_t ngx_http_canary_api_write(ngx_http_request_t *r,
+    ngx_http_canary_api_target_t *target);
+
+
+/* ngx_http_canary_api_request.c */
+
+/* takes the members of a body; NGX_ERROR: it is no object */
+ngx_int_t ngx_http_canary_read_write(ngx_http_canary_write_t *w,
+    const cJSON *body);
+
+/* makes them a command on what there is now; may add errors */
+void ngx_http_canary_prepare_write(ngx_http_canary_write_t *w);
 
 
 /* ngx_http_canary_api_render.c */

@@ -194,12 +194,14 @@ ngx_http_canary_violation(u_char *p, u_char *last,
 static u_char *
 ngx_http_canary_number(u_char *p, u_char *last, double value)
 {
-    u_char  *start;
+    u_char  *start, *end;
 
     start = p;
 
     p = (value < 0.01) ? ngx_slprintf(p, last, "%.6f", value)
                        : ngx_slprintf(p, last, "%.4f", value);
+
+    end = p;
 
     if (ngx_strlchr(start, p, '.') == NULL) {
         return p;
@@ -212,6 +214,10 @@ ngx_http_canary_number(u_char *p, u_char *last, double value)
     if (p > start && p[-1] == '.') {
         p--;
     }
+
+    /* the text may end here, by the zeros that follow */
+
+    ngx_memzero(p, end - p);
 
     return p;
 }

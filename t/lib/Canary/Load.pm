@@ -135,7 +135,7 @@ sub _run($self) {
     while (%conns) {
         $self->_begin($_) for grep { !$_->{busy} } values %conns;
         delete @conns{ grep { $conns{$_}{ended} } keys %conns };
-        $self->_turn(values %conns);
+        $self->_turn(values %conns) if %conns;
 
         if (now() > $self->{deadline} && !$self->{stopping}) {
             $self->{answer}{timed_out} = 1;
@@ -155,7 +155,8 @@ sub _begin($self, $conn) {
     my $n = $self->{count_up};
     return $conn->{ended} = 1
         if defined $self->{count} && $n >= $self->{count};
-    return if $self->{rate} && $n >= (now() - $self->{started}) * $self->{rate};
+    return if $self->{rate}
+        && $n >= (now() - $self->{started}) * $self->{rate};
 
     $self->{count_up}++;
 

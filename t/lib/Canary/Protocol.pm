@@ -139,7 +139,8 @@ sub render($class, $behaviour, $request) {
 
 
 sub _head($behaviour, $request, $status, @headers) {
-    my $head = "HTTP/1.1 $status " . ($reasons{$status} // 'Whatever') . "\r\n";
+    my $reason = $reasons{$status} // 'Whatever';
+    my $head = "HTTP/1.1 $status $reason\r\n";
 
     push @headers, 'X-Backend' => $behaviour->{name},
         Canary::Protocol::pairs($behaviour->{headers});
@@ -450,7 +451,9 @@ sub _variables($params) {
 
 
 sub _record($type, $id, $content) {
-    return pack('C C n n C C', 1, $type, $id, length $content, 0, 0) . $content;
+    my $size = length $content;
+
+    return pack('C C n n C C', 1, $type, $id, $size, 0, 0) . $content;
 }
 
 

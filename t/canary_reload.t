@@ -1,0 +1,571 @@
+#!/usr/bin/perl
+
+# A reload of nginx changes what the new configuration says, and nothing else.
+
+use v5.36;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use List::Util qw(sum0);
+use Test::More;
+
+use Canary::Test;
+
+my $t = Canary::Test->new;
+my %backend = map { $_ => $t->backend($_) } qw(v1 v2 v3);
+
+$t->start(config());
+
+subtest 'eight reloads under load' => sub {
+    my @steps = map { $_ / 10 } 1 .. 10;
+    my @configs = (
+        { workers => 4 },
+        { upstreams => 20 },
+        { releases => [qw(v1 v2 v3)] },
+        { releases => [qw(v3 v2 v1)], endpoints => [qw(more and yet)] },
+        { workers => 1, upstreams => 5 },
+        { endpoints => [qw(more)] },
+        { workers => 3, releases => [qw(v2 v1)] },
+        {},
+    );
+
+    my $before = seen();
+    my $load = $t->load(connections => 4, by => [qw(X-Backend X-Pid)]);
+    $t->start_rollout('ep', interval => 0.25, steps => \@steps, bake => 0,
+                      rules => [ rule(error_rate => 0.1,
+                                      min_requests => 5) ]);
+
+    for my $config (@configs) {
+        $load->wait_requests(50);
+        reload(%$config);
+    }
+
+    $t->wait_for(sub { $t->endpoint('ep')->{phase} eq 'idle' }, 40,
+                 'the promotion');
+    my $result = $load->stop;
+
+    is($result->{failed}, 0, 'no request is lost');
+    is_deeply($result->{statuses}, { 200 => $result->{requests} },
+              'none has an error');
+    cmp_ok(scalar keys %{ $result->{by}{'X-Pid'} }, '>=', 9,
+           'workers of all configurations served');
+    is(seen() - $before, $result->{requests}, 'the backends saw them once');
+    is_counted();
+
+    is_history('ep', (map { "progressing $_" } @steps[0 .. 8]), 'baking 1',
+               'idle 0');
+    is($t->endpoint('ep')->{stable}, 'v2', 'v2 is stable');
+    $t->verb(ep => 'promote') if start_direct('ep', 'v1');
+};
+
+subtest 'a reload in the middle of a step' => sub {
+    $t->start_rollout('ep', steps => [0.2, 0.5], interval => 3600,
+                      rules => [ rule(error_rate => 0.1,
+                                      min_requests => 10) ]);
+    requests(100);
+    $t->wait_for(sub {
+        my $endpoint = $t->endpoint('ep');
+        return $endpoint->{rules}[0]{attempts} == 20
+            && $endpoint->{next_step_in_seconds} < 3600;
+    }, 10, 'a moment and 20 attempts');
+
+    my ($before, @events) = ($t->endpoint('ep'), $t->events('ep'));
+    reload(workers => 3, upstreams => 3, gone => 1);
+    my $after = $t->endpoint('ep');
+
+    is_same($after, $before);
+    is_deeply($after->{rules}, $before->{rules}, 'the evidence is kept');
+    cmp_ok($after->{next_step_in_seconds}, '<=',
+           $before->{next_step_in_seconds}, 'the clock goes on');
+    cmp_ok($after->{next_step_in_seconds}, '>', 3000, 'where it was');
+    is_deeply([ $t->events('ep') ], \@events, 'no event');
+
+    # A reload in each step.
+
+    my $load = $t->load(connections => 2, rate => 400);
+    patch(progress_interval_seconds => 0.5);
+    for my $step (2, 3) {
+        $t->wait_for(sub { $t->endpoint('ep')->{step} == $step }, 20,
+                     "step $step");
+        patch_bake() if $step == 2;
+        reload(workers => $step);
+    }
+    is($t->verb(ep => 'rollback')->{stable}, 'v1', 'rolled back');
+    is($load->stop->{failed}, 0, 'no request is lost');
+    is_history('ep', 'progressing 0.2', 'progressing 0.2', 'progressing 0.5',
+               'progressing 0.5', 'baking 1', 'idle 0');
+};
+
+subtest 'a paused clock stands still' => sub {
+    $t->start_rollout('ep');
+    $t->wait_for(
+        sub { $t->endpoint('ep')->{next_step_in_seconds} < 3600 }, 10,
+        'a moment');
+    my $before = $t->verb(ep => 'pause');
+    reload();
+
+    my $after = $t->endpoint('ep');
+    is_same($after, $before);
+    is($after->{next_step_in_seconds}, $before->{next_step_in_seconds},
+       'so many seconds are left');
+    $t->verb(ep => 'rollback');
+};
+
+subtest 'attempts of old workers' => sub {
+    $backend{v2}->on('/late', delay_ms => 60_000);
+    $t->start_rollout('ep', steps => [0.5], rules => [
+        rule(failed_requests_max => 0) ]);
+
+    my $totals = $t->totals('ep', 'v2');
+    my $before = $backend{v2}->requests;
+    my @clients = map { $t->client->start(uri => '/late') } 1 .. 4;
+    $t->wait_for(sub { $backend{v2}->requests - $before == 2 }, 10,
+                 'two requests on the canary');
+
+    reload();
+    is(scalar $t->old_worker_pids > 0, 1, 'an old worker waits');
+    is($t->totals('ep', 'v2')->{attempts}, $totals->{attempts},
+       'nothing is counted yet');
+
+    # The old worker sees the failure; the new ones route by what it does.
+
+    $backend{v2}->stop;
+    $t->wait_for(sub { !$t->old_worker_pids }, 10, 'the old workers to end');
+    is($t->totals('ep', 'v2')->{failed}, ($totals->{failed} // 0) + 2,
+       'what they finish is counted');
+
+    my $last = $t->endpoint('ep')->{last_rollout};
+    is($last->{result}, 'rolled_back', 'and it has its effect');
+    like($last->{reason}, qr/^failed_requests_max 1 > 0 /, 'by the budget');
+    is(requests(20)->{v1}, 20, 'v1 serves all');
+
+    $backend{v2} = $t->backend('v2');
+    reload(gone => 1);
+};
+
+subtest 'the split is exact over reloads' => sub {
+    $t->start_rollout('ep', steps => [0.01]);
+
+    my $canary = 0;
+    for my $workers (2, 2, 4, 4, 1, 1, 3, 2, 2, 2) {
+        reload(workers => $workers, gone => 1);
+        $canary += requests(50)->{v2} // 0;
+    }
+    cmp_ok(abs($canary - 5), '<=', 4, "$canary of 500 at 1 %");
+
+    $t->set_weight(ep => 0.37);
+    $canary = 0;
+    for my $workers (2, 4, 2, 2, 1, 2) {
+        reload(workers => $workers, gone => 1);
+        $canary += requests(50)->{v2};
+    }
+    cmp_ok(abs($canary - 111), '<=', 4, "$canary of 300 at 37 %");
+    $t->verb(ep => 'rollback');
+};
+
+for my $case ([ 'another size', 'zone=canary:8m' ],
+              [ 'a larger one', 'zone=canary:32m' ],
+              [ 'another name', 'zone=other:32m' ],
+              [ 'another name and size', 'zone=canary:16m' ])
+{
+    my ($name, $zone) = @$case;
+
+    subtest "canary_zone: $name" => sub {
+        $t->start_rollout('ep', steps => [0.2, 0.5], rules => [
+            rule(error_rate => 0.5, min_requests => 10),
+            rule(failed_requests_max => 5) ]);
+        $backend{v2}->next_requests(3, status => 500);
+        requests(100);
+
+        my $before = $t->endpoint('ep');
+        my @events = $t->events('ep');
+        is($before->{rules}[1]{value}, 3, 'three errors');
+
+        reload(zone => $zone, gone => 1);
+        my $after = $t->endpoint('ep');
+
+        is_same($after, $before);
+        is_deeply($after->{last_rollout}, $before->{last_rollout},
+                  'the last rollout');
+        is_deeply([ $t->events('ep') ], \@events, 'the events');
+        is_deeply($after->{rules}[1], $before->{rules}[1],
+                  'what is left of the budget');
+        is_counted();
+
+        requests(100);
+        is_counted();
+        $t->wait_for(
+            sub { $t->endpoint('ep')->{rules}[0]{verdict} eq 'passing' }, 10,
+            'evidence in the new zone');
+
+        is($t->verb(ep => 'advance')->{step}, 2, 'it can be advanced');
+        my ($event) = $t->events('ep');
+        is($event->{id}, $events[0]{id} + 1, 'event numbers go on');
+        $t->verb(ep => 'rollback');
+    };
+}
+
+subtest 'the split is exact while the zone changes' => sub {
+    $t->start_rollout('ep', steps => [0.02]);
+
+    my $canary = 0;
+    for my $size (1 .. 8) {
+        reload(zone => 'zone=canary:' . (16 + $size % 2) . 'm', gone => 1);
+        $canary += requests(50)->{v2} // 0;
+    }
+    cmp_ok(abs($canary - 8), '<=', 2, "$canary of 400 at 2 %");
+    $t->verb(ep => 'rollback');
+};
+
+subtest 'a zone that changes under load' => sub {
+    my $load = $t->load(connections => 4, by => ['X-Backend']);
+
+    $t->start_rollout('ep', interval => 0.25, bake => 0,
+                      steps => [0.25, 0.5, 0.75],
+                      rules => [ rule(error_rate => 0.1,
+                                      min_requests => 5) ]);
+    for my $size (20 .. 23) {
+        $load->wait_requests(50);
+        reload(zone => "zone=canary:${size}m");
+    }
+    $t->wait_for(sub { $t->endpoint('ep')->{phase} eq 'idle' }, 40,
+                 'the promotion');
+
+    is($load->stop->{failed}, 0, 'no request is lost');
+    is_history('ep', 'progressing 0.25', 'progressing 0.5',
+               'progressing 0.75', 'baking 1', 'idle 0');
+    start_direct('ep', 'v1');
+};
+
+subtest 'the canary is no longer configured' => sub {
+    $t->start_rollout('ep', steps => [0.5]);
+    reload(releases => [qw(v1 v3)], gone => 1);
+
+    my $endpoint = $t->endpoint('ep');
+    is($endpoint->{phase}, 'idle', 'the rollout is over');
+    is($endpoint->{stable}, 'v1', 'v1 is stable');
+    is($endpoint->{canary}, undef, 'there is no canary');
+    is_last('v2', qr/^the canary is no longer configured$/);
+    is_event('progressing', 0.5, qr/^the canary is no longer configured$/);
+    is(requests(20)->{v1}, 20, 'and serves all');
+
+    reload(gone => 1);
+    is($t->endpoint('ep')->{phase}, 'idle', 'it does not come back');
+    is_deeply([ map { $_->{role} } @{ $t->endpoint('ep')->{releases} } ],
+              [ 'stable', undef ], 'when its release does');
+};
+
+subtest 'stable is no longer configured, in a rollout' => sub {
+    $t->start_rollout('ep', steps => [0.5]);
+    reload(releases => [qw(v3 v2)], gone => 1);
+
+    my $endpoint = $t->endpoint('ep');
+    is($endpoint->{phase}, 'idle', 'the rollout is over');
+    is($endpoint->{stable}, 'v3', 'the first release is stable');
+    is_last('v2', qr/^the stable release is no longer configured$/);
+    is_event('progressing', 0.5,
+             qr/^the stable release is no longer configured$/);
+    is(requests(20)->{v3}, 20, 'and serves all');
+};
+
+subtest 'stable is no longer configured, without a rollout' => sub {
+    my $last = $t->endpoint('ep')->{last_rollout};
+    reload(releases => [qw(v1 v2)], gone => 1);
+
+    is($t->endpoint('ep')->{stable}, 'v1', 'the first release is stable');
+    is_event('idle', 0, qr/^the stable release is no longer configured$/);
+    is_deeply($t->endpoint('ep')->{last_rollout}, $last,
+              'that was no rollout');
+    is(requests(20)->{v1}, 20, 'and serves all');
+};
+
+subtest 'the order of the releases does not matter' => sub {
+    reload(releases => [qw(v2 v1)], gone => 1);
+    is($t->endpoint('ep')->{stable}, 'v1', 'v1 is stable as before');
+    is(requests(20)->{v1}, 20, 'and serves all');
+    reload(gone => 1);
+};
+
+subtest 'the endpoint is no longer configured' => sub {
+    reload(endpoints => ['more']);
+    $t->start_rollout('more', steps => [0.5]);
+    reload(gone => 1);
+    is($t->api_get('endpoints/more')->status, 404, 'it is not there');
+
+    reload(endpoints => ['more'], gone => 1);
+    my $endpoint = $t->endpoint('more');
+    is($endpoint->{phase}, 'idle', 'its rollout is over');
+    is($endpoint->{last_rollout}{result}, 'rolled_back', 'rolled back');
+    is($endpoint->{last_rollout}{reason},
+       'the endpoint is no longer configured', 'because of that');
+    reload(gone => 1);
+};
+
+subtest 'reloads that fail change nothing' => sub {
+    my $endpoints = [ 'more' ];
+
+    reload(endpoints => $endpoints, gone => 1);
+    $t->start_rollout('ep', steps => [0.5]);
+    $t->start_rollout('more', steps => [0.5]);
+    my ($before, @events) = ($t->endpoint('ep'), $t->events('ep'));
+
+    my $same = sub ($name) {
+        my $after = $t->endpoint('ep');
+
+        is_same($after, $before);
+        is_deeply([ $t->events('ep') ], \@events, 'no event');
+        is($t->endpoint('more')->{phase}, 'progressing', 'nor elsewhere');
+        is_deeply(requests(40), { v1 => 20, v2 => 20 }, "$name: it serves");
+        is_counted();
+    };
+
+    like(reload(fails => 1, server => 'bogus;'), qr/unknown directive/,
+         'a mistake elsewhere');
+    $same->('a mistake');
+
+    like(reload(fails => 1, releases => [qw(v3 v1 v9)]), qr/"model_v9"/,
+         'an unknown upstream');
+    $same->('an unknown upstream');
+
+    $t->allow_log(qr/bind\(\) to .* failed/, qr/still could not bind/);
+    $t->port('http');
+    reload(fails => 1, releases => [qw(v1 v3)],
+           server => 'listen 127.0.0.1:%%PORT_v3%%;');
+    $t->wait_for(sub { $t->error_log =~ /still could not bind/ }, 10,
+                 'nginx to give up');
+    $same->('a port that is taken');
+
+    like(reload(fails => 1, zone => 'zone=canary:64k'),
+         qr/zone "canary" of 64k is too small .* needs about \d+k/,
+         'a zone that is too small');
+    $same->('a zone that is too small');
+
+    # What failed has left no trace that the next one would fall over.
+
+    reload(gone => 1);
+    reload(endpoints => $endpoints, gone => 1);
+    is($t->endpoint('more')->{phase}, 'idle',
+       'an endpoint that then goes is rolled back');
+    $same = $t->endpoint('ep');
+    is_same($same, $before);
+    $t->verb(ep => 'rollback');
+    reload(gone => 1);
+};
+
+subtest 'nginx -t changes nothing' => sub {
+    $t->start_rollout('ep', steps => [0.5]);
+    my ($before, @events) = ($t->endpoint('ep'), $t->events('ep'));
+    my $files = files();
+
+    for my $config ({ releases => [qw(v3 v1)] }, { endpoints => ['more'] },
+                    { zone => 'zone=canary:8m' }, { server => 'bogus;' })
+    {
+        my ($accepted) = $t->check(config(%$config));
+        is($accepted, $config->{server} ? 0 : 1, 'checked');
+    }
+
+    is_same($t->endpoint('ep'), $before);
+    is_deeply([ $t->events('ep') ], \@events, 'no event');
+    is_deeply(files(), $files, 'no file');
+    is_deeply(requests(40), { v1 => 20, v2 => 20 }, 'the split is the same');
+    $t->verb(ep => 'rollback');
+};
+
+subtest 'a strategy in nginx.conf is that of the next rollout' => sub {
+    my $first = 'canary_interval 10s; canary_step 20%;
+                 canary_rule error_rate 10%; canary_bake 5s;';
+    my $then = 'canary_interval 1h; canary_step 1% 50%;
+                canary_rule error_5xx_rate 5% min_requests=7;
+                canary_on_violation halt; canary_on_undecided advance;';
+
+    reload(strategy => $first);
+    is($t->api_post('endpoints/ep/rollout')->status, 201, 'a rollout');
+    $t->verb(ep => 'pause');
+    my $before = $t->endpoint('ep');
+
+    reload(strategy => $then, gone => 1);
+    my $after = $t->endpoint('ep');
+    is_same($after, $before);
+    is_deeply($after->{strategy}, $before->{strategy}, 'keeps its strategy');
+    is_deeply($after->{steps}, [0.2, 0.4, 0.6, 0.8, 1], 'its steps');
+    is($after->{rules}[0]{rule}, 'error_rate', 'its rules');
+    cmp_ok($t->verb(ep => 'advance')->{weight}, '==', 0.4, 'takes its steps');
+    $t->verb(ep => 'rollback');
+
+    my $strategy = $t->endpoint('ep')->{strategy}{canary_strategy};
+    is($strategy->{rules}[0]{rule}, 'error_5xx_rate', 'what comes next');
+    is($t->api_post('endpoints/ep/rollout')->status, 201, 'the next rollout');
+    $after = $t->endpoint('ep');
+    is_deeply($after->{steps}, [0.01, 0.5, 1], 'has the new steps');
+    is($after->{rules}[0]{rule}, 'error_5xx_rate', 'and the new rules');
+    is($after->{strategy}{canary_strategy}{on_violation}, 'halt',
+       'and all the rest');
+
+    reload(gone => 1);
+    is($t->endpoint('ep')->{rules}[0]{rule}, 'error_5xx_rate',
+       'also when nginx.conf has none any more');
+    $t->verb(ep => 'rollback');
+};
+
+subtest '300 deployments with a new name each' => sub {
+    reload(workers => 1, gone => 1);
+
+    my $load = $t->load(connections => 2, rate => 100, seconds => 120);
+    my @names = 'v1';
+    my $wrong = 0;
+
+    for my $n (1 .. 300) {
+        push @names, "r$n";
+        shift @names if @names > 2 + $n % 2;
+        reload(workers => 1, names => \@names);
+
+        start_direct('ep', "r$n");
+        my $release = $t->get('/')->header('X-Release');
+        $wrong++ if $release ne "r$n";
+    }
+
+    is($wrong, 0, 'each served when it was stable');
+    is($load->stop->{failed}, 0, 'no request is lost');
+    is($t->endpoint('ep')->{last_rollout}{release}, 'r300', 'up to the last');
+
+    $t->start_rollout('ep', release => 'r299', steps => [0.5]);
+    is_deeply([ sort map { $t->get('/')->header('X-Release') } 1 .. 2 ],
+              [qw(r299 r300)], 'and a rollout is possible');
+    $t->verb(ep => 'rollback');
+};
+
+subtest 'names beyond counting, while old workers live' => sub {
+    my @clients;
+
+    $backend{v1}->on('/late', delay_ms => 60_000);
+    reload(names => ['v1', map { "a$_" } 2 .. 16]);
+    start_direct('ep', 'v1');
+
+    for my $set ('b', 'c') {
+        push @clients, hold();
+        reload(names => [ 'v1', map { "$set$_" } 2 .. 16 ]);
+    }
+    push @clients, hold();
+
+    my $reason = reload(fails => 1, names => [ 'v1', map { "d$_" } 2 .. 16 ]);
+    like($reason, qr/canary_zone|no place for release "d\d+" of "ep"/,
+         'there is an end to it');
+    $t->allow_log(qr/no place for release "d\d+" of "ep": .*48 other/);
+    is($t->endpoint('ep')->{stable}, 'v1', 'nothing changed');
+
+    # When the old workers are gone it works.
+
+    $_->close for @clients;
+    $t->wait_for(sub { !$t->old_worker_pids }, 10, 'the old workers to end');
+    reload(names => [ 'v1', map { "d$_" } 2 .. 16 ], gone => 1);
+    is($t->endpoint('ep')->{releases}[15]{name}, 'd16', 'the new names');
+    is($t->get('/')->header('X-Release'), 'v1', 'stable serves');
+};
+
+$t->finish;
+
+
+# An endpoint "ep" at / and what else is asked for: endpoints (names of
+# more), upstreams (a number of unused ones), releases (of ep), names (the
+# same, but all releases are at v1), strategy, zone, server (directives).
+
+sub config(%opt) {
+    my $releases = join "\n", map { "canary_release $_ model_$_;" }
+        @{ $opt{releases} // [qw(v1 v2)] };
+    $releases = join "\n", map { "canary_release $_ model_v1;" }
+        @{ $opt{names} } if $opt{names};
+
+    my @more = map { <<~EOC } @{ $opt{endpoints} // [] };
+        upstream $_ {
+            canary_release v1 model_v1;
+            canary_release v2 model_v2;
+        }
+        EOC
+    push @more, map { "upstream unused_$_ { server 127.0.0.1:1; }\n" }
+        1 .. $opt{upstreams} // 0;
+
+    my $zone = $opt{zone} ? "canary_zone $opt{zone};" : '';
+    my $strategy = $opt{strategy} // '';
+    my $server = $opt{server} // '';
+
+    return <<~EOC;
+        $zone
+        upstream model_v1 { server 127.0.0.1:%%PORT_v1%%; keepalive 32; }
+        upstream model_v2 { server 127.0.0.1:%%PORT_v2%%; keepalive 32; }
+        upstream model_v3 { server 127.0.0.1:%%PORT_v3%%; keepalive 32; }
+
+        @more
+        upstream ep {
+            $releases
+            $strategy
+        }
+
+        server {
+            listen 127.0.0.1:%%PORT_http%%;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_next_upstream off;
+            add_header X-Pid \$pid;
+            add_header X-Release \$canary_release;
+            $server
+
+            location / { proxy_pass http://ep; }
+        }
+        %%API%%
+        EOC
+}
+
+
+sub reload(%opt) {
+    my %reload = map { $_ => delete $opt{$_} }
+        grep { exists $opt{$_} } qw(gone fails);
+
+    return $t->reload(config(%opt), workers => $opt{workers} // 2, %reload);
+}
+
+
+sub requests($n) {
+    return $t->load(connections => 1, count => $n, by_body => 1,
+                    close => 1)->result->{bodies};
+}
+
+
+# A request that an old worker will not get rid of.
+
+sub hold() {
+    my $before = $backend{v1}->requests;
+    my $client = $t->client->start(uri => '/late');
+
+    $t->wait_for(sub { $backend{v1}->requests > $before }, 10,
+                 'a request on its way');
+
+    return $client;
+}
+
+
+sub start_direct($endpoint, $release) {
+    my $response = $t->api_post("endpoints/$endpoint/rollout",
+                                { strategy => 'direct', release => $release });
+
+    return is($response->status, 201, 'direct') unless $response->status == 201
+        || $response->status == 409;
+    return 0;
+}
+
+
+sub patch(%parts) {
+    my $response = $t->api_patch('endpoints/ep/rollout',
+                                 { canary_strategy => \%parts });
+
+    is($response->status, 200, 'changed') or diag($response->body);
+
+    return;
+}
+
+
+# What the backends saw, and what was counted of it.
+
+sub seen() {
+    return sum0(map { $_->requests } values %backend);
+}
