@@ -177,12 +177,13 @@ my @rows = (
     }, { '2xx' => 1 }],
     ['POST', sub {
         $one->set;
-        is($t->get('/', method => 'POST', body => 'x')->status, 200);
+        my $response = $t->get('/', method => 'POST', body => 'x');
+        is($response->status, 200, 'answered');
     }, { '2xx' => 1 }],
     ['a chunked body', answers(200, chunked => 1), { '2xx' => 1 }],
     ['a body that ends with the connection',
         answers(200, mode => 'until_close'), { '2xx' => 1 }],
-    ['a large body', answers(200, body => 'x' x 1_000_000), { '2xx' => 1 }],
+    ['a large body', answers(200, body_size => 1_000_000), { '2xx' => 1 }],
     ['101, while the tunnel is open', \&open_tunnel, { '1xx' => 1 }],
     ['101, when it ends', \&close_tunnel, {}],
 
@@ -193,19 +194,21 @@ my @rows = (
     ['read timeout', fails('hang', 504), { failed => 1, timeouts => 1 }],
     ['send timeout', sub {
         $one->set(mode => 'stall_body');
-        is($t->get('/', method => 'POST', body => 'x' x 20_000_000)->status,
-           504);
+        my $response = $t->get('/', method => 'POST',
+                               body => 'x' x 20_000_000);
+        is($response->status, 504, 'the client got 504');
     }, { failed => 1, timeouts => 1 }],
     ['closed', fails('close', 502), { failed => 1 }],
     ['reset', fails('reset', 502), { failed => 1 }],
     ['invalid header', fails('bad_header', 502), { failed => 1 }],
     ['too big header', fails('big_header', 502), { failed => 1 }],
     ['no status line', fails('no_status', 0), { failed => 1 }],
-    ['no live upstreams', sub { is($t->get('/dead')->status, 502) },
-        { failed => 1 }, 'dead'],
+    ['no live upstreams', sub {
+        is($t->get('/dead')->status, 502, 'the client got 502');
+    }, { failed => 1 }, 'dead'],
     $ssl ? ['no TLS', sub {
         $one->set(mode => 'slam');
-        is($t->get('/tls')->status, 502);
+        is($t->get('/tls')->status, 502, 'the client got 502');
     }, { failed => 1 }] : (),
 
     # Failures after it, when the attempt has been counted.
@@ -225,8 +228,15 @@ my @rows = (
         $one->set(mode => 'hang_body');
         my $client = $t->client;
         $client->start(uri => '/stream');
-        is(length $client->read_bytes(500), 500);
+        is(length $client->read_bytes(500), 500, 'a part of it came');
         $client->close;
+    }, { '2xx' => 1 }],
+    ['client gone in a large, buffered body', sub {
+        $one->set(body_size => 20_000_000);
+        my $client = $t->client;
+        $client->start(uri => '/patient');
+        is(length $client->read_bytes(500), 500, 'a part of it came');
+        $client->reset;
     }, { '2xx' => 1 }],
     ['client gone, but ignored: 200', leaves('/ignore', delay_ms => 100),
         { '2xx' => 1 }],
@@ -243,38 +253,38 @@ my @rows = (
     # What the client does not see.
     ['error_page: 500', sub {
         $one->set(status => 500);
-        is($t->get('/intercept')->body, 'sorry');
+        is($t->get('/intercept')->body, 'sorry', 'the client got sorry');
     }, { '5xx' => 1 }],
     ['error_page: 404', sub {
         $one->set(status => 404);
-        is($t->get('/intercept')->body, 'sorry');
+        is($t->get('/intercept')->body, 'sorry', 'the client got sorry');
     }, { '4xx' => 1 }],
     ['error_page: 500, then the same endpoint again', sub {
         $one->set;
         $one->next_requests(1, status => 500);
-        is($t->get('/again')->status, 200);
+        is($t->get('/again')->status, 200, 'the client got 200');
     }, { '2xx' => 1, '5xx' => 1 }],
     ['X-Accel-Redirect', sub {
         $one->set(headers => { 'X-Accel-Redirect' => '/inside' });
-        is($t->get('/')->body, 'inside');
+        is($t->get('/')->body, 'inside', 'the client got inside');
     }, { '2xx' => 1 }],
     ['X-Accel-Redirect to the same endpoint', sub {
         $one->set;
         $one->next_requests(1, headers => { 'X-Accel-Redirect' => '/second' });
-        is($t->get('/')->body, 'one');
+        is($t->get('/')->body, 'one', 'the client got one');
     }, { '2xx' => 2 }],
     $auth ? ['auth_request', sub {
         $one->set;
-        is($t->get('/authorized')->status, 200);
+        is($t->get('/authorized')->status, 200, 'the client got 200');
     }, { '2xx' => 2 }] : (),
     $auth ? ['auth_request: denied', sub {
         $one->set;
         $one->next_requests(1, status => 403);
-        is($t->get('/authorized')->status, 403);
+        is($t->get('/authorized')->status, 403, 'the client got 403');
     }, { '4xx' => 1 }] : (),
     ['a mirror', sub {
         $one->set;
-        is($t->get('/mirrored')->body, 'other');
+        is($t->get('/mirrored')->body, 'other', 'the client got other');
     }, { '2xx' => 1 }],
 
     # The cache.
@@ -332,7 +342,7 @@ my @rows = (
         my $before = $one->requests;
         my $client = $t->client;
 
-        is($client->get('/kept')->status, 200) for 1 .. 4;
+        is($client->get('/kept')->status, 200, 'answered') for 1 .. 4;
         cmp_ok($one->requests - $before, '>', 4, 'some were sent twice');
     }, { '2xx' => 4 }, 'kept'],
     ['shut down by worker_shutdown_timeout', sub {

@@ -48,6 +48,13 @@ $t->start(<<'EOC');
             proxy_next_upstream error timeout invalid_header http_500;
         }
 
+        location /again {
+            proxy_pass http://ep;
+            proxy_intercept_errors on;
+            error_page 500 = /second;
+        }
+        location = /second { internal; proxy_pass http://ep; }
+
         location /halting { proxy_pass http://halting; }
     }
 
@@ -149,6 +156,18 @@ subtest 'failed_requests_max' => sub {
     send_requests(60);
     is($v2->requests - $before, 6, 'the sixth failure exceeds a budget of 5');
     is_rolled_back(qr/^failed_requests_max 6 > 5 after 6 attempts$/);
+};
+
+subtest 'a request that chose the canary before the rollback' => sub {
+    $v2->set(status => 500);
+    start(rules => [ rule(failed_requests_max => 2) ]);
+
+    my $before = $v2->requests;
+    my $result = send_requests(60, '/again');
+    is($v2->requests - $before, 3, 'three attempts by two requests');
+    is($result->{statuses}{500}, 1, 'the first one failed twice');
+    is($result->{by}{'X-Backend'}{v1}, 59, 'the other ended on stable');
+    is_rolled_back(qr/^failed_requests_max 3 > 2 after 3 attempts$/);
 };
 
 subtest 'failed_requests_max among good answers' => sub {

@@ -19,6 +19,10 @@
 static ngx_int_t ngx_http_canary_import_endpoint(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_endpoint_t *endpoint,
     ngx_http_canary_shared_t *from);
+static void ngx_http_canary_import_phases(ngx_http_canary_shared_t *to,
+    ngx_http_canary_shared_t *from);
+static void ngx_http_canary_import_spent(ngx_http_canary_shared_t *to,
+    ngx_http_canary_shared_t *from);
 static ngx_uint_t ngx_http_canary_import_release(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *to,
     ngx_http_canary_shared_t *from, uint32_t id);
@@ -86,14 +90,6 @@ ngx_http_canary_import_endpoint(ngx_http_canary_main_conf_t *cmcf,
     to = endpoint->shared;
     record = ngx_http_canary_record(to);
 
-    for (id = 0; id < NGX_HTTP_CANARY_RELEASES_SEEN; id++) {
-        release = &from->releases[id];
-
-        if (release->serial && release->totals) {
-            (void) ngx_http_canary_import_release(cmcf, to, from, id);
-        }
-    }
-
     *record = *ngx_http_canary_record(from);
     rollout = &record->rollout;
 
@@ -103,6 +99,18 @@ ngx_http_canary_import_endpoint(ngx_http_canary_main_conf_t *cmcf,
                                                      rollout->canary);
     rollout->last_release = ngx_http_canary_import_release(cmcf, to, from,
                                                      rollout->last_release);
+
+    /* those are sure of a place; the rest have what is left */
+
+    for (id = 0; id < NGX_HTTP_CANARY_RELEASES_SEEN; id++) {
+        release = &from->releases[id];
+
+        if (release->serial && release->totals) {
+            (void) ngx_http_canary_import_release(cmcf, to, from, id);
+        }
+    }
+
+    ngx_http_canary_import_phases(to, from);
 
     if (from->events) {
 
@@ -126,11 +134,52 @@ ngx_http_canary_import_endpoint(ngx_http_canary_main_conf_t *cmcf,
         rollout->tests++;
         canary_evidence_begin(to->evidence, rollout->tests,
                               ngx_http_canary_milliseconds());
+
+        ngx_http_canary_import_spent(to, from);
     }
 
     ngx_http_canary_repair(to);
 
     return NGX_OK;
+}
+
+
+/* the split goes on where it was; the zones may differ in their workers */
+
+static void
+ngx_http_canary_import_phases(ngx_http_canary_shared_t *to,
+    ngx_http_canary_shared_t *from)
+{
+    size_t      place;
+    ngx_uint_t  i;
+
+    for (i = 0; i < to->nphases && i < from->nphases; i++) {
+        place = i * (NGX_HTTP_CANARY_LINE / sizeof(uint32_t));
+
+        to->phases[place] = __atomic_load_n(&from->phases[place],
+                                            __ATOMIC_RELAXED);
+    }
+}
+
+
+/* budgets are of the whole rollout, whatever its tests */
+
+static void
+ngx_http_canary_import_spent(ngx_http_canary_shared_t *to,
+    ngx_http_canary_shared_t *from)
+{
+    unsigned                side;
+    canary_evidence_view_t  view;
+
+    if (from->evidence == NULL) {
+        return;
+    }
+
+    for (side = 0; side < CANARY_SIDES; side++) {
+        canary_evidence_view(from->evidence, side, &view);
+
+        to->evidence->spent[side] = view.spent;
+    }
 }
 
 

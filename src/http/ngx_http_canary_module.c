@@ -251,20 +251,31 @@ ngx_http_canary_create_loc_conf(ngx_conf_t *cf)
 }
 
 
-/* the handler of a location is not inherited, and so neither is this */
+/*
+ * A location below has a handler of its own, or none.  The blocks of if and
+ * limit_except are still the location that they stand in.
+ */
 
 static char *
 ngx_http_canary_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 {
+    ngx_http_canary_loc_conf_t *prev = parent;
     ngx_http_canary_loc_conf_t *conf = child;
 
-    if (conf->api == NGX_CONF_UNSET) {
-        conf->api = 0;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname && clcf->handler == NULL
+        && conf->api == NGX_CONF_UNSET && prev->api == 1)
+    {
+        conf->api = 1;
+        conf->write = prev->write;
+        clcf->handler = ngx_http_canary_api_handler;
     }
 
-    if (conf->write == NGX_CONF_UNSET) {
-        conf->write = 0;
-    }
+    ngx_conf_init_value(conf->api, 0);
+    ngx_conf_init_value(conf->write, 0);
 
     return NGX_CONF_OK;
 }

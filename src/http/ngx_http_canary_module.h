@@ -415,7 +415,7 @@ ngx_uint_t ngx_http_canary_serial_alive(ngx_http_canary_zone_shared_t *sh,
 /* ngx_http_canary_registry.c: endpoints and releases in the zone */
 
 /* additive: may run while an older configuration serves; NGX_ERROR: the
-   zone is full */
+   zone is full; NGX_DECLINED: too many names of releases are in use */
 ngx_int_t ngx_http_canary_register(ngx_http_canary_main_conf_t *cmcf,
     ngx_log_t *log);
 

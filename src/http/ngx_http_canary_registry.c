@@ -33,8 +33,12 @@ static ngx_http_canary_release_shared_t *ngx_http_canary_find_place(
     ngx_http_canary_shared_t *shared, u_char *name, size_t len);
 static ngx_http_canary_release_shared_t *ngx_http_canary_free_place(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared);
+static ngx_uint_t ngx_http_canary_no_place(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, ngx_str_t *name);
 static ngx_uint_t ngx_http_canary_referenced(ngx_http_canary_shared_t *shared,
     ngx_uint_t id);
+static void ngx_http_canary_begin_endpoints(
+    ngx_http_canary_main_conf_t *cmcf);
 static void ngx_http_canary_stamp(ngx_http_canary_endpoint_t *endpoint,
     ngx_uint_t serial);
 static void ngx_http_canary_check_releases(
@@ -131,7 +135,6 @@ ngx_http_canary_register_endpoint(ngx_http_canary_main_conf_t *cmcf,
         }
     }
 
-    shared->serial = cmcf->serial;
     endpoint->shared = shared;
 
     ngx_memset(endpoint->by_id, 0xff, sizeof(endpoint->by_id));
@@ -143,25 +146,24 @@ ngx_http_canary_register_endpoint(ngx_http_canary_main_conf_t *cmcf,
         place = ngx_http_canary_add_place(cmcf, shared, &releases[i].name);
 
         if (place == NULL) {
+
+            if (!ngx_http_canary_no_place(cmcf, shared, &releases[i].name)) {
+                return NGX_ERROR;
+            }
+
             ngx_log_error(NGX_LOG_EMERG, log, 0,
-                          "no place for release \"%V\" of \"%V\": the zone "
-                          "is full, or workers of earlier configurations "
-                          "still use %d other releases",
+                          "no place for release \"%V\" of \"%V\": workers of "
+                          "earlier configurations still use %d other "
+                          "releases, reload when they have ended, in %s:%ui",
                           &releases[i].name, &endpoint->name,
-                          NGX_HTTP_CANARY_RELEASES_SEEN);
-            return NGX_ERROR;
+                          NGX_HTTP_CANARY_RELEASES_SEEN,
+                          releases[i].file, releases[i].line);
+            return NGX_DECLINED;
         }
 
         releases[i].id = place - shared->releases;
         releases[i].totals = place->totals;
         endpoint->by_id[releases[i].id] = (u_char) i;
-    }
-
-    if (ngx_http_canary_record(shared)->rollout.generation == 0) {
-        canary_rollout_init(&ngx_http_canary_record(shared)->rollout,
-                            releases[0].id);
-        ngx_http_canary_record(shared)->rollout.generation = 1;
-        ngx_http_canary_repair(shared);
     }
 
     return NGX_OK;
@@ -332,6 +334,17 @@ ngx_http_canary_free_place(ngx_http_canary_main_conf_t *cmcf,
 }
 
 
+/* why there is no place for a name: no free one, or no memory */
+
+static ngx_uint_t
+ngx_http_canary_no_place(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, ngx_str_t *name)
+{
+    return ngx_http_canary_find_place(shared, name->data, name->len) == NULL
+           && ngx_http_canary_free_place(cmcf, shared) == NULL;
+}
+
+
 static ngx_uint_t
 ngx_http_canary_referenced(ngx_http_canary_shared_t *shared, ngx_uint_t id)
 {
@@ -351,9 +364,11 @@ ngx_http_canary_reconcile(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
     ngx_uint_t                    i;
     ngx_http_canary_endpoint_t  **endpoints;
 
-    /* the old zone is still there; from now on nothing changes in it */
-
     cmcf->committed = 1;
+
+    ngx_http_canary_begin_endpoints(cmcf);
+
+    /* the old zone is still there; from now on nothing changes in it */
 
     if (cmcf->old) {
         (void) ngx_http_canary_import(cmcf);
@@ -374,6 +389,42 @@ ngx_http_canary_reconcile(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
     }
 
     ngx_http_canary_drop_endpoints(cmcf, log);
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+}
+
+
+/*
+ * Endpoints that no configuration before has had: one that failed may have
+ * registered them, with another first release.
+ */
+
+static void
+ngx_http_canary_begin_endpoints(ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_uint_t                    i;
+    canary_rollout_t             *rollout;
+    ngx_http_canary_shared_t     *shared;
+    ngx_http_canary_release_t    *releases;
+    ngx_http_canary_endpoint_t  **endpoints;
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    endpoints = cmcf->endpoints.elts;
+
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+        shared = endpoints[i]->shared;
+        releases = endpoints[i]->releases.elts;
+
+        if (shared->serial == 0) {
+            rollout = &ngx_http_canary_record(shared)->rollout;
+
+            canary_rollout_init(rollout, releases[0].id);
+            rollout->generation = 1;
+
+            ngx_http_canary_repair(shared);
+        }
+    }
 
     ngx_shmtx_unlock(&cmcf->shpool->mutex);
 }

@@ -78,6 +78,7 @@ static ngx_uint_t ngx_http_canary_may_retry(ngx_http_request_t *r);
 static void ngx_http_canary_settle(ngx_http_canary_choice_t *choice);
 static void ngx_http_canary_account(ngx_http_canary_peer_t *cp,
     ngx_peer_connection_t *pc, ngx_uint_t state);
+static ngx_uint_t ngx_http_canary_cut_off(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_canary_status(ngx_http_request_t *r);
 static ngx_int_t ngx_http_canary_grpc_status(ngx_http_request_t *r,
     ngx_list_t *headers);
@@ -546,7 +547,7 @@ ngx_http_canary_account(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc,
     facts.timedout = c && (c->read->timedout || c->write->timedout);
     facts.client_gone = r->connection->error
                         || (u->pipe && u->pipe->downstream_error);
-    facts.exiting = ngx_exiting || ngx_terminate;
+    facts.exiting = ngx_http_canary_cut_off(r);
     facts.grpc_status = -1;
 
     if (cp->finalized) {
@@ -598,6 +599,29 @@ ngx_http_canary_account(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc,
 
     cp->failed = facts.failed
                  && canary_outcome(&facts) != CANARY_OUTCOME_IGNORED;
+}
+
+
+/*
+ * Whether this process closes its connections, at a fast shutdown or when
+ * worker_shutdown_timeout is over.  A worker that exits gracefully finishes
+ * its requests, and they count like all others.
+ */
+
+static ngx_uint_t
+ngx_http_canary_cut_off(ngx_http_request_t *r)
+{
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+#if (NGX_HTTP_V2)
+    if (r->stream) {
+        c = r->stream->connection->connection;
+    }
+#endif
+
+    return ngx_terminate || (ngx_exiting && c->close);
 }
 
 

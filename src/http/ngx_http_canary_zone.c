@@ -168,11 +168,11 @@ ngx_http_canary_init_zone(ngx_shm_zone_t *shm_zone, void *data)
         rc = ngx_http_canary_import(cmcf);
     }
 
-    if (rc != NGX_OK) {
+    if (rc == NGX_ERROR) {
         goto too_small;
     }
 
-    return NGX_OK;
+    return (rc == NGX_OK) ? NGX_OK : NGX_ERROR;
 
 too_small:
 

@@ -68,6 +68,14 @@ static const row_t  rows[] = {
       { .rc = 499, .client_gone = 1, .grpc_status = NO_GRPC },
       CANARY_OUTCOME_IGNORED, 0 },
 
+    { "row 5: nginx's own failure after the connection was made",
+      { .rc = 500, .connected = 1, .error = 1, .grpc_status = NO_GRPC },
+      CANARY_OUTCOME_IGNORED, 0 },
+
+    { "row 5: an end that nothing is known of",
+      { .connected = 1, .grpc_status = NO_GRPC },
+      CANARY_OUTCOME_IGNORED, 0 },
+
     { "row 6: send timeout",
       { .failed = 1, .connected = 1, .timedout = 1, .grpc_status = NO_GRPC },
       CANARY_OUTCOME_TIMEOUT, 0 },
@@ -220,6 +228,15 @@ static const row_t  rows[] = {
 
     { "row 19: the client left before the header",
       { .rc = 499, .connected = 1, .client_gone = 1, .grpc_status = NO_GRPC },
+      CANARY_OUTCOME_ABORTED, 0 },
+
+    { "row 19: the client left before the header, no 499",
+      { .connected = 1, .error = 1, .client_gone = 1,
+        .grpc_status = NO_GRPC },
+      CANARY_OUTCOME_ABORTED, 0 },
+
+    { "row 19: the client left before the header, seen by the 499 only",
+      { .rc = 499, .connected = 1, .grpc_status = NO_GRPC },
       CANARY_OUTCOME_ABORTED, 0 },
 
     { "row 19: the client left in the header",
@@ -428,6 +445,11 @@ static const row_t  rows[] = {
         .grpc_status = NO_GRPC },
       CANARY_OUTCOME_IGNORED, 0 },
 
+    { "row 34: worker shutdown before the header, the client's end seen",
+      { .rc = 499, .connected = 1, .client_gone = 1, .exiting = 1,
+        .grpc_status = NO_GRPC },
+      CANARY_OUTCOME_IGNORED, 0 },
+
     { "row 34: worker shutdown before the header, seen as a failure",
       { .failed = 1, .connected = 1, .error = 1, .exiting = 1,
         .grpc_status = NO_GRPC },
@@ -436,6 +458,11 @@ static const row_t  rows[] = {
     { "row 34: worker shutdown in the body, 499",
       { .status = 200, .rc = 499, .header = 1, .connected = 1, .received = 1,
         .exiting = 1, .grpc_status = NO_GRPC },
+      CANARY_OUTCOME_RESPONSE, 2 },
+
+    { "row 34: worker shutdown in the body, torn down",
+      { .status = 200, .header = 1, .connected = 1, .received = 1,
+        .torn_down = 1, .exiting = 1, .grpc_status = NO_GRPC },
       CANARY_OUTCOME_RESPONSE, 2 },
 
     { "row 34: worker shutdown in the body, seen as an error",

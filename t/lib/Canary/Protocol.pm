@@ -158,6 +158,7 @@ sub _head($behaviour, $request, $status, @headers) {
 
 
 sub _body($behaviour) {
+    return 'x' x $behaviour->{body_size} if $behaviour->{body_size};
     return $behaviour->{body} // $behaviour->{name};
 }
 

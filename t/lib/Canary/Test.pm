@@ -112,12 +112,12 @@ answer); C<< ->log >> lists the last requests.
 Protocols: http, fastcgi, scgi, uwsgi, memcached, grpc (HTTP/2 without TLS).
 
 A behaviour: mode => 'answer' with status (200), headers (hash or list), body
-(its name), chunked, keepalive (1), delay_ms, body_delay_ms, echo (a list of
-request headers that come back as X-Echo-NAME), close_reused (close on the
-second request of a connection, unanswered). Other modes: close and reset
-(after the request), slam (close at the first byte), hang, stall_body (stop
-reading after the header), refuse (port closed), blackhole (connecting never
-ends), until_close (a body without a length), bad_header, big_header,
+(its name) or body_size, chunked, keepalive (1), delay_ms, body_delay_ms, echo
+(a list of request headers that come back as X-Echo-NAME), close_reused (close
+on the second request of a connection, unanswered). Other modes: close and
+reset (after the request), slam (close at the first byte), hang, stall_body
+(stop reading after the header), refuse (port closed), blackhole (connecting
+never ends), until_close (a body without a length), bad_header, big_header,
 no_status, short, short_chunked, bad_chunk, hang_body, upgrade (101, then
 echo). For grpc also grpc_status and trailers_only, and the mode rst. Each
 answer has X-Backend: NAME.
