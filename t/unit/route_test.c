@@ -184,7 +184,9 @@ route_of_rollout(uint32_t number)
 {
     canary_route_t  route;
 
-    route.epoch = number & CANARY_EPOCH_MASK;
+    number &= CANARY_EPOCH_MASK;
+
+    route.epoch = number;
     route.weight = number % (CANARY_ONE + 1);
     route.stable = number % 251;
     route.canary = number % 253;

@@ -249,12 +249,15 @@ sub reload($self, $http = undef, %opt) {
     my ($gone, $fails) = delete @opt{qw(gone fails)};
     my %old = map { $_->{pid} => 1 } $self->_children;
     my $refused = $self->_refusals;
+    my $begun = $self->_reconfigurations;
 
     $self->write_file('nginx.conf', $self->_configure($http, %opt));
     CORE::kill HUP => $self->{pid};
 
     my $done = wait_for(sub {
         return 'refused' if $self->_refusals > $refused;
+        return !$fails && $self->_reconfigurations > $begun
+            unless $self->{config}{workers};
 
         my @serving = grep { $_->{title} !~ /shutting down/ }
             $self->_children;
@@ -286,6 +289,14 @@ sub reload($self, $http = undef, %opt) {
 
 sub _refusals($self) {
     return scalar(() = $self->error_log =~ /\[emerg\]/g);
+}
+
+
+# A single process that has begun to reconfigure itself does nothing else until
+# that is done.
+
+sub _reconfigurations($self) {
+    return scalar(() = $self->error_log =~ /\[notice\] .* reconfiguring$/mg);
 }
 
 
