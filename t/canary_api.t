@@ -567,7 +567,9 @@ sub after($id) {
 sub keys_in_order($body) {
     my ($depth, @keys) = (0);
 
-    while ($body =~ /\G(?:([{\[])|([}\]])|"((?:[^"\\]|\\.)*)"(:?)|[^"{}\[\]])/gs) {
+    while ($body =~ /\G(?: ([{\[]) | ([}\]]) | "((?:[^"\\]|\\.)*)"(:?)
+                     | [^"{}\[\]] )/gsx)
+    {
         $depth++ if defined $1;
         $depth-- if defined $2;
         push @keys, $3 if $depth == 1 && $4;

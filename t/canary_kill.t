@@ -51,6 +51,8 @@ $t->start(<<'EOC');
     %%API%%
 EOC
 
+processes();
+
 $t->allow_log(qr/process \d+ exited on signal 9/,
               qr/shared memory zone "canary" was locked by \d+/);
 
@@ -63,10 +65,7 @@ subtest KILLS . " processes are killed under load, seed $seed" => sub {
     is($t->api_post('endpoints/ep/rollout')->status, 201, 'a rollout');
 
     for my $turn (1 .. KILLS) {
-        my ($pid) = shuffle $t->worker_pids, $t->helper_pid;
-
-        $t->kill(KILL => $pid);
-        wait_for_processes($pid);
+        kill_one(shuffle processes());
         $seen = is_sound(whole_endpoint(), $seen);
         $load->wait_requests(20);
     }
@@ -100,11 +99,8 @@ subtest 'workers are killed while the rollout changes' => sub {
     });
 
     for my $turn (1 .. KILLS) {
-        my ($pid) = shuffle $t->worker_pids;
-
         $writes->wait_requests(10);
-        $t->kill(KILL => $pid);
-        wait_for_processes($pid);
+        kill_one(shuffle $t->worker_pids);
         is_sound(whole_endpoint());
     }
 
@@ -146,7 +142,7 @@ subtest 'attempts in flight in a killed worker are taken out' => sub {
     like($endpoint->{waiting_for}{reason}, qr/in flight/,
          'that the step waits for');
 
-    $t->kill(KILL => $_), wait_for_processes($_) for $t->worker_pids;
+    kill_one($_) for $t->worker_pids;
     $t->wait_for(sub { $t->endpoint('ep')->{rules}[0]{attempts} == 0 }, 5,
                  'the attempts to be taken out');
 
@@ -165,10 +161,7 @@ subtest 'a killed helper is replaced' => sub {
     my $old = $t->helper_pid;
 
     for my $turn (1 .. 3) {
-        my $pid = $t->helper_pid;
-
-        $t->kill(KILL => $pid);
-        wait_for_processes($pid);
+        kill_one($t->helper_pid);
         $t->wait_for(sub { heartbeat() < STALE }, 10, 'a new heartbeat');
         my $step = $t->endpoint('ep')->{step};
         requests(100);
@@ -259,12 +252,25 @@ $t->stop;
 $t->finish;
 
 
-sub wait_for_processes($killed) {
-    return $t->wait_for(sub {
+# Kills the first of them and waits until nginx has replaced it.
+
+sub kill_one($pid, @others) {
+    $t->kill(KILL => $pid);
+    $t->wait_for(sub { !grep { $_ == $pid } processes() }, 10,
+                 "the end of $pid");
+
+    return;
+}
+
+
+# Two workers and the helper, as soon as they are there.
+
+sub processes() {
+    return @{ $t->wait_for(sub {
         my @pids = ($t->worker_pids, $t->helper_pid // ());
 
-        return @pids == 3 && !grep { $_ == $killed } @pids;
-    }, 10, "another process for $killed");
+        return @pids == 3 && \@pids;
+    }, 10, 'all processes') };
 }
 
 

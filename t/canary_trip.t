@@ -87,7 +87,7 @@ subtest 'without a retry exactly ten users see an error' => sub {
     my $result = send_requests(60);
     is($result->{statuses}{500}, 10, 'ten errors');
     is($result->{statuses}{200}, 50, 'the others are served');
-    is_rolled_back(qr/^error_5xx_rate 1(?:\.0+)? > 0\.10* after 10 attempts$/);
+    is_rolled_back(ten_bad('error_5xx_rate'));
 };
 
 subtest 'a canary that turns bad' => sub {
@@ -122,7 +122,7 @@ subtest 'error_4xx_rate' => sub {
 
     my $result = send_requests(60);
     is($result->{statuses}{404}, 10, 'ten users are not found');
-    is_rolled_back(qr/^error_4xx_rate 1(?:\.0+)? > 0\.10* after 10 attempts$/);
+    is_rolled_back(ten_bad('error_4xx_rate'));
 };
 
 subtest 'error_5xx_rate does not mind 4xx' => sub {
@@ -144,7 +144,7 @@ subtest 'error_rate counts both' => sub {
     my $result = send_requests(60);
     is($v2->requests - $before, 10, 'ten attempts');
     is($result->{statuses}{404}, 5, 'five of them 404');
-    is_rolled_back(qr/^error_rate 1(?:\.0+)? > 0\.10* after 10 attempts$/);
+    is_rolled_back(ten_bad('error_rate'));
 };
 
 subtest 'failed_requests_max' => sub {
@@ -221,7 +221,7 @@ subtest 'canary_on_violation halt' => sub {
 
     my ($event) = $t->events('halting');
     is($event->{to}{phase}, 'halted', 'an event says so');
-    like($event->{reason}, qr/^error_5xx_rate 1(?:\.0+)? > 0\.1/, 'and why');
+    like($event->{reason}, ten_bad('error_5xx_rate'), 'and why');
 
     my $before = $v2->requests;
     send_requests(100, '/halting');
@@ -243,6 +243,15 @@ $t->finish;
 
 sub start(%opt) {
     return $t->start_rollout('ep', rules => $opt{rules});
+}
+
+
+# The reason for a rollback when the first ten attempts were bad. The control
+# loop judges too, and may do so while the tenth is on its way: then nine of
+# ten are known to be bad, which is just as much above 10 %.
+
+sub ten_bad($rule) {
+    return qr/^$rule (?:1(?:\.0+)?|0\.90*) > 0\.10* after 10 attempts$/;
 }
 
 
@@ -278,7 +287,7 @@ sub is_tripped_at_ten($close, $arrives) {
     is($result->{statuses}{200}, 60, 'no user sees an error');
     is($result->{by}{'X-Backend'}{v1}, 60, 'stable answers them all');
 
-    is_rolled_back(qr/^error_5xx_rate 1(?:\.0+)? > 0\.10* after 10 attempts$/);
+    is_rolled_back(ten_bad('error_5xx_rate'));
     is(attempts_since($totals), 10, 'exactly ten attempts were made');
     is($v2->requests - $requests, 10, 'exactly ten reached the canary')
         if $arrives;

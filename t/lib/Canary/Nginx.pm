@@ -292,8 +292,8 @@ sub _refusals($self) {
 }
 
 
-# A single process that has begun to reconfigure itself does nothing else until
-# that is done.
+# A single process that has begun to reconfigure itself answers no request
+# until that is done.
 
 sub _reconfigurations($self) {
     return scalar(() = $self->error_log =~ /\[notice\] .* reconfiguring$/mg);
