@@ -14,29 +14,53 @@
 #define CANARY_COHORTS_UNSETTLED  (CANARY_COHORTS - 8)
 
 
+static void canary_evidence_finish_late(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, const canary_finish_t *finish);
 static void canary_evidence_open(canary_evidence_t *evidence, uint32_t cohort,
     uint32_t tests, uint64_t now);
+static void canary_evidence_new_tests(canary_evidence_t *evidence);
 static void canary_evidence_settle(canary_evidence_t *evidence, uint64_t now);
 static void canary_evidence_settle_cohort(canary_evidence_t *evidence,
     uint32_t cohort);
+static void canary_evidence_overdue(canary_evidence_t *evidence,
+    unsigned side, uint32_t place);
 static void canary_evidence_balance(canary_evidence_t *evidence,
     unsigned side, uint32_t place);
 static void canary_evidence_cohort_tally(const canary_evidence_t *evidence,
     uint32_t cohort, unsigned side, canary_tally_t *tally);
 static void canary_evidence_sum(const canary_evidence_t *evidence,
     unsigned side, uint32_t place, canary_tally_t *sum);
+static void canary_evidence_sum_late(const canary_evidence_t *evidence,
+    unsigned side, canary_late_t *sum);
+static uint32_t canary_not_negative(uint32_t n);
 static uint32_t canary_tally_in_flight(const canary_tally_t *tally);
-static void canary_tally_count(const canary_tally_t *tally,
-    canary_settled_t *settled);
+static void canary_count_tally(const canary_tally_t *tally,
+    canary_counts_t *counts);
+static void canary_count_late(const canary_late_t *late,
+    canary_counts_t *counts);
+
+
+static inline canary_slot_t *
+canary_evidence_slot(const canary_evidence_t *evidence, uint32_t slot)
+{
+    return (canary_slot_t *) &evidence->slots[slot % evidence->nslots];
+}
 
 
 static inline canary_tally_t *
 canary_evidence_tally(const canary_evidence_t *evidence, uint32_t slot,
     unsigned side, uint32_t cohort)
 {
-    return (canary_tally_t *) &evidence->tallies[
-               (slot % evidence->nslots * CANARY_SIDES + side)
-               * CANARY_COHORTS + cohort % CANARY_COHORTS];
+    return &canary_evidence_slot(evidence, slot)
+                ->tallies[side][cohort % CANARY_COHORTS];
+}
+
+
+static inline canary_late_t *
+canary_evidence_late(const canary_evidence_t *evidence,
+    const canary_ticket_t *ticket)
+{
+    return &canary_evidence_slot(evidence, ticket->slot)->late[ticket->side];
 }
 
 
@@ -52,8 +76,22 @@ canary_add(uint32_t *counter, uint32_t n)
 }
 
 
+static inline void
+canary_add64(uint64_t *counter, uint64_t n)
+{
+    (void) __atomic_fetch_add(counter, n, __ATOMIC_RELEASE);
+}
+
+
 static inline uint32_t
 canary_get(const uint32_t *counter)
+{
+    return __atomic_load_n(counter, __ATOMIC_ACQUIRE);
+}
+
+
+static inline uint64_t
+canary_get64(const uint64_t *counter)
 {
     return __atomic_load_n(counter, __ATOMIC_ACQUIRE);
 }
@@ -92,9 +130,7 @@ canary_evidence_is_ours(const canary_evidence_t *evidence,
 size_t
 canary_evidence_size(uint32_t nslots)
 {
-    return sizeof(canary_evidence_t)
-           + (size_t) nslots * CANARY_SIDES * CANARY_COHORTS
-             * sizeof(canary_tally_t);
+    return sizeof(canary_evidence_t) + (size_t) nslots * sizeof(canary_slot_t);
 }
 
 
@@ -120,8 +156,10 @@ canary_evidence_begin(canary_evidence_t *evidence, uint32_t tests,
     cohort = (uint32_t) evidence->now + 1;
 
     memset(evidence->open, 0, sizeof(evidence->open));
+
+    canary_evidence_new_tests(evidence);
+
     memset(evidence->spent, 0, sizeof(evidence->spent));
-    memset(evidence->settled, 0, sizeof(evidence->settled));
 
     evidence->oldest = cohort;
     __atomic_store_n(&evidence->first, cohort, __ATOMIC_RELAXED);
@@ -154,40 +192,20 @@ void
 canary_evidence_finish(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, const canary_finish_t *finish)
 {
-    uint64_t         now;
-    uint32_t         place, *ended;
+    uint32_t         place;
     canary_tally_t  *tally;
 
     place = ticket->cohort % CANARY_COHORTS;
 
     if (__atomic_load_n(&evidence->open[place], __ATOMIC_ACQUIRE)
-        == ticket->cohort + 1)
+        != ticket->cohort + 1)
     {
-        tally = canary_evidence_tally(evidence, ticket->slot, ticket->side,
-                                      ticket->cohort);
-
-        ended = finish->voided ? &tally->voided : &tally->done;
-
-    } else {
-        now = canary_evidence_now(evidence);
-
-        if (!canary_evidence_is_ours(evidence, ticket)) {
-            return;
-        }
-
-        tally = canary_evidence_tally(evidence, ticket->slot, ticket->side,
-                                      (uint32_t) now);
-
-        if ((uint32_t) (now >> 32) != ticket->tests) {
-            if (finish->bad_5xx) {
-                canary_add(&tally->past_bad_5xx, 1);
-            }
-
-            return;
-        }
-
-        ended = finish->voided ? &tally->late_voided : &tally->late;
+        canary_evidence_finish_late(evidence, ticket, finish);
+        return;
     }
+
+    tally = canary_evidence_tally(evidence, ticket->slot, ticket->side,
+                                  ticket->cohort);
 
     if (finish->bad_4xx) {
         canary_add(&tally->bad_4xx, 1);
@@ -199,13 +217,56 @@ canary_evidence_finish(canary_evidence_t *evidence,
 
     if (finish->timed) {
         canary_add(&tally->timed, 1);
-        (void) __atomic_fetch_add(&tally->time, finish->time,
-                                  __ATOMIC_RELEASE);
+        canary_add64(&tally->time, finish->time);
     }
 
     /* last: a cohort with nothing in flight may be settled at once */
 
-    canary_add(ended, 1);
+    canary_add(finish->voided ? &tally->voided : &tally->done, 1);
+}
+
+
+static void
+canary_evidence_finish_late(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, const canary_finish_t *finish)
+{
+    uint64_t        now;
+    canary_late_t  *late;
+
+    now = canary_evidence_now(evidence);
+
+    if (!canary_evidence_is_ours(evidence, ticket)) {
+        return;
+    }
+
+    late = canary_evidence_late(evidence, ticket);
+
+    if ((uint32_t) (now >> 32) != ticket->tests) {
+        if (finish->bad_5xx) {
+            canary_add(&late->past_bad_5xx, 1);
+        }
+
+        return;
+    }
+
+    if (finish->bad_4xx) {
+        canary_add(&late->bad_4xx, 1);
+    }
+
+    if (finish->bad_5xx) {
+        canary_add(&late->bad_5xx, 1);
+    }
+
+    if (finish->timed) {
+        canary_add(&late->timed, 1);
+        canary_add64(&late->time, finish->time);
+    }
+
+    if (finish->voided) {
+        canary_add(&late->voided, 1);
+    }
+
+    canary_add(&late->overdue, (uint32_t) -1);
 }
 
 
@@ -213,8 +274,8 @@ void
 canary_evidence_cut(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, unsigned response_class)
 {
-    uint64_t         now;
-    canary_tally_t  *tally;
+    uint64_t        now;
+    canary_late_t  *late;
 
     if (response_class == 5) {
         return;
@@ -226,18 +287,17 @@ canary_evidence_cut(canary_evidence_t *evidence,
         return;
     }
 
-    tally = canary_evidence_tally(evidence, ticket->slot, ticket->side,
-                                  (uint32_t) now);
+    late = canary_evidence_late(evidence, ticket);
 
     if ((uint32_t) (now >> 32) != ticket->tests) {
-        canary_add(&tally->past_bad_5xx, 1);
+        canary_add(&late->past_bad_5xx, 1);
         return;
     }
 
-    canary_add(&tally->bad_5xx, 1);
+    canary_add(&late->bad_5xx, 1);
 
     if (response_class == 4) {
-        canary_add(&tally->bad_both, 1);
+        canary_add(&late->bad_both, 1);
     }
 }
 
@@ -246,8 +306,8 @@ void
 canary_evidence_time(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, uint64_t time)
 {
-    uint64_t         now;
-    canary_tally_t  *tally;
+    uint64_t        now;
+    canary_late_t  *late;
 
     now = canary_evidence_now(evidence);
 
@@ -257,11 +317,10 @@ canary_evidence_time(canary_evidence_t *evidence,
         return;
     }
 
-    tally = canary_evidence_tally(evidence, ticket->slot, ticket->side,
-                                  (uint32_t) now);
+    late = canary_evidence_late(evidence, ticket);
 
-    canary_add(&tally->timed, 1);
-    (void) __atomic_fetch_add(&tally->time, time, __ATOMIC_RELEASE);
+    canary_add(&late->timed, 1);
+    canary_add64(&late->time, time);
 }
 
 
@@ -286,7 +345,7 @@ canary_evidence_tick(canary_evidence_t *evidence, uint32_t tests,
     cohort->ended = now;
 
     if (cohort->tests != tests) {
-        memset(evidence->settled, 0, sizeof(evidence->settled));
+        canary_evidence_new_tests(evidence);
     }
 
     canary_evidence_open(evidence, current + 1, tests, now);
@@ -298,6 +357,7 @@ canary_evidence_reap(canary_evidence_t *evidence, uint32_t slot)
 {
     unsigned         side;
     uint32_t         place, in_flight;
+    canary_late_t   *late;
     canary_tally_t  *tally;
 
     for (side = 0; side < CANARY_SIDES; side++) {
@@ -309,6 +369,13 @@ canary_evidence_reap(canary_evidence_t *evidence, uint32_t slot)
                 canary_add(&tally->voided, in_flight);
             }
         }
+
+        late = &canary_evidence_slot(evidence, slot)->late[side];
+
+        canary_add(&late->voided,
+                   canary_not_negative(canary_get(&late->overdue)));
+
+        __atomic_store_n(&late->overdue, 0, __ATOMIC_RELEASE);
     }
 }
 
@@ -317,12 +384,12 @@ void
 canary_evidence_view(const canary_evidence_t *evidence, unsigned side,
     canary_evidence_view_t *view)
 {
-    uint32_t          cohort, last, tests, in_flight;
-    canary_tally_t    tally;
-    canary_settled_t  failing, passing;
+    uint32_t        cohort, last, tests;
+    canary_late_t   late;
+    canary_tally_t  tally;
 
-    failing = evidence->settled[side];
-    passing = evidence->settled[side];
+    view->failing = evidence->settled[side];
+    view->passing = evidence->settled[side];
     view->spent = evidence->spent[side];
 
     last = (uint32_t) evidence->now;
@@ -336,31 +403,32 @@ canary_evidence_view(const canary_evidence_t *evidence, unsigned side,
 
         canary_evidence_cohort_tally(evidence, cohort, side, &tally);
 
-        view->spent += tally.bad_5xx + tally.past_bad_5xx;
+        view->spent += tally.bad_5xx;
 
         if (evidence->cohorts[cohort % CANARY_COHORTS].tests != tests) {
             continue;
         }
 
-        in_flight = canary_tally_in_flight(&tally);
+        canary_count_tally(&tally, &view->failing);
 
-        canary_tally_count(&tally, &failing);
-
-        if (in_flight == 0) {
-            canary_tally_count(&tally, &passing);
+        if (canary_tally_in_flight(&tally) == 0) {
+            canary_count_tally(&tally, &view->passing);
         }
     }
 
-    view->failing = failing.counts;
-    view->passing = passing.counts;
+    canary_evidence_sum_late(evidence, side, &late);
+
+    view->spent += late.bad_5xx + late.past_bad_5xx;
+    view->overdue = late.overdue;
+
+    canary_count_late(&late, &view->failing);
+    canary_count_late(&late, &view->passing);
 
     /* what has been in flight for too long is not going to end well */
 
-    view->passing.bad_4xx += passing.overdue;
-    view->passing.bad_5xx += passing.overdue;
-    view->passing.bad += passing.overdue;
-    view->passing.timed += passing.overdue;
-    view->passing.time += passing.overdue * CANARY_OVERDUE_MS * 1000;
+    view->passing.bad_4xx += view->overdue;
+    view->passing.bad_5xx += view->overdue;
+    view->passing.bad += view->overdue;
 }
 
 
@@ -387,6 +455,41 @@ canary_evidence_open(canary_evidence_t *evidence, uint32_t number,
     __atomic_store_n(&evidence->open[place], number + 1, __ATOMIC_RELEASE);
     __atomic_store_n(&evidence->now, (uint64_t) tests << 32 | number,
                      __ATOMIC_RELEASE);
+}
+
+
+/* the evidence of the tests before is only for the budget of the rollout */
+
+static void
+canary_evidence_new_tests(canary_evidence_t *evidence)
+{
+    unsigned        side;
+    uint32_t        slot;
+    canary_late_t   late, *base;
+
+    for (side = 0; side < CANARY_SIDES; side++) {
+
+        canary_evidence_sum_late(evidence, side, &late);
+
+        evidence->spent[side] += late.bad_5xx + late.past_bad_5xx;
+
+        base = &evidence->late_base[side];
+
+        base->bad_4xx += late.bad_4xx;
+        base->bad_5xx += late.bad_5xx;
+        base->bad_both += late.bad_both;
+        base->past_bad_5xx += late.past_bad_5xx;
+        base->voided += late.voided;
+        base->timed += late.timed;
+        base->time += late.time;
+
+        for (slot = 0; slot < evidence->nslots; slot++) {
+            __atomic_store_n(&evidence->slots[slot].late[side].overdue, 0,
+                             __ATOMIC_RELEASE);
+        }
+    }
+
+    memset(evidence->settled, 0, sizeof(evidence->settled));
 }
 
 
@@ -441,26 +544,50 @@ canary_evidence_settle(canary_evidence_t *evidence, uint64_t now)
 static void
 canary_evidence_settle_cohort(canary_evidence_t *evidence, uint32_t number)
 {
-    unsigned           side;
-    canary_tally_t     tally;
-    canary_cohort_t   *cohort;
-    canary_settled_t  *settled;
+    unsigned          side;
+    uint32_t          place;
+    canary_tally_t    tally;
+    canary_cohort_t  *cohort;
 
-    cohort = &evidence->cohorts[number % CANARY_COHORTS];
+    place = number % CANARY_COHORTS;
+    cohort = &evidence->cohorts[place];
 
-    __atomic_store_n(&evidence->open[number % CANARY_COHORTS], 0,
-                     __ATOMIC_RELEASE);
+    __atomic_store_n(&evidence->open[place], 0, __ATOMIC_RELEASE);
 
     for (side = 0; side < CANARY_SIDES; side++) {
-        settled = &evidence->settled[side];
 
         canary_evidence_cohort_tally(evidence, number, side, &tally);
 
-        evidence->spent[side] += tally.bad_5xx + tally.past_bad_5xx;
+        evidence->spent[side] += tally.bad_5xx;
 
         if (cohort->tests == (uint32_t) (evidence->now >> 32)) {
-            canary_tally_count(&tally, settled);
-            settled->overdue += canary_tally_in_flight(&tally);
+            canary_count_tally(&tally, &evidence->settled[side]);
+
+            if (canary_tally_in_flight(&tally)) {
+                canary_evidence_overdue(evidence, side, place);
+            }
+        }
+    }
+}
+
+
+/* what is in flight in a settled cohort is overdue, slot by slot */
+
+static void
+canary_evidence_overdue(canary_evidence_t *evidence, unsigned side,
+    uint32_t place)
+{
+    uint32_t         slot, in_flight;
+    canary_tally_t  *tally;
+
+    for (slot = 0; slot < evidence->nslots; slot++) {
+        tally = canary_evidence_tally(evidence, slot, side, place);
+        in_flight = canary_tally_in_flight(tally);
+
+        if (in_flight) {
+            canary_add(&tally->done, in_flight);
+            canary_add(&canary_evidence_slot(evidence, slot)
+                            ->late[side].overdue, in_flight);
         }
     }
 }
@@ -507,11 +634,7 @@ canary_evidence_cohort_tally(const canary_evidence_t *evidence,
     tally->done -= base->done;
     tally->bad_4xx -= base->bad_4xx;
     tally->bad_5xx -= base->bad_5xx;
-    tally->bad_both -= base->bad_both;
     tally->timed -= base->timed;
-    tally->late -= base->late;
-    tally->late_voided -= base->late_voided;
-    tally->past_bad_5xx -= base->past_bad_5xx;
     tally->time -= base->time;
 }
 
@@ -534,14 +657,10 @@ canary_evidence_sum(const canary_evidence_t *evidence, unsigned side,
     for (slot = 0; slot < evidence->nslots; slot++) {
         tally = canary_evidence_tally(evidence, slot, side, place);
 
-        sum->late_voided += canary_get(&tally->late_voided);
-        sum->late += canary_get(&tally->late);
         sum->voided += canary_get(&tally->voided);
         sum->done += canary_get(&tally->done);
-        sum->time += __atomic_load_n(&tally->time, __ATOMIC_ACQUIRE);
+        sum->time += canary_get64(&tally->time);
         sum->timed += canary_get(&tally->timed);
-        sum->past_bad_5xx += canary_get(&tally->past_bad_5xx);
-        sum->bad_both += canary_get(&tally->bad_both);
         sum->bad_5xx += canary_get(&tally->bad_5xx);
         sum->bad_4xx += canary_get(&tally->bad_4xx);
         sum->started += canary_get(&tally->started);
@@ -549,43 +668,78 @@ canary_evidence_sum(const canary_evidence_t *evidence, unsigned side,
 }
 
 
+/* since the present tests began; what has ended is read before how */
+
+static void
+canary_evidence_sum_late(const canary_evidence_t *evidence, unsigned side,
+    canary_late_t *sum)
+{
+    uint32_t              slot;
+    const canary_late_t  *late, *base;
+
+    memset(sum, 0, sizeof(canary_late_t));
+
+    for (slot = 0; slot < evidence->nslots; slot++) {
+        late = &evidence->slots[slot].late[side];
+
+        sum->overdue += canary_not_negative(canary_get(&late->overdue));
+        sum->voided += canary_get(&late->voided);
+        sum->time += canary_get64(&late->time);
+        sum->timed += canary_get(&late->timed);
+        sum->past_bad_5xx += canary_get(&late->past_bad_5xx);
+        sum->bad_both += canary_get(&late->bad_both);
+        sum->bad_5xx += canary_get(&late->bad_5xx);
+        sum->bad_4xx += canary_get(&late->bad_4xx);
+    }
+
+    base = &evidence->late_base[side];
+
+    sum->voided -= base->voided;
+    sum->time -= base->time;
+    sum->timed -= base->timed;
+    sum->past_bad_5xx -= base->past_bad_5xx;
+    sum->bad_both -= base->bad_both;
+    sum->bad_5xx -= base->bad_5xx;
+    sum->bad_4xx -= base->bad_4xx;
+}
+
+
+/* a process may have slept through the settling of the cohort it counts in */
+
+static uint32_t
+canary_not_negative(uint32_t n)
+{
+    return ((int32_t) n < 0) ? 0 : n;
+}
+
+
 static uint32_t
 canary_tally_in_flight(const canary_tally_t *tally)
 {
-    uint32_t  in_flight;
-
-    in_flight = tally->started - tally->voided - tally->done;
-
-    /* counted by a process that slept through the settling of its cohort */
-
-    return ((int32_t) in_flight < 0) ? 0 : in_flight;
+    return canary_not_negative(tally->started - tally->voided - tally->done);
 }
 
 
 static void
-canary_tally_count(const canary_tally_t *tally, canary_settled_t *settled)
+canary_count_tally(const canary_tally_t *tally, canary_counts_t *counts)
 {
-    uint32_t          started;
-    uint64_t          late;
-    canary_counts_t  *counts;
-
-    counts = &settled->counts;
-
-    started = tally->started - tally->voided;
-
-    /* as in canary_tally_in_flight() */
-
-    counts->started += ((int32_t) started < 0) ? 0 : started;
-    counts->started -= (tally->late_voided < counts->started)
-                       ? tally->late_voided : counts->started;
-
+    counts->started += canary_not_negative(tally->started - tally->voided);
     counts->bad_4xx += tally->bad_4xx;
     counts->bad_5xx += tally->bad_5xx;
-    counts->bad += tally->bad_4xx + tally->bad_5xx - tally->bad_both;
+    counts->bad += tally->bad_4xx + tally->bad_5xx;
     counts->timed += tally->timed;
     counts->time += tally->time;
+}
 
-    late = tally->late + tally->late_voided;
 
-    settled->overdue -= (late < settled->overdue) ? late : settled->overdue;
+static void
+canary_count_late(const canary_late_t *late, canary_counts_t *counts)
+{
+    counts->started -= (late->voided < counts->started) ? late->voided
+                                                        : counts->started;
+    counts->bad_4xx += late->bad_4xx;
+    counts->bad_5xx += late->bad_5xx;
+    counts->bad += late->bad_4xx + late->bad_5xx - late->bad_both;
+    counts->timed += late->timed;
+    counts->time += late->time;
 }

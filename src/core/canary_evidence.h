@@ -27,9 +27,9 @@
  *
  * Counters only rise, modulo 2^32.  What a cohort holds is the difference to
  * the sum over all slots when the cohort was opened.  A cohort that has no
- * attempts in flight any more, or that is 10 s old, is settled: added to the
+ * attempts in flight any more, or that is CANARY_OVERDUE_MS old, is settled: added to the
  * sums of the step and of the rollout, and its place in the ring is free.
- * What arrives for a settled cohort is counted in the current one.
+ * What arrives for a settled cohort is counted beside the cohorts.
  *
  * "now" is the current cohort and the number of the present tests in one
  * word.  Opening and settling cohorts, and reading the sums, is for one
@@ -40,7 +40,6 @@
 #define CANARY_COHORTS        128     /* places in the ring */
 #define CANARY_COHORT_MS      100     /* length of a cohort */
 #define CANARY_COHORT_GRACE   50      /* ms after its end until it settles */
-#define CANARY_OVERDUE_MS     10000   /* age when it settles in any case */
 
 
 /* The two sides of a rollout. */
@@ -52,7 +51,10 @@ enum {
 };
 
 
-/* Writers: any worker in its slot, atomic additions; readers: anyone. */
+/*
+ * The attempts of one cohort, side and slot.  Writers: the worker of the
+ * slot, atomic additions; readers: anyone.
+ */
 
 typedef struct {
     uint32_t  started;
@@ -60,13 +62,39 @@ typedef struct {
     uint32_t  done;          /* counted; so in flight is the rest */
     uint32_t  bad_4xx;
     uint32_t  bad_5xx;
-    uint32_t  bad_both;      /* 4xx whose body then broke off */
     uint32_t  timed;
-    uint32_t  late;          /* counted after their cohort had settled */
-    uint32_t  late_voided;
-    uint32_t  past_bad_5xx;  /* of earlier tests of this rollout */
     uint64_t  time;          /* microseconds */
 } canary_tally_t;
+
+
+/*
+ * What came when its cohort could not take it any more: the ends of attempts
+ * that were overdue, bodies that broke off after their header was counted,
+ * and times that end with the body.  Writers and readers as above, but for
+ * overdue, which is written under the zone's lock as well.
+ */
+
+typedef struct {
+    uint32_t  bad_4xx;
+    uint32_t  bad_5xx;
+    uint32_t  bad_both;      /* 4xx whose body then broke off */
+    uint32_t  past_bad_5xx;  /* of earlier tests of this rollout */
+    uint32_t  voided;
+    uint32_t  overdue;       /* in flight, though their cohort is settled;
+                                goes up and down */
+    uint32_t  timed;
+    uint32_t  reserved;
+    uint64_t  time;          /* microseconds */
+} canary_late_t;
+
+
+/* The worker's own memory; the padding keeps slots off each other's lines. */
+
+typedef struct {
+    canary_tally_t  tallies[CANARY_SIDES][CANARY_COHORTS];
+    canary_late_t   late[CANARY_SIDES];
+    uint8_t         padding[128 + 48];
+} canary_slot_t;
 
 
 /* Writer: whoever holds the lock of the zone; "open" is read by workers. */
@@ -76,14 +104,6 @@ typedef struct {
     uint32_t        tests;
     canary_tally_t  base[CANARY_SIDES];
 } canary_cohort_t;
-
-
-/* Settled attempts. */
-
-typedef struct {
-    canary_counts_t  counts;
-    uint64_t         overdue;           /* in flight when they settled */
-} canary_settled_t;
 
 
 typedef struct canary_evidence_s  canary_evidence_t;
@@ -98,10 +118,13 @@ struct canary_evidence_s {
                                            "now" is, before it */
     uint64_t          opened;           /* ms, the current cohort */
     uint64_t          spent[CANARY_SIDES];
-                                        /* settled 5xx since the rollout
-                                           began */
-    canary_settled_t  settled[CANARY_SIDES];
+                                        /* 5xx since the rollout began, but
+                                           for those of open cohorts and
+                                           those since late_base */
+    canary_counts_t   settled[CANARY_SIDES];
                                         /* of the present tests */
+    canary_late_t     late_base[CANARY_SIDES];
+                                        /* when the present tests began */
 
     uint32_t          open[CANARY_COHORTS];
                                         /* number of the cohort that uses
@@ -111,8 +134,7 @@ struct canary_evidence_s {
     canary_evidence_t  *next;           /* for the owner: links those that */
     uint64_t            released;       /* are not in use; ms */
 
-    canary_tally_t    tallies[];        /* [nslots][CANARY_SIDES]
-                                           [CANARY_COHORTS] */
+    canary_slot_t     slots[];          /* [nslots] */
 };
 
 

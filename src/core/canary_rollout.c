@@ -261,8 +261,8 @@ canary_rollout_direct(canary_rollout_t *rollout,
 
 
 /*
- * Another weight or other steps begin a new interval; other rules begin new
- * tests.  A new interval length or bake counts from when the clock began.
+ * Another weight begins a new interval and new tests, other rules only new
+ * tests.  A new length of interval or bake counts from when the clock began.
  */
 
 static canary_status_t

@@ -95,7 +95,7 @@ typedef struct {
     int                       has_weight;
     const canary_strategy_t  *strategy;  /* START; PATCH, or NULL */
     canary_verdict_t          verdict;   /* TICK: of all rules together */
-    uint64_t                  attempts;  /* TICK: of the step, decided ones */
+    uint64_t                  attempts;  /* TICK: of the step, that ended */
 } canary_command_t;
 
 

@@ -19,6 +19,8 @@ typedef struct {
 
 static canary_measure_t canary_rule_measure(const canary_rule_t *rule,
     const canary_counts_t *counts);
+static void canary_rule_add_overdue(const canary_rule_t *rule,
+    uint64_t overdue, canary_measure_t *measure);
 static int canary_rule_above(const canary_rule_t *rule,
     const canary_measure_t *measure);
 static int canary_rule_product_above(uint64_t a, uint32_t n, uint64_t b,
@@ -106,6 +108,10 @@ canary_rule_judge(const canary_rule_t *rule,
     failing = canary_rule_measure(rule, &view->failing);
     passing = canary_rule_measure(rule, &view->passing);
 
+    if (rule->kind == CANARY_RULE_LATENCY_AVG_MAX) {
+        canary_rule_add_overdue(rule, view->overdue, &passing);
+    }
+
     judgement->attempts = failing.attempts;
     judgement->value = failing.attempts
                        ? (double) failing.sum / (double) failing.attempts : 0;
@@ -158,6 +164,28 @@ canary_rule_measure(const canary_rule_t *rule, const canary_counts_t *counts)
     }
 
     return measure;
+}
+
+
+/*
+ * How long overdue attempts will take is not known: so long at least, and for
+ * a rule that would allow for it, too long.
+ */
+
+static void
+canary_rule_add_overdue(const canary_rule_t *rule, uint64_t overdue,
+    canary_measure_t *measure)
+{
+    uint64_t  time;
+
+    time = CANARY_OVERDUE_MS * 1000;
+
+    if (time <= rule->threshold) {
+        time = rule->threshold + 1;
+    }
+
+    measure->attempts += overdue;
+    measure->sum += overdue * time;
 }
 
 

@@ -77,6 +77,9 @@ typedef struct {
 } canary_counts_t;
 
 
+#define CANARY_OVERDUE_MS  10000   /* in flight for so long: overdue */
+
+
 /*
  * The evidence on a release in the current step, seen in two ways.  An
  * attempt in flight is neither good nor bad yet: whoever looks for reasons
@@ -87,7 +90,9 @@ typedef struct {
 
 typedef struct {
     canary_counts_t  failing;
-    canary_counts_t  passing;
+    canary_counts_t  passing;      /* with overdue attempts, as bad ones; not
+                                      in timed and time */
+    uint64_t         overdue;      /* in flight for too long */
     uint64_t         spent;        /* failed since the rollout began */
 } canary_evidence_view_t;
 

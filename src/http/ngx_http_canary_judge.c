@@ -30,7 +30,8 @@ ngx_http_canary_judge(ngx_http_canary_shared_t *shared,
     canary_evidence_view(shared->evidence, CANARY_SIDE_CANARY, &canary);
     canary_evidence_view(shared->evidence, CANARY_SIDE_STABLE, &stable);
 
-    judgement->attempts = canary.passing.started;
+    judgement->attempts = canary.passing.started
+                          - ngx_min(canary.overdue, canary.passing.started);
     judgement->started = canary.failing.started;
     judgement->stable_started = stable.failing.started;
     judgement->verdict = CANARY_PASSING;

@@ -489,8 +489,8 @@ after_10_s_in_flight_counts_as_bad_for_passing_only(void **state)
 
     assert_counts(seen.passing, 7, 2, 2);
     assert_int_equal(seen.passing.bad, 2);
-    assert_int_equal(seen.passing.timed, 2);
-    assert_int_equal(seen.passing.time, 20000000);
+    assert_int_equal(seen.passing.timed, 0);
+    assert_int_equal(seen.overdue, 2);
 
     assert_int_equal(seen.spent, 0);
 }
@@ -528,8 +528,8 @@ a_worker_may_be_50_ms_late_to_count_a_beginning(void **state)
     canary_ticket_t   ticket;
 
     ticket = begin(loop);
-    started = &loop->evidence->tallies[CANARY * CANARY_COHORTS
-                                       + ticket.cohort % CANARY_COHORTS]
+    started = &loop->evidence->slots[0].tallies[CANARY]
+                                       [ticket.cohort % CANARY_COHORTS]
                                        .started;
 
     assert_int_equal(*started, 1);
@@ -622,7 +622,7 @@ an_overdue_attempt_that_is_no_evidence_is_taken_out(void **state)
 /* What comes late is left out with the cohort that it comes in. */
 
 static void
-a_late_outcome_counts_in_the_current_cohort(void **state)
+a_late_outcome_counts_whatever_is_in_flight(void **state)
 {
     loop_t           *loop = *state;
     canary_ticket_t   late, other;
@@ -633,7 +633,8 @@ a_late_outcome_counts_in_the_current_cohort(void **state)
     other = begin(loop);
     end(loop, late, good);
 
-    assert_counts(view(loop).passing, 1, 1, 1);
+    assert_counts(view(loop).passing, 1, 0, 0);
+    assert_int_equal(view(loop).overdue, 0);
 
     end(loop, other, good);
 
@@ -701,6 +702,35 @@ a_2xx_cut_short_is_bad_but_no_second_attempt(void **state)
     assert_int_equal(view(loop).failing.bad, 1);
     assert_counts(view(loop).passing, 1, 0, 1);
     assert_int_equal(view(loop).spent, 1);
+}
+
+
+/* 12 of 100 bodies break off, and at any time something is in flight. */
+
+static void
+bodies_cut_short_are_not_left_out_with_what_is_in_flight(void **state)
+{
+    uint32_t          i;
+    loop_t           *loop = *state;
+    canary_ticket_t   tickets[100];
+
+    for (i = 0; i < 100; i++) {
+        tickets[i] = begin(loop);
+        end(loop, tickets[i], good);
+    }
+
+    pass(loop, 1000);
+
+    for (i = 0; i < 30; i++) {
+        (void) begin(loop);
+    }
+
+    for (i = 0; i < 12; i++) {
+        canary_evidence_cut(loop->evidence, &tickets[i], 2);
+    }
+
+    assert_counts(view(loop).passing, 100, 0, 12);
+    assert_counts(view(loop).failing, 130, 0, 12);
 }
 
 
@@ -949,6 +979,34 @@ many_steps_at_one_moment_lose_nothing(void **state)
 }
 
 
+static void
+what_a_dead_worker_had_overdue_is_taken_out(void **state)
+{
+    loop_t                  *loop = *state;
+    canary_ticket_t          other;
+    canary_evidence_view_t   seen;
+
+    attempts(loop, 5, good);
+    (void) begin_in(loop, 1, CANARY);
+    (void) begin_in(loop, 1, CANARY);
+    other = begin_in(loop, 2, CANARY);
+    pass(loop, 15000);
+
+    assert_counts(view(loop).passing, 8, 3, 3);
+
+    canary_evidence_reap(loop->evidence, 1);
+
+    seen = view(loop);
+    assert_counts(seen.passing, 6, 1, 1);
+    assert_counts(seen.failing, 6, 0, 0);
+    assert_int_equal(seen.overdue, 1);
+
+    end(loop, other, good);
+
+    assert_counts(view(loop).passing, 6, 0, 0);
+}
+
+
 /* A process that died */
 
 
@@ -1189,6 +1247,7 @@ counters_may_wrap_around(void **state)
 {
     uint32_t         n, *counter;
     loop_t           loop;
+    canary_late_t   *late;
     canary_tally_t  *tally;
 
     (void) state;
@@ -1200,16 +1259,27 @@ counters_may_wrap_around(void **state)
     /* as after four billion attempts in each place */
 
     for (n = 0; n < SLOTS * CANARY_SIDES * CANARY_COHORTS; n++) {
-        tally = &loop.evidence->tallies[n];
+        tally = &loop.evidence->slots[n % SLOTS]
+                     .tallies[n / SLOTS % CANARY_SIDES]
+                             [n / SLOTS / CANARY_SIDES];
 
-        for (counter = &tally->started; counter <= &tally->past_bad_5xx;
-             counter++)
-        {
+        for (counter = &tally->started; counter <= &tally->timed; counter++) {
             *counter = UINT32_MAX - 1;
         }
 
         tally->voided = 0;
         tally->time = UINT64_MAX - 1;
+    }
+
+    for (n = 0; n < SLOTS * CANARY_SIDES; n++) {
+        late = &loop.evidence->slots[n % SLOTS].late[n / SLOTS];
+
+        for (counter = &late->bad_4xx; counter <= &late->voided; counter++) {
+            *counter = UINT32_MAX - 1;
+        }
+
+        late->timed = UINT32_MAX - 1;
+        late->time = UINT64_MAX - 1;
     }
 
     canary_evidence_begin(loop.evidence, loop.tests, loop.now);
@@ -1402,12 +1472,9 @@ typedef struct {
     uint32_t         cohort;       /* in which it began */
     int              overdue;      /* in flight 10 s after its cohort */
     int              ended;
-    uint32_t         ended_in;     /* the cohort in which its end counts */
     canary_finish_t  finish;
     int              cut;
-    uint32_t         cut_in;
     int              late_time;
-    uint32_t         time_in;
     uint64_t         time;
 } model_attempt_t;
 
@@ -1521,31 +1588,31 @@ static void
 model_count_for_passing(const model_t *model, const model_attempt_t *attempt,
     canary_counts_t *counts)
 {
-    int  known;
+    int  counts_here;
 
-    known = attempt->ended && model_counts(model, attempt->ended_in);
+    counts_here = attempt->overdue || model_counts(model, attempt->cohort);
 
-    if (attempt->overdue || model_counts(model, attempt->cohort)) {
+    if (counts_here) {
         counts->started++;
     }
 
-    if (known) {
+    if (attempt->ended && counts_here) {
         model_count_end(attempt, counts);
     }
 
-    if (attempt->overdue && !known) {
+    if (!attempt->ended && attempt->overdue) {
         counts->bad_4xx++;
         counts->bad_5xx++;
         counts->bad++;
-        counts->timed++;
-        counts->time += 10000000;
     }
 
-    if (attempt->cut && model_counts(model, attempt->cut_in)) {
+    /* what comes after the header is known whatever is in flight */
+
+    if (attempt->cut) {
         model_count_cut(attempt, counts);
     }
 
-    if (attempt->late_time && model_counts(model, attempt->time_in)) {
+    if (attempt->late_time) {
         counts->timed++;
         counts->time += attempt->time;
     }
@@ -1581,6 +1648,7 @@ model_view(model_t *model, unsigned side)
                       + attempt->cut;
 
         if (attempt->tests == model->tests) {
+            seen.overdue += attempt->overdue && !attempt->ended;
             model_count_for_failing(attempt, &seen.failing);
             model_count_for_passing(model, attempt, &seen.passing);
         }
@@ -1640,7 +1708,6 @@ model_finish(model_t *model, model_attempt_t *attempt)
     finish.time = unit_below(&model->seed, 20000000);
 
     attempt->ended = 1;
-    attempt->ended_in = attempt->overdue ? model->current : attempt->cohort;
     attempt->finish = finish;
 
     end(&model->loop, attempt->ticket, finish);
@@ -1664,7 +1731,6 @@ model_after(model_t *model, model_attempt_t *attempt)
         }
 
         attempt->cut = 1;
-        attempt->cut_in = model->current;
 
         canary_evidence_cut(model->loop.evidence, &attempt->ticket,
                             attempt->finish.bad_4xx ? 4 : 2);
@@ -1673,7 +1739,6 @@ model_after(model_t *model, model_attempt_t *attempt)
 
     if (!attempt->finish.timed && !attempt->late_time) {
         attempt->late_time = 1;
-        attempt->time_in = model->current;
         attempt->time = unit_below(&model->seed, 20000000);
 
         canary_evidence_time(model->loop.evidence, &attempt->ticket,
@@ -1702,10 +1767,7 @@ model_go_on(model_t *model)
 }
 
 
-/*
- * A process dies.  Attempts of its that are overdue stay, and so it does not
- * die while it has any in the present tests.
- */
+/* A process dies: what it had in flight is taken out, overdue or not. */
 
 static void
 model_reap(model_t *model)
@@ -1718,19 +1780,8 @@ model_reap(model_t *model)
     for (i = 0; i < model->nattempts; i++) {
         attempt = &model->attempts[i];
 
-        if (attempt->slot == slot && !attempt->ended && attempt->overdue
-            && attempt->tests == model->tests)
-        {
-            return;
-        }
-    }
-
-    for (i = 0; i < model->nattempts; i++) {
-        attempt = &model->attempts[i];
-
         if (attempt->slot == slot && !attempt->ended) {
             attempt->ended = 1;
-            attempt->ended_in = attempt->cohort;
             attempt->finish.voided = 1;
         }
     }
@@ -2241,12 +2292,14 @@ main(void)
         evidence_test(an_overdue_attempt_that_ends_well_is_good_after_all),
         evidence_test(an_overdue_attempt_that_ends_badly_is_bad_once),
         evidence_test(an_overdue_attempt_that_is_no_evidence_is_taken_out),
-        evidence_test(a_late_outcome_counts_in_the_current_cohort),
+        evidence_test(a_late_outcome_counts_whatever_is_in_flight),
 
         evidence_test(what_is_no_evidence_is_taken_out),
         evidence_test(an_aborted_attempt_may_be_a_slow_one_all_the_same),
 
         evidence_test(a_2xx_cut_short_is_bad_but_no_second_attempt),
+        evidence_test(
+            bodies_cut_short_are_not_left_out_with_what_is_in_flight),
         evidence_test(a_4xx_cut_short_is_both_and_one),
         evidence_test(a_5xx_cut_short_was_bad_already),
         evidence_test(a_body_may_break_off_long_after_its_cohort),
@@ -2261,6 +2314,7 @@ main(void)
         evidence_test(many_steps_at_one_moment_lose_nothing),
 
         evidence_test(what_a_dead_process_left_in_flight_is_taken_out),
+        evidence_test(what_a_dead_worker_had_overdue_is_taken_out),
         evidence_test(what_a_dead_process_had_counted_stays),
         evidence_test(the_slot_of_a_dead_process_can_be_used_again),
         evidence_test(a_process_may_die_long_after_its_attempts_were_settled),

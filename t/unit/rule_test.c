@@ -520,8 +520,9 @@ overdue_attempts_hold_up_and_do_not_condemn(void **state)
 
     view = (canary_evidence_view_t) {
         .failing = { .started = 100 },
-        .passing = { .started = 100, .bad_4xx = 20, .bad_5xx = 20, .bad = 20,
-                     .timed = 20, .time = 200000000 }
+        .passing = { .started = 100, .bad_4xx = 20, .bad_5xx = 20,
+                     .bad = 20 },
+        .overdue = 20
     };
 
     judgement = judge(rule_of(CANARY_RULE_ERROR_5XX_RATE, 10 * PERCENT, 50),
@@ -541,6 +542,13 @@ overdue_attempts_hold_up_and_do_not_condemn(void **state)
 
     assert_int_equal(judgement.verdict, CANARY_UNDECIDED);
     assert_true(judgement.needed > 0);
+
+    /* also for a rule that allows for more than they have taken so far */
+
+    judgement = judge(rule_of(CANARY_RULE_LATENCY_AVG_MAX, 60000000, 20),
+                      view);
+
+    assert_int_equal(judgement.verdict, CANARY_UNDECIDED);
 }
 
 
