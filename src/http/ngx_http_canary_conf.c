@@ -108,6 +108,9 @@ ngx_http_canary_create_endpoint(ngx_conf_t *cf,
         return NULL;
     }
 
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_canary_module);
+
+    endpoint->main = cmcf;
     endpoint->name = uscf->host;
     endpoint->upstream = uscf;
 
@@ -123,8 +126,6 @@ ngx_http_canary_create_endpoint(ngx_conf_t *cf,
     if (ngx_http_canary_add_placeholder(cf, uscf) != NGX_OK) {
         return NULL;
     }
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_canary_module);
 
     place = ngx_array_push(&cmcf->endpoints);
     if (place == NULL) {

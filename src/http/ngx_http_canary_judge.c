@@ -175,12 +175,7 @@ ngx_http_canary_trip(ngx_http_canary_endpoint_t *endpoint, uint32_t epoch,
     ngx_http_canary_judgement_t     judgement;
     ngx_http_canary_zone_shared_t  *sh;
 
-    cmcf = ngx_http_canary_running();
-
-    if (cmcf == NULL) {
-        return;
-    }
-
+    cmcf = endpoint->main;
     sh = cmcf->sh;
     shpool = cmcf->shpool;
 

@@ -214,9 +214,13 @@ typedef struct {
 } ngx_http_canary_release_t;
 
 
+typedef struct ngx_http_canary_main_conf_s  ngx_http_canary_main_conf_t;
+
+
 /* An upstream{} block under canary control. */
 
 typedef struct {
+    ngx_http_canary_main_conf_t        *main;
     ngx_str_t                           name;
     ngx_http_upstream_srv_conf_t       *upstream;
     ngx_array_t                         releases;      /* of release_t */
@@ -257,7 +261,7 @@ typedef struct {
 } ngx_http_canary_srv_conf_t;
 
 
-typedef struct {
+struct ngx_http_canary_main_conf_s {
     ngx_array_t                         endpoints;     /* of endpoint_t * */
     ngx_shm_zone_t                     *zone;          /* NULL: no endpoint */
     ngx_str_t                           zone_name;
@@ -273,7 +277,7 @@ typedef struct {
     ngx_slab_pool_t                    *old_shpool;
     ngx_uint_t                          serial;        /* of this cycle */
     ngx_uint_t                          committed;     /* it is in use */
-} ngx_http_canary_main_conf_t;
+};
 
 
 typedef struct {

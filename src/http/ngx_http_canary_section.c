@@ -36,16 +36,12 @@ ngx_http_canary_change(ngx_http_canary_endpoint_t *endpoint,
     ngx_http_canary_section_e     rc;
     ngx_http_canary_main_conf_t  *cmcf;
 
-    cmcf = ngx_http_canary_running();
-
-    if (cmcf == NULL) {
-        return NGX_HTTP_CANARY_SUPERSEDED;
-    }
-
+    cmcf = endpoint->main;
     shpool = cmcf->shpool;
-    change->command.now = ngx_http_canary_milliseconds();
 
     ngx_shmtx_lock(&shpool->mutex);
+
+    change->command.now = ngx_http_canary_milliseconds();
 
     rc = ngx_http_canary_change_locked(cmcf->sh, shpool, endpoint->shared,
                                        change, NULL, 0, ngx_cycle->log);

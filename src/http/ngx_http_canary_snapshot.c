@@ -25,7 +25,7 @@ ngx_http_canary_snapshot(ngx_http_canary_endpoint_t *endpoint,
 
     ngx_memzero(snapshot, sizeof(ngx_http_canary_snapshot_t));
 
-    cmcf = ngx_http_canary_running();
+    cmcf = endpoint->main;
     sh = cmcf->sh;
     shpool = cmcf->shpool;
     shared = endpoint->shared;
@@ -88,7 +88,7 @@ ngx_http_canary_events(ngx_http_canary_endpoint_t *endpoint, uint64_t after,
     ngx_http_canary_shared_t     *shared;
     ngx_http_canary_main_conf_t  *cmcf;
 
-    cmcf = ngx_http_canary_running();
+    cmcf = endpoint->main;
     shpool = cmcf->shpool;
     shared = endpoint->shared;
     n = 0;
