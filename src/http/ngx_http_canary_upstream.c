@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_canary_module.h"
+#include "ngx_http_canary_facts.h"
 
 
 /*
@@ -77,13 +78,7 @@ static ngx_int_t ngx_http_canary_switch(ngx_http_canary_peer_t *cp,
 static ngx_uint_t ngx_http_canary_may_retry(ngx_http_request_t *r);
 static void ngx_http_canary_settle(ngx_http_canary_choice_t *choice);
 static void ngx_http_canary_account(ngx_http_canary_peer_t *cp,
-    ngx_peer_connection_t *pc, ngx_uint_t state);
-static ngx_uint_t ngx_http_canary_cut_off(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_canary_status(ngx_http_request_t *r);
-static ngx_int_t ngx_http_canary_grpc_status(ngx_http_request_t *r,
-    ngx_list_t *headers);
-static ngx_uint_t ngx_http_canary_is_grpc(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_canary_has_grpc_type(ngx_http_request_t *r);
+    ngx_uint_t state);
 
 
 ngx_int_t
@@ -453,7 +448,7 @@ ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
 
     /* keepalive may take the connection: it is looked at before that */
 
-    ngx_http_canary_account(cp, pc, state);
+    ngx_http_canary_account(cp, state);
 
     tries = pc->tries;
 
@@ -520,60 +515,19 @@ ngx_http_canary_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
 }
 
 
-/* what nginx knows when an attempt ends; see the core for what it means */
-
 static void
-ngx_http_canary_account(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc,
-    ngx_uint_t state)
+ngx_http_canary_account(ngx_http_canary_peer_t *cp, ngx_uint_t state)
 {
-    uint64_t              elapsed, header;
-    ngx_int_t             grpc_status;
-    ngx_connection_t     *c;
-    canary_facts_t        facts;
-    ngx_http_request_t   *r;
-    ngx_http_upstream_t  *u;
+    uint64_t             elapsed, header;
+    canary_facts_t       facts;
+    ngx_http_request_t  *r;
 
     r = cp->request;
-    u = r->upstream;
-    c = pc->connection;
 
-    ngx_memzero(&facts, sizeof(canary_facts_t));
-
-    facts.failed = (state & (NGX_PEER_FAILED|NGX_PEER_NEXT)) ? 1 : 0;
-    facts.header = (u->state->header_time != (ngx_msec_t) -1);
-    facts.connected = (c != NULL);
-    facts.cached = pc->cached;
-    facts.received = (u->state->bytes_received != 0);
-    facts.timedout = c && (c->read->timedout || c->write->timedout);
-    facts.client_gone = r->connection->error
-                        || (u->pipe && u->pipe->downstream_error);
-    facts.exiting = ngx_http_canary_cut_off(r);
-    facts.grpc_status = -1;
+    ngx_http_canary_facts(r, state, &facts);
 
     if (cp->finalized) {
-        facts.rc = (cp->rc >= NGX_HTTP_SPECIAL_RESPONSE) ? cp->rc : 0;
-        facts.error = (cp->rc == NGX_ERROR);
-        facts.torn_down = (cp->rc == NGX_DONE);
-        facts.complete = (cp->rc == NGX_OK);
-    }
-
-    grpc_status = -1;
-
-    if (facts.header) {
-        facts.status = ngx_http_canary_status(r);
-
-        if (ngx_http_canary_is_grpc(r)) {
-            grpc_status = ngx_http_canary_grpc_status(r,
-                                                      &u->headers_in.headers);
-        }
-
-        /* a status in the header is all there is: no trailers follow */
-
-        if (grpc_status == -1 && ngx_http_canary_has_grpc_type(r)) {
-            facts.grpc = 1;
-            facts.grpc_status = (int) ngx_http_canary_grpc_status(r,
-                                                   &u->headers_in.trailers);
-        }
+        ngx_http_canary_facts_of_end(cp->rc, &facts);
     }
 
     elapsed = ngx_http_canary_microseconds() - cp->attempt.started;
@@ -586,14 +540,17 @@ ngx_http_canary_account(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc,
     if (facts.header && !cp->attempt.response
         && cp->attempt.endpoint->latency == NGX_HTTP_CANARY_LATENCY_HEADER)
     {
-        header = (uint64_t) u->state->header_time * 1000;
+        header = (uint64_t) r->upstream->state->header_time * 1000;
 
         if (elapsed > header + 2000) {
             elapsed = header;
         }
     }
 
-    ngx_http_canary_attempt_end(&cp->attempt, &facts, grpc_status, elapsed);
+    ngx_http_canary_attempt_end(&cp->attempt, &facts,
+                                facts.header ? ngx_http_canary_grpc_status(r)
+                                             : -1,
+                                elapsed);
 
     /* a dead kept connection is tried again where it was */
 
@@ -602,35 +559,11 @@ ngx_http_canary_account(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc,
 }
 
 
-/*
- * Whether this process closes its connections, at a fast shutdown or when
- * worker_shutdown_timeout is over.  A worker that exits gracefully finishes
- * its requests, and they count like all others.
- */
-
-static ngx_uint_t
-ngx_http_canary_cut_off(ngx_http_request_t *r)
-{
-    ngx_connection_t  *c;
-
-    c = r->connection;
-
-#if (NGX_HTTP_V2)
-    if (r->stream) {
-        c = r->stream->connection->connection;
-    }
-#endif
-
-    return ngx_terminate || (ngx_exiting && c->close);
-}
-
-
 /* a header goes to the client: its attempt is counted now, not at its end */
 
 void
 ngx_http_canary_count_header(ngx_http_request_t *r)
 {
-    ngx_int_t                grpc_status;
     ngx_http_upstream_t     *u;
     ngx_http_canary_peer_t  *cp;
 
@@ -648,108 +581,8 @@ ngx_http_canary_count_header(ngx_http_request_t *r)
         return;
     }
 
-    grpc_status = -1;
-
-    if (ngx_http_canary_is_grpc(r)) {
-        grpc_status = ngx_http_canary_grpc_status(r, &u->headers_in.headers);
-    }
-
     ngx_http_canary_attempt_header(&cp->attempt, ngx_http_canary_status(r),
-                                   grpc_status,
+                                   ngx_http_canary_grpc_status(r),
                                    ngx_http_canary_microseconds()
                                    - cp->attempt.started);
-}
-
-
-/*
- * The status that the peer answered with.  headers_in may hold that of the
- * attempt before, or that of a cached response; state->status keeps the first
- * of early hints, and has 200 for an answer without a status line.
- */
-
-static ngx_uint_t
-ngx_http_canary_status(ngx_http_request_t *r)
-{
-    ngx_uint_t            status;
-    ngx_http_upstream_t  *u;
-
-    u = r->upstream;
-    status = u->state->status;
-
-    if (status < 200 && status != NGX_HTTP_SWITCHING_PROTOCOLS) {
-        return u->headers_in.status_n;
-    }
-
-    if (u->headers_in.status_n == 0 && !r->cached) {
-        return 0;
-    }
-
-    return status;
-}
-
-
-static ngx_int_t
-ngx_http_canary_grpc_status(ngx_http_request_t *r, ngx_list_t *headers)
-{
-    ngx_int_t         status;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    static ngx_str_t  name = ngx_string("grpc-status");
-
-    part = &headers->part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return -1;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len == name.len
-            && ngx_strncasecmp(h[i].key.data, name.data, name.len) == 0)
-        {
-            break;
-        }
-    }
-
-    status = ngx_atoi(h[i].value.data, h[i].value.len);
-
-    /* not a number: a status that nobody can know, UNKNOWN */
-
-    return (status == NGX_ERROR) ? 2 : status;
-}
-
-
-static ngx_uint_t
-ngx_http_canary_is_grpc(ngx_http_request_t *r)
-{
-    ngx_str_t  *module;
-
-    module = &r->upstream->conf->module;
-
-    return module->len == 4 && ngx_strncmp(module->data, "grpc", 4) == 0;
-}
-
-
-static ngx_uint_t
-ngx_http_canary_has_grpc_type(ngx_http_request_t *r)
-{
-    ngx_table_elt_t  *type;
-
-    type = r->upstream->headers_in.content_type;
-
-    return ngx_http_canary_is_grpc(r)
-           && type
-           && type->value.len >= sizeof("application/grpc") - 1
-           && ngx_strncasecmp(type->value.data, (u_char *) "application/grpc",
-                              sizeof("application/grpc") - 1)
-              == 0;
 }

@@ -1,0 +1,198 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+#include "ngx_http_canary_facts.h"
+
+
+/*
+ * What nginx knows of an attempt when it ends, and when its header comes; see
+ * the core for what it means.
+ */
+
+
+static ngx_uint_t ngx_http_canary_cut_off(ngx_http_request_t *r);
+static ngx_int_t ngx_http_canary_grpc_code(ngx_list_t *headers);
+static ngx_uint_t ngx_http_canary_has_grpc_type(ngx_http_request_t *r);
+
+
+void
+ngx_http_canary_facts(ngx_http_request_t *r, ngx_uint_t state,
+    canary_facts_t *facts)
+{
+    ngx_connection_t     *c;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+    c = u->peer.connection;
+
+    ngx_memzero(facts, sizeof(canary_facts_t));
+
+    facts->failed = (state & (NGX_PEER_FAILED|NGX_PEER_NEXT)) ? 1 : 0;
+    facts->header = (u->state->header_time != (ngx_msec_t) -1);
+    facts->connected = (c != NULL);
+    facts->cached = u->peer.cached;
+    facts->received = (u->state->bytes_received != 0);
+    facts->timedout = c && (c->read->timedout || c->write->timedout);
+    facts->client_gone = r->connection->error
+                         || (u->pipe && u->pipe->downstream_error);
+    facts->exiting = ngx_http_canary_cut_off(r);
+    facts->grpc_status = -1;
+
+    if (!facts->header) {
+        return;
+    }
+
+    facts->status = ngx_http_canary_status(r);
+
+    /* a gRPC status in the header is all there is: no trailers follow */
+
+    if (ngx_http_canary_has_grpc_type(r)
+        && ngx_http_canary_grpc_status(r) == -1)
+    {
+        facts->grpc = 1;
+        facts->grpc_status = (int) ngx_http_canary_grpc_code(
+                                                   &u->headers_in.trailers);
+    }
+}
+
+
+void
+ngx_http_canary_facts_of_end(ngx_int_t rc, canary_facts_t *facts)
+{
+    facts->rc = (rc >= NGX_HTTP_SPECIAL_RESPONSE) ? rc : 0;
+    facts->error = (rc == NGX_ERROR);
+    facts->torn_down = (rc == NGX_DONE);
+    facts->complete = (rc == NGX_OK);
+}
+
+
+/*
+ * Whether this process closes its connections, at a fast shutdown or when
+ * worker_shutdown_timeout is over.  A worker that exits gracefully finishes
+ * its requests, and they count like all others.
+ */
+
+static ngx_uint_t
+ngx_http_canary_cut_off(ngx_http_request_t *r)
+{
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+#if (NGX_HTTP_V2)
+    if (r->stream) {
+        c = r->stream->connection->connection;
+    }
+#endif
+
+    return ngx_terminate || (ngx_exiting && c->close);
+}
+
+
+/*
+ * The status that the peer answered with.  headers_in may hold that of the
+ * attempt before, or that of a cached response; state->status keeps the first
+ * of early hints, and has 200 for an answer without a status line.
+ */
+
+ngx_uint_t
+ngx_http_canary_status(ngx_http_request_t *r)
+{
+    ngx_uint_t            status;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+    status = u->state->status;
+
+    if (status < 200 && status != NGX_HTTP_SWITCHING_PROTOCOLS) {
+        return u->headers_in.status_n;
+    }
+
+    if (u->headers_in.status_n == 0 && !r->cached) {
+        return 0;
+    }
+
+    return status;
+}
+
+
+ngx_int_t
+ngx_http_canary_grpc_status(ngx_http_request_t *r)
+{
+    if (!ngx_http_canary_is_grpc(r)) {
+        return -1;
+    }
+
+    return ngx_http_canary_grpc_code(&r->upstream->headers_in.headers);
+}
+
+
+static ngx_int_t
+ngx_http_canary_grpc_code(ngx_list_t *headers)
+{
+    ngx_int_t         status;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    static ngx_str_t  name = ngx_string("grpc-status");
+
+    part = &headers->part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return -1;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == name.len
+            && ngx_strncasecmp(h[i].key.data, name.data, name.len) == 0)
+        {
+            break;
+        }
+    }
+
+    status = ngx_atoi(h[i].value.data, h[i].value.len);
+
+    /* not a number: a status that nobody can know, UNKNOWN */
+
+    return (status == NGX_ERROR) ? 2 : status;
+}
+
+
+ngx_uint_t
+ngx_http_canary_is_grpc(ngx_http_request_t *r)
+{
+    ngx_str_t  *module;
+
+    module = &r->upstream->conf->module;
+
+    return module->len == 4 && ngx_strncmp(module->data, "grpc", 4) == 0;
+}
+
+
+static ngx_uint_t
+ngx_http_canary_has_grpc_type(ngx_http_request_t *r)
+{
+    ngx_table_elt_t  *type;
+
+    type = r->upstream->headers_in.content_type;
+
+    return ngx_http_canary_is_grpc(r)
+           && type
+           && type->value.len >= sizeof("application/grpc") - 1
+           && ngx_strncasecmp(type->value.data, (u_char *) "application/grpc",
+                              sizeof("application/grpc") - 1)
+              == 0;
+}
