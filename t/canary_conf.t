@@ -458,7 +458,7 @@ subtest 'a path and a zone of its own' => sub {
 # What was set is what a rollout does.
 
 subtest 'ratios are percentages are ratios' => sub {
-    my @same = ([ '20%', '0.2' ], [ '100%', '1' ], [ '0.5%', '.005' ],
+    my @same = ([ '20%', '0.2' ], [ '100%', '1' ], [ '0.5%', '0.005' ],
                 [ '12.5%', '0.125' ], [ '1% 10% 100%', '0.01 0.1 1.0' ]);
     my @endpoints;
 

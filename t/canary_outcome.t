@@ -345,6 +345,15 @@ my @rows = (
         is($client->get('/kept')->status, 200, 'answered') for 1 .. 4;
         cmp_ok($one->requests - $before, '>', 4, 'some were sent twice');
     }, { '2xx' => 4 }, 'kept'],
+    ['dead connection, POST, not sent again', sub {
+        $one->set;
+        my $client = $t->client;
+        is($client->get('/kept')->status, 200, 'a connection is kept');
+        $one->set(close_reused => 1);
+        is($client->request(uri => '/kept', method => 'POST', body => 'x')
+             ->status, 502, 'the client got 502');
+    }, { '2xx' => 1, failed => 1 }, 'kept'],
+
     ['shut down by worker_shutdown_timeout', sub {
         $one->set(mode => 'hang');
         my $client = client_waits('/patient');

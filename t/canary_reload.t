@@ -368,6 +368,28 @@ subtest 'reloads that fail change nothing' => sub {
     reload(gone => 1);
 };
 
+subtest 'fifty reloads that fail, with a new name each' => sub {
+    $t->start_rollout('ep', steps => [0.5]);
+    my ($before, @events) = ($t->endpoint('ep'), $t->events('ep'));
+    my $refused = 0;
+
+    for my $n (1 .. 50) {
+        my $reason = reload(fails => 1, names => [ "x$n", 'v1' ],
+                            server => 'listen 192.0.2.1:80;');
+        $refused++ if $reason =~ /bind\(\) to 192\.0\.2\.1:80 failed/;
+    }
+
+    is($refused, 50, 'at what is set up last');
+    is_same($t->endpoint('ep'), $before);
+    is_deeply([ $t->events('ep') ], \@events, 'no event');
+
+    reload(names => [ 'v1', 'v2', map { "y$_" } 1 .. 14 ], gone => 1);
+    is($t->endpoint('ep')->{phase}, 'progressing',
+       'their names are in nobody\'s way');
+    $t->verb(ep => 'rollback');
+    reload(gone => 1);
+};
+
 subtest 'nginx -t changes nothing' => sub {
     $t->start_rollout('ep', steps => [0.5]);
     my ($before, @events) = ($t->endpoint('ep'), $t->events('ep'));

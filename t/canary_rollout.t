@@ -21,13 +21,14 @@ $v2->on('/slow/', delay_ms => 400);
 $v2->on('/calm/slow', delay_ms => 60_000);
 $v2->on('/calm/error', status => 500);
 $v2->on('/hung/hang', mode => 'hang');
+$v2->on('/past/late', mode => 'close', delay_ms => 1000);
 
 # Each of these is an endpoint at the location of its name, so that what one
 # test leaves behind is none of the next one's business.
 
 my @endpoints = qw(
     advancing baking bad_baking calm clock deciding direct halting hung
-    linear lonely patched paused retried schedule served slow swapping verbs
+    linear lonely past patched paused schedule served slow swapping verbs
 );
 
 $t->start(config());
@@ -558,7 +559,7 @@ subtest 'a slow canary is not held up' => sub {
                         request => { uri => '/slow/' });
 
     $t->wait_for(
-        sub { (waiting('slow') // {})->{reason} =~ /in flight/ }, 20,
+        sub { (waiting('slow')->{reason} // '') =~ /in flight/ }, 20,
         'attempts in flight to be what it waits for');
 
     wait_until_idle('slow', 30);
@@ -589,6 +590,42 @@ subtest 'quick errors do not condemn slow successes' => sub {
             qr/^error_5xx_rate 0\.1045 > 0\.1 after 67 attempts$/);
 };
 
+subtest 'attempts of another step, and of another rollout' => sub {
+    my @rules = (rule(error_rate => 0.1, min_requests => 1),
+                 rule(failed_requests_max => 1));
+
+    $t->start_rollout('past', steps => [0.5, 0.6], rules => \@rules);
+    my @late = late();
+    my $endpoint = $t->verb(past => 'advance');
+    is($endpoint->{rules}[0]{attempts}, 0, 'the second step begins');
+
+    $_->finish for @late;
+    $endpoint = $t->endpoint('past');
+    is($endpoint->{phase}, 'progressing', 'a failure of the first');
+    is($endpoint->{rules}[0]{attempts}, 0, 'is none of the second');
+    is($endpoint->{rules}[1]{value}, 1, 'but one of the rollout');
+
+    @late = late();
+    $t->verb(past => 'advance');
+    $_->finish for @late;
+    is_last('past', 1, 'v2', 'rolled_back', qr/^failed_requests_max 2 > 1 /);
+
+    $t->start_rollout('past', rules => \@rules);
+    @late = late();
+    $t->verb(past => 'rollback');
+    $t->start_rollout('past', rules => \@rules);
+    my $failed = $t->totals('past', 'v2')->{failed};
+
+    $_->finish for @late;
+    $endpoint = $t->endpoint('past');
+    is($endpoint->{phase}, 'progressing', 'a failure of another rollout');
+    is($endpoint->{rules}[0]{attempts}, 0, 'is no evidence');
+    is($endpoint->{rules}[1]{value}, 0, 'for any rule');
+    is($t->totals('past', 'v2')->{failed}, $failed + 1,
+       'though it is in the totals');
+    $t->verb(past => 'rollback');
+};
+
 subtest 'what hangs for 10 s counts as bad, for passing' => sub {
     # 20 of 29 are bad: of 200 they would be 10 %.
 
@@ -616,7 +653,7 @@ subtest 'what hangs for 10 s counts as bad, for passing' => sub {
     is(scalar @hung, 40, 'while they still hang');
 };
 
-$t->stop('TERM');
+$t->stop('TERM');    # it need not wait for those that hang
 $t->finish;
 
 
@@ -713,6 +750,19 @@ sub is_served($load) {
     is_deeply([ keys %{ $result->{statuses} } ], [200], 'none has an error');
 
     return;
+}
+
+
+# Requests of which one is on its way to the canary, which will close.
+
+sub late() {
+    my $before = $v2->requests;
+    my @clients = map { $t->client->start(uri => '/past/late') } 1 .. 2;
+
+    $t->wait_for(sub { $v2->requests > $before }, 10,
+                 'a request on the canary');
+
+    return @clients;
 }
 
 

@@ -38,7 +38,9 @@ canary_outcome_without_header(const canary_facts_t *facts)
          * nothing of the release; the server tries again by itself.
          */
 
-        if (facts->cached && !facts->received && !facts->timedout) {
+        if (facts->cached && facts->resent
+            && !facts->received && !facts->timedout)
+        {
             return CANARY_OUTCOME_IGNORED;
         }
 

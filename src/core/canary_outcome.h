@@ -47,6 +47,8 @@ typedef struct {
     unsigned  header:1;          /* a whole response header was received */
     unsigned  connected:1;       /* a socket was made at all */
     unsigned  cached:1;          /* on a connection kept from before */
+    unsigned  resent:1;          /* if it was dead: the server sends the
+                                    request again by itself */
     unsigned  received:1;        /* any byte of an answer was received */
     unsigned  timedout:1;        /* a timer of the connection ran out */
     unsigned  error:1;           /* ended with an error of the server's */

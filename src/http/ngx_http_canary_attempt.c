@@ -48,24 +48,6 @@ ngx_http_canary_slot_totals(ngx_http_canary_attempt_t *attempt)
 }
 
 
-uint64_t
-ngx_http_canary_microseconds(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
-}
-
-
-uint64_t
-ngx_http_canary_milliseconds(void)
-{
-    return ngx_http_canary_microseconds() / 1000;
-}
-
-
 void
 ngx_http_canary_attempt_begin(ngx_http_canary_attempt_t *attempt)
 {

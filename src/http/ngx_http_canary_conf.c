@@ -271,12 +271,11 @@ ngx_http_canary_step(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if (ngx_http_canary_parse_ratio(&value[i], CANARY_ONE, &parts)
-            != NGX_OK)
-        {
+        if (ngx_http_canary_parse_ratio(&value[i], 6, &parts) != NGX_OK) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid step \"%V\", it must be a ratio "
-                               "such as \"20%%\" or \"0.2\"", &value[i]);
+                               "invalid step \"%V\", it must be a ratio such "
+                               "as \"20%%\" or \"0.2\", no finer than 0.0001%%",
+                               &value[i]);
             return NGX_CONF_ERROR;
         }
 
@@ -505,65 +504,26 @@ ngx_http_canary_note(ngx_conf_t *cf, ngx_http_canary_srv_conf_t *conf)
 
 
 ngx_int_t
-ngx_http_canary_parse_ratio(ngx_str_t *value, uint64_t whole,
+ngx_http_canary_parse_ratio(ngx_str_t *value, ngx_uint_t decimals,
     uint64_t *parts)
 {
-    u_char      *p, *last;
-    uint64_t     n, scale;
-    ngx_uint_t   digits, point;
+    size_t     len;
+    ngx_int_t  n;
 
-    p = value->data;
-    last = p + value->len;
-    scale = 1;
+    len = value->len;
 
-    if (last > p && last[-1] == '%') {
-        scale = 100;
-        last--;
+    if (len && value->data[len - 1] == '%') {
+        decimals -= 2;
+        len--;
     }
 
-    n = 0;
-    digits = 0;
-    point = 0;
+    n = ngx_atofp(value->data, len, decimals);
 
-    for ( /* void */ ; p < last; p++) {
-
-        if (*p == '.' && !point) {
-            point = 1;
-            continue;
-        }
-
-        if (*p < '0' || *p > '9') {
-            return NGX_ERROR;
-        }
-
-        digits++;
-
-        /* digits beyond the ninth decimal place do not count */
-
-        if (point && scale >= 100000000000ull) {
-            continue;
-        }
-
-        if (n > 1000000000000ull) {
-            return NGX_ERROR;
-        }
-
-        n = n * 10 + (*p - '0');
-
-        if (point) {
-            scale *= 10;
-        }
-    }
-
-    if (digits == 0) {
+    if (n == NGX_ERROR) {
         return NGX_ERROR;
     }
 
-    /* n / scale is 13 digits at most, whole is 10: in two parts */
-
-    *parts = n / scale * whole
-             + (uint64_t) ((double) (n % scale) * (double) whole
-                           / (double) scale + 0.5);
+    *parts = n;
 
     return NGX_OK;
 }

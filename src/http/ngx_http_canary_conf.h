@@ -34,11 +34,11 @@ char *ngx_http_canary_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 void ngx_http_canary_note(ngx_conf_t *cf, ngx_http_canary_srv_conf_t *conf);
 
 /*
- * A ratio, "0.2" or "20%", as parts of a whole, rounded to the nearest; or
- * NGX_ERROR.  What exceeds the whole is returned as it is.
+ * A ratio, "0.2" or "20%", as a whole number of parts, of which 10^decimals
+ * make one; or NGX_ERROR, also if it is finer than that.
  */
 
-ngx_int_t ngx_http_canary_parse_ratio(ngx_str_t *value, uint64_t whole,
+ngx_int_t ngx_http_canary_parse_ratio(ngx_str_t *value, ngx_uint_t decimals,
     uint64_t *parts);
 
 

@@ -117,9 +117,8 @@ ngx_http_canary_rule_threshold(ngx_conf_t *cf, ngx_str_t *value,
 
     case CANARY_UNIT_RATIO:
 
-        if (ngx_http_canary_parse_ratio(value, CANARY_RATIO_ONE,
-                                        &rule->threshold)
-            != NGX_OK || rule->threshold > CANARY_RATIO_ONE)
+        if (ngx_http_canary_parse_ratio(value, 9, &rule->threshold) != NGX_OK
+            || rule->threshold > CANARY_RATIO_ONE)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid threshold \"%V\" of rule \"%V\", it "

@@ -14,6 +14,7 @@
  */
 
 
+static ngx_uint_t ngx_http_canary_resends(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_canary_cut_off(ngx_http_request_t *r);
 static ngx_int_t ngx_http_canary_grpc_code(ngx_list_t *headers);
 static ngx_uint_t ngx_http_canary_has_grpc_type(ngx_http_request_t *r);
@@ -35,6 +36,7 @@ ngx_http_canary_facts(ngx_http_request_t *r, ngx_uint_t state,
     facts->header = (u->state->header_time != (ngx_msec_t) -1);
     facts->connected = (c != NULL);
     facts->cached = u->peer.cached;
+    facts->resent = facts->cached && ngx_http_canary_resends(r);
     facts->received = (u->state->bytes_received != 0);
     facts->timedout = c && (c->read->timedout || c->write->timedout);
     facts->client_gone = r->connection->error
@@ -67,6 +69,35 @@ ngx_http_canary_facts_of_end(ngx_int_t rc, canary_facts_t *facts)
     facts->error = (rc == NGX_ERROR);
     facts->torn_down = (rc == NGX_DONE);
     facts->complete = (rc == NGX_OK);
+}
+
+
+/*
+ * Whether nginx sends a request again whose kept connection was dead, as
+ * ngx_http_upstream_next() is going to decide: the try does not count, all
+ * else does.
+ */
+
+static ngx_uint_t
+ngx_http_canary_resends(ngx_http_request_t *r)
+{
+    ngx_msec_t            timeout;
+    ngx_uint_t            mask;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+    mask = NGX_HTTP_UPSTREAM_FT_ERROR;
+    timeout = u->conf->next_upstream_timeout;
+
+    if (u->request_sent
+        && (r->method & (NGX_HTTP_POST|NGX_HTTP_LOCK|NGX_HTTP_PATCH)))
+    {
+        mask |= NGX_HTTP_UPSTREAM_FT_NON_IDEMPOTENT;
+    }
+
+    return (u->conf->next_upstream & mask) == mask
+           && !(u->request_sent && r->request_body_no_buffering)
+           && !(timeout && ngx_current_msec - u->peer.start_time >= timeout);
 }
 
 

@@ -385,6 +385,9 @@ void ngx_http_canary_attempt_end(ngx_http_canary_attempt_t *attempt,
 /* no live peer: an attempt that failed before it began */
 void ngx_http_canary_attempt_no_live(ngx_http_canary_attempt_t *attempt);
 
+
+/* ngx_http_canary_clock.c: monotonic, and the same in all processes */
+
 uint64_t ngx_http_canary_microseconds(void);
 uint64_t ngx_http_canary_milliseconds(void);
 

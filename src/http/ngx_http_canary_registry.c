@@ -26,6 +26,7 @@ static ngx_http_canary_shared_t *ngx_http_canary_find_shared(
     ngx_http_canary_zone_shared_t *sh, ngx_str_t *name);
 static ngx_http_canary_shared_t *ngx_http_canary_create_shared(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_endpoint_t *endpoint);
+static void ngx_http_canary_forget_failed(ngx_http_canary_zone_shared_t *sh);
 static ngx_int_t ngx_http_canary_register_endpoint(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_endpoint_t *endpoint,
     ngx_log_t *log);
@@ -102,6 +103,8 @@ ngx_http_canary_register(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 
     cmcf->serial = cmcf->sh->serial + 1;
 
+    ngx_http_canary_forget_failed(cmcf->sh);
+
     endpoints = cmcf->endpoints.elts;
 
     for (i = 0; i < cmcf->endpoints.nelts; i++) {
@@ -114,6 +117,29 @@ ngx_http_canary_register(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
     ngx_shmtx_unlock(&cmcf->shpool->mutex);
 
     return rc;
+}
+
+
+/* what was registered for a configuration that then failed */
+
+static void
+ngx_http_canary_forget_failed(ngx_http_canary_zone_shared_t *sh)
+{
+    ngx_uint_t                         i;
+    ngx_http_canary_shared_t          *shared;
+    ngx_http_canary_release_shared_t  *place;
+
+    for (shared = sh->endpoints; shared; shared = shared->next) {
+        for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+            place = &shared->releases[i];
+
+            if (place->serial <= sh->serial) {
+                continue;
+            }
+
+            place->serial = (place->first > sh->serial) ? 0 : sh->serial;
+        }
+    }
 }
 
 

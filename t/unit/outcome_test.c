@@ -98,8 +98,13 @@ static const row_t  rows[] = {
         .grpc_status = NO_GRPC },
       CANARY_OUTCOME_TIMEOUT, 0 },
 
-    { "row 8: dead cached connection",
+    { "row 8: dead cached connection, and the request cannot be sent again",
       { .failed = 1, .connected = 1, .cached = 1, .grpc_status = NO_GRPC },
+      CANARY_OUTCOME_FAILED, 0 },
+
+    { "row 8: dead cached connection",
+      { .failed = 1, .connected = 1, .cached = 1, .resent = 1,
+        .grpc_status = NO_GRPC },
       CANARY_OUTCOME_IGNORED, 0 },
 
     { "row 9: closed or reset before the header",
@@ -689,7 +694,8 @@ check_any_facts(const canary_facts_t *facts)
 
     if (blamed && !facts->header) {
         assert_true(facts->failed);
-        assert_true(!facts->cached || facts->received || facts->timedout);
+        assert_true(!facts->cached || !facts->resent || facts->received
+                    || facts->timedout);
     }
 
     if (blamed && facts->header) {
@@ -723,7 +729,7 @@ no_facts_whatever_blame_a_release_wrongly(void **state)
 
     (void) state;
 
-    for (bits = 0; bits < 1u << 13; bits++) {
+    for (bits = 0; bits < 1u << 14; bits++) {
         facts = (canary_facts_t) {
             .failed = bits & 1, .header = bits >> 1 & 1,
             .connected = bits >> 2 & 1, .cached = bits >> 3 & 1,
@@ -731,7 +737,7 @@ no_facts_whatever_blame_a_release_wrongly(void **state)
             .error = bits >> 6 & 1, .torn_down = bits >> 7 & 1,
             .client_gone = bits >> 8 & 1, .exiting = bits >> 9 & 1,
             .upgraded = bits >> 10 & 1, .grpc = bits >> 11 & 1,
-            .complete = bits >> 12 & 1
+            .complete = bits >> 12 & 1, .resent = bits >> 13 & 1
         };
 
         for (s = 0; s < UNIT_LENGTH(statuses); s++) {
