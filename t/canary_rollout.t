@@ -21,7 +21,7 @@ $v2->on('/slow/', delay_ms => 400);
 $v2->on('/calm/slow', delay_ms => 60_000);
 $v2->on('/calm/error', status => 500);
 $v2->on('/hung/hang', mode => 'hang');
-$v2->on('/past/late', mode => 'close', delay_ms => 1000);
+$v2->on('/past/late', status => 500, delay_ms => 1000);
 
 # Each of these is an endpoint at the location of its name, so that what one
 # test leaves behind is none of the next one's business.
@@ -361,7 +361,8 @@ subtest 'verbs and their reasons' => sub {
     is_last('verbs', 1, 'v2', 'promoted', qr/^every rule passed/);
 
     $t->start_rollout('verbs');
-    $endpoint = $t->verb(verbs => 'rollback', { reason => "sp\x{e4}\x{df}chen \x{2615}" });
+    $endpoint = $t->verb(verbs => 'rollback',
+                         { reason => "sp\x{e4}\x{df}chen \x{2615}" });
     is($endpoint->{phase}, 'idle', 'rolled back');
     is($endpoint->{stable}, 'v2', 'to the release that was stable');
     is_last('verbs', 2, 'v1', 'rolled_back', qr/^sp\xe4\xdfchen \x{2615}$/);
@@ -614,14 +615,14 @@ subtest 'attempts of another step, and of another rollout' => sub {
     @late = late();
     $t->verb(past => 'rollback');
     $t->start_rollout('past', rules => \@rules);
-    my $failed = $t->totals('past', 'v2')->{failed};
+    my $errors = $t->totals('past', 'v2')->{'5xx'};
 
     $_->finish for @late;
     $endpoint = $t->endpoint('past');
     is($endpoint->{phase}, 'progressing', 'a failure of another rollout');
     is($endpoint->{rules}[0]{attempts}, 0, 'is no evidence');
     is($endpoint->{rules}[1]{value}, 0, 'for any rule');
-    is($t->totals('past', 'v2')->{failed}, $failed + 1,
+    is($t->totals('past', 'v2')->{'5xx'}, $errors + 1,
        'though it is in the totals');
     $t->verb(past => 'rollback');
 };
@@ -753,14 +754,20 @@ sub is_served($load) {
 }
 
 
-# Requests of which one is on its way to the canary, which will close.
+# A request that is on its way to the canary, which will fail, and those
+# before it that stable had.
 
 sub late() {
-    my $before = $v2->requests;
-    my @clients = map { $t->client->start(uri => '/past/late') } 1 .. 2;
+    my $canary = $v2->requests;
+    my @clients;
 
-    $t->wait_for(sub { $v2->requests > $before }, 10,
-                 'a request on the canary');
+    while ($v2->requests == $canary && @clients < 10) {
+        my $seen = $v1->requests + $v2->requests;
+
+        push @clients, $t->client->start(uri => '/past/late');
+        $t->wait_for(sub { $v1->requests + $v2->requests > $seen }, 10,
+                     'a request on its way');
+    }
 
     return @clients;
 }

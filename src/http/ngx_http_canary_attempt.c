@@ -67,6 +67,10 @@ ngx_http_canary_attempt_begin(ngx_http_canary_attempt_t *attempt)
         return;
     }
 
+    if (attempt->forced) {
+        return;
+    }
+
     route = ngx_http_canary_route(attempt->endpoint);
 
     if (route.phase == CANARY_IDLE) {

@@ -11,7 +11,13 @@ static ngx_http_canary_ctx_t *ngx_http_canary_get_ctx(ngx_http_request_t *r);
 static ngx_http_canary_ctx_t *ngx_http_canary_create_ctx(
     ngx_http_request_t *r);
 static void ngx_http_canary_cleanup(void *data);
-static ngx_int_t ngx_http_canary_take(ngx_http_canary_endpoint_t *endpoint,
+static ngx_uint_t ngx_http_canary_force(ngx_http_request_t *r,
+    ngx_http_canary_choice_t *choice);
+static ngx_http_canary_release_t *ngx_http_canary_named(
+    ngx_http_canary_choice_t *choice, ngx_str_t *name);
+static ngx_uint_t ngx_http_canary_is_for_canary(ngx_http_request_t *r,
+    ngx_http_canary_choice_t *choice);
+static ngx_uint_t ngx_http_canary_take(ngx_http_canary_endpoint_t *endpoint,
     uint32_t weight);
 
 
@@ -19,8 +25,9 @@ ngx_http_canary_choice_t *
 ngx_http_canary_choose(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint)
 {
-    ngx_http_canary_ctx_t     *ctx;
-    ngx_http_canary_choice_t  *choice;
+    ngx_http_canary_ctx_t      *ctx;
+    ngx_http_canary_choice_t   *choice;
+    ngx_http_canary_release_t  *release;
 
     ctx = ngx_http_canary_get_ctx(r);
 
@@ -43,28 +50,135 @@ ngx_http_canary_choose(ngx_http_request_t *r,
         return NULL;
     }
 
+    /* complete before variables are looked at, which may ask for a choice */
+
     choice->endpoint = endpoint;
     choice->route = ngx_http_canary_route(endpoint);
+    choice->release = ngx_http_canary_stable(endpoint, choice->route.stable);
     choice->reason = NGX_HTTP_CANARY_BY_WEIGHT;
-
-    if (choice->route.canary != CANARY_NO_RELEASE
-        && ngx_http_canary_take(endpoint, choice->route.weight))
-    {
-        choice->release = ngx_http_canary_release(endpoint,
-                                                  choice->route.canary);
-        choice->canary = (choice->release != NULL);
-    }
-
-    if (choice->release == NULL) {
-        choice->release = ngx_http_canary_stable(endpoint,
-                                                 choice->route.stable);
-    }
+    choice->role = NGX_HTTP_CANARY_STABLE;
 
     choice->next = ctx->choices;
     ctx->choices = choice;
     ctx->last = choice;
 
+    if (endpoint->force && ngx_http_canary_force(r, choice)) {
+        return choice;
+    }
+
+    if (choice->route.canary != CANARY_NO_RELEASE
+        && ngx_http_canary_is_for_canary(r, choice))
+    {
+        release = ngx_http_canary_release(endpoint, choice->route.canary);
+
+        if (release) {
+            choice->release = release;
+            choice->role = NGX_HTTP_CANARY_CANARY;
+        }
+    }
+
     return choice;
+}
+
+
+/*
+ * Strings are those of the client's request, also for its subrequests, since
+ * the choice is made for all of them.
+ */
+
+static ngx_uint_t
+ngx_http_canary_force(ngx_http_request_t *r, ngx_http_canary_choice_t *choice)
+{
+    ngx_str_t                   name;
+    ngx_http_canary_release_t  *release;
+
+    if (ngx_http_complex_value(r->main, choice->endpoint->force, &name)
+        != NGX_OK)
+    {
+        return 0;
+    }
+
+    release = ngx_http_canary_named(choice, &name);
+
+    if (release == NULL) {
+        return 0;
+    }
+
+    choice->release = release;
+    choice->reason = NGX_HTTP_CANARY_BY_FORCE;
+
+    if (release->id == choice->route.canary) {
+        choice->role = NGX_HTTP_CANARY_CANARY;
+
+    } else if (release->id != choice->route.stable) {
+        choice->role = NGX_HTTP_CANARY_NEITHER;
+    }
+
+    return 1;
+}
+
+
+/* a release by its name, or else by its role; NULL: there is none */
+
+static ngx_http_canary_release_t *
+ngx_http_canary_named(ngx_http_canary_choice_t *choice, ngx_str_t *name)
+{
+    ngx_uint_t                   i;
+    ngx_http_canary_release_t   *releases;
+    ngx_http_canary_endpoint_t  *endpoint;
+
+    if (name->len == 0) {
+        return NULL;
+    }
+
+    endpoint = choice->endpoint;
+    releases = endpoint->releases.elts;
+
+    for (i = 0; i < endpoint->releases.nelts; i++) {
+        if (releases[i].name.len == name->len
+            && ngx_memcmp(releases[i].name.data, name->data, name->len) == 0)
+        {
+            return &releases[i];
+        }
+    }
+
+    if (name->len == 6 && ngx_memcmp(name->data, "stable", 6) == 0) {
+        return choice->release;
+    }
+
+    if (name->len == 6 && ngx_memcmp(name->data, "canary", 6) == 0) {
+        return ngx_http_canary_release(endpoint, choice->route.canary);
+    }
+
+    return NULL;
+}
+
+
+static ngx_uint_t
+ngx_http_canary_is_for_canary(ngx_http_request_t *r,
+    ngx_http_canary_choice_t *choice)
+{
+    ngx_str_t                    key;
+    ngx_http_canary_endpoint_t  *endpoint;
+
+    endpoint = choice->endpoint;
+
+    if (endpoint->key) {
+
+        if (ngx_http_complex_value(r->main, endpoint->key, &key) != NGX_OK) {
+            return 0;
+        }
+
+        if (key.len) {
+            choice->reason = NGX_HTTP_CANARY_BY_KEY;
+
+            return canary_key_place(endpoint->salt, choice->route.epoch,
+                                    key.data, key.len)
+                   < choice->route.weight;
+        }
+    }
+
+    return ngx_http_canary_take(endpoint, choice->route.weight);
 }
 
 
@@ -116,7 +230,7 @@ ngx_http_canary_route(ngx_http_canary_endpoint_t *endpoint)
 }
 
 
-static ngx_int_t
+static ngx_uint_t
 ngx_http_canary_take(ngx_http_canary_endpoint_t *endpoint, uint32_t weight)
 {
     uint32_t                  *phase;

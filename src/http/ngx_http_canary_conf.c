@@ -395,6 +395,15 @@ ngx_http_canary_endpoint_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+char *
+ngx_http_canary_endpoint_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_canary_note(cf, conf);
+
+    return ngx_http_set_complex_value_slot(cf, cmd, conf);
+}
+
+
 /* for the post field of a time that cannot be 0 */
 
 char *

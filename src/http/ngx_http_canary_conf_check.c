@@ -226,6 +226,9 @@ ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
 
     endpoint->latency = cscf->latency;
     endpoint->fallback = cscf->fallback;
+    endpoint->key = cscf->key;
+    endpoint->force = cscf->force;
+    endpoint->salt = canary_key_salt(endpoint->name.data, endpoint->name.len);
 }
 
 

@@ -113,6 +113,20 @@ static ngx_command_t  ngx_http_canary_commands[] = {
       offsetof(ngx_http_canary_srv_conf_t, bake),
       NULL },
 
+    { ngx_string("canary_key"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
+      ngx_http_canary_endpoint_value,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      offsetof(ngx_http_canary_srv_conf_t, key),
+      NULL },
+
+    { ngx_string("canary_force"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
+      ngx_http_canary_endpoint_value,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      offsetof(ngx_http_canary_srv_conf_t, force),
+      NULL },
+
     { ngx_string("canary_latency"),
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
       ngx_http_canary_endpoint_enum,
@@ -218,6 +232,8 @@ ngx_http_canary_create_srv_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     conf->endpoint = NULL;
+     *     conf->key = NULL;
+     *     conf->force = NULL;
      *     conf->steps = NULL;
      *     conf->rules = NULL;
      *     conf->file = NULL;

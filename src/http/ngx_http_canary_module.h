@@ -13,6 +13,7 @@
 #include <ngx_http.h>
 
 #include "canary_evidence.h"
+#include "canary_key.h"
 #include "canary_outcome.h"
 #include "canary_rollout.h"
 #include "canary_rule.h"
@@ -227,6 +228,9 @@ typedef struct {
     canary_strategy_t                   strategy;      /* of new rollouts */
     ngx_flag_t                          fallback;
     ngx_uint_t                          latency;       /* see below */
+    ngx_http_complex_value_t           *key;           /* or NULL */
+    ngx_http_complex_value_t           *force;         /* or NULL */
+    uint64_t                            salt;          /* of the key */
 
     ngx_http_canary_shared_t           *shared;
     u_char                              by_id[256];    /* release id to
@@ -251,6 +255,8 @@ typedef struct {
     ngx_uint_t                          on_violation;
     ngx_uint_t                          latency;
     ngx_flag_t                          fallback;
+    ngx_http_complex_value_t           *key;
+    ngx_http_complex_value_t           *force;
 
     ngx_array_t                        *steps;         /* of uint32_t */
     ngx_array_t                        *rules;         /* of canary_rule_t */
@@ -295,8 +301,19 @@ typedef struct {
 
 typedef enum {
     NGX_HTTP_CANARY_BY_WEIGHT = 0,
+    NGX_HTTP_CANARY_BY_KEY,
+    NGX_HTTP_CANARY_BY_FORCE,
     NGX_HTTP_CANARY_BY_FALLBACK
 } ngx_http_canary_reason_e;
+
+
+/* the part that a release had when it was chosen; forced ones may have none */
+
+typedef enum {
+    NGX_HTTP_CANARY_STABLE = 0,
+    NGX_HTTP_CANARY_CANARY,
+    NGX_HTTP_CANARY_NEITHER
+} ngx_http_canary_role_e;
 
 
 /* The choice of a release: made once per main request and endpoint. */
@@ -310,7 +327,9 @@ struct ngx_http_canary_choice_s {
     ngx_http_canary_release_t          *release;       /* of the last attempt,
                                                           or chosen for it */
     ngx_http_canary_reason_e            reason;
-    unsigned                            canary:1;      /* its role */
+    ngx_http_canary_role_e              role;
+    unsigned                            in_cache_key:1; /* was looked at for
+                                                          a cache key */
 };
 
 
@@ -334,6 +353,7 @@ typedef struct {
     unsigned                            open:1;        /* begun, not ended */
     unsigned                            evidence:1;    /* has a ticket */
     unsigned                            fallback:1;
+    unsigned                            forced:1;
     unsigned                            canary:1;
     unsigned                            upgraded:1;
 } ngx_http_canary_attempt_t;

@@ -38,6 +38,8 @@ typedef struct {
     ngx_uint_t                          tries;
 
     ngx_uint_t                          used;       /* attempts made */
+    ngx_list_part_t                    *headers;    /* where response headers */
+    ngx_uint_t                          nheaders;   /* ended when it began */
     void                              (*finalize_request)(
                                             ngx_http_request_t *r,
                                             ngx_int_t rc);
@@ -50,6 +52,7 @@ typedef struct {
 } ngx_http_canary_peer_t;
 
 
+static ngx_uint_t ngx_http_canary_is_canary(ngx_http_canary_peer_t *cp);
 static ngx_int_t ngx_http_canary_attach(ngx_http_canary_peer_t *cp,
     ngx_http_canary_release_t *release);
 static ngx_int_t ngx_http_canary_get_peer(ngx_peer_connection_t *pc,
@@ -75,6 +78,7 @@ static ngx_http_canary_release_t *ngx_http_canary_fallback(
     ngx_http_canary_peer_t *cp, ngx_uint_t retry);
 static ngx_int_t ngx_http_canary_switch(ngx_http_canary_peer_t *cp,
     ngx_peer_connection_t *pc, ngx_http_canary_release_t *release);
+static void ngx_http_canary_drop_cookies(ngx_http_canary_peer_t *cp);
 static ngx_uint_t ngx_http_canary_may_retry(ngx_http_request_t *r);
 static void ngx_http_canary_settle(ngx_http_canary_choice_t *choice);
 static void ngx_http_canary_account(ngx_http_canary_peer_t *cp,
@@ -117,8 +121,12 @@ ngx_http_canary_init_peer(ngx_http_request_t *r,
 
     cp->attempt.endpoint = cscf->endpoint;
     cp->attempt.fallback = (cp->choice->reason == NGX_HTTP_CANARY_BY_FALLBACK);
+    cp->attempt.forced = (cp->choice->reason == NGX_HTTP_CANARY_BY_FORCE);
 
     u = r->upstream;
+
+    cp->headers = r->headers_out.headers.last;
+    cp->nheaders = cp->headers->nelts;
 
     if (ngx_http_canary_attach(cp, cp->choice->release) != NGX_OK) {
         return NGX_ERROR;
@@ -126,7 +134,7 @@ ngx_http_canary_init_peer(ngx_http_request_t *r,
 
     u->peer.tries = cp->tries;
 
-    if (cp->choice->canary && ngx_http_canary_fallback(cp, 1)) {
+    if (ngx_http_canary_is_canary(cp) && ngx_http_canary_fallback(cp, 1)) {
         u->peer.tries++;
     }
 
@@ -136,6 +144,13 @@ ngx_http_canary_init_peer(ngx_http_request_t *r,
     u->finalize_request = ngx_http_canary_finalize_request;
 
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_canary_is_canary(ngx_http_canary_peer_t *cp)
+{
+    return cp->choice->role == NGX_HTTP_CANARY_CANARY;
 }
 
 
@@ -150,7 +165,9 @@ ngx_http_canary_settle(ngx_http_canary_choice_t *choice)
 {
     canary_route_t  route;
 
-    if (!choice->canary) {
+    if (choice->role != NGX_HTTP_CANARY_CANARY
+        || choice->reason == NGX_HTTP_CANARY_BY_FORCE)
+    {
         return;
     }
 
@@ -162,7 +179,7 @@ ngx_http_canary_settle(ngx_http_canary_choice_t *choice)
         choice->route = route;
         choice->release = ngx_http_canary_stable(choice->endpoint,
                                                  route.stable);
-        choice->canary = 0;
+        choice->role = NGX_HTTP_CANARY_STABLE;
     }
 }
 
@@ -192,6 +209,11 @@ ngx_http_canary_attach(ngx_http_canary_peer_t *cp,
     pc->data = NULL;
     pc->notify = NULL;
 
+#if (nginx_version >= 1029006 && (NGX_HTTP_UPSTREAM_SID || NGX_COMPAT))
+    pc->hint = NULL;
+    pc->sid = NULL;
+#endif
+
     if (release->upstream->peer.init(r, release->upstream) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -219,7 +241,7 @@ ngx_http_canary_attach(ngx_http_canary_peer_t *cp,
     u->upstream = release->upstream;
 
     cp->attempt.release = release;
-    cp->attempt.canary = cp->choice->canary;
+    cp->attempt.canary = ngx_http_canary_is_canary(cp);
 
     return NGX_OK;
 }
@@ -233,7 +255,7 @@ ngx_http_canary_get_peer(ngx_peer_connection_t *pc, void *data)
     ngx_int_t                   rc;
     ngx_http_canary_release_t  *stable;
 
-    if (cp->failed && cp->choice->canary) {
+    if (cp->failed && ngx_http_canary_is_canary(cp)) {
         stable = ngx_http_canary_fallback(cp, 1);
 
         if (stable && ngx_http_canary_switch(cp, pc, stable) != NGX_OK) {
@@ -355,7 +377,7 @@ ngx_http_canary_fallback(ngx_http_canary_peer_t *cp, ngx_uint_t retry)
     choice = cp->choice;
     endpoint = choice->endpoint;
 
-    if (!endpoint->fallback || cp->switched
+    if (!endpoint->fallback || cp->switched || cp->attempt.forced
         || (retry && !ngx_http_canary_may_retry(cp->request)))
     {
         return NULL;
@@ -363,7 +385,7 @@ ngx_http_canary_fallback(ngx_http_canary_peer_t *cp, ngx_uint_t retry)
 
     route = ngx_http_canary_route(endpoint);
 
-    if (choice->canary) {
+    if (choice->role == NGX_HTTP_CANARY_CANARY) {
         release = ngx_http_canary_stable(endpoint, route.stable);
 
     } else if (route.phase != CANARY_IDLE
@@ -404,20 +426,32 @@ static ngx_int_t
 ngx_http_canary_switch(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc,
     ngx_http_canary_release_t *release)
 {
-    ngx_uint_t                 limit, canary;
+    ngx_uint_t                 limit;
     ngx_http_request_t        *r;
     ngx_http_canary_choice_t  *choice;
 
     r = cp->request;
     choice = cp->choice;
-    canary = !choice->canary;
 
+    choice->role = ngx_http_canary_is_canary(cp) ? NGX_HTTP_CANARY_STABLE
+                                                 : NGX_HTTP_CANARY_CANARY;
     choice->release = release;
-    choice->canary = canary;
     choice->reason = NGX_HTTP_CANARY_BY_FALLBACK;
 
     cp->switched = 1;
     cp->attempt.fallback = 1;
+
+    ngx_http_canary_drop_cookies(cp);
+
+#if (NGX_HTTP_CACHE)
+
+    /* the answer of one release is not kept under the name of the other */
+
+    if (choice->in_cache_key) {
+        r->upstream->cacheable = 0;
+    }
+
+#endif
 
     if (ngx_http_canary_attach(cp, release) != NGX_OK) {
         return NGX_ERROR;
@@ -435,6 +469,44 @@ ngx_http_canary_switch(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc,
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * Balancers that stick clients to servers set their cookies as soon as they
+ * have chosen a server: that of a release which is left must not be sent.
+ */
+
+static void
+ngx_http_canary_drop_cookies(ngx_http_canary_peer_t *cp)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = cp->headers;
+
+    for (i = cp->nheaders; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            i = 0;
+        }
+
+        h = (ngx_table_elt_t *) part->elts + i;
+
+        if (h->key.len == sizeof("Set-Cookie") - 1
+            && ngx_strncasecmp(h->key.data, (u_char *) "Set-Cookie",
+                               sizeof("Set-Cookie") - 1)
+               == 0)
+        {
+            h->hash = 0;
+        }
+    }
 }
 
 
@@ -463,7 +535,7 @@ ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
      * balancer may have run out of peers before.
      */
 
-    if (!(cp->choice->canary && ngx_http_canary_fallback(cp, 1))) {
+    if (!(ngx_http_canary_is_canary(cp) && ngx_http_canary_fallback(cp, 1))) {
         pc->tries = ngx_min(pc->tries, cp->tries);
     }
 }

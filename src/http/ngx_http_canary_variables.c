@@ -23,6 +23,8 @@ static ngx_http_canary_choice_t *ngx_http_canary_present_choice(
     ngx_http_request_t *r);
 static ngx_http_upstream_srv_conf_t *ngx_http_canary_request_upstream(
     ngx_http_request_t *r);
+static void ngx_http_canary_note_cache_key(ngx_http_request_t *r,
+    ngx_http_canary_choice_t *choice);
 static ngx_int_t ngx_http_canary_weight(ngx_http_request_t *r,
     ngx_str_t *value, uint32_t weight);
 
@@ -79,12 +81,27 @@ ngx_http_canary_variable(ngx_http_request_t *r,
     ngx_str_t                  value;
     ngx_http_canary_choice_t  *choice;
 
+    static ngx_str_t  roles[] = {
+        ngx_string("stable"),
+        ngx_string("canary"),
+        ngx_null_string
+    };
+
+    static ngx_str_t  reasons[] = {
+        ngx_string("weight"),
+        ngx_string("key"),
+        ngx_string("force"),
+        ngx_string("fallback")
+    };
+
     choice = ngx_http_canary_present_choice(r);
 
     if (choice == NULL) {
         v->not_found = 1;
         return NGX_OK;
     }
+
+    ngx_http_canary_note_cache_key(r, choice);
 
     switch (data) {
 
@@ -97,21 +114,11 @@ ngx_http_canary_variable(ngx_http_request_t *r,
         break;
 
     case NGX_HTTP_CANARY_VAR_ROLE:
-        ngx_str_set(&value, "stable");
-
-        if (choice->canary) {
-            ngx_str_set(&value, "canary");
-        }
-
+        value = roles[choice->role];
         break;
 
     case NGX_HTTP_CANARY_VAR_REASON:
-        ngx_str_set(&value, "weight");
-
-        if (choice->reason == NGX_HTTP_CANARY_BY_FALLBACK) {
-            ngx_str_set(&value, "fallback");
-        }
-
+        value = reasons[choice->reason];
         break;
 
     case NGX_HTTP_CANARY_VAR_WEIGHT:
@@ -205,6 +212,25 @@ ngx_http_canary_request_upstream(ngx_http_request_t *r)
     }
 
     return NULL;
+}
+
+
+/*
+ * While nginx makes the key of a cached response it has its cache, but not
+ * yet the place of the header that follows the key.
+ */
+
+static void
+ngx_http_canary_note_cache_key(ngx_http_request_t *r,
+    ngx_http_canary_choice_t *choice)
+{
+#if (NGX_HTTP_CACHE)
+
+    if (r->cache && r->cache->header_start == 0) {
+        choice->in_cache_key = 1;
+    }
+
+#endif
 }
 
 
