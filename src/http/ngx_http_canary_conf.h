@@ -48,6 +48,7 @@ ngx_int_t ngx_http_canary_parse_ratio(ngx_str_t *value, ngx_uint_t decimals,
 
 ngx_int_t ngx_http_canary_check_upstreams(ngx_conf_t *cf,
     ngx_http_canary_main_conf_t *cmcf);
+void ngx_http_canary_check_grpc(ngx_conf_t *cf);
 ngx_int_t ngx_http_canary_add_state_path(ngx_conf_t *cf,
     ngx_http_canary_main_conf_t *cmcf);
 

@@ -6,6 +6,7 @@
 
 #include "ngx_http_canary_module.h"
 #include "ngx_http_canary_conf.h"
+#include "ngx_http_canary_compat.h"
 
 
 static ngx_int_t ngx_http_canary_check_upstream(ngx_conf_t *cf,
@@ -267,4 +268,69 @@ ngx_http_canary_add_state_path(ngx_conf_t *cf,
     path->data = cmcf;
 
     return ngx_add_path(cf, &cmcf->state_path);
+}
+
+
+/*
+ * Called when a location is merged, after grpc_pass has been.  The module of
+ * gRPC keeps its configuration to itself, but it begins with what it shares
+ * with all modules that have an upstream.
+ */
+
+void
+ngx_http_canary_check_grpc(ngx_conf_t *cf)
+{
+#if (NGX_HTTP_CANARY_GRPC_RETRY_UNSAFE)
+
+    ngx_uint_t                     i;
+    ngx_http_conf_ctx_t           *ctx;
+    ngx_http_upstream_conf_t      *conf;
+    ngx_http_canary_release_t     *release;
+    ngx_http_canary_srv_conf_t    *cscf;
+    ngx_http_canary_main_conf_t   *cmcf;
+    ngx_http_upstream_srv_conf_t  *uscf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_canary_module);
+
+    if (cmcf->endpoints.nelts == 0) {
+        return;
+    }
+
+    for (i = 0; cf->cycle->modules[i]; i++) {
+        if (ngx_strcmp(cf->cycle->modules[i]->name, "ngx_http_grpc_module")
+            == 0)
+        {
+            break;
+        }
+    }
+
+    if (cf->cycle->modules[i] == NULL) {
+        return;
+    }
+
+    ctx = cf->ctx;
+    conf = ctx->loc_conf[cf->cycle->modules[i]->ctx_index];
+    uscf = conf->upstream;
+
+    if (uscf == NULL || uscf->srv_conf == NULL) {
+        return;
+    }
+
+    cscf = ngx_http_conf_upstream_srv_conf(uscf, ngx_http_canary_module);
+
+    if (cscf->endpoint == NULL || cscf->fallback == 0 || cscf->grpc_warned) {
+        return;
+    }
+
+    cscf->grpc_warned = 1;
+    release = cscf->endpoint->releases.elts;
+
+    ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                  "gRPC requests to \"%V\" are not finished on another "
+                  "release after a failure, since nginx %s would use freed "
+                  "memory: use nginx 1.28.2, 1.29.5 or later, or say "
+                  "\"canary_fallback off\", in %s:%ui",
+                  &uscf->host, NGINX_VERSION, release->file, release->line);
+
+#endif
 }

@@ -290,6 +290,8 @@ ngx_http_canary_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         clcf->handler = ngx_http_canary_api_handler;
     }
 
+    ngx_http_canary_check_grpc(cf);
+
     ngx_conf_init_value(conf->api, 0);
     ngx_conf_init_value(conf->write, 0);
 

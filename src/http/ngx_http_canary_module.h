@@ -264,6 +264,8 @@ typedef struct {
     u_char                             *file;          /* of the first of */
     ngx_uint_t                          line;          /* its directives */
     ngx_str_t                           directive;
+
+    ngx_uint_t                          grpc_warned;
 } ngx_http_canary_srv_conf_t;
 
 

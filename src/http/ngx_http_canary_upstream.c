@@ -6,6 +6,7 @@
 
 #include "ngx_http_canary_module.h"
 #include "ngx_http_canary_facts.h"
+#include "ngx_http_canary_compat.h"
 
 
 /*
@@ -209,7 +210,7 @@ ngx_http_canary_attach(ngx_http_canary_peer_t *cp,
     pc->data = NULL;
     pc->notify = NULL;
 
-#if (nginx_version >= 1029006 && (NGX_HTTP_UPSTREAM_SID || NGX_COMPAT))
+#if (NGX_HTTP_CANARY_HAVE_SID)
     pc->hint = NULL;
     pc->sid = NULL;
 #endif
@@ -401,23 +402,13 @@ ngx_http_canary_fallback(ngx_http_canary_peer_t *cp, ngx_uint_t retry)
 }
 
 
-/*
- * In nginx before 1.28.2, and 1.29.0 to 1.29.4, a gRPC request that goes to
- * another peer after an early response uses freed memory.
- */
-
 static ngx_uint_t
 ngx_http_canary_may_retry(ngx_http_request_t *r)
 {
-#if (nginx_version < 1028002                                                  \
-     || (nginx_version >= 1029000 && nginx_version < 1029005))
-
+#if (NGX_HTTP_CANARY_GRPC_RETRY_UNSAFE)
     return !ngx_http_canary_is_grpc(r);
-
 #else
-
     return 1;
-
 #endif
 }
 
