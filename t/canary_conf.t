@@ -111,6 +111,9 @@ my @in_endpoint = (
       qr/"stop" .*"canary_on_violation".*"rollback" or "halt"/ ],
     [ 'canary_latency body; #!',
       qr/"body" .*"canary_latency".*"header" or "response"/ ],
+    (map { [ "$_ \$uri;\n$_ \$uri; #!", qr/"$_" directive is duplicate/ ],
+           [ "$_; #!", qr/invalid number of arguments in "$_"/ ] }
+         qw(canary_key canary_force)),
     [ 'canary_fallback maybe; #!',
       qr/"maybe" .*"canary_fallback".*"on" or "off"/ ],
 
@@ -167,7 +170,7 @@ my @elsewhere = (
          'canary_interval 1s', 'canary_step 10%', 'canary_bake 1s',
          'canary_rule error_rate 1%', 'canary_on_undecided hold',
          'canary_on_violation halt', 'canary_latency header',
-         'canary_fallback off'),
+         'canary_fallback off', 'canary_key $uri', 'canary_force $uri'),
     [ 'an endpoint as a release',
       "upstream a { canary_release v1 one; canary_release v2 two; }\n"
       . "upstream b { canary_release v1 one;\ncanary_release v2 a; #!\n }",
@@ -345,6 +348,8 @@ my %accepted = (
         canary_bake         0;
         canary_latency      response;
         canary_fallback     off;
+        canary_key          $remote_addr$http_x_user;
+        canary_force        $http_x_canary;
         EOC
     'the same rule twice' =>
         endpoint("canary_rule error_rate 1%;\ncanary_rule error_rate 2%;"),
@@ -387,6 +392,38 @@ subtest 'accepted' => sub {
         ok($accepted, $name) or diag($output);
         unlike($output, qr/\[(?:warn|alert|crit|emerg)\]/, 'no warning');
     }
+};
+
+subtest 'gRPC where nginx cannot go to another peer' => sub {
+    plan skip_all => 'no gRPC'
+        unless $t->has('http_v2') && $t->has('http_grpc');
+
+    my $version = $t->version;
+    my $unsafe = $version < 1_028_002
+        || $version >= 1_029_000 && $version < 1_029_005;
+    my $check = sub ($directive) {
+        my ($accepted, $output) = $t->check(<<~EOC);
+            $releases
+            upstream ep {
+                canary_release v1 one; #!
+                canary_release v2 two;
+                $directive
+            }
+            server { location / { grpc_pass grpc://ep; } }
+            EOC
+
+        ok($accepted, "accepted $directive") or diag($output);
+
+        return $output =~ /\[warn\] (.*)/ ? $1 : '';
+    };
+
+    is($check->('canary_fallback off;'), '',
+       'without fallback there is nothing to warn of');
+
+    my $warning = $check->('');
+    my $place = $t->dir . '/check.conf:' . $t->line_of('#!');
+    like($warning, $unsafe ? qr/gRPC .*"ep" .*"canary_fallback off".* $place$/
+                           : qr/^$/, 'with it, if nginx is one of those');
 };
 
 # What nginx then has.
