@@ -7,10 +7,13 @@
 #include "ngx_http_canary_module.h"
 
 
-static ngx_http_canary_ctx_t *ngx_http_canary_get_ctx(ngx_http_request_t *r);
-static ngx_http_canary_ctx_t *ngx_http_canary_create_ctx(
-    ngx_http_request_t *r);
+static ngx_http_canary_ctx_t *ngx_http_canary_find_ctx(ngx_http_request_t *r);
 static void ngx_http_canary_cleanup(void *data);
+static ngx_http_canary_choice_t *ngx_http_canary_add_choice(
+    ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
+    ngx_http_canary_endpoint_t *endpoint);
+static void ngx_http_canary_decide(ngx_http_request_t *r,
+    ngx_http_canary_choice_t *choice);
 static ngx_uint_t ngx_http_canary_force(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice);
 static ngx_http_canary_release_t *ngx_http_canary_named(
@@ -22,62 +25,89 @@ static ngx_uint_t ngx_http_canary_take(ngx_http_canary_endpoint_t *endpoint,
 
 
 ngx_http_canary_choice_t *
-ngx_http_canary_choose(ngx_http_request_t *r,
+ngx_http_canary_choose(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
     ngx_http_canary_endpoint_t *endpoint)
 {
-    ngx_http_canary_ctx_t      *ctx;
-    ngx_http_canary_choice_t   *choice;
-    ngx_http_canary_release_t  *release;
+    ngx_http_canary_choice_t  *choice;
 
-    ctx = ngx_http_canary_get_ctx(r);
+    if (ctx->last) {
 
-    if (ctx == NULL) {
-        ctx = ngx_http_canary_create_ctx(r);
-        if (ctx == NULL) {
-            return NULL;
+        for (choice = &ctx->choice; choice; choice = choice->next) {
+            if (choice->endpoint == endpoint) {
+                ctx->last = choice;
+                return choice;
+            }
         }
     }
 
-    for (choice = ctx->choices; choice; choice = choice->next) {
-        if (choice->endpoint == endpoint) {
-            ctx->last = choice;
-            return choice;
-        }
-    }
+    choice = ngx_http_canary_add_choice(r, ctx, endpoint);
 
-    choice = ngx_pcalloc(r->main->pool, sizeof(ngx_http_canary_choice_t));
-    if (choice == NULL) {
-        return NULL;
-    }
-
-    /* complete before variables are looked at, which may ask for a choice */
-
-    choice->endpoint = endpoint;
-    choice->route = ngx_http_canary_route(endpoint);
-    choice->release = ngx_http_canary_stable(endpoint, choice->route.stable);
-    choice->reason = NGX_HTTP_CANARY_BY_WEIGHT;
-    choice->role = NGX_HTTP_CANARY_STABLE;
-
-    choice->next = ctx->choices;
-    ctx->choices = choice;
-    ctx->last = choice;
-
-    if (endpoint->force && ngx_http_canary_force(r, choice)) {
-        return choice;
-    }
-
-    if (choice->route.canary != CANARY_NO_RELEASE
-        && ngx_http_canary_is_for_canary(r, choice))
+    if (choice && (endpoint->force
+                   || canary_route_decode(choice->word).phase != CANARY_IDLE))
     {
-        release = ngx_http_canary_release(endpoint, choice->route.canary);
-
-        if (release) {
-            choice->release = release;
-            choice->role = NGX_HTTP_CANARY_CANARY;
-        }
+        ngx_http_canary_decide(r, choice);
     }
 
     return choice;
+}
+
+
+/* for stable: complete, since what decides may itself ask for the choice */
+
+static ngx_http_canary_choice_t *
+ngx_http_canary_add_choice(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
+    ngx_http_canary_endpoint_t *endpoint)
+{
+    ngx_http_canary_choice_t  *choice;
+
+    choice = &ctx->choice;
+
+    if (ctx->last) {
+        choice = ngx_pcalloc(r->main->pool, sizeof(ngx_http_canary_choice_t));
+        if (choice == NULL) {
+            return NULL;
+        }
+
+        choice->next = ctx->choice.next;
+        ctx->choice.next = choice;
+    }
+
+    choice->endpoint = endpoint;
+    choice->word = ngx_http_canary_word(endpoint);
+    choice->release = ngx_http_canary_stable(endpoint,
+                                   canary_route_decode(choice->word).stable);
+
+    ctx->last = choice;
+
+    return choice;
+}
+
+
+static void
+ngx_http_canary_decide(ngx_http_request_t *r,
+    ngx_http_canary_choice_t *choice)
+{
+    canary_route_t              route;
+    ngx_http_canary_release_t  *release;
+
+    if (choice->endpoint->force && ngx_http_canary_force(r, choice)) {
+        return;
+    }
+
+    route = canary_route_decode(choice->word);
+
+    if (route.canary == CANARY_NO_RELEASE
+        || !ngx_http_canary_is_for_canary(r, choice))
+    {
+        return;
+    }
+
+    release = ngx_http_canary_release(choice->endpoint, route.canary);
+
+    if (release) {
+        choice->release = release;
+        choice->role = NGX_HTTP_CANARY_CANARY;
+    }
 }
 
 
@@ -90,6 +120,7 @@ static ngx_uint_t
 ngx_http_canary_force(ngx_http_request_t *r, ngx_http_canary_choice_t *choice)
 {
     ngx_str_t                   name;
+    canary_route_t              route;
     ngx_http_canary_release_t  *release;
 
     if (ngx_http_complex_value(r->main, choice->endpoint->force, &name)
@@ -107,10 +138,12 @@ ngx_http_canary_force(ngx_http_request_t *r, ngx_http_canary_choice_t *choice)
     choice->release = release;
     choice->reason = NGX_HTTP_CANARY_BY_FORCE;
 
-    if (release->id == choice->route.canary) {
+    route = canary_route_decode(choice->word);
+
+    if (release->id == route.canary) {
         choice->role = NGX_HTTP_CANARY_CANARY;
 
-    } else if (release->id != choice->route.stable) {
+    } else if (release->id != route.stable) {
         choice->role = NGX_HTTP_CANARY_NEITHER;
     }
 
@@ -147,7 +180,8 @@ ngx_http_canary_named(ngx_http_canary_choice_t *choice, ngx_str_t *name)
     }
 
     if (name->len == 6 && ngx_memcmp(name->data, "canary", 6) == 0) {
-        return ngx_http_canary_release(endpoint, choice->route.canary);
+        return ngx_http_canary_release(endpoint,
+                                   canary_route_decode(choice->word).canary);
     }
 
     return NULL;
@@ -159,9 +193,11 @@ ngx_http_canary_is_for_canary(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice)
 {
     ngx_str_t                    key;
+    canary_route_t               route;
     ngx_http_canary_endpoint_t  *endpoint;
 
     endpoint = choice->endpoint;
+    route = canary_route_decode(choice->word);
 
     if (endpoint->key) {
 
@@ -172,13 +208,13 @@ ngx_http_canary_is_for_canary(ngx_http_request_t *r,
         if (key.len) {
             choice->reason = NGX_HTTP_CANARY_BY_KEY;
 
-            return canary_key_place(endpoint->salt, choice->route.epoch,
+            return canary_key_place(endpoint->salt, route.epoch,
                                     key.data, key.len)
-                   < choice->route.weight;
+                   < route.weight;
         }
     }
 
-    return ngx_http_canary_take(endpoint, choice->route.weight);
+    return ngx_http_canary_take(endpoint, route.weight);
 }
 
 
@@ -187,46 +223,9 @@ ngx_http_canary_last_choice(ngx_http_request_t *r)
 {
     ngx_http_canary_ctx_t  *ctx;
 
-    ctx = ngx_http_canary_get_ctx(r);
+    ctx = ngx_http_canary_find_ctx(r->main);
 
     return ctx ? ctx->last : NULL;
-}
-
-
-ngx_http_canary_release_t *
-ngx_http_canary_release(ngx_http_canary_endpoint_t *endpoint, uint32_t id)
-{
-    ngx_uint_t                  i;
-    ngx_http_canary_release_t  *releases;
-
-    i = endpoint->by_id[id & 0xff];
-
-    if (i >= endpoint->releases.nelts) {
-        return NULL;
-    }
-
-    releases = endpoint->releases.elts;
-
-    return &releases[i];
-}
-
-
-ngx_http_canary_release_t *
-ngx_http_canary_stable(ngx_http_canary_endpoint_t *endpoint, uint32_t id)
-{
-    ngx_http_canary_release_t  *release;
-
-    release = ngx_http_canary_release(endpoint, id);
-
-    return release ? release : endpoint->releases.elts;
-}
-
-
-canary_route_t
-ngx_http_canary_route(ngx_http_canary_endpoint_t *endpoint)
-{
-    return canary_route_decode(__atomic_load_n(&endpoint->shared->route,
-                                               __ATOMIC_ACQUIRE));
 }
 
 
@@ -250,13 +249,39 @@ ngx_http_canary_take(ngx_http_canary_endpoint_t *endpoint, uint32_t weight)
  * internal redirects, so it is also found by its cleanup handler.
  */
 
-static ngx_http_canary_ctx_t *
+ngx_http_canary_ctx_t *
 ngx_http_canary_get_ctx(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t     *cln;
     ngx_http_canary_ctx_t  *ctx;
 
     r = r->main;
+    ctx = ngx_http_canary_find_ctx(r);
+
+    if (ctx) {
+        return ctx;
+    }
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_canary_ctx_t));
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    ctx->cleanup.handler = ngx_http_canary_cleanup;
+    ctx->cleanup.data = ctx;
+    ctx->cleanup.next = r->pool->cleanup;
+    r->pool->cleanup = &ctx->cleanup;
+
+    ngx_http_set_ctx(r, ctx, ngx_http_canary_module);
+
+    return ctx;
+}
+
+
+static ngx_http_canary_ctx_t *
+ngx_http_canary_find_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t     *cln;
+    ngx_http_canary_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_canary_module);
 
@@ -273,31 +298,6 @@ ngx_http_canary_get_ctx(ngx_http_request_t *r)
     }
 
     return NULL;
-}
-
-
-static ngx_http_canary_ctx_t *
-ngx_http_canary_create_ctx(ngx_http_request_t *r)
-{
-    ngx_pool_cleanup_t     *cln;
-    ngx_http_canary_ctx_t  *ctx;
-
-    r = r->main;
-
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_canary_ctx_t));
-    if (cln == NULL) {
-        return NULL;
-    }
-
-    ctx = cln->data;
-
-    ngx_memzero(ctx, sizeof(ngx_http_canary_ctx_t));
-
-    cln->handler = ngx_http_canary_cleanup;
-
-    ngx_http_set_ctx(r, ctx, ngx_http_canary_module);
-
-    return ctx;
 }
 
 

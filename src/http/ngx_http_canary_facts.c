@@ -202,17 +202,6 @@ ngx_http_canary_grpc_code(ngx_list_t *headers)
 }
 
 
-ngx_uint_t
-ngx_http_canary_is_grpc(ngx_http_request_t *r)
-{
-    ngx_str_t  *module;
-
-    module = &r->upstream->conf->module;
-
-    return module->len == 4 && ngx_strncmp(module->data, "grpc", 4) == 0;
-}
-
-
 static ngx_uint_t
 ngx_http_canary_has_grpc_type(ngx_http_request_t *r)
 {

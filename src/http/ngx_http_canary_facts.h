@@ -25,7 +25,16 @@ ngx_uint_t ngx_http_canary_status(ngx_http_request_t *r);
 ngx_int_t ngx_http_canary_grpc_status(ngx_http_request_t *r);
 
 /* whether the request came by grpc_pass */
-ngx_uint_t ngx_http_canary_is_grpc(ngx_http_request_t *r);
+
+static ngx_inline ngx_uint_t
+ngx_http_canary_is_grpc(ngx_http_request_t *r)
+{
+    ngx_str_t  *module;
+
+    module = &r->upstream->conf->module;
+
+    return module->len == 4 && ngx_strncmp(module->data, "grpc", 4) == 0;
+}
 
 
 #endif /* _NGX_HTTP_CANARY_FACTS_H_INCLUDED_ */

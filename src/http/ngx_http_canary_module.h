@@ -325,20 +325,15 @@ typedef struct ngx_http_canary_choice_s  ngx_http_canary_choice_t;
 struct ngx_http_canary_choice_s {
     ngx_http_canary_choice_t           *next;
     ngx_http_canary_endpoint_t         *endpoint;
-    canary_route_t                      route;         /* it was made by */
+    uint64_t                            word;          /* routing word that it
+                                                          was made by */
     ngx_http_canary_release_t          *release;       /* of the last attempt,
                                                           or chosen for it */
-    ngx_http_canary_reason_e            reason;
-    ngx_http_canary_role_e              role;
+    unsigned                            reason:2;      /* of the enums above */
+    unsigned                            role:2;
     unsigned                            in_cache_key:1; /* was looked at for
                                                           a cache key */
 };
-
-
-typedef struct {
-    ngx_http_canary_choice_t           *choices;
-    ngx_http_canary_choice_t           *last;          /* used last */
-} ngx_http_canary_ctx_t;
 
 
 /* An attempt on a release, as it is being accounted. */
@@ -350,7 +345,7 @@ typedef struct {
                                                           monotonic */
     canary_ticket_t                     ticket;
     uint32_t                            epoch;         /* of the ticket */
-    unsigned                            response;      /* class, once it is
+    unsigned                            response:3;    /* class, once it is
                                                           counted */
     unsigned                            open:1;        /* begun, not ended */
     unsigned                            evidence:1;    /* has a ticket */
@@ -359,6 +354,56 @@ typedef struct {
     unsigned                            canary:1;
     unsigned                            upgraded:1;
 } ngx_http_canary_attempt_t;
+
+
+/* The balancer of a request to an endpoint; see ngx_http_canary_upstream.c. */
+
+typedef struct {
+    ngx_http_request_t                 *request;
+    ngx_http_canary_choice_t           *choice;
+    ngx_http_canary_attempt_t           attempt;
+
+    /* the balancer of the release */
+
+    void                               *data;
+    ngx_event_get_peer_pt               get;
+    ngx_event_free_peer_pt              free;
+    ngx_event_notify_peer_pt            notify;
+#if (NGX_SSL || NGX_COMPAT)
+    ngx_event_set_peer_session_pt       set_session;
+    ngx_event_save_peer_session_pt      save_session;
+#endif
+    ngx_uint_t                          tries;
+
+    ngx_uint_t                          used;          /* attempts made */
+    ngx_list_part_t                    *headers;       /* where the response's
+                                                          headers ended */
+    ngx_uint_t                          nheaders;      /* when it began */
+    void                              (*finalize_request)(
+                                                     ngx_http_request_t *r,
+                                                     ngx_int_t rc);
+    ngx_int_t                           rc;
+
+    unsigned                            finalized:1;
+    unsigned                            failed:1;      /* the last attempt,
+                                                          and it counts */
+    unsigned                            switched:1;
+} ngx_http_canary_peer_t;
+
+
+/*
+ * What belongs to a main request, with the first choice and the first
+ * balancer in it: the one allocation that most requests need.
+ */
+
+typedef struct {
+    ngx_pool_cleanup_t                  cleanup;       /* to be found by */
+    ngx_http_canary_choice_t           *last;          /* choice used last;
+                                                          NULL: none yet */
+    ngx_http_canary_choice_t            choice;        /* head of the list */
+    ngx_http_canary_peer_t              peer;          /* used if it has a
+                                                          request */
+} ngx_http_canary_ctx_t;
 
 
 extern ngx_module_t  ngx_http_canary_module;
@@ -376,21 +421,55 @@ void ngx_http_canary_count_header(ngx_http_request_t *r);
 /* ngx_http_canary_choice.c */
 
 /* NULL: no memory */
+ngx_http_canary_ctx_t *ngx_http_canary_get_ctx(ngx_http_request_t *r);
 ngx_http_canary_choice_t *ngx_http_canary_choose(ngx_http_request_t *r,
-    ngx_http_canary_endpoint_t *endpoint);
+    ngx_http_canary_ctx_t *ctx, ngx_http_canary_endpoint_t *endpoint);
 
 /* NULL: the request has not come to an endpoint */
 ngx_http_canary_choice_t *ngx_http_canary_last_choice(ngx_http_request_t *r);
 
 /* the release of an id; NULL: not in this configuration */
-ngx_http_canary_release_t *ngx_http_canary_release(
-    ngx_http_canary_endpoint_t *endpoint, uint32_t id);
+
+static ngx_inline ngx_http_canary_release_t *
+ngx_http_canary_release(ngx_http_canary_endpoint_t *endpoint, uint32_t id)
+{
+    ngx_uint_t                  i;
+    ngx_http_canary_release_t  *releases;
+
+    i = endpoint->by_id[id & 0xff];
+    releases = endpoint->releases.elts;
+
+    return (i < endpoint->releases.nelts) ? &releases[i] : NULL;
+}
+
 
 /* the stable release of a routing word, or the first if it is not known */
-ngx_http_canary_release_t *ngx_http_canary_stable(
-    ngx_http_canary_endpoint_t *endpoint, uint32_t id);
 
-canary_route_t ngx_http_canary_route(ngx_http_canary_endpoint_t *endpoint);
+static ngx_inline ngx_http_canary_release_t *
+ngx_http_canary_stable(ngx_http_canary_endpoint_t *endpoint, uint32_t id)
+{
+    ngx_http_canary_release_t  *release;
+
+    release = ngx_http_canary_release(endpoint, id);
+
+    return release ? release : endpoint->releases.elts;
+}
+
+
+/* all that requests are routed by, in one atomic load */
+
+static ngx_inline uint64_t
+ngx_http_canary_word(ngx_http_canary_endpoint_t *endpoint)
+{
+    return __atomic_load_n(&endpoint->shared->route, __ATOMIC_ACQUIRE);
+}
+
+
+static ngx_inline canary_route_t
+ngx_http_canary_route(ngx_http_canary_endpoint_t *endpoint)
+{
+    return canary_route_decode(ngx_http_canary_word(endpoint));
+}
 
 
 /* ngx_http_canary_attempt.c */

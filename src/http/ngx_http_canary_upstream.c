@@ -21,39 +21,8 @@
  */
 
 
-typedef struct {
-    ngx_http_request_t                 *request;
-    ngx_http_canary_choice_t           *choice;
-    ngx_http_canary_attempt_t           attempt;
-
-    /* the balancer of the release */
-
-    void                               *data;
-    ngx_event_get_peer_pt               get;
-    ngx_event_free_peer_pt              free;
-    ngx_event_notify_peer_pt            notify;
-#if (NGX_SSL || NGX_COMPAT)
-    ngx_event_set_peer_session_pt       set_session;
-    ngx_event_save_peer_session_pt      save_session;
-#endif
-    ngx_uint_t                          tries;
-
-    ngx_uint_t                          used;       /* attempts made */
-    ngx_list_part_t                    *headers;    /* where response headers */
-    ngx_uint_t                          nheaders;   /* ended when it began */
-    void                              (*finalize_request)(
-                                            ngx_http_request_t *r,
-                                            ngx_int_t rc);
-    ngx_int_t                           rc;
-
-    unsigned                            finalized:1;
-    unsigned                            failed:1;   /* the last attempt, and
-                                                       it counts */
-    unsigned                            switched:1;
-} ngx_http_canary_peer_t;
-
-
-static ngx_uint_t ngx_http_canary_is_canary(ngx_http_canary_peer_t *cp);
+static ngx_inline ngx_uint_t ngx_http_canary_is_canary(
+    ngx_http_canary_peer_t *cp);
 static ngx_int_t ngx_http_canary_attach(ngx_http_canary_peer_t *cp,
     ngx_http_canary_release_t *release);
 static ngx_int_t ngx_http_canary_get_peer(ngx_peer_connection_t *pc,
@@ -101,19 +70,29 @@ ngx_http_canary_init_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us)
 {
     ngx_http_upstream_t         *u;
+    ngx_http_canary_ctx_t       *ctx;
     ngx_http_canary_peer_t      *cp;
     ngx_http_canary_srv_conf_t  *cscf;
 
     cscf = ngx_http_conf_upstream_srv_conf(us, ngx_http_canary_module);
 
-    cp = ngx_pcalloc(r->pool, sizeof(ngx_http_canary_peer_t));
-    if (cp == NULL) {
+    ctx = ngx_http_canary_get_ctx(r);
+    if (ctx == NULL) {
         return NGX_ERROR;
+    }
+
+    cp = &ctx->peer;
+
+    if (cp->request) {
+        cp = ngx_pcalloc(r->pool, sizeof(ngx_http_canary_peer_t));
+        if (cp == NULL) {
+            return NGX_ERROR;
+        }
     }
 
     cp->request = r;
 
-    cp->choice = ngx_http_canary_choose(r, cscf->endpoint);
+    cp->choice = ngx_http_canary_choose(r, ctx, cscf->endpoint);
     if (cp->choice == NULL) {
         return NGX_ERROR;
     }
@@ -148,7 +127,7 @@ ngx_http_canary_init_peer(ngx_http_request_t *r,
 }
 
 
-static ngx_uint_t
+static ngx_inline ngx_uint_t
 ngx_http_canary_is_canary(ngx_http_canary_peer_t *cp)
 {
     return cp->choice->role == NGX_HTTP_CANARY_CANARY;
@@ -164,6 +143,7 @@ ngx_http_canary_is_canary(ngx_http_canary_peer_t *cp)
 static void
 ngx_http_canary_settle(ngx_http_canary_choice_t *choice)
 {
+    uint64_t        word;
     canary_route_t  route;
 
     if (choice->role != NGX_HTTP_CANARY_CANARY
@@ -172,12 +152,13 @@ ngx_http_canary_settle(ngx_http_canary_choice_t *choice)
         return;
     }
 
-    route = ngx_http_canary_route(choice->endpoint);
+    word = ngx_http_canary_word(choice->endpoint);
+    route = canary_route_decode(word);
 
     if (choice->release->id != route.canary
         && choice->release->id != route.stable)
     {
-        choice->route = route;
+        choice->word = word;
         choice->release = ngx_http_canary_stable(choice->endpoint,
                                                  route.stable);
         choice->role = NGX_HTTP_CANARY_STABLE;
@@ -526,9 +507,13 @@ ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
      * balancer may have run out of peers before.
      */
 
-    if (!(ngx_http_canary_is_canary(cp) && ngx_http_canary_fallback(cp, 1))) {
-        pc->tries = ngx_min(pc->tries, cp->tries);
+    if (state && ngx_http_canary_is_canary(cp)
+        && ngx_http_canary_fallback(cp, 1))
+    {
+        return;
     }
+
+    pc->tries = ngx_min(pc->tries, cp->tries);
 }
 
 
@@ -586,6 +571,17 @@ ngx_http_canary_account(ngx_http_canary_peer_t *cp, ngx_uint_t state)
     ngx_http_request_t  *r;
 
     r = cp->request;
+
+    /* most end like this: counted when the header came, and nothing after */
+
+    if (state == 0 && cp->attempt.response && cp->finalized
+        && cp->rc == NGX_OK && !ngx_http_canary_is_grpc(r)
+        && cp->attempt.endpoint->latency == NGX_HTTP_CANARY_LATENCY_HEADER)
+    {
+        cp->attempt.open = 0;
+        cp->failed = 0;
+        return;
+    }
 
     ngx_http_canary_facts(r, state, &facts);
 

@@ -123,7 +123,8 @@ ngx_http_canary_variable(ngx_http_request_t *r,
 
     case NGX_HTTP_CANARY_VAR_WEIGHT:
 
-        if (ngx_http_canary_weight(r, &value, choice->route.weight)
+        if (ngx_http_canary_weight(r, &value,
+                                   canary_route_decode(choice->word).weight)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -132,7 +133,8 @@ ngx_http_canary_variable(ngx_http_request_t *r,
         break;
 
     default: /* NGX_HTTP_CANARY_VAR_PHASE */
-        value.data = (u_char *) canary_phase_name(choice->route.phase);
+        value.data = (u_char *) canary_phase_name(
+                                   canary_route_decode(choice->word).phase);
         value.len = ngx_strlen(value.data);
         break;
     }
@@ -156,6 +158,7 @@ ngx_http_canary_variable(ngx_http_request_t *r,
 static ngx_http_canary_choice_t *
 ngx_http_canary_present_choice(ngx_http_request_t *r)
 {
+    ngx_http_canary_ctx_t         *ctx;
     ngx_http_canary_srv_conf_t    *cscf;
     ngx_http_upstream_srv_conf_t  *uscf;
 
@@ -165,7 +168,9 @@ ngx_http_canary_present_choice(ngx_http_request_t *r)
         cscf = ngx_http_conf_upstream_srv_conf(uscf, ngx_http_canary_module);
 
         if (cscf->endpoint && cscf->endpoint->shared) {
-            return ngx_http_canary_choose(r, cscf->endpoint);
+            ctx = ngx_http_canary_get_ctx(r);
+
+            return ctx ? ngx_http_canary_choose(r, ctx, cscf->endpoint) : NULL;
         }
     }
 
