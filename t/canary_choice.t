@@ -209,6 +209,25 @@ subtest 'after a fallback' => sub {
        'each attempt of it is a fallback');
 };
 
+# Parts of a page are fetched at the same time; what one of them meets does
+# not take away the others' way out.
+
+subtest 'subrequests that fall back at once' => sub {
+    my $include = '<!--# include virtual="/part/fallback" -->';
+
+    $_->on('/ssi/page', %behaviour, body => $include x 3) for $v1, $v2;
+    $v1->on('/part/fallback', body => 'good ');
+    $v2->on('/part/fallback', mode => 'close', delay_ms => 100);
+
+    my $client = $t->client;
+    my $before = $t->totals(ep => 'v2')->{failed} // 0;
+    for (1 .. 4) {
+        is($client->get('/ssi/page')->body, 'good good good ', 'all parts');
+    }
+    is($t->totals(ep => 'v2')->{failed} - $before, 6,
+       'the canary failed at each of two pages');
+};
+
 subtest 'variables of a subrequest tell the same' => sub {
     plan(skip_all => 'no auth_request') unless $auth;
 

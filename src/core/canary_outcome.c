@@ -96,36 +96,3 @@ canary_outcome_with_header(const canary_facts_t *facts)
 
     return CANARY_OUTCOME_RESPONSE;
 }
-
-
-unsigned
-canary_response_class(unsigned status, int grpc_status)
-{
-    if (status < 100 || status > 599) {
-        return 0;
-    }
-
-    if (canary_grpc_status_bad(grpc_status)) {
-        return 5;
-    }
-
-    return status / 100;
-}
-
-
-int
-canary_grpc_status_bad(int grpc_status)
-{
-    switch (grpc_status) {
-
-    case 2:
-    case 4:
-    case 13:
-    case 14:
-    case 15:
-        return 1;
-
-    default:
-        return 0;
-    }
-}

@@ -69,21 +69,35 @@ canary_outcome_t canary_outcome(const canary_facts_t *facts);
 
 
 /*
- * The class of a response: 1 to 5 by its status, and 5 for a gRPC status
- * that tells of a broken server; 0 if the status is none of these, which is
- * no valid answer and counts as a failed attempt.
- */
-
-unsigned canary_response_class(unsigned status, int grpc_status);
-
-
-/*
  * Whether a gRPC status blames the server: UNKNOWN (2), DEADLINE_EXCEEDED
  * (4), INTERNAL (13), UNAVAILABLE (14), DATA_LOSS (15).
  * Source: gRPC core, "Status codes and their use in gRPC".
  */
 
-int canary_grpc_status_bad(int grpc_status);
+static inline int
+canary_grpc_status_bad(int grpc_status)
+{
+    return grpc_status >= 0 && grpc_status < 16
+           && (1 << 2 | 1 << 4 | 1 << 13 | 1 << 14 | 1 << 15)
+              & 1 << grpc_status;
+}
+
+
+/*
+ * The class of a response: 1 to 5 by its status, and 5 for a gRPC status
+ * that tells of a broken server; 0 if the status is none of these, which is
+ * no valid answer and counts as a failed attempt.
+ */
+
+static inline unsigned
+canary_response_class(unsigned status, int grpc_status)
+{
+    if (status < 100 || status > 599) {
+        return 0;
+    }
+
+    return canary_grpc_status_bad(grpc_status) ? 5 : status / 100;
+}
 
 
 #endif /* CANARY_OUTCOME_H */

@@ -217,6 +217,10 @@ ngx_http_canary_response(ngx_http_canary_attempt_t *attempt,
         ngx_http_canary_add(&totals->time, elapsed);
     }
 
+    if (!attempt->evidence) {
+        return;
+    }
+
     ngx_memzero(&finish, sizeof(canary_finish_t));
 
     finish.bad_4xx = (response_class == 4);

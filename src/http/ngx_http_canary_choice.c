@@ -8,6 +8,7 @@
 
 
 static ngx_http_canary_ctx_t *ngx_http_canary_find_ctx(ngx_http_request_t *r);
+static ngx_http_canary_ctx_t *ngx_http_canary_take_ctx(ngx_http_request_t *r);
 static void ngx_http_canary_cleanup(void *data);
 static ngx_http_canary_choice_t *ngx_http_canary_add_choice(
     ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
@@ -22,6 +23,9 @@ static ngx_uint_t ngx_http_canary_is_for_canary(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice);
 static ngx_uint_t ngx_http_canary_take(ngx_http_canary_endpoint_t *endpoint,
     uint32_t weight);
+
+
+static ngx_http_canary_ctx_t  *ngx_http_canary_spare;
 
 
 ngx_http_canary_choice_t *
@@ -261,7 +265,7 @@ ngx_http_canary_get_ctx(ngx_http_request_t *r)
         return ctx;
     }
 
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_canary_ctx_t));
+    ctx = ngx_http_canary_take_ctx(r);
     if (ctx == NULL) {
         return NULL;
     }
@@ -301,10 +305,47 @@ ngx_http_canary_find_ctx(ngx_http_request_t *r)
 }
 
 
-/* marks the cleanup as ours; memory is the pool's */
+/*
+ * Contexts are used again, one request after another: another few hundred
+ * bytes would often make a pool ask for another block.
+ */
+
+static ngx_http_canary_ctx_t *
+ngx_http_canary_take_ctx(ngx_http_request_t *r)
+{
+    ngx_http_canary_ctx_t  *ctx;
+
+#if (NGX_DEBUG_PALLOC)
+
+    /* so that sanitizers see a context that is used after its request */
+
+    return ngx_pcalloc(r->pool, sizeof(ngx_http_canary_ctx_t));
+
+#endif
+
+    ctx = ngx_http_canary_spare;
+
+    if (ctx) {
+        ngx_http_canary_spare = ctx->spare;
+        ngx_memzero(ctx, sizeof(ngx_http_canary_ctx_t));
+        return ctx;
+    }
+
+    return ngx_calloc(sizeof(ngx_http_canary_ctx_t), r->connection->log);
+}
+
+
+/* the pool goes on to the next cleanup by what stands in this one */
 
 static void
 ngx_http_canary_cleanup(void *data)
 {
-    return;
+    ngx_http_canary_ctx_t *ctx = data;
+
+#if !(NGX_DEBUG_PALLOC)
+    ctx->spare = ngx_http_canary_spare;
+    ngx_http_canary_spare = ctx;
+#else
+    (void) ctx;
+#endif
 }

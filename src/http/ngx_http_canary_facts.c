@@ -16,7 +16,6 @@
 
 static ngx_uint_t ngx_http_canary_resends(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_canary_cut_off(ngx_http_request_t *r);
-static ngx_int_t ngx_http_canary_grpc_code(ngx_list_t *headers);
 static ngx_uint_t ngx_http_canary_has_grpc_type(ngx_http_request_t *r);
 
 
@@ -124,45 +123,7 @@ ngx_http_canary_cut_off(ngx_http_request_t *r)
 }
 
 
-/*
- * The status that the peer answered with.  headers_in may hold that of the
- * attempt before, or that of a cached response; state->status keeps the first
- * of early hints, and has 200 for an answer without a status line.
- */
-
-ngx_uint_t
-ngx_http_canary_status(ngx_http_request_t *r)
-{
-    ngx_uint_t            status;
-    ngx_http_upstream_t  *u;
-
-    u = r->upstream;
-    status = u->state->status;
-
-    if (status < 200 && status != NGX_HTTP_SWITCHING_PROTOCOLS) {
-        return u->headers_in.status_n;
-    }
-
-    if (u->headers_in.status_n == 0 && !r->cached) {
-        return 0;
-    }
-
-    return status;
-}
-
-
 ngx_int_t
-ngx_http_canary_grpc_status(ngx_http_request_t *r)
-{
-    if (!ngx_http_canary_is_grpc(r)) {
-        return -1;
-    }
-
-    return ngx_http_canary_grpc_code(&r->upstream->headers_in.headers);
-}
-
-
-static ngx_int_t
 ngx_http_canary_grpc_code(ngx_list_t *headers)
 {
     ngx_int_t         status;

@@ -18,12 +18,6 @@ void ngx_http_canary_facts(ngx_http_request_t *r, ngx_uint_t state,
 /* and when the request has ended with it: how */
 void ngx_http_canary_facts_of_end(ngx_int_t rc, canary_facts_t *facts);
 
-/* the status of the header; 0: an answer without a status line */
-ngx_uint_t ngx_http_canary_status(ngx_http_request_t *r);
-
-/* the gRPC status in the header; -1: none, or not grpc_pass */
-ngx_int_t ngx_http_canary_grpc_status(ngx_http_request_t *r);
-
 /* whether the request came by grpc_pass */
 
 static ngx_inline ngx_uint_t
@@ -34,6 +28,48 @@ ngx_http_canary_is_grpc(ngx_http_request_t *r)
     module = &r->upstream->conf->module;
 
     return module->len == 4 && ngx_strncmp(module->data, "grpc", 4) == 0;
+}
+
+
+
+/* the number in a grpc-status header; -1: there is none */
+ngx_int_t ngx_http_canary_grpc_code(ngx_list_t *headers);
+
+
+/* the gRPC status in the header; -1: none, or not grpc_pass */
+
+static ngx_inline ngx_int_t
+ngx_http_canary_grpc_status(ngx_http_request_t *r)
+{
+    return ngx_http_canary_is_grpc(r)
+           ? ngx_http_canary_grpc_code(&r->upstream->headers_in.headers) : -1;
+}
+
+
+/*
+ * The status that the peer answered with.  headers_in may hold that of the
+ * attempt before, or that of a cached response; state->status keeps the first
+ * of early hints, and has 200 for an answer without a status line.
+ */
+
+static ngx_inline ngx_uint_t
+ngx_http_canary_status(ngx_http_request_t *r)
+{
+    ngx_uint_t            status;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+    status = u->state->status;
+
+    if (status < 200 && status != NGX_HTTP_SWITCHING_PROTOCOLS) {
+        return u->headers_in.status_n;
+    }
+
+    if (u->headers_in.status_n == 0 && !r->cached) {
+        return 0;
+    }
+
+    return status;
 }
 
 

@@ -393,17 +393,21 @@ typedef struct {
 
 /*
  * What belongs to a main request, with the first choice and the first
- * balancer in it: the one allocation that most requests need.
+ * balancer in it: all that most requests need.
  */
 
-typedef struct {
+typedef struct ngx_http_canary_ctx_s  ngx_http_canary_ctx_t;
+
+struct ngx_http_canary_ctx_s {
+    ngx_http_canary_ctx_t              *spare;         /* next of those that
+                                                          are not in use */
     ngx_pool_cleanup_t                  cleanup;       /* to be found by */
     ngx_http_canary_choice_t           *last;          /* choice used last;
                                                           NULL: none yet */
     ngx_http_canary_choice_t            choice;        /* head of the list */
     ngx_http_canary_peer_t              peer;          /* used if it has a
                                                           request */
-} ngx_http_canary_ctx_t;
+};
 
 
 extern ngx_module_t  ngx_http_canary_module;
@@ -487,10 +491,27 @@ void ngx_http_canary_attempt_end(ngx_http_canary_attempt_t *attempt,
 void ngx_http_canary_attempt_no_live(ngx_http_canary_attempt_t *attempt);
 
 
-/* ngx_http_canary_clock.c: monotonic, and the same in all processes */
+/*
+ * The clock of nginx is that of the last event, in milliseconds; attempts are
+ * timed more finely, and processes that share memory need the same time.
+ */
 
-uint64_t ngx_http_canary_microseconds(void);
-uint64_t ngx_http_canary_milliseconds(void);
+static ngx_inline uint64_t
+ngx_http_canary_microseconds(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
+}
+
+
+static ngx_inline uint64_t
+ngx_http_canary_milliseconds(void)
+{
+    return ngx_http_canary_microseconds() / 1000;
+}
 
 
 /* ngx_http_canary_zone.c */

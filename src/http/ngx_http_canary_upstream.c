@@ -23,7 +23,8 @@
 
 static ngx_inline ngx_uint_t ngx_http_canary_is_canary(
     ngx_http_canary_peer_t *cp);
-static ngx_int_t ngx_http_canary_attach(ngx_http_canary_peer_t *cp,
+static ngx_inline ngx_int_t ngx_http_canary_attach(
+    ngx_http_canary_peer_t *cp,
     ngx_http_canary_release_t *release);
 static ngx_int_t ngx_http_canary_get_peer(ngx_peer_connection_t *pc,
     void *data);
@@ -173,7 +174,7 @@ ngx_http_canary_settle(ngx_http_canary_choice_t *choice)
  * from shared memory nginx looks at u->upstream for how long to keep them.
  */
 
-static ngx_int_t
+static ngx_inline ngx_int_t
 ngx_http_canary_attach(ngx_http_canary_peer_t *cp,
     ngx_http_canary_release_t *release)
 {
