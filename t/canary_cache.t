@@ -95,11 +95,20 @@ $locations
             proxy_set_header X-Release \$canary_release;
         }
 
+        location = /page {
+            ssi on;
+            root %%DIR%%;
+            default_type text/html;
+        }
+
         location = /marker { return 204; }
     }
 
     %%API%%
 EOC
+
+my $part = '<!--# include virtual="/locked/part" -->';
+$t->write_file(page => "$part $part");
 
 # All goes to the canary, unless it is forced.
 $t->start_rollout('ep', steps => [1]);
@@ -273,6 +282,16 @@ subtest 'cache lock, and a fallback' => sub {
     is_cached($uri, HIT => 'v2');
     is_grown(\%before, v2 => { attempts => 2, failed => 1, '2xx' => 1 },
              v1 => { attempts => 1, '2xx' => 1, fallbacks => 1 });
+};
+
+# The second part has made its key when the first one falls back, and with it
+# the whole request.
+
+subtest 'two parts of a page, of which one falls back' => sub {
+    $v2->set(mode => 'close', delay_ms => 100);
+    is(client()->get('/page')->body, 'v1 v1', 'both parts are there');
+    $v2->set;
+    is_cached('/locked/part', MISS => 'v2');
 };
 
 subtest 'a rollback while a request waits for the lock' => sub {

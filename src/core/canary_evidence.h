@@ -27,9 +27,9 @@
  *
  * Counters only rise, modulo 2^32.  What a cohort holds is the difference to
  * the sum over all slots when the cohort was opened.  A cohort that has no
- * attempts in flight any more, or that is CANARY_OVERDUE_MS old, is settled: added to the
- * sums of the step and of the rollout, and its place in the ring is free.
- * What arrives for a settled cohort is counted beside the cohorts.
+ * attempts in flight any more, or that is CANARY_OVERDUE_MS old, is settled:
+ * added to the sums of the step and of the rollout, and its place in the ring
+ * is free.  What arrives for it then is counted beside the cohorts.
  *
  * "now" is the current cohort and the number of the present tests in one
  * word.  Opening and settling cohorts, and reading the sums, is for one

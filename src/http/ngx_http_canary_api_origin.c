@@ -80,13 +80,23 @@ ngx_http_canary_foreign_origin(ngx_http_request_t *r, ngx_str_t *value)
 {
     ngx_str_t  origin, host, port;
 
-    if (r->headers_in.host == NULL
-        || ngx_http_canary_authority(value, &origin, &port) != NGX_OK)
-    {
+    if (ngx_http_canary_authority(value, &origin, &port) != NGX_OK) {
         return 1;
     }
 
-    host = r->headers_in.host->value;
+    if (r->headers_in.host) {
+        host = r->headers_in.host->value;
+
+    } else if (r->host_start && r->host_end) {
+
+        /* HTTP/3 makes no Host header of its authority */
+
+        host.data = r->host_start;
+        host.len = r->host_end - r->host_start;
+
+    } else {
+        return 1;
+    }
 
     ngx_http_canary_cut_port(&origin, &port);
     ngx_http_canary_cut_port(&host, &port);

@@ -30,6 +30,8 @@ static void ngx_http_canary_time(ngx_http_canary_attempt_t *attempt,
     uint64_t elapsed);
 static ngx_uint_t ngx_http_canary_too_long(
     ngx_http_canary_attempt_t *attempt, uint64_t elapsed);
+static ngx_uint_t ngx_http_canary_minds_4xx(
+    ngx_http_canary_attempt_t *attempt);
 static void ngx_http_canary_hand_in(ngx_http_canary_attempt_t *attempt,
     canary_finish_t *finish);
 
@@ -53,6 +55,7 @@ ngx_http_canary_attempt_begin(ngx_http_canary_attempt_t *attempt)
 {
     unsigned            side;
     canary_route_t      route;
+    canary_finish_t     finish;
     canary_evidence_t  *evidence;
 
     attempt->started = ngx_http_canary_microseconds();
@@ -61,13 +64,13 @@ ngx_http_canary_attempt_begin(ngx_http_canary_attempt_t *attempt)
     attempt->response = 0;
     attempt->upgraded = 0;
 
-    if (attempt->fallback) {
+    if (attempt->reason == NGX_HTTP_CANARY_BY_FALLBACK) {
         ngx_http_canary_add(&ngx_http_canary_slot_totals(attempt)->fallbacks,
                             1);
         return;
     }
 
-    if (attempt->forced) {
+    if (attempt->reason == NGX_HTTP_CANARY_BY_FORCE) {
         return;
     }
 
@@ -98,6 +101,16 @@ ngx_http_canary_attempt_begin(ngx_http_canary_attempt_t *attempt)
 
     attempt->epoch = route.epoch;
     attempt->evidence = 1;
+
+    /* the evidence may be that of a rollout that began in between */
+
+    if (ngx_http_canary_route(attempt->endpoint).epoch != route.epoch) {
+        ngx_memzero(&finish, sizeof(canary_finish_t));
+        finish.voided = 1;
+
+        canary_evidence_finish(evidence, &attempt->ticket, &finish);
+        attempt->evidence = 0;
+    }
 }
 
 
@@ -308,7 +321,7 @@ ngx_http_canary_cut(ngx_http_canary_attempt_t *attempt, ngx_uint_t timedout)
 
     canary_evidence_cut(evidence, &attempt->ticket, attempt->response);
 
-    if (attempt->canary) {
+    if (attempt->role == NGX_HTTP_CANARY_CANARY) {
         ngx_http_canary_trip(attempt->endpoint, attempt->epoch,
                              ngx_cycle->log);
     }
@@ -336,8 +349,9 @@ ngx_http_canary_time(ngx_http_canary_attempt_t *attempt, uint64_t elapsed)
 
 /*
  * Whether a client that gave up had waited longer than a latency rule of the
- * rollout allows.  The record is read without the lock: rules change but
- * rarely, and a torn read could only misjudge this one wait.
+ * rollout allows.  The record is read without the lock, here and below: rules
+ * change but rarely, and a torn read could only misjudge one attempt, or
+ * leave it to the control loop.
  */
 
 static ngx_uint_t
@@ -362,6 +376,29 @@ ngx_http_canary_too_long(ngx_http_canary_attempt_t *attempt,
 }
 
 
+/* whether an answer of 4xx may break a rule of the rollout */
+
+static ngx_uint_t
+ngx_http_canary_minds_4xx(ngx_http_canary_attempt_t *attempt)
+{
+    ngx_uint_t          i;
+    canary_strategy_t  *strategy;
+
+    strategy = &ngx_http_canary_record(attempt->endpoint->shared)
+                   ->rollout.strategy;
+
+    for (i = 0; i < strategy->nrules && i < CANARY_RULES_MAX; i++) {
+        if (strategy->rules[i].kind == CANARY_RULE_ERROR_4XX_RATE
+            || strategy->rules[i].kind == CANARY_RULE_ERROR_RATE)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 static void
 ngx_http_canary_hand_in(ngx_http_canary_attempt_t *attempt,
     canary_finish_t *finish)
@@ -376,7 +413,10 @@ ngx_http_canary_hand_in(ngx_http_canary_attempt_t *attempt,
 
     canary_evidence_finish(evidence, &attempt->ticket, finish);
 
-    if (attempt->canary && (finish->bad_4xx || finish->bad_5xx)) {
+    if (attempt->role == NGX_HTTP_CANARY_CANARY
+        && (finish->bad_5xx
+            || (finish->bad_4xx && ngx_http_canary_minds_4xx(attempt))))
+    {
         ngx_http_canary_trip(attempt->endpoint, attempt->epoch,
                              ngx_cycle->log);
     }

@@ -273,9 +273,9 @@ ngx_http_canary_step(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         if (ngx_http_canary_parse_ratio(&value[i], 6, &parts) != NGX_OK) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid step \"%V\", it must be a ratio such "
-                               "as \"20%%\" or \"0.2\", no finer than 0.0001%%",
-                               &value[i]);
+                               "invalid step \"%V\", it must be a ratio "
+                               "such as \"20%%\" or \"0.2\", no finer than "
+                               "0.0001%%", &value[i]);
             return NGX_CONF_ERROR;
         }
 

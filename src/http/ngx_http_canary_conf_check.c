@@ -209,8 +209,8 @@ ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
     ngx_conf_init_uint_value(cscf->latency, NGX_HTTP_CANARY_LATENCY_HEADER);
     ngx_conf_init_value(cscf->fallback, 1);
 
-    strategy->interval = ngx_min(cscf->interval, CANARY_TIME_MAX);
-    strategy->bake = ngx_min(cscf->bake, CANARY_TIME_MAX);
+    strategy->interval = cscf->interval;
+    strategy->bake = cscf->bake;
     strategy->on_undecided = cscf->on_undecided;
     strategy->on_violation = cscf->on_violation;
 

@@ -176,7 +176,9 @@ ngx_http_canary_rule_parameter(ngx_conf_t *cf, ngx_str_t *parameter,
 
         n = ngx_atoi(parameter->data + 13, parameter->len - 13);
 
-        if (n == NGX_ERROR || n == 0 || n > CANARY_MIN_REQUESTS_MAX) {
+        if (n == NGX_ERROR || n == 0
+            || (uint64_t) n > CANARY_MIN_REQUESTS_MAX)
+        {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid \"%V\", min_requests must be a whole "
                                "number from 1 to %ud",

@@ -19,6 +19,11 @@
 static ngx_int_t ngx_http_canary_import_endpoint(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_endpoint_t *endpoint,
     ngx_http_canary_shared_t *from);
+static ngx_int_t ngx_http_canary_import_evidence(
+    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *to,
+    ngx_http_canary_shared_t *from);
+static void ngx_http_canary_give_up(ngx_http_canary_endpoint_t *endpoint,
+    canary_rollout_t *rollout);
 static void ngx_http_canary_import_phases(ngx_http_canary_shared_t *to,
     ngx_http_canary_shared_t *from);
 static void ngx_http_canary_import_spent(ngx_http_canary_shared_t *to,
@@ -123,24 +128,74 @@ ngx_http_canary_import_endpoint(ngx_http_canary_main_conf_t *cmcf,
                    * sizeof(ngx_http_canary_event_t));
     }
 
-    if (rollout->phase != CANARY_IDLE) {
-
-        if (ngx_http_canary_equip(cmcf->sh, cmcf->shpool, to) != NGX_OK) {
+    if (rollout->phase != CANARY_IDLE
+        && ngx_http_canary_import_evidence(cmcf, to, from) != NGX_OK)
+    {
+        if (!cmcf->committed) {
             return NGX_ERROR;
         }
 
-        /* what is in flight ends in the old zone: the step tests anew */
-
-        rollout->tests++;
-        canary_evidence_begin(to->evidence, rollout->tests,
-                              ngx_http_canary_milliseconds());
-
-        ngx_http_canary_import_spent(to, from);
+        ngx_http_canary_give_up(endpoint, rollout);
     }
 
     ngx_http_canary_repair(to);
 
     return NGX_OK;
+}
+
+
+/* what is in flight ends in the old zone, so the step tests anew */
+
+static ngx_int_t
+ngx_http_canary_import_evidence(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *to, ngx_http_canary_shared_t *from)
+{
+    canary_rollout_t  *rollout;
+
+    rollout = &ngx_http_canary_record(to)->rollout;
+
+    if (rollout->stable == CANARY_NO_RELEASE
+        || rollout->canary == CANARY_NO_RELEASE
+        || ngx_http_canary_equip(cmcf->sh, cmcf->shpool, to) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    rollout->tests++;
+    canary_evidence_begin(to->evidence, rollout->tests,
+                          ngx_http_canary_milliseconds());
+
+    ngx_http_canary_import_spent(to, from);
+
+    return NGX_OK;
+}
+
+
+/*
+ * A rollout that began after its zone had been found to be large enough, and
+ * does not fit: no canary goes on unguarded.
+ */
+
+static void
+ngx_http_canary_give_up(ngx_http_canary_endpoint_t *endpoint,
+    canary_rollout_t *rollout)
+{
+    canary_command_t            command;
+    ngx_http_canary_release_t  *releases;
+
+    releases = endpoint->releases.elts;
+
+    ngx_memzero(&command, sizeof(canary_command_t));
+
+    command.verb = CANARY_RELEASE_GONE;
+    command.release = (rollout->stable == CANARY_NO_RELEASE)
+                      ? releases[0].id : rollout->stable;
+
+    (void) canary_rollout_apply(rollout, &command);
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "canary: the rollout of \"%V\" is over, since the new "
+                  "canary_zone is too small for it", &endpoint->name);
 }
 
 

@@ -25,7 +25,7 @@
 #define NGX_HTTP_CANARY_RELEASES_SEEN  48    /* of an endpoint, remembered */
 #define NGX_HTTP_CANARY_NAME_MAX       64    /* bytes, of a release */
 #define NGX_HTTP_CANARY_EVENTS         64    /* kept per endpoint */
-#define NGX_HTTP_CANARY_REASON         192   /* bytes, with a zero at the end */
+#define NGX_HTTP_CANARY_REASON         192   /* bytes, ends with a zero */
 #define NGX_HTTP_CANARY_QUARANTINE     60000 /* ms: used evidence rests */
 #define NGX_HTTP_CANARY_FIGURES        8     /* rules shown in an event */
 #define NGX_HTTP_CANARY_PROCESSES      256   /* that can be told apart */
@@ -112,7 +112,7 @@ typedef struct {
     uint32_t                            nfigures;
     ngx_http_canary_figure_t            figures[NGX_HTTP_CANARY_FIGURES];
     ngx_http_canary_actor_t             actor;
-    u_char                              reason[NGX_HTTP_CANARY_REASON];   /* zero-terminated */
+    u_char                              reason[NGX_HTTP_CANARY_REASON];
 } ngx_http_canary_event_t;
 
 
@@ -157,7 +157,8 @@ struct ngx_http_canary_shared_s {
 
     ngx_http_canary_event_t            *events;        /* ring, or NULL */
 
-    ngx_http_canary_release_shared_t    releases[NGX_HTTP_CANARY_RELEASES_SEEN];
+    ngx_http_canary_release_shared_t    releases
+                                            [NGX_HTTP_CANARY_RELEASES_SEEN];
 
     uint32_t                           *phases;        /* one to a line, by
                                                           ngx_worker */
@@ -333,6 +334,8 @@ struct ngx_http_canary_choice_s {
     unsigned                            role:2;
     unsigned                            in_cache_key:1; /* was looked at for
                                                           a cache key */
+    unsigned                            moved:1;       /* to another release
+                                                          since it was made */
 };
 
 
@@ -347,11 +350,10 @@ typedef struct {
     uint32_t                            epoch;         /* of the ticket */
     unsigned                            response:3;    /* class, once it is
                                                           counted */
+    unsigned                            reason:2;      /* as in the choice, */
+    unsigned                            role:2;        /* but of this one */
     unsigned                            open:1;        /* begun, not ended */
     unsigned                            evidence:1;    /* has a ticket */
-    unsigned                            fallback:1;
-    unsigned                            forced:1;
-    unsigned                            canary:1;
     unsigned                            upgraded:1;
 } ngx_http_canary_attempt_t;
 
@@ -420,6 +422,10 @@ ngx_int_t ngx_http_canary_init_upstream(ngx_conf_t *cf,
 ngx_int_t ngx_http_canary_init_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
 void ngx_http_canary_count_header(ngx_http_request_t *r);
+
+/* the last attempt that the request itself made; NULL: none */
+ngx_http_canary_attempt_t *ngx_http_canary_last_attempt(
+    ngx_http_request_t *r);
 
 
 /* ngx_http_canary_choice.c */

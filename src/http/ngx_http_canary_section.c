@@ -302,10 +302,13 @@ ngx_http_canary_set_last(ngx_http_canary_shared_t *shared,
 {
     ngx_http_canary_release_shared_t  *release;
 
-    release = &shared->releases[next->rollout.last_release];
-
     ngx_memzero(next->last_release, NGX_HTTP_CANARY_NAME_MAX);
-    ngx_memcpy(next->last_release, release->name, release->len);
+
+    if (next->rollout.last_release < NGX_HTTP_CANARY_RELEASES_SEEN) {
+        release = &shared->releases[next->rollout.last_release];
+        ngx_memcpy(next->last_release, release->name, release->len);
+    }
+
     ngx_memcpy(next->last_reason, event->reason, NGX_HTTP_CANARY_REASON);
 
     next->ended = event->time;

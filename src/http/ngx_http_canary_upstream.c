@@ -52,6 +52,8 @@ static ngx_int_t ngx_http_canary_switch(ngx_http_canary_peer_t *cp,
 static void ngx_http_canary_drop_cookies(ngx_http_canary_peer_t *cp);
 static ngx_uint_t ngx_http_canary_may_retry(ngx_http_request_t *r);
 static void ngx_http_canary_settle(ngx_http_canary_choice_t *choice);
+static void ngx_http_canary_keep_uncached(ngx_http_request_t *r,
+    ngx_http_canary_choice_t *choice);
 static void ngx_http_canary_account(ngx_http_canary_peer_t *cp,
     ngx_uint_t state);
 
@@ -100,9 +102,14 @@ ngx_http_canary_init_peer(ngx_http_request_t *r,
 
     ngx_http_canary_settle(cp->choice);
 
+    if (cp->choice->moved) {
+        ngx_http_canary_keep_uncached(r, cp->choice);
+    }
+
     cp->attempt.endpoint = cscf->endpoint;
-    cp->attempt.fallback = (cp->choice->reason == NGX_HTTP_CANARY_BY_FALLBACK);
-    cp->attempt.forced = (cp->choice->reason == NGX_HTTP_CANARY_BY_FORCE);
+    cp->attempt.release = cp->choice->release;
+    cp->attempt.reason = cp->choice->reason;
+    cp->attempt.role = cp->choice->role;
 
     u = r->upstream;
 
@@ -131,7 +138,24 @@ ngx_http_canary_init_peer(ngx_http_request_t *r,
 static ngx_inline ngx_uint_t
 ngx_http_canary_is_canary(ngx_http_canary_peer_t *cp)
 {
-    return cp->choice->role == NGX_HTTP_CANARY_CANARY;
+    return cp->attempt.role == NGX_HTTP_CANARY_CANARY;
+}
+
+
+ngx_http_canary_attempt_t *
+ngx_http_canary_last_attempt(ngx_http_request_t *r)
+{
+    ngx_http_canary_peer_t  *cp;
+
+    if (r->upstream == NULL
+        || r->upstream->peer.get != ngx_http_canary_get_peer)
+    {
+        return NULL;
+    }
+
+    cp = r->upstream->peer.data;
+
+    return &cp->attempt;
 }
 
 
@@ -163,7 +187,27 @@ ngx_http_canary_settle(ngx_http_canary_choice_t *choice)
         choice->release = ngx_http_canary_stable(choice->endpoint,
                                                  route.stable);
         choice->role = NGX_HTTP_CANARY_STABLE;
+        choice->moved = 1;
     }
+}
+
+
+/*
+ * The answer of one release is not stored under a key that names another.  The
+ * key may have been made by a subrequest that waited for a lock meanwhile.
+ */
+
+static void
+ngx_http_canary_keep_uncached(ngx_http_request_t *r,
+    ngx_http_canary_choice_t *choice)
+{
+#if (NGX_HTTP_CACHE)
+
+    if (choice->in_cache_key) {
+        r->upstream->cacheable = 0;
+    }
+
+#endif
 }
 
 
@@ -198,6 +242,7 @@ ngx_http_canary_attach(ngx_http_canary_peer_t *cp,
 #endif
 
     if (release->upstream->peer.init(r, release->upstream) != NGX_OK) {
+        pc->data = cp;
         return NGX_ERROR;
     }
 
@@ -224,7 +269,6 @@ ngx_http_canary_attach(ngx_http_canary_peer_t *cp,
     u->upstream = release->upstream;
 
     cp->attempt.release = release;
-    cp->attempt.canary = ngx_http_canary_is_canary(cp);
 
     return NGX_OK;
 }
@@ -250,6 +294,7 @@ ngx_http_canary_get_peer(ngx_peer_connection_t *pc, void *data)
 
     if (cp->used && !cp->failed) {
         cp->tries++;
+        cp->used--;
     }
 
     cp->failed = 0;
@@ -353,14 +398,13 @@ static ngx_http_canary_release_t *
 ngx_http_canary_fallback(ngx_http_canary_peer_t *cp, ngx_uint_t retry)
 {
     canary_route_t               route;
-    ngx_http_canary_choice_t    *choice;
     ngx_http_canary_release_t   *release;
     ngx_http_canary_endpoint_t  *endpoint;
 
-    choice = cp->choice;
-    endpoint = choice->endpoint;
+    endpoint = cp->attempt.endpoint;
 
-    if (!endpoint->fallback || cp->switched || cp->attempt.forced
+    if (!endpoint->fallback || cp->switched
+        || cp->attempt.reason == NGX_HTTP_CANARY_BY_FORCE
         || (retry && !ngx_http_canary_may_retry(cp->request)))
     {
         return NULL;
@@ -368,11 +412,11 @@ ngx_http_canary_fallback(ngx_http_canary_peer_t *cp, ngx_uint_t retry)
 
     route = ngx_http_canary_route(endpoint);
 
-    if (choice->role == NGX_HTTP_CANARY_CANARY) {
+    if (ngx_http_canary_is_canary(cp)) {
         release = ngx_http_canary_stable(endpoint, route.stable);
 
     } else if (route.phase != CANARY_IDLE
-               && choice->reason != NGX_HTTP_CANARY_BY_FALLBACK)
+               && cp->attempt.reason != NGX_HTTP_CANARY_BY_FALLBACK)
     {
         release = ngx_http_canary_release(endpoint, route.canary);
 
@@ -380,7 +424,7 @@ ngx_http_canary_fallback(ngx_http_canary_peer_t *cp, ngx_uint_t retry)
         release = NULL;
     }
 
-    return (release == choice->release) ? NULL : release;
+    return (release == cp->attempt.release) ? NULL : release;
 }
 
 
@@ -406,25 +450,22 @@ ngx_http_canary_switch(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc,
     r = cp->request;
     choice = cp->choice;
 
-    choice->role = ngx_http_canary_is_canary(cp) ? NGX_HTTP_CANARY_STABLE
-                                                 : NGX_HTTP_CANARY_CANARY;
-    choice->release = release;
-    choice->reason = NGX_HTTP_CANARY_BY_FALLBACK;
-
     cp->switched = 1;
-    cp->attempt.fallback = 1;
+
+    cp->attempt.reason = NGX_HTTP_CANARY_BY_FALLBACK;
+    cp->attempt.role = ngx_http_canary_is_canary(cp)
+                       ? NGX_HTTP_CANARY_STABLE : NGX_HTTP_CANARY_CANARY;
+
+    /* for what else the client's request still needs */
+
+    choice->release = release;
+    choice->reason = cp->attempt.reason;
+    choice->role = cp->attempt.role;
+    choice->moved = 1;
 
     ngx_http_canary_drop_cookies(cp);
 
-#if (NGX_HTTP_CACHE)
-
-    /* the answer of one release is not kept under the name of the other */
-
-    if (choice->in_cache_key) {
-        r->upstream->cacheable = 0;
-    }
-
-#endif
+    ngx_http_canary_keep_uncached(r, choice);
 
     if (ngx_http_canary_attach(cp, release) != NGX_OK) {
         return NGX_ERROR;

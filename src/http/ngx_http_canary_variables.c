@@ -78,8 +78,9 @@ static ngx_int_t
 ngx_http_canary_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    ngx_str_t                  value;
-    ngx_http_canary_choice_t  *choice;
+    ngx_str_t                   value;
+    ngx_http_canary_choice_t   *choice;
+    ngx_http_canary_attempt_t   last, *attempt;
 
     static ngx_str_t  roles[] = {
         ngx_string("stable"),
@@ -103,6 +104,17 @@ ngx_http_canary_variable(ngx_http_request_t *r,
 
     ngx_http_canary_note_cache_key(r, choice);
 
+    /* other requests for the same client may have gone elsewhere since */
+
+    attempt = ngx_http_canary_last_attempt(r);
+
+    if (attempt == NULL) {
+        attempt = &last;
+        attempt->release = choice->release;
+        attempt->role = choice->role;
+        attempt->reason = choice->reason;
+    }
+
     switch (data) {
 
     case NGX_HTTP_CANARY_VAR_ENDPOINT:
@@ -110,15 +122,15 @@ ngx_http_canary_variable(ngx_http_request_t *r,
         break;
 
     case NGX_HTTP_CANARY_VAR_RELEASE:
-        value = choice->release->name;
+        value = attempt->release->name;
         break;
 
     case NGX_HTTP_CANARY_VAR_ROLE:
-        value = roles[choice->role];
+        value = roles[attempt->role];
         break;
 
     case NGX_HTTP_CANARY_VAR_REASON:
-        value = reasons[choice->reason];
+        value = reasons[attempt->reason];
         break;
 
     case NGX_HTTP_CANARY_VAR_WEIGHT:
@@ -161,6 +173,12 @@ ngx_http_canary_present_choice(ngx_http_request_t *r)
     ngx_http_canary_ctx_t         *ctx;
     ngx_http_canary_srv_conf_t    *cscf;
     ngx_http_upstream_srv_conf_t  *uscf;
+
+    /* answered from the cache: it goes nowhere */
+
+    if (r->cached) {
+        return ngx_http_canary_last_choice(r);
+    }
 
     uscf = ngx_http_canary_request_upstream(r);
 
