@@ -16,6 +16,9 @@
  */
 
 
+static void ngx_http_canary_take_ticket(ngx_http_canary_attempt_t *attempt);
+static void ngx_http_canary_response_evidence(
+    ngx_http_canary_attempt_t *attempt, ngx_uint_t timed, uint64_t elapsed);
 static canary_evidence_t *ngx_http_canary_evidence(
     ngx_http_canary_attempt_t *attempt);
 static void ngx_http_canary_response(ngx_http_canary_attempt_t *attempt,
@@ -53,11 +56,6 @@ ngx_http_canary_slot_totals(ngx_http_canary_attempt_t *attempt)
 void
 ngx_http_canary_attempt_begin(ngx_http_canary_attempt_t *attempt)
 {
-    unsigned            side;
-    canary_route_t      route;
-    canary_finish_t     finish;
-    canary_evidence_t  *evidence;
-
     attempt->started = ngx_http_canary_microseconds();
     attempt->open = 1;
     attempt->evidence = 0;
@@ -67,12 +65,23 @@ ngx_http_canary_attempt_begin(ngx_http_canary_attempt_t *attempt)
     if (attempt->reason == NGX_HTTP_CANARY_BY_FALLBACK) {
         ngx_http_canary_add(&ngx_http_canary_slot_totals(attempt)->fallbacks,
                             1);
-        return;
-    }
 
-    if (attempt->reason == NGX_HTTP_CANARY_BY_FORCE) {
-        return;
+    } else if (attempt->reason != NGX_HTTP_CANARY_BY_FORCE
+               && ngx_http_canary_route(attempt->endpoint).phase
+                  != CANARY_IDLE)
+    {
+        ngx_http_canary_take_ticket(attempt);
     }
+}
+
+
+static ngx_http_canary_noinline void
+ngx_http_canary_take_ticket(ngx_http_canary_attempt_t *attempt)
+{
+    unsigned            side;
+    canary_route_t      route;
+    canary_finish_t     finish;
+    canary_evidence_t  *evidence;
 
     route = ngx_http_canary_route(attempt->endpoint);
 
@@ -216,7 +225,6 @@ static void
 ngx_http_canary_response(ngx_http_canary_attempt_t *attempt,
     ngx_uint_t response_class, ngx_uint_t timed, uint64_t elapsed)
 {
-    canary_finish_t            finish;
     ngx_http_canary_totals_t  *totals;
 
     attempt->response = response_class;
@@ -230,14 +238,22 @@ ngx_http_canary_response(ngx_http_canary_attempt_t *attempt,
         ngx_http_canary_add(&totals->time, elapsed);
     }
 
-    if (!attempt->evidence) {
-        return;
+    if (attempt->evidence) {
+        ngx_http_canary_response_evidence(attempt, timed, elapsed);
     }
+}
+
+
+static ngx_http_canary_noinline void
+ngx_http_canary_response_evidence(ngx_http_canary_attempt_t *attempt,
+    ngx_uint_t timed, uint64_t elapsed)
+{
+    canary_finish_t  finish;
 
     ngx_memzero(&finish, sizeof(canary_finish_t));
 
-    finish.bad_4xx = (response_class == 4);
-    finish.bad_5xx = (response_class == 5);
+    finish.bad_4xx = (attempt->response == 4);
+    finish.bad_5xx = (attempt->response == 5);
     finish.timed = timed;
     finish.time = elapsed;
 

@@ -87,7 +87,7 @@ ngx_http_canary_add_choice(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
 }
 
 
-static void
+static ngx_http_canary_noinline void
 ngx_http_canary_decide(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice)
 {
@@ -327,7 +327,13 @@ ngx_http_canary_take_ctx(ngx_http_request_t *r)
 
     if (ctx) {
         ngx_http_canary_spare = ctx->spare;
-        ngx_memzero(ctx, sizeof(ngx_http_canary_ctx_t));
+
+        /* the rest is set before it is looked at */
+
+        ctx->last = NULL;
+        ctx->peer.request = NULL;
+        ngx_memzero(&ctx->choice, sizeof(ngx_http_canary_choice_t));
+
         return ctx;
     }
 

@@ -38,6 +38,11 @@
 #define NGX_HTTP_CANARY_LINE           128   /* bytes: no false sharing */
 
 
+/* for what is rare beside what is not: it takes no registers from it */
+
+#define ngx_http_canary_noinline       __attribute__((noinline))
+
+
 /*
  * Shared memory
  *
@@ -348,13 +353,13 @@ typedef struct {
                                                           monotonic */
     canary_ticket_t                     ticket;
     uint32_t                            epoch;         /* of the ticket */
-    unsigned                            response:3;    /* class, once it is
+    uint8_t                             reason;        /* as in the choice, */
+    uint8_t                             role;          /* but of this one */
+    uint8_t                             response;      /* class, once it is
                                                           counted */
-    unsigned                            reason:2;      /* as in the choice, */
-    unsigned                            role:2;        /* but of this one */
-    unsigned                            open:1;        /* begun, not ended */
-    unsigned                            evidence:1;    /* has a ticket */
-    unsigned                            upgraded:1;
+    uint8_t                             open;          /* begun, not ended */
+    uint8_t                             evidence;      /* has a ticket */
+    uint8_t                             upgraded;
 } ngx_http_canary_attempt_t;
 
 
@@ -386,10 +391,10 @@ typedef struct {
                                                      ngx_int_t rc);
     ngx_int_t                           rc;
 
-    unsigned                            finalized:1;
-    unsigned                            failed:1;      /* the last attempt,
+    uint8_t                             finalized;
+    uint8_t                             failed;        /* the last attempt,
                                                           and it counts */
-    unsigned                            switched:1;
+    uint8_t                             switched;
 } ngx_http_canary_peer_t;
 
 

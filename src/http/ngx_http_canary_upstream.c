@@ -94,6 +94,12 @@ ngx_http_canary_init_peer(ngx_http_request_t *r,
     }
 
     cp->request = r;
+    cp->used = 0;
+    cp->finalized = 0;
+    cp->failed = 0;
+    cp->switched = 0;
+    cp->attempt.open = 0;
+    cp->attempt.response = 0;
 
     cp->choice = ngx_http_canary_choose(r, ctx, cscf->endpoint);
     if (cp->choice == NULL) {
@@ -524,6 +530,27 @@ ngx_http_canary_drop_cookies(ngx_http_canary_peer_t *cp)
 }
 
 
+/*
+ * Most attempts end like this: counted when their header came, and nothing
+ * that happened afterwards counts.
+ */
+
+static ngx_inline ngx_uint_t
+ngx_http_canary_is_done(ngx_http_canary_peer_t *cp, ngx_uint_t state)
+{
+    if (state || !cp->finalized || cp->rc != NGX_OK || !cp->attempt.response
+        || cp->attempt.endpoint->latency != NGX_HTTP_CANARY_LATENCY_HEADER
+        || ngx_http_canary_is_grpc(cp->request))
+    {
+        return 0;
+    }
+
+    cp->attempt.open = 0;
+
+    return 1;
+}
+
+
 static void
 ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state)
@@ -534,7 +561,9 @@ ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
 
     /* keepalive may take the connection: it is looked at before that */
 
-    ngx_http_canary_account(cp, state);
+    if (!ngx_http_canary_is_done(cp, state)) {
+        ngx_http_canary_account(cp, state);
+    }
 
     tries = pc->tries;
 
@@ -549,13 +578,12 @@ ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
      * balancer may have run out of peers before.
      */
 
-    if (state && ngx_http_canary_is_canary(cp)
-        && ngx_http_canary_fallback(cp, 1))
+    if (state
+        && !(ngx_http_canary_is_canary(cp)
+             && ngx_http_canary_fallback(cp, 1)))
     {
-        return;
+        pc->tries = ngx_min(pc->tries, cp->tries);
     }
-
-    pc->tries = ngx_min(pc->tries, cp->tries);
 }
 
 
@@ -605,7 +633,7 @@ ngx_http_canary_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
 }
 
 
-static void
+static ngx_http_canary_noinline void
 ngx_http_canary_account(ngx_http_canary_peer_t *cp, ngx_uint_t state)
 {
     uint64_t             elapsed, header;
@@ -613,17 +641,6 @@ ngx_http_canary_account(ngx_http_canary_peer_t *cp, ngx_uint_t state)
     ngx_http_request_t  *r;
 
     r = cp->request;
-
-    /* most end like this: counted when the header came, and nothing after */
-
-    if (state == 0 && cp->attempt.response && cp->finalized
-        && cp->rc == NGX_OK && !ngx_http_canary_is_grpc(r)
-        && cp->attempt.endpoint->latency == NGX_HTTP_CANARY_LATENCY_HEADER)
-    {
-        cp->attempt.open = 0;
-        cp->failed = 0;
-        return;
-    }
 
     ngx_http_canary_facts(r, state, &facts);
 
