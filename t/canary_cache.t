@@ -52,6 +52,10 @@ $t->start(<<"EOC");
         listen 127.0.0.1:%%PORT_http%%;
         proxy_next_upstream error timeout http_500;
 
+        # No connection is kept, which could be dead.
+        proxy_http_version 1.0;
+        proxy_set_header Connection close;
+
         add_header X-Cache   \$upstream_cache_status always;
         add_header X-Release \$canary_release always;
         add_header X-Reason  \$canary_reason  always;
@@ -93,6 +97,7 @@ $locations
             proxy_cache_bypass \$arg_bypass \$never;
             proxy_no_cache \$never;
             proxy_set_header X-Release \$canary_release;
+            proxy_set_header Connection close;
         }
 
         location = /page {

@@ -49,6 +49,8 @@ my $http = <<'EOC';
         server 127.0.0.1:%%PORT_a%% max_fails=1 fail_timeout=1h;
         server 127.0.0.1:%%PORT_b%% max_fails=1 fail_timeout=1h;
     }
+    upstream kept_v1 { server 127.0.0.1:%%PORT_c%%; keepalive 4; }
+    upstream kept_v2 { server 127.0.0.1:%%PORT_a%%; keepalive 4; }
     upstream few_v2 {
         zone few_v2 64k;
         server 127.0.0.1:%%PORT_a%% max_conns=1;
@@ -78,6 +80,11 @@ my $http = <<'EOC';
     upstream marked_two {
         canary_release v1 one;
         canary_release v2 marks_two;
+    }
+    upstream kept {
+        canary_release v1 kept_v1;
+        canary_release v2 kept_v2;
+        canary_force   $http_x_force;
     }
     upstream busy_v2 {
         canary_release v1 one;
@@ -138,6 +145,11 @@ my $http = <<'EOC';
         location /spares      { proxy_pass http://spares; }
         location /marked      { proxy_pass http://marked; }
         location /marked_two  { proxy_pass http://marked_two; }
+        location /kept        {
+            proxy_pass http://kept;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+        }
         location /busy_v2     { proxy_pass http://busy_v2; }
         location /busy_v1     { proxy_pass http://busy_v1; }
 
@@ -189,6 +201,7 @@ EOC
     $locations .= <<'EOC';
         location /stuck {
             add_header Set-Cookie own=1;
+            add_header X-Upstream $upstream_addr;
             proxy_pass http://stuck;
         }
 EOC
@@ -204,7 +217,7 @@ if ($resolve) {
     }
     upstream resolved_v2 {
         zone resolved_v2 64k;
-        server two.test:%%PORT_a%% resolve;
+        server two.test:%%PORT_a%% resolve max_fails=0;
     }
     upstream resolved {
         canary_release v1 resolved_v1;
@@ -219,7 +232,8 @@ $http =~ s/%%LOCATIONS%%/$locations/;
 $t->start($http);
 
 # All to the canary.
-for my $endpoint (qw(pairs alone spares marked marked_two busy_v2),
+for my $endpoint (qw(pairs alone spares marked marked_two kept
+                     busy_v2),
                   $grpc ? qw(calls calls_dead) : (),
                   $sticky ? 'stuck' : (), $resolve ? 'resolved' : ())
 {
@@ -340,6 +354,17 @@ subtest 'max_fails' => sub {
     all_well();
 };
 
+subtest 'a fallback to a dead kept connection' => sub {
+    $server{a}->set(mode => 'refuse');
+    is($t->get('/kept', headers => { 'X-Force' => 'stable' })->status, 200,
+       'stable has a connection');
+    $server{c}->set(close_reused => 1);
+    is_answered('/kept', by => qr/^c$/, tries => 3, reason => 'fallback');
+    $t->is_totals('kept', 'v1', { attempts => 2, '2xx' => 2, fallbacks => 1 },
+                  'what nginx sends again is one attempt');
+    all_well();
+};
+
 subtest 'max_conns of the canary' => sub {
     my $busy = hanging('/busy_v2/hang', 'a');
 
@@ -421,8 +446,8 @@ subtest 'names that are resolved at run time' => sub {
     my $load = $t->load(connections => 2, by => ['X-Backend'],
                         request => { uri => '/resolved' });
     $dns->set('two.test', '127.0.0.2', '127.0.0.1');
-    $t->wait_for(sub { $t->get('/resolved')->header('X-Upstream')
-                         =~ /127\.0\.0\.2/ }, 10, 'an address to be added');
+    $t->wait_for(sub { $t->error_log =~ m{refused.*//127\.0\.0\.2:} }, 10,
+                 'an address to be added');
     $dns->set('two.test', '127.0.0.1');
     $load->wait_requests(200);
 

@@ -4,7 +4,7 @@
  */
 
 
-#include "ngx_http_canary_module.h"
+#include "ngx_http_canary_attempt.h"
 
 
 /*
@@ -16,13 +16,8 @@
  */
 
 
-static void ngx_http_canary_take_ticket(ngx_http_canary_attempt_t *attempt);
-static void ngx_http_canary_response_evidence(
-    ngx_http_canary_attempt_t *attempt, ngx_uint_t timed, uint64_t elapsed);
 static canary_evidence_t *ngx_http_canary_evidence(
     ngx_http_canary_attempt_t *attempt);
-static void ngx_http_canary_response(ngx_http_canary_attempt_t *attempt,
-    ngx_uint_t response_class, ngx_uint_t timed, uint64_t elapsed);
 static void ngx_http_canary_failed(ngx_http_canary_attempt_t *attempt,
     ngx_uint_t timedout, uint64_t elapsed);
 static void ngx_http_canary_aborted(ngx_http_canary_attempt_t *attempt,
@@ -39,43 +34,7 @@ static void ngx_http_canary_hand_in(ngx_http_canary_attempt_t *attempt,
     canary_finish_t *finish);
 
 
-static ngx_inline void
-ngx_http_canary_add(uint64_t *counter, uint64_t n)
-{
-    (void) __atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
-}
-
-
-static ngx_inline ngx_http_canary_totals_t *
-ngx_http_canary_slot_totals(ngx_http_canary_attempt_t *attempt)
-{
-    return &attempt->release->totals[ngx_http_canary_slot];
-}
-
-
 void
-ngx_http_canary_attempt_begin(ngx_http_canary_attempt_t *attempt)
-{
-    attempt->started = ngx_http_canary_microseconds();
-    attempt->open = 1;
-    attempt->evidence = 0;
-    attempt->response = 0;
-    attempt->upgraded = 0;
-
-    if (attempt->reason == NGX_HTTP_CANARY_BY_FALLBACK) {
-        ngx_http_canary_add(&ngx_http_canary_slot_totals(attempt)->fallbacks,
-                            1);
-
-    } else if (attempt->reason != NGX_HTTP_CANARY_BY_FORCE
-               && ngx_http_canary_route(attempt->endpoint).phase
-                  != CANARY_IDLE)
-    {
-        ngx_http_canary_take_ticket(attempt);
-    }
-}
-
-
-static ngx_http_canary_noinline void
 ngx_http_canary_take_ticket(ngx_http_canary_attempt_t *attempt)
 {
     unsigned            side;
@@ -120,34 +79,6 @@ ngx_http_canary_take_ticket(ngx_http_canary_attempt_t *attempt)
         canary_evidence_finish(evidence, &attempt->ticket, &finish);
         attempt->evidence = 0;
     }
-}
-
-
-void
-ngx_http_canary_attempt_header(ngx_http_canary_attempt_t *attempt,
-    ngx_uint_t status, ngx_int_t grpc_status, uint64_t elapsed)
-{
-    unsigned  response_class;
-
-    if (!attempt->open || attempt->response) {
-        return;
-    }
-
-    response_class = canary_response_class(status, (int) grpc_status);
-
-    /* not a valid answer: left to the end of the attempt */
-
-    if (response_class == 0) {
-        return;
-    }
-
-    attempt->upgraded = (status == NGX_HTTP_SWITCHING_PROTOCOLS);
-
-    ngx_http_canary_response(attempt, response_class,
-                             attempt->endpoint->latency
-                                 == NGX_HTTP_CANARY_LATENCY_HEADER
-                             || attempt->upgraded,
-                             elapsed);
 }
 
 
@@ -221,30 +152,7 @@ ngx_http_canary_attempt_no_live(ngx_http_canary_attempt_t *attempt)
 }
 
 
-static void
-ngx_http_canary_response(ngx_http_canary_attempt_t *attempt,
-    ngx_uint_t response_class, ngx_uint_t timed, uint64_t elapsed)
-{
-    ngx_http_canary_totals_t  *totals;
-
-    attempt->response = response_class;
-
-    totals = ngx_http_canary_slot_totals(attempt);
-
-    ngx_http_canary_add(&totals->responses[response_class - 1], 1);
-
-    if (timed) {
-        ngx_http_canary_add(&totals->timed, 1);
-        ngx_http_canary_add(&totals->time, elapsed);
-    }
-
-    if (attempt->evidence) {
-        ngx_http_canary_response_evidence(attempt, timed, elapsed);
-    }
-}
-
-
-static ngx_http_canary_noinline void
+void
 ngx_http_canary_response_evidence(ngx_http_canary_attempt_t *attempt,
     ngx_uint_t timed, uint64_t elapsed)
 {

@@ -151,10 +151,10 @@ ngx_http_canary_reason(ngx_http_canary_event_t *event,
         break;
 
     default: /* CANARY_TICK */
-        ngx_slprintf(p, last, "%s after %uD attempt%s",
+        ngx_slprintf(p, last, "%s after %uD attempts",
                      (change->command.verdict == CANARY_PASSING)
                      ? "every rule passed" : "no rule failed",
-                     event->attempts, (event->attempts == 1) ? "" : "s");
+                     event->attempts);
         break;
     }
 }
@@ -184,9 +184,8 @@ ngx_http_canary_violation(u_char *p, u_char *last,
     p = ngx_http_canary_number(p, last,
                                scale * canary_rule_threshold(&figure->rule));
 
-    return ngx_slprintf(p, last, "%s after %uL attempt%s", unit,
-                        figure->judgement.attempts,
-                        (figure->judgement.attempts == 1) ? "" : "s");
+    return ngx_slprintf(p, last, "%s after %uL attempts", unit,
+                        figure->judgement.attempts);
 }
 
 

@@ -487,21 +487,6 @@ ngx_http_canary_route(ngx_http_canary_endpoint_t *endpoint)
 }
 
 
-/* ngx_http_canary_attempt.c */
-
-void ngx_http_canary_attempt_begin(ngx_http_canary_attempt_t *attempt);
-
-/* a response header; status and grpc_status as in canary_outcome.h */
-void ngx_http_canary_attempt_header(ngx_http_canary_attempt_t *attempt,
-    ngx_uint_t status, ngx_int_t grpc_status, uint64_t elapsed);
-
-void ngx_http_canary_attempt_end(ngx_http_canary_attempt_t *attempt,
-    canary_facts_t *facts, ngx_int_t header_grpc_status, uint64_t elapsed);
-
-/* no live peer: an attempt that failed before it began */
-void ngx_http_canary_attempt_no_live(ngx_http_canary_attempt_t *attempt);
-
-
 /*
  * The clock of nginx is that of the last event, in milliseconds; attempts are
  * timed more finely, and processes that share memory need the same time.

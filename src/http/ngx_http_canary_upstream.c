@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_canary_module.h"
+#include "ngx_http_canary_attempt.h"
 #include "ngx_http_canary_facts.h"
 #include "ngx_http_canary_compat.h"
 
