@@ -181,7 +181,7 @@ ngx_http_canary_failed(ngx_http_canary_attempt_t *attempt,
     canary_finish_t            finish;
     ngx_http_canary_totals_t  *totals;
 
-    totals = ngx_http_canary_slot_totals(attempt);
+    totals = ngx_http_canary_attempt_totals(attempt);
 
     ngx_http_canary_add(&totals->failed, 1);
 
@@ -207,7 +207,7 @@ ngx_http_canary_aborted(ngx_http_canary_attempt_t *attempt, uint64_t elapsed)
 {
     canary_finish_t  finish;
 
-    ngx_http_canary_add(&ngx_http_canary_slot_totals(attempt)->aborted, 1);
+    ngx_http_canary_add(&ngx_http_canary_attempt_totals(attempt)->aborted, 1);
 
     ngx_memzero(&finish, sizeof(canary_finish_t));
 

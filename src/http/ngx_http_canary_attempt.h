@@ -53,16 +53,32 @@ ngx_http_canary_attempt_begin(ngx_http_canary_attempt_t *attempt)
     attempt->response = 0;
     attempt->upgraded = 0;
 
-    if (attempt->reason == NGX_HTTP_CANARY_BY_FALLBACK) {
-        ngx_http_canary_add(&ngx_http_canary_slot_totals(attempt)->fallbacks,
-                            1);
-
-    } else if (attempt->reason != NGX_HTTP_CANARY_BY_FORCE
-               && ngx_http_canary_route(attempt->endpoint).phase
-                  != CANARY_IDLE)
+    if (attempt->reason != NGX_HTTP_CANARY_BY_FALLBACK
+        && attempt->reason != NGX_HTTP_CANARY_BY_FORCE
+        && ngx_http_canary_route(attempt->endpoint).phase != CANARY_IDLE)
     {
         ngx_http_canary_take_ticket(attempt);
     }
+}
+
+
+/*
+ * The totals of a release, to count an attempt in.  Only then it is a fallback
+ * too: one over a dead kept connection, which nginx makes again, is none.
+ */
+
+static ngx_inline ngx_http_canary_totals_t *
+ngx_http_canary_attempt_totals(ngx_http_canary_attempt_t *attempt)
+{
+    ngx_http_canary_totals_t  *totals;
+
+    totals = ngx_http_canary_slot_totals(attempt);
+
+    if (attempt->reason == NGX_HTTP_CANARY_BY_FALLBACK) {
+        ngx_http_canary_add(&totals->fallbacks, 1);
+    }
+
+    return totals;
 }
 
 
@@ -74,7 +90,7 @@ ngx_http_canary_response(ngx_http_canary_attempt_t *attempt,
 
     attempt->response = response_class;
 
-    totals = ngx_http_canary_slot_totals(attempt);
+    totals = ngx_http_canary_attempt_totals(attempt);
 
     ngx_http_canary_add(&totals->responses[response_class - 1], 1);
 
