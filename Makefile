@@ -5,6 +5,8 @@
 #   NGINX_SRC   the nginx to build for: Debian's nginx-dev, or an unpacked source
 #   CC          gcc or clang
 #   PROVE_JOBS  test files that run beside each other
+#   ONLY        words of the cells of the matrix to run: a version, gcc or clang,
+#               dynamic or static, debug or no-debug
 #   CONF        the configuration that the demo runs
 #   KEEP        1: the demo leaves nginx running
 #   DESTDIR, MODULESDIR
@@ -14,6 +16,7 @@ CFLAGS     ?= -O2 -g -fstack-protector-strong -Wformat \
               -Werror=format-security -D_FORTIFY_SOURCE=2
 LDFLAGS    ?= -Wl,-z,relro -Wl,-z,now
 PROVE_JOBS ?= 1
+ONLY       ?=
 CONF       ?= conf.example
 KEEP       ?=
 MODULESDIR ?= $(shell PATH='$(PATH)' nginx -V 2>&1 | \
@@ -32,6 +35,7 @@ BUILD_PACKAGES := $(firstword $(subst -, ,$(notdir $(CC)))) make libc6-dev \
                   libcjson-dev libssl-dev
 TEST_PACKAGES  := gcc libcmocka-dev perl
 ASAN_PACKAGES  := dpkg-dev libpcre2-dev zlib1g-dev
+MATRIX_PACKAGES := gcc clang dpkg-dev libpcre2-dev zlib1g-dev
 LINT_PACKAGES  := gcc clang perl
 
 ifeq ($(NGINX_SRC),/usr/share/nginx/src)
@@ -55,8 +59,8 @@ ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
             UBSAN_OPTIONS=print_stacktrace=1
 
 .NOTPARALLEL:
-.PHONY: build help deps demo test unit test-packages unit-programs asan lint \
-        install clean FORCE
+.PHONY: build help deps demo test unit test-packages unit-programs asan matrix \
+        lint install clean FORCE
 
 build:
 	@tools/packages $(sort $(BUILD_PACKAGES))
@@ -73,6 +77,9 @@ help:
 	@echo 'make test     all tests: unit and end-to-end'
 	@echo 'make unit     unit tests only'
 	@echo 'make asan     all tests, with AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make matrix   all tests with each nginx from 1.22.1 on that Debian has the source of,'
+	@echo '              gcc and clang, dynamic and static, with and without --with-debug'
+	@echo '              (ONLY=1.26.3, ONLY="clang static": a part of that)'
 	@echo 'make lint     warnings of gcc, clang, cppcheck, shellcheck'
 	@echo 'make install  into $(DESTDIR)$(MODULESDIR)  (DESTDIR, MODULESDIR)'
 	@echo 'make deps     the Debian packages for all of that (each target installs its own)'
@@ -81,7 +88,7 @@ help:
 	@echo 'CC=clang, PROVE_JOBS=n, CONF=file (demo) may be set too.'
 
 deps:
-	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(ASAN_PACKAGES) $(LINT_PACKAGES))
+	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(ASAN_PACKAGES) $(MATRIX_PACKAGES) $(LINT_PACKAGES))
 
 demo:
 	@tools/packages $(sort $(BUILD_PACKAGES) perl $(if $(filter 1,$(KEEP)),curl))
@@ -108,6 +115,12 @@ asan:
 		TEST_CANARY_MODULE=$(CURDIR)/build/asan/$(MODULE) \
 		TEST_CANARY_UNIT=$(CURDIR)/build/asan/unit \
 		prove -j $(PROVE_JOBS) -r t
+
+matrix:
+	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(MATRIX_PACKAGES))
+	@$(MAKE) --no-print-directory unit-programs
+	@ONLY='$(ONLY)' PROVE_JOBS='$(PROVE_JOBS)' \
+		TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) tools/matrix build/matrix
 
 lint:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(LINT_PACKAGES))

@@ -89,6 +89,7 @@ $locations
             proxy_cache_lock on;
             proxy_cache_lock_timeout 60s;
             proxy_cache_lock_age 60s;
+            proxy_set_header Connection close;
         }
         location /headers {
             proxy_pass http://ep;

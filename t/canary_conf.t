@@ -149,9 +149,10 @@ my @in_endpoint = (
 
 # What does not go with releases is reported where they begin.
 
+my $balancing = qr/combined with load balancing .* upstreams of the rel/;
 my @beside = (
-    (map { [ $_, qr/combined with load balancing .* upstreams of the rel/ ] }
-         'ip_hash;', 'least_conn;', 'hash $uri;', 'random;', 'keepalive 8;'),
+    (map { [ $_, $balancing ] }
+         'ip_hash;', 'least_conn;', 'hash $uri;', 'random;'),
     [ 'server 127.0.0.1:1;',
       qr/cannot be combined with "server".* upstreams of the releases/ ],
     [ 'zone ep 64k;',
@@ -234,31 +235,22 @@ subtest 'refused in an endpoint' => sub {
 };
 
 subtest 'refused beside releases' => sub {
-    for my $case (@beside) {
-        my ($directive, @patterns) = @$case;
+    is_refused_beside(@$_) for @beside;
+};
 
-        is_refused("$directive after them", <<~EOC, @patterns);
-            $releases
-            upstream ep {
-                canary_release v1 one; #!
-                canary_release v2 two;
-                $directive
-            }
-            EOC
-    }
+# Later it no longer balances, it only sets what the endpoint has no use for.
+subtest 'keepalive is refused beside releases' => sub {
+    plan skip_all => 'keepalive is no balancer since nginx 1.29.7'
+        if $t->version >= 1029007;
 
-    for my $case (@beside) {
-        my ($directive, @patterns) = @$case;
+    is_refused_beside('keepalive 8;', $balancing);
+};
 
-        is_refused("$directive before them", <<~EOC, @patterns);
-            $releases
-            upstream ep {
-                $directive
-                canary_release v1 one; #!
-                canary_release v2 two;
-            }
-            EOC
-    }
+subtest 'sticky is refused beside releases' => sub {
+    plan skip_all => 'no sticky before nginx 1.29.6'
+        if $t->version < 1029006;
+
+    is_refused_beside('sticky cookie srv;', $balancing);
 };
 
 subtest 'refused elsewhere' => sub {
@@ -585,6 +577,31 @@ sub is_refused($name, $http, @patterns) {
     ok(!$accepted, "$name: refused");
     like($reason, qr/ \Q$place\E$/, 'file and line');
     like($reason, $_, 'the reason') for @patterns;
+
+    return;
+}
+
+
+# Before and after them.
+
+sub is_refused_beside($directive, @patterns) {
+    is_refused("$directive after them", <<~EOC, @patterns);
+        $releases
+        upstream ep {
+            canary_release v1 one; #!
+            canary_release v2 two;
+            $directive
+        }
+        EOC
+
+    is_refused("$directive before them", <<~EOC, @patterns);
+        $releases
+        upstream ep {
+            $directive
+            canary_release v1 one; #!
+            canary_release v2 two;
+        }
+        EOC
 
     return;
 }

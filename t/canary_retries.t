@@ -224,7 +224,8 @@ if ($resolve) {
         canary_release v2 resolved_v2;
     }
 EOC
-    $locations .= "        location /resolved { proxy_pass http://resolved; }\n";
+    $locations .= "        location /resolved { proxy_pass http://resolved;"
+        . " proxy_set_header Connection close; }\n";
 }
 
 $http =~ s/%%UPSTREAMS%%/$upstreams/;

@@ -41,6 +41,10 @@ $t->start(<<'EOC');
         listen 127.0.0.1:%%PORT_http%% reuseport;
         add_header X-Pid $pid always;
 
+        # The default before nginx 1.29.7.  On a kept connection that closes
+        # nginx makes the attempt once more.
+        proxy_set_header Connection close;
+
         location / { proxy_pass http://ep; }
 
         location /safe {

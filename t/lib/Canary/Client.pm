@@ -211,7 +211,7 @@ sub parse_response($buffer, $method, $eof) {
     my (undef, $status) = split / /, $head, 3;
     my $after = $end + 4;
 
-    if ($status == 100) {
+    if ($status >= 100 && $status < 200 && $status != 101) {
         substr($$buffer, 0, $after, '');
         return parse_response($buffer, $method, $eof);
     }
