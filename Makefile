@@ -9,6 +9,7 @@
 #               dynamic or static, debug or no-debug
 #   CONF        the configuration that the demo runs
 #   KEEP        1: the demo leaves nginx running
+#   QUICK       1: the benchmark takes two minutes, with fewer rounds
 #   DESTDIR, MODULESDIR
 
 NGINX_SRC  ?= /usr/share/nginx/src
@@ -19,6 +20,7 @@ PROVE_JOBS ?= 1
 ONLY       ?=
 CONF       ?= conf.example
 KEEP       ?=
+QUICK      ?=
 MODULESDIR ?= $(shell PATH='$(PATH)' nginx -V 2>&1 | \
                 sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
 
@@ -37,6 +39,7 @@ TEST_PACKAGES  := gcc libcmocka-dev openssl perl
 ASAN_PACKAGES  := dpkg-dev libpcre2-dev zlib1g-dev
 MATRIX_PACKAGES := gcc clang dpkg-dev libpcre2-dev zlib1g-dev
 LINT_PACKAGES  := gcc clang perl
+BENCH_PACKAGES := gcc libc6-dev perl valgrind wrk haproxy libnginx-mod-http-lua
 
 ifeq ($(NGINX_SRC),/usr/share/nginx/src)
 BUILD_PACKAGES += nginx nginx-dev
@@ -60,7 +63,7 @@ ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
 
 .NOTPARALLEL:
 .PHONY: build help deps demo test unit test-packages unit-programs asan matrix \
-        lint install clean FORCE
+        bench lint install clean FORCE
 
 build:
 	@tools/packages $(sort $(BUILD_PACKAGES))
@@ -80,6 +83,7 @@ help:
 	@echo 'make matrix   all tests with each nginx from 1.22.1 on that Debian has the source of,'
 	@echo '              gcc and clang, dynamic and static, with and without --with-debug'
 	@echo '              (ONLY=1.26.3, ONLY="clang static": a part of that)'
+	@echo 'make bench    what the module costs, beside others (7 minutes; QUICK=1: 2)'
 	@echo 'make lint     warnings of gcc, clang, cppcheck, shellcheck'
 	@echo 'make install  into $(DESTDIR)$(MODULESDIR)  (DESTDIR, MODULESDIR)'
 	@echo 'make deps     the Debian packages for all of that (each target installs its own)'
@@ -88,7 +92,7 @@ help:
 	@echo 'CC=clang, PROVE_JOBS=n, CONF=file (demo) may be set too.'
 
 deps:
-	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(ASAN_PACKAGES) $(MATRIX_PACKAGES) $(LINT_PACKAGES))
+	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(ASAN_PACKAGES) $(MATRIX_PACKAGES) $(BENCH_PACKAGES) $(LINT_PACKAGES))
 
 demo:
 	@tools/packages $(sort $(BUILD_PACKAGES) perl $(if $(filter 1,$(KEEP)),curl))
@@ -121,6 +125,12 @@ matrix:
 	@$(MAKE) --no-print-directory unit-programs
 	@ONLY='$(ONLY)' PROVE_JOBS='$(PROVE_JOBS)' \
 		TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) tools/matrix build/matrix
+
+# For the nginx on the PATH.
+bench:
+	@tools/packages $(sort $(BUILD_PACKAGES) $(BENCH_PACKAGES))
+	@$(MAKE) --no-print-directory build
+	@t/bench/run $(if $(filter 1,$(QUICK)),--quick) build/$(MODULE)
 
 lint:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(LINT_PACKAGES))

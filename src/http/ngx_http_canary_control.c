@@ -15,11 +15,15 @@
  */
 
 
-#define NGX_HTTP_CANARY_REAP  500  /* ms */
+#define NGX_HTTP_CANARY_REAP   500  /* ms */
+#define NGX_HTTP_CANARY_BATCH  100  /* idle endpoints under one lock */
 
 
 static void ngx_http_canary_timer(ngx_event_t *ev);
 static void ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf);
+static ngx_uint_t ngx_http_canary_control_endpoint(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared, uint64_t now);
 static ngx_uint_t ngx_http_canary_lead(ngx_http_canary_main_conf_t *cmcf,
     uint64_t now);
 
@@ -101,9 +105,9 @@ static void
 ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf)
 {
     uint64_t                        now;
+    ngx_uint_t                      n, busy;
     ngx_slab_pool_t                *shpool;
     ngx_http_canary_shared_t       *shared;
-    ngx_http_canary_record_t       *record;
     ngx_http_canary_zone_shared_t  *sh;
 
     static uint64_t  reaped;
@@ -130,8 +134,8 @@ ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf)
 
     /*
      * Endpoints are only ever added at the head of the list or taken out by
-     * the master of a newer configuration; the lock is given back between
-     * them, so that many rollouts do not make workers wait.
+     * the master of a newer configuration; the lock is given back after each
+     * one that is at work, so that many rollouts do not make workers wait.
      */
 
     while (shared) {
@@ -143,21 +147,47 @@ ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf)
             return;
         }
 
-        record = ngx_http_canary_record(shared);
+        n = 0;
 
-        ngx_http_canary_repair(shared);
-
-        if (shared->evidence) {
-            canary_evidence_tick(shared->evidence, record->rollout.tests,
-                                 now);
-            (void) ngx_http_canary_progress(sh, shpool, shared, now,
-                                            ngx_cycle->log);
-        }
-
-        shared = shared->next;
+        do {
+            busy = ngx_http_canary_control_endpoint(sh, shpool, shared, now);
+            shared = shared->next;
+        } while (shared && !busy && ++n < NGX_HTTP_CANARY_BATCH);
 
         ngx_shmtx_unlock(&shpool->mutex);
     }
+}
+
+
+/*
+ * Returns 1 if there was something to do.  What a process that died left
+ * undone shows in the word: it routes by a rollout that has no evidence.
+ */
+
+static ngx_uint_t
+ngx_http_canary_control_endpoint(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t now)
+{
+    ngx_http_canary_record_t  *record;
+
+    if (shared->evidence == NULL
+        && canary_route_decode(shared->route).phase == CANARY_IDLE)
+    {
+        return 0;
+    }
+
+    ngx_http_canary_repair(shared);
+
+    if (shared->evidence) {
+        record = ngx_http_canary_record(shared);
+
+        canary_evidence_tick(shared->evidence, record->rollout.tests, now);
+
+        (void) ngx_http_canary_progress(sh, shpool, shared, now,
+                                        ngx_cycle->log);
+    }
+
+    return 1;
 }
 
 

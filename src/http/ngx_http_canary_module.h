@@ -142,12 +142,13 @@ struct ngx_http_canary_shared_s {
 
     uint64_t                            route;         /* routing word */
     canary_evidence_t                  *evidence;      /* NULL when idle */
+    ngx_http_canary_shared_t           *next;          /* under the lock: here
+                                                          for a quick walk */
 
-    u_char                              pad[NGX_HTTP_CANARY_LINE - 16];
+    u_char                              pad[NGX_HTTP_CANARY_LINE - 24];
 
     /* under the lock */
 
-    ngx_http_canary_shared_t           *next;
     ngx_uint_t                          serial;        /* of the last
                                                           configuration that
                                                           names it */
