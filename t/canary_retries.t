@@ -457,7 +457,8 @@ subtest 'names that are resolved at run time' => sub {
     is($result->{failed}, 0, 'none is lost');
 
     $server{a}->set(mode => 'close');
-    is_answered('/resolved', by => qr/^c$/, tries => 2, reason => 'fallback');
+    is_answered('/resolved', by => qr/^c$/, tries => qr/^[23]$/,
+                reason => 'fallback');    # a kept connection may be dead
     all_well();
 };
 

@@ -15,8 +15,7 @@
  */
 
 
-#define NGX_HTTP_CANARY_REAP   500  /* ms */
-#define NGX_HTTP_CANARY_BATCH  100  /* idle endpoints under one lock */
+#define NGX_HTTP_CANARY_REAP  500  /* ms */
 
 
 static void ngx_http_canary_timer(ngx_event_t *ev);
@@ -105,9 +104,8 @@ static void
 ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf)
 {
     uint64_t                        now;
-    ngx_uint_t                      n, busy;
     ngx_slab_pool_t                *shpool;
-    ngx_http_canary_shared_t       *shared;
+    ngx_http_canary_shared_t       *shared, **next;
     ngx_http_canary_zone_shared_t  *sh;
 
     static uint64_t  reaped;
@@ -128,31 +126,35 @@ ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf)
         reaped = now;
     }
 
-    shared = sh->endpoints;
+    next = &sh->active;
 
     ngx_shmtx_unlock(&shpool->mutex);
 
     /*
-     * Endpoints are only ever added at the head of the list or taken out by
-     * the master of a newer configuration; the lock is given back after each
-     * one that is at work, so that many rollouts do not make workers wait.
+     * The lock is given back between endpoints, so that many rollouts do not
+     * make workers wait.  Others add to the list, at its head; what is taken
+     * out of it is taken out here, but for the master of a newer
+     * configuration, and then this process has nothing to do any more.
      */
 
-    while (shared) {
+    for ( ;; ) {
 
         ngx_shmtx_lock(&shpool->mutex);
 
-        if (sh->superseded || sh->serial != cmcf->serial) {
+        shared = (sh->superseded || sh->serial != cmcf->serial) ? NULL : *next;
+
+        if (shared == NULL) {
             ngx_shmtx_unlock(&shpool->mutex);
             return;
         }
 
-        n = 0;
+        if (ngx_http_canary_control_endpoint(sh, shpool, shared, now)) {
+            next = &shared->next_active;
 
-        do {
-            busy = ngx_http_canary_control_endpoint(sh, shpool, shared, now);
-            shared = shared->next;
-        } while (shared && !busy && ++n < NGX_HTTP_CANARY_BATCH);
+        } else {
+            *next = shared->next_active;
+            shared->active = 0;
+        }
 
         ngx_shmtx_unlock(&shpool->mutex);
     }
@@ -160,8 +162,8 @@ ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf)
 
 
 /*
- * Returns 1 if there was something to do.  What a process that died left
- * undone shows in the word: it routes by a rollout that has no evidence.
+ * Returns 0 when there is nothing to do for the endpoint.  The word may be
+ * that of a rollout that ended: its process died before it could change it.
  */
 
 static ngx_uint_t
@@ -170,22 +172,17 @@ ngx_http_canary_control_endpoint(ngx_http_canary_zone_shared_t *sh,
 {
     ngx_http_canary_record_t  *record;
 
-    if (shared->evidence == NULL
-        && canary_route_decode(shared->route).phase == CANARY_IDLE)
-    {
-        return 0;
-    }
-
     ngx_http_canary_repair(shared);
 
-    if (shared->evidence) {
-        record = ngx_http_canary_record(shared);
+    record = ngx_http_canary_record(shared);
 
-        canary_evidence_tick(shared->evidence, record->rollout.tests, now);
-
-        (void) ngx_http_canary_progress(sh, shpool, shared, now,
-                                        ngx_cycle->log);
+    if (shared->evidence == NULL) {
+        return record->rollout.phase != CANARY_IDLE;
     }
+
+    canary_evidence_tick(shared->evidence, record->rollout.tests, now);
+
+    (void) ngx_http_canary_progress(sh, shpool, shared, now, ngx_cycle->log);
 
     return 1;
 }

@@ -142,13 +142,14 @@ struct ngx_http_canary_shared_s {
 
     uint64_t                            route;         /* routing word */
     canary_evidence_t                  *evidence;      /* NULL when idle */
-    ngx_http_canary_shared_t           *next;          /* under the lock: here
-                                                          for a quick walk */
 
-    u_char                              pad[NGX_HTTP_CANARY_LINE - 24];
+    u_char                              pad[NGX_HTTP_CANARY_LINE - 16];
 
     /* under the lock */
 
+    ngx_http_canary_shared_t           *next;
+    ngx_http_canary_shared_t           *next_active;   /* see the zone */
+    ngx_uint_t                          active;        /* it is in that list */
     ngx_uint_t                          serial;        /* of the last
                                                           configuration that
                                                           names it */
@@ -198,6 +199,9 @@ typedef struct {
     ngx_uint_t                          controller_serial;
 
     ngx_http_canary_shared_t           *endpoints;
+    ngx_http_canary_shared_t           *active;        /* those with a rollout,
+                                                          and such as just had
+                                                          one */
     canary_evidence_t                  *spare;         /* list of those not
                                                           in use */
     ngx_http_canary_process_t           processes[NGX_HTTP_CANARY_PROCESSES];

@@ -573,7 +573,15 @@ static void
 ngx_http_canary_free_shared(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared)
 {
-    ngx_uint_t  i;
+    ngx_uint_t                  i;
+    ngx_http_canary_shared_t  **next;
+
+    for (next = &cmcf->sh->active; *next; next = &(*next)->next_active) {
+        if (*next == shared) {
+            *next = shared->next_active;
+            break;
+        }
+    }
 
     for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
         if (shared->releases[i].totals) {

@@ -198,6 +198,12 @@ ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
     uint64_t            now;
     canary_evidence_t  *evidence;
 
+    if (!shared->active) {
+        shared->next_active = sh->active;
+        sh->active = shared;
+        shared->active = 1;
+    }
+
     if (shared->evidence) {
         return NGX_OK;
     }
