@@ -19,6 +19,8 @@ static ngx_uint_t ngx_http_canary_force(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice);
 static ngx_http_canary_release_t *ngx_http_canary_named(
     ngx_http_canary_choice_t *choice, ngx_str_t *name);
+static ngx_int_t ngx_http_canary_get_key(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint, ngx_str_t *key);
 static ngx_uint_t ngx_http_canary_is_for_canary(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice);
 static ngx_uint_t ngx_http_canary_take(ngx_http_canary_endpoint_t *endpoint,
@@ -192,6 +194,29 @@ ngx_http_canary_named(ngx_http_canary_choice_t *choice, ngx_str_t *name)
 }
 
 
+static ngx_int_t
+ngx_http_canary_get_key(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint, ngx_str_t *key)
+{
+    ngx_http_variable_value_t  *value;
+
+    if (endpoint->key_variable == -1) {
+        return ngx_http_complex_value(r, endpoint->key, key);
+    }
+
+    value = ngx_http_get_flushed_variable(r, endpoint->key_variable);
+
+    if (value == NULL) {
+        return NGX_ERROR;
+    }
+
+    key->len = value->not_found ? 0 : value->len;
+    key->data = value->data;
+
+    return NGX_OK;
+}
+
+
 static ngx_uint_t
 ngx_http_canary_is_for_canary(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice)
@@ -205,7 +230,7 @@ ngx_http_canary_is_for_canary(ngx_http_request_t *r,
 
     if (endpoint->key) {
 
-        if (ngx_http_complex_value(r->main, endpoint->key, &key) != NGX_OK) {
+        if (ngx_http_canary_get_key(r->main, endpoint, &key) != NGX_OK) {
             return 0;
         }
 

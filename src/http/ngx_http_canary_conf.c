@@ -404,6 +404,58 @@ ngx_http_canary_endpoint_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/*
+ * The key of most endpoints is one variable, which can be had without the
+ * machinery for strings that have variables in them.
+ */
+
+char *
+ngx_http_canary_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_canary_srv_conf_t *cscf = conf;
+
+    char       *rv;
+    u_char     *p, *last;
+    ngx_str_t  *value, name;
+
+    rv = ngx_http_canary_endpoint_value(cf, cmd, conf);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    cscf->key_variable = -1;
+
+    value = cf->args->elts;
+    name.data = value[1].data + 1;
+    name.len = value[1].len - 1;
+
+    if (value[1].len < 2 || value[1].data[0] != '$') {
+        return NGX_CONF_OK;
+    }
+
+    last = name.data + name.len;
+
+    for (p = name.data; p < last; p++) {
+        if (!(*p == '_' || (*p >= '0' && *p <= '9')
+              || ((*p | 0x20) >= 'a' && (*p | 0x20) <= 'z')))
+        {
+            return NGX_CONF_OK;
+        }
+    }
+
+    /* $1 is no variable, but a part of what a regular expression found */
+
+    if (name.data[0] >= '0' && name.data[0] <= '9') {
+        return NGX_CONF_OK;
+    }
+
+    cscf->key_variable = ngx_http_get_variable_index(cf, &name);
+
+    return (cscf->key_variable == NGX_ERROR) ? NGX_CONF_ERROR : NGX_CONF_OK;
+}
+
+
 /* for the post field of a time that cannot be 0 */
 
 char *

@@ -26,6 +26,7 @@ char *ngx_http_canary_endpoint_enum(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_canary_endpoint_value(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_canary_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_canary_check_positive(ngx_conf_t *cf, void *post, void *data);
 char *ngx_http_canary_state_path(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

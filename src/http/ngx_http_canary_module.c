@@ -115,7 +115,7 @@ static ngx_command_t  ngx_http_canary_commands[] = {
 
     { ngx_string("canary_key"),
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
-      ngx_http_canary_endpoint_value,
+      ngx_http_canary_key,
       NGX_HTTP_SRV_CONF_OFFSET,
       offsetof(ngx_http_canary_srv_conf_t, key),
       NULL },

@@ -240,6 +240,8 @@ typedef struct {
     ngx_flag_t                          fallback;
     ngx_uint_t                          latency;       /* see below */
     ngx_http_complex_value_t           *key;           /* or NULL */
+    ngx_int_t                           key_variable;  /* if it is just one:
+                                                          its index, or -1 */
     ngx_http_complex_value_t           *force;         /* or NULL */
     uint64_t                            salt;          /* of the key */
 
@@ -267,6 +269,7 @@ typedef struct {
     ngx_uint_t                          latency;
     ngx_flag_t                          fallback;
     ngx_http_complex_value_t           *key;
+    ngx_int_t                           key_variable;
     ngx_http_complex_value_t           *force;
 
     ngx_array_t                        *steps;         /* of uint32_t */
