@@ -8,6 +8,8 @@
 #include "ngx_http_canary_conf.h"
 
 
+static ngx_int_t ngx_http_canary_release_number(ngx_conf_t *cf,
+    ngx_str_t *parameter, ngx_http_canary_release_t *release);
 static ngx_http_canary_endpoint_t *ngx_http_canary_create_endpoint(
     ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *uscf);
 static ngx_int_t ngx_http_canary_add_placeholder(ngx_conf_t *cf,
@@ -21,7 +23,6 @@ ngx_http_canary_add_release(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_canary_srv_conf_t *cscf = conf;
 
-    ngx_int_t                      id;
     ngx_str_t                     *value;
     ngx_http_canary_release_t     *release;
     ngx_http_canary_endpoint_t    *endpoint;
@@ -71,28 +72,41 @@ ngx_http_canary_add_release(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     release->file = cf->conf_file->file.name.data;
     release->line = cf->conf_file->line;
 
-    if (cf->args->nelts == 4) {
-
-        if (ngx_strncmp(value[3].data, "id=", 3) != 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%V\", "
-                               "it must be \"id=number\"", &value[3]);
-            return NGX_CONF_ERROR;
-        }
-
-        id = ngx_atoi(value[3].data + 3, value[3].len - 3);
-
-        if (id == NGX_ERROR || id == 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid id in \"%V\", it must be a whole "
-                               "number above 0", &value[3]);
-            return NGX_CONF_ERROR;
-        }
-
-        release->number = id;
+    if (cf->args->nelts == 4
+        && ngx_http_canary_release_number(cf, &value[3], release) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     return ngx_http_canary_check_release(cf, endpoint, release);
+}
+
+
+static ngx_int_t
+ngx_http_canary_release_number(ngx_conf_t *cf, ngx_str_t *parameter,
+    ngx_http_canary_release_t *release)
+{
+    ngx_int_t  n;
+
+    if (ngx_strncmp(parameter->data, "id=", 3) != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\", "
+                           "it must be \"id=number\"", parameter);
+        return NGX_ERROR;
+    }
+
+    n = ngx_atoi(parameter->data + 3, parameter->len - 3);
+
+    if (n == NGX_ERROR || n == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid id in \"%V\", it must be a whole number "
+                           "above 0", parameter);
+        return NGX_ERROR;
+    }
+
+    release->number = n;
+
+    return NGX_OK;
 }
 
 

@@ -55,6 +55,23 @@ static ngx_http_variable_t  ngx_http_canary_vars[] = {
 };
 
 
+/* by ngx_http_canary_role_e and ngx_http_canary_reason_e */
+
+static ngx_str_t  ngx_http_canary_roles[] = {
+    ngx_string("stable"),
+    ngx_string("canary"),
+    ngx_null_string
+};
+
+
+static ngx_str_t  ngx_http_canary_reasons[] = {
+    ngx_string("weight"),
+    ngx_string("key"),
+    ngx_string("force"),
+    ngx_string("fallback")
+};
+
+
 ngx_int_t
 ngx_http_canary_add_variables(ngx_conf_t *cf)
 {
@@ -81,19 +98,6 @@ ngx_http_canary_variable(ngx_http_request_t *r,
     ngx_str_t                   value;
     ngx_http_canary_choice_t   *choice;
     ngx_http_canary_attempt_t   last, *attempt;
-
-    static ngx_str_t  roles[] = {
-        ngx_string("stable"),
-        ngx_string("canary"),
-        ngx_null_string
-    };
-
-    static ngx_str_t  reasons[] = {
-        ngx_string("weight"),
-        ngx_string("key"),
-        ngx_string("force"),
-        ngx_string("fallback")
-    };
 
     choice = ngx_http_canary_present_choice(r);
 
@@ -126,11 +130,11 @@ ngx_http_canary_variable(ngx_http_request_t *r,
         break;
 
     case NGX_HTTP_CANARY_VAR_ROLE:
-        value = roles[attempt->role];
+        value = ngx_http_canary_roles[attempt->role];
         break;
 
     case NGX_HTTP_CANARY_VAR_REASON:
-        value = reasons[attempt->reason];
+        value = ngx_http_canary_reasons[attempt->reason];
         break;
 
     case NGX_HTTP_CANARY_VAR_WEIGHT:
