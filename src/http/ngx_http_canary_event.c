@@ -10,6 +10,8 @@
 static void ngx_http_canary_reason(ngx_http_canary_event_t *event,
     ngx_http_canary_shared_t *shared, const canary_rollout_t *from,
     const canary_rollout_t *to, ngx_http_canary_change_t *change);
+static void ngx_http_canary_patch_reason(u_char *p, u_char *last,
+    const canary_rollout_t *from, const canary_rollout_t *to);
 static u_char *ngx_http_canary_violation(u_char *p, u_char *last,
     const ngx_http_canary_figure_t *figure);
 static u_char *ngx_http_canary_number(u_char *p, u_char *last, double value);
@@ -100,15 +102,7 @@ ngx_http_canary_reason(ngx_http_canary_event_t *event,
         break;
 
     case CANARY_PATCH:
-
-        if (from->weight != to->weight) {
-            p = ngx_slprintf(p, last, "weight set to ");
-            (void) ngx_http_canary_percent(p, last, to->weight);
-
-        } else {
-            ngx_slprintf(p, last, "strategy changed");
-        }
-
+        ngx_http_canary_patch_reason(p, last, from, to);
         break;
 
     case CANARY_ADVANCE:
@@ -138,16 +132,9 @@ ngx_http_canary_reason(ngx_http_canary_event_t *event,
         break;
 
     case CANARY_RELEASE_GONE:
-
-        if (from->phase == CANARY_IDLE) {
-            ngx_slprintf(p, last, "the stable release is no longer "
-                         "configured");
-            break;
-        }
-
         ngx_slprintf(p, last, "%s is no longer configured",
-                     (from->stable != to->stable) ? "the stable release"
-                                                  : "the canary");
+                     (from->phase == CANARY_IDLE || from->stable != to->stable)
+                     ? "the stable release" : "the canary");
         break;
 
     default: /* CANARY_TICK */
@@ -157,6 +144,20 @@ ngx_http_canary_reason(ngx_http_canary_event_t *event,
                      event->attempts);
         break;
     }
+}
+
+
+static void
+ngx_http_canary_patch_reason(u_char *p, u_char *last,
+    const canary_rollout_t *from, const canary_rollout_t *to)
+{
+    if (from->weight == to->weight) {
+        ngx_slprintf(p, last, "strategy changed");
+        return;
+    }
+
+    p = ngx_slprintf(p, last, "weight set to ");
+    (void) ngx_http_canary_percent(p, last, to->weight);
 }
 
 

@@ -499,9 +499,9 @@ ngx_http_canary_check_releases(ngx_http_canary_main_conf_t *cmcf,
 
 
 /*
- * Endpoints that are not configured any more.  What they remember is kept
- * until their last processes are gone, so that an endpoint that comes back
- * soon goes on; their rollouts end, so that none goes on unseen.
+ * Endpoints that are not configured any more.  Their rollouts end, so that
+ * none goes on unseen.  What they remember is kept for a number of reloads,
+ * for an endpoint that comes back, and while a process may still use it.
  */
 
 static void
