@@ -178,21 +178,20 @@ static void
 ngx_http_canary_failed(ngx_http_canary_attempt_t *attempt,
     ngx_uint_t timedout, uint64_t elapsed)
 {
-    canary_finish_t            finish;
-    ngx_http_canary_totals_t  *totals;
+    canary_finish_t           finish;
+    ngx_http_canary_meter_t  *meter;
 
-    totals = ngx_http_canary_attempt_totals(attempt);
+    meter = ngx_http_canary_attempt_meter(attempt);
 
-    ngx_http_canary_add(&totals->failed, 1);
+    ngx_http_canary_add(&meter->totals.failed, 1);
 
     ngx_memzero(&finish, sizeof(canary_finish_t));
 
     finish.bad_5xx = 1;
 
     if (timedout) {
-        ngx_http_canary_add(&totals->timeouts, 1);
-        ngx_http_canary_add(&totals->timed, 1);
-        ngx_http_canary_add(&totals->time, elapsed);
+        ngx_http_canary_add(&meter->totals.timeouts, 1);
+        ngx_http_canary_add_time(attempt, meter, elapsed);
 
         finish.timed = 1;
         finish.time = elapsed;
@@ -205,9 +204,12 @@ ngx_http_canary_failed(ngx_http_canary_attempt_t *attempt,
 static void
 ngx_http_canary_aborted(ngx_http_canary_attempt_t *attempt, uint64_t elapsed)
 {
-    canary_finish_t  finish;
+    canary_finish_t           finish;
+    ngx_http_canary_meter_t  *meter;
 
-    ngx_http_canary_add(&ngx_http_canary_attempt_totals(attempt)->aborted, 1);
+    meter = ngx_http_canary_attempt_meter(attempt);
+
+    ngx_http_canary_add(&meter->totals.aborted, 1);
 
     ngx_memzero(&finish, sizeof(canary_finish_t));
 
@@ -228,7 +230,7 @@ ngx_http_canary_cut(ngx_http_canary_attempt_t *attempt, ngx_uint_t timedout)
     canary_evidence_t         *evidence;
     ngx_http_canary_totals_t  *totals;
 
-    totals = ngx_http_canary_slot_totals(attempt);
+    totals = &ngx_http_canary_meter(attempt)->totals;
 
     ngx_http_canary_add(&totals->failed, 1);
     ngx_http_canary_add(&totals->cut, 1);
@@ -255,13 +257,10 @@ ngx_http_canary_cut(ngx_http_canary_attempt_t *attempt, ngx_uint_t timedout)
 static void
 ngx_http_canary_time(ngx_http_canary_attempt_t *attempt, uint64_t elapsed)
 {
-    canary_evidence_t         *evidence;
-    ngx_http_canary_totals_t  *totals;
+    canary_evidence_t  *evidence;
 
-    totals = ngx_http_canary_slot_totals(attempt);
-
-    ngx_http_canary_add(&totals->timed, 1);
-    ngx_http_canary_add(&totals->time, elapsed);
+    ngx_http_canary_add_time(attempt, ngx_http_canary_meter(attempt),
+                             elapsed);
 
     evidence = ngx_http_canary_evidence(attempt);
 

@@ -37,10 +37,40 @@ ngx_http_canary_add(uint64_t *counter, uint64_t n)
 }
 
 
-static ngx_inline ngx_http_canary_totals_t *
-ngx_http_canary_slot_totals(ngx_http_canary_attempt_t *attempt)
+static ngx_inline ngx_http_canary_meter_t *
+ngx_http_canary_meter(ngx_http_canary_attempt_t *attempt)
 {
-    return &attempt->release->totals[ngx_http_canary_slot];
+    ngx_http_canary_meter_t  *meter;
+
+    meter = attempt->release->meter;
+
+    if (meter == NULL) {
+        meter = ngx_http_canary_make_meter(attempt->endpoint,
+                                           attempt->release);
+    }
+
+    return meter;
+}
+
+
+/* the histogram is of what is evidence, whether there is a rollout or not */
+
+static ngx_inline void
+ngx_http_canary_add_time(ngx_http_canary_attempt_t *attempt,
+    ngx_http_canary_meter_t *meter, uint64_t elapsed)
+{
+    uint32_t  *bucket;
+
+    ngx_http_canary_add(&meter->totals.timed, 1);
+    ngx_http_canary_add(&meter->totals.time, elapsed);
+
+    if (attempt->reason != NGX_HTTP_CANARY_BY_FALLBACK
+        && attempt->reason != NGX_HTTP_CANARY_BY_FORCE)
+    {
+        bucket = &meter->histogram[canary_histogram_index(elapsed)];
+
+        (void) __atomic_fetch_add(bucket, 1, __ATOMIC_RELAXED);
+    }
 }
 
 
@@ -63,22 +93,22 @@ ngx_http_canary_attempt_begin(ngx_http_canary_attempt_t *attempt)
 
 
 /*
- * The totals of a release, to count an attempt in.  Only then it is a fallback
+ * The meter of a release, to count an attempt in.  Only then it is a fallback
  * too: one over a dead kept connection, which nginx makes again, is none.
  */
 
-static ngx_inline ngx_http_canary_totals_t *
-ngx_http_canary_attempt_totals(ngx_http_canary_attempt_t *attempt)
+static ngx_inline ngx_http_canary_meter_t *
+ngx_http_canary_attempt_meter(ngx_http_canary_attempt_t *attempt)
 {
-    ngx_http_canary_totals_t  *totals;
+    ngx_http_canary_meter_t  *meter;
 
-    totals = ngx_http_canary_slot_totals(attempt);
+    meter = ngx_http_canary_meter(attempt);
 
     if (attempt->reason == NGX_HTTP_CANARY_BY_FALLBACK) {
-        ngx_http_canary_add(&totals->fallbacks, 1);
+        ngx_http_canary_add(&meter->totals.fallbacks, 1);
     }
 
-    return totals;
+    return meter;
 }
 
 
@@ -86,17 +116,16 @@ static ngx_inline void
 ngx_http_canary_response(ngx_http_canary_attempt_t *attempt,
     ngx_uint_t response_class, ngx_uint_t timed, uint64_t elapsed)
 {
-    ngx_http_canary_totals_t  *totals;
+    ngx_http_canary_meter_t  *meter;
 
     attempt->response = response_class;
 
-    totals = ngx_http_canary_attempt_totals(attempt);
+    meter = ngx_http_canary_attempt_meter(attempt);
 
-    ngx_http_canary_add(&totals->responses[response_class - 1], 1);
+    ngx_http_canary_add(&meter->totals.responses[response_class - 1], 1);
 
     if (timed) {
-        ngx_http_canary_add(&totals->timed, 1);
-        ngx_http_canary_add(&totals->time, elapsed);
+        ngx_http_canary_add_time(attempt, meter, elapsed);
     }
 
     if (attempt->evidence) {

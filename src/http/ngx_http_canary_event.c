@@ -87,7 +87,7 @@ ngx_http_canary_reason(ngx_http_canary_event_t *event,
         id = to->stable;
     }
 
-    release = &shared->releases[id];
+    release = shared->releases[id];
 
     switch (event->verb) {
 

@@ -13,6 +13,7 @@
 #include <ngx_http.h>
 
 #include "canary_evidence.h"
+#include "canary_histogram.h"
 #include "canary_key.h"
 #include "canary_outcome.h"
 #include "canary_rollout.h"
@@ -53,7 +54,7 @@
  */
 
 
-/* Counters of a release in one slot; writers: atomic additions. */
+/* Counters of a release. */
 
 typedef struct {
     uint64_t                            responses[5];  /* 1xx to 5xx */
@@ -64,25 +65,48 @@ typedef struct {
     uint64_t                            fallbacks;
     uint64_t                            timed;
     uint64_t                            time;          /* microseconds */
-    uint64_t                            reserved[4];
 } ngx_http_canary_totals_t;
 
 
 /*
+ * What one worker counts of one release; writers: atomic additions.  It is
+ * made when first needed.  The worker that takes the place of another, after
+ * a reload or because that one died, goes on with its meter; so two may add
+ * to it for a while.  The padding makes it a whole number of lines.
+ */
+
+typedef struct ngx_http_canary_meter_s  ngx_http_canary_meter_t;
+
+struct ngx_http_canary_meter_s {
+    ngx_http_canary_totals_t            totals;
+    ngx_http_canary_meter_t            *next;          /* of those not in use,
+                                                          under the lock */
+    u_char                              pad[NGX_HTTP_CANARY_LINE - 104];
+    uint32_t                            histogram[CANARY_HISTOGRAM_BUCKETS];
+                                                       /* of times that are
+                                                          evidence */
+};
+
+
+/*
  * A release as the zone knows it.  Its id is its place in the table, written
- * into routing words.  All under the lock, but for the totals.
+ * into routing words.  All under the lock, but for what is in the meters.
  */
 
 typedef struct {
-    ngx_http_canary_totals_t           *totals;        /* [nslots] or NULL */
-    ngx_http_canary_totals_t            base;          /* their sum when the
-                                                          step began */
+    ngx_http_canary_meter_t            *base;          /* sum of the meters
+                                                          when the step began;
+                                                          NULL: nothing */
+    ngx_http_canary_totals_t           *past;          /* of meters that were
+                                                          given up, or NULL */
     ngx_uint_t                          first;         /* serial numbers of */
     ngx_uint_t                          serial;        /* the first and last
                                                           configuration that
                                                           name it; 0: free */
     size_t                              len;
     u_char                              name[NGX_HTTP_CANARY_NAME_MAX];
+    ngx_http_canary_meter_t            *meters[];      /* [nphases], each
+                                                          may be NULL */
 } ngx_http_canary_release_shared_t;
 
 
@@ -164,15 +188,16 @@ struct ngx_http_canary_shared_s {
 
     ngx_http_canary_event_t            *events;        /* ring, or NULL */
 
-    ngx_http_canary_release_shared_t    releases
+    ngx_http_canary_release_shared_t   *releases
                                             [NGX_HTTP_CANARY_RELEASES_SEEN];
+                                                       /* NULL: never used */
 
     uint32_t                           *phases;        /* one to a line, by
                                                           ngx_worker */
-    ngx_uint_t                          nphases;
+    ngx_uint_t                          nphases;       /* and of meters */
 
     size_t                              len;
-    u_char                              name[1];       /* of len bytes */
+    u_char                              name[];        /* of len bytes */
 };
 
 
@@ -202,8 +227,9 @@ typedef struct {
     ngx_http_canary_shared_t           *active;        /* those with a rollout,
                                                           and such as just had
                                                           one */
-    canary_evidence_t                  *spare;         /* list of those not
+    canary_evidence_t                  *spare;         /* lists of those not
                                                           in use */
+    ngx_http_canary_meter_t            *spare_meters;
     ngx_http_canary_process_t           processes[NGX_HTTP_CANARY_PROCESSES];
 } ngx_http_canary_zone_shared_t;
 
@@ -219,7 +245,8 @@ typedef struct {
     ngx_http_upstream_srv_conf_t       *upstream;
     ngx_uint_t                          number;        /* in the Verta API */
     uint32_t                            id;            /* in the zone */
-    ngx_http_canary_totals_t           *totals;        /* in the zone */
+    ngx_http_canary_meter_t            *meter;         /* of this process;
+                                                          NULL: not yet */
 
     u_char                             *file;          /* of the directive */
     ngx_uint_t                          line;
@@ -557,9 +584,9 @@ ngx_int_t ngx_http_canary_register(ngx_http_canary_main_conf_t *cmcf,
 void ngx_http_canary_reconcile(ngx_http_canary_main_conf_t *cmcf,
     ngx_log_t *log);
 
-/* under the lock: the place of a release, a new one if need be; NULL: the
-   zone is full */
-ngx_http_canary_release_shared_t *ngx_http_canary_add_place(
+/* under the lock: the id of a release, a new one if need be;
+   CANARY_NO_RELEASE: the zone is full, or the table is */
+ngx_uint_t ngx_http_canary_add_place(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared,
     ngx_str_t *name);
 
@@ -628,9 +655,55 @@ ngx_int_t ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
 ngx_int_t ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared);
 
-/* the sum of a release's slots */
-void ngx_http_canary_totals(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_totals_t *totals, ngx_http_canary_totals_t *sum);
+
+/* ngx_http_canary_meter.c: what is counted of releases */
+
+/* the meter that this process is to use for a release from now on */
+ngx_http_canary_meter_t *ngx_http_canary_make_meter(
+    ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_release_t *release);
+
+/* Under the lock. */
+
+/* makes sure of what both sides of a rollout need to be counted, and to be
+   shown by steps; NGX_ERROR: the zone is full */
+ngx_int_t ngx_http_canary_add_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    const canary_rollout_t *rollout);
+
+/* what is shown of the current step counts from here */
+void ngx_http_canary_begin_step(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared);
+
+/* NULL: nothing was counted of a release lately */
+ngx_http_canary_meter_t *ngx_http_canary_any_meter(
+    ngx_http_canary_shared_t *shared, ngx_http_canary_release_shared_t *place);
+
+/* what the meters of a release hold, and their difference to its base */
+void ngx_http_canary_sum_meters(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place, ngx_http_canary_meter_t *sum);
+void ngx_http_canary_subtract_base(ngx_http_canary_release_shared_t *place,
+    ngx_http_canary_meter_t *sum);
+
+void ngx_http_canary_add_totals(ngx_http_canary_totals_t *to,
+    const ngx_http_canary_totals_t *totals);
+
+/* all that another zone knows of a release; NGX_ERROR: the zone is full */
+ngx_int_t ngx_http_canary_import_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_release_shared_t *place,
+    ngx_http_canary_shared_t *from, ngx_http_canary_release_shared_t *release);
+
+/*
+ * When no process uses the release: gives its meters up, and what they
+ * counted is kept with it (NGX_ERROR: the zone is full, nothing is done) or
+ * forgotten.
+ */
+
+ngx_int_t ngx_http_canary_retire_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place);
+void ngx_http_canary_forget_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place);
 
 
 /* ngx_http_canary_judge.c: under the lock */
@@ -686,6 +759,9 @@ ngx_int_t ngx_http_canary_api_handler(ngx_http_request_t *r);
 
 /* ngx_http_canary_snapshot.c: a consistent copy for those who show it */
 
+#define NGX_HTTP_CANARY_QUANTILES  4                  /* p50, p90, p95, p99 */
+
+
 typedef struct {
     ngx_str_t                           name;
     ngx_str_t                           upstream;
@@ -694,6 +770,11 @@ typedef struct {
     ngx_http_canary_totals_t            totals;        /* since the state
                                                           began */
     ngx_http_canary_totals_t            step;          /* since the step */
+    uint64_t                            measured;      /* since the step: times
+                                                          in the histogram, */
+    uint32_t                            quantiles[NGX_HTTP_CANARY_QUANTILES];
+                                                       /* and of these,
+                                                          microseconds */
 } ngx_http_canary_release_view_t;
 
 

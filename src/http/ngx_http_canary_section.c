@@ -16,10 +16,8 @@
 
 
 static void ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
-    ngx_http_canary_event_t *event);
-static void ngx_http_canary_begin_step(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared);
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event);
 static canary_evidence_t *ngx_http_canary_take_spare(
     ngx_http_canary_zone_shared_t *sh, uint64_t rested);
 static void ngx_http_canary_put_spare(ngx_http_canary_zone_shared_t *sh,
@@ -84,7 +82,9 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
     }
 
     if (next.rollout.phase != CANARY_IDLE
-        && ngx_http_canary_equip(sh, shpool, shared) != NGX_OK)
+        && (ngx_http_canary_add_meters(sh, shpool, shared, &next.rollout)
+                != NGX_OK
+            || ngx_http_canary_equip(sh, shpool, shared) != NGX_OK))
     {
         change->status = CANARY_UNCHANGED;
         return NGX_HTTP_CANARY_NO_MEMORY;
@@ -109,7 +109,7 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
                               change->command.now);
     }
 
-    ngx_http_canary_publish(sh, shared, &next, &event);
+    ngx_http_canary_publish(sh, shpool, shared, &next, &event);
 
     if (next.rollout.phase == CANARY_IDLE) {
         ngx_http_canary_put_spare(sh, shared);
@@ -127,8 +127,8 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
 
 static void
 ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
-    ngx_http_canary_event_t *event)
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event)
 {
     ngx_uint_t                 place;
     ngx_http_canary_record_t  *record;
@@ -145,7 +145,7 @@ ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
     }
 
     if (next->rollout.tests != record->rollout.tests) {
-        ngx_http_canary_begin_step(sh, shared);
+        ngx_http_canary_begin_step(sh, shpool, shared);
     }
 
     place = !(shared->current & 1);
@@ -168,25 +168,6 @@ ngx_http_canary_repair(ngx_http_canary_shared_t *shared)
 
     if (word != shared->route) {
         __atomic_store_n(&shared->route, word, __ATOMIC_RELEASE);
-    }
-}
-
-
-/* what is shown of the current step counts from here */
-
-static void
-ngx_http_canary_begin_step(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared)
-{
-    ngx_uint_t                         i;
-    ngx_http_canary_release_shared_t  *release;
-
-    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
-        release = &shared->releases[i];
-
-        if (release->totals) {
-            ngx_http_canary_totals(sh, release->totals, &release->base);
-        }
     }
 }
 
@@ -240,7 +221,8 @@ ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
 
 /*
  * Without memory for its history an endpoint can still be changed towards
- * stable: the event is in the log.
+ * stable: the event is in the log.  Most of the memory is not touched, since
+ * only what was written will be read.
  */
 
 ngx_int_t
@@ -248,7 +230,7 @@ ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared)
 {
     if (shared->events == NULL) {
-        shared->events = ngx_slab_calloc_locked(shpool,
+        shared->events = ngx_slab_alloc_locked(shpool,
                                      (NGX_HTTP_CANARY_EVENTS + 1)
                                      * sizeof(ngx_http_canary_event_t));
     }
@@ -311,34 +293,11 @@ ngx_http_canary_set_last(ngx_http_canary_shared_t *shared,
     ngx_memzero(next->last_release, NGX_HTTP_CANARY_NAME_MAX);
 
     if (next->rollout.last_release < NGX_HTTP_CANARY_RELEASES_SEEN) {
-        release = &shared->releases[next->rollout.last_release];
+        release = shared->releases[next->rollout.last_release];
         ngx_memcpy(next->last_release, release->name, release->len);
     }
 
     ngx_memcpy(next->last_reason, event->reason, NGX_HTTP_CANARY_REASON);
 
     next->ended = event->time;
-}
-
-
-void
-ngx_http_canary_totals(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_totals_t *totals, ngx_http_canary_totals_t *sum)
-{
-    uint64_t    *from, *to;
-    ngx_uint_t   slot, i;
-
-    ngx_memzero(sum, sizeof(ngx_http_canary_totals_t));
-
-    to = (uint64_t *) sum;
-
-    for (slot = 0; slot < sh->nslots; slot++) {
-        from = (uint64_t *) &totals[slot];
-
-        for (i = 0; i < sizeof(ngx_http_canary_totals_t) / sizeof(uint64_t);
-             i++)
-        {
-            to[i] += __atomic_load_n(&from[i], __ATOMIC_RELAXED);
-        }
-    }
 }
