@@ -6,6 +6,7 @@
 
 #include "ngx_http_canary_module.h"
 #include "ngx_http_canary_attempt.h"
+#include "ngx_http_canary_conf.h"
 #include "ngx_http_canary_facts.h"
 #include "ngx_http_canary_compat.h"
 
@@ -32,6 +33,8 @@ static ngx_int_t ngx_http_canary_get_peer(ngx_peer_connection_t *pc,
 static ngx_int_t ngx_http_canary_get_inner(ngx_http_canary_peer_t *cp,
     ngx_peer_connection_t *pc);
 static ngx_int_t ngx_http_canary_no_live(ngx_http_canary_peer_t *cp,
+    ngx_peer_connection_t *pc);
+static ngx_int_t ngx_http_canary_get_changed(ngx_http_canary_peer_t *cp,
     ngx_peer_connection_t *pc);
 static void ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state);
@@ -65,7 +68,7 @@ ngx_http_canary_init_upstream(ngx_conf_t *cf,
 {
     us->peer.init = ngx_http_canary_init_peer;
 
-    return NGX_OK;
+    return ngx_http_canary_check_keepalive(cf, us);
 }
 
 
@@ -201,7 +204,9 @@ ngx_http_canary_settle(ngx_http_canary_choice_t *choice)
 
 /*
  * The answer of one release is not stored under a key that names another.  The
- * key may have been made by a subrequest that waited for a lock meanwhile.
+ * key may have been made by a subrequest that waited for a lock meanwhile.  Nor
+ * does a 304 of it renew what is stored: nginx does that only if the file is
+ * still the one that the request has opened.
  */
 
 static void
@@ -212,6 +217,10 @@ ngx_http_canary_keep_uncached(ngx_http_request_t *r,
 
     if (choice->in_cache_key) {
         r->upstream->cacheable = 0;
+
+        if (r->cache) {
+            r->cache->uniq = 0;
+        }
     }
 
 #endif
@@ -246,6 +255,10 @@ ngx_http_canary_attach(ngx_http_canary_peer_t *cp,
 #if (NGX_HTTP_CANARY_HAVE_SID)
     pc->hint = NULL;
     pc->sid = NULL;
+#endif
+
+#if (NGX_HTTP_CANARY_HAVE_RESOLVE)
+    cp->config = ngx_http_canary_peers_config(release->upstream);
 #endif
 
     if (release->upstream->peer.init(r, release->upstream) != NGX_OK) {
@@ -365,6 +378,12 @@ ngx_http_canary_no_live(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc)
     ngx_int_t                   rc;
     ngx_http_canary_release_t  *other;
 
+    rc = ngx_http_canary_get_changed(cp, pc);
+
+    if (rc != NGX_BUSY) {
+        return rc;
+    }
+
     ngx_http_canary_attempt_no_live(&cp->attempt);
 
     other = ngx_http_canary_fallback(cp, cp->used != 0);
@@ -386,11 +405,51 @@ ngx_http_canary_no_live(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc)
     rc = ngx_http_canary_get_inner(cp, pc);
 
     if (rc == NGX_BUSY) {
+        rc = ngx_http_canary_get_changed(cp, pc);
+    }
+
+    if (rc == NGX_BUSY) {
         ngx_http_canary_attempt_no_live(&cp->attempt);
         pc->name = &cp->attempt.endpoint->name;
     }
 
     return rc;
+}
+
+
+/*
+ * A balancer also gives no peer when the names of its servers have been
+ * resolved to others since it was initialized: it is initialized once more,
+ * for the servers that there are now.
+ */
+
+static ngx_int_t
+ngx_http_canary_get_changed(ngx_http_canary_peer_t *cp,
+    ngx_peer_connection_t *pc)
+{
+#if (NGX_HTTP_CANARY_HAVE_RESOLVE)
+
+    ngx_http_canary_release_t  *release;
+
+    release = cp->attempt.release;
+
+    if (ngx_http_canary_peers_config(release->upstream) == cp->config) {
+        return NGX_BUSY;
+    }
+
+    ngx_http_canary_drop_cookies(cp);
+
+    if (ngx_http_canary_attach(cp, release) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_canary_get_inner(cp, pc);
+
+#else
+
+    return NGX_BUSY;
+
+#endif
 }
 
 
