@@ -378,12 +378,12 @@ typedef struct {
     ngx_http_canary_choice_t           *choice;
     ngx_http_canary_attempt_t           attempt;
 
-    /* the balancer of the release */
+    /* the balancer of the release, in nginx's order: copied in wide words */
 
-    void                               *data;
     ngx_event_get_peer_pt               get;
     ngx_event_free_peer_pt              free;
     ngx_event_notify_peer_pt            notify;
+    void                               *data;
 #if (NGX_SSL || NGX_COMPAT)
     ngx_event_set_peer_session_pt       set_session;
     ngx_event_save_peer_session_pt      save_session;

@@ -229,7 +229,6 @@ static ngx_inline ngx_int_t
 ngx_http_canary_attach(ngx_http_canary_peer_t *cp,
     ngx_http_canary_release_t *release)
 {
-    ngx_uint_t              tries;
     ngx_http_request_t     *r;
     ngx_http_upstream_t    *u;
     ngx_peer_connection_t  *pc;
@@ -237,8 +236,6 @@ ngx_http_canary_attach(ngx_http_canary_peer_t *cp,
     r = cp->request;
     u = r->upstream;
     pc = &u->peer;
-
-    tries = pc->tries;
 
     pc->data = NULL;
     pc->notify = NULL;
@@ -253,26 +250,28 @@ ngx_http_canary_attach(ngx_http_canary_peer_t *cp,
         return NGX_ERROR;
     }
 
-    cp->data = pc->data;
+    cp->tries = pc->tries;
     cp->get = pc->get;
     cp->free = pc->free;
     cp->notify = pc->notify;
-    cp->tries = pc->tries;
+    cp->data = pc->data;
 
-    pc->data = cp;
     pc->get = ngx_http_canary_get_peer;
     pc->free = ngx_http_canary_free_peer;
-    pc->notify = cp->notify ? ngx_http_canary_notify_peer : NULL;
+    pc->data = cp;
+
+    if (pc->notify) {
+        pc->notify = ngx_http_canary_notify_peer;
+    }
 
 #if (NGX_SSL || NGX_COMPAT)
     cp->set_session = pc->set_session;
     cp->save_session = pc->save_session;
 
-    pc->set_session = cp->set_session ? ngx_http_canary_set_session : NULL;
-    pc->save_session = cp->save_session ? ngx_http_canary_save_session : NULL;
+    pc->set_session = ngx_http_canary_set_session;
+    pc->save_session = ngx_http_canary_save_session;
 #endif
 
-    pc->tries = tries;
     u->upstream = release->upstream;
 
     cp->attempt.release = release;
