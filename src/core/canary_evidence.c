@@ -40,46 +40,11 @@ static void canary_count_late(const canary_late_t *late,
     canary_counts_t *counts);
 
 
-static inline canary_slot_t *
-canary_evidence_slot(const canary_evidence_t *evidence, uint32_t slot)
-{
-    return (canary_slot_t *) &evidence->slots[slot % evidence->nslots];
-}
-
-
-static inline canary_tally_t *
-canary_evidence_tally(const canary_evidence_t *evidence, uint32_t slot,
-    unsigned side, uint32_t cohort)
-{
-    return &canary_evidence_slot(evidence, slot)
-                ->tallies[side][cohort % CANARY_COHORTS];
-}
-
-
 static inline canary_late_t *
 canary_evidence_late(const canary_evidence_t *evidence,
     const canary_ticket_t *ticket)
 {
     return &canary_evidence_slot(evidence, ticket->slot)->late[ticket->side];
-}
-
-
-/*
- * Counters that depend on each other are added to in the order opposite to
- * that in which canary_evidence_sum() reads them.
- */
-
-static inline void
-canary_add(uint32_t *counter, uint32_t n)
-{
-    (void) __atomic_fetch_add(counter, n, __ATOMIC_RELEASE);
-}
-
-
-static inline void
-canary_add64(uint64_t *counter, uint64_t n)
-{
-    (void) __atomic_fetch_add(counter, n, __ATOMIC_RELEASE);
 }
 
 
@@ -103,13 +68,6 @@ static inline uint64_t
 canary_elapsed(uint64_t now, uint64_t since)
 {
     return (now > since) ? now - since : 0;
-}
-
-
-static inline uint64_t
-canary_evidence_now(const canary_evidence_t *evidence)
-{
-    return __atomic_load_n(&evidence->now, __ATOMIC_ACQUIRE);
 }
 
 
@@ -169,43 +127,17 @@ canary_evidence_begin(canary_evidence_t *evidence, uint32_t tests,
 
 
 void
-canary_evidence_start(canary_evidence_t *evidence, uint32_t slot,
-    unsigned side, canary_ticket_t *ticket)
-{
-    uint64_t         now;
-    canary_tally_t  *tally;
-
-    now = canary_evidence_now(evidence);
-
-    ticket->cohort = (uint32_t) now;
-    ticket->tests = (uint32_t) (now >> 32);
-    ticket->slot = slot;
-    ticket->side = (uint8_t) side;
-
-    tally = canary_evidence_tally(evidence, slot, side, ticket->cohort);
-
-    canary_add(&tally->started, 1);
-}
-
-
-void
 canary_evidence_finish(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, const canary_finish_t *finish)
 {
-    uint32_t         place;
     canary_tally_t  *tally;
 
-    place = ticket->cohort % CANARY_COHORTS;
+    tally = canary_evidence_open_tally(evidence, ticket);
 
-    if (__atomic_load_n(&evidence->open[place], __ATOMIC_ACQUIRE)
-        != ticket->cohort + 1)
-    {
+    if (tally == NULL) {
         canary_evidence_finish_late(evidence, ticket, finish);
         return;
     }
-
-    tally = canary_evidence_tally(evidence, ticket->slot, ticket->side,
-                                  ticket->cohort);
 
     if (finish->bad_4xx) {
         canary_add(&tally->bad_4xx, 1);
@@ -359,6 +291,8 @@ canary_evidence_reap(canary_evidence_t *evidence, uint32_t slot)
     uint32_t         place, in_flight;
     canary_late_t   *late;
     canary_tally_t  *tally;
+
+    slot %= evidence->nslots;
 
     for (side = 0; side < CANARY_SIDES; side++) {
         for (place = 0; place < CANARY_COHORTS; place++) {

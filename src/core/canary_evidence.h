@@ -173,13 +173,17 @@ void canary_evidence_begin(canary_evidence_t *evidence, uint32_t tests,
     uint64_t now);
 
 
-/* Workers, without a lock. */
+/* Workers, without a lock; a slot is a number below nslots. */
 
-void canary_evidence_start(canary_evidence_t *evidence, uint32_t slot,
-    unsigned side, canary_ticket_t *ticket);
+static inline void canary_evidence_start(canary_evidence_t *evidence,
+    uint32_t slot, unsigned side, canary_ticket_t *ticket);
 
 void canary_evidence_finish(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, const canary_finish_t *finish);
+
+/* the same for one that is no evidence of anything bad */
+static inline void canary_evidence_finish_good(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, unsigned timed, uint64_t time);
 
 /*
  * An attempt whose response was counted already, and whose body then broke
@@ -208,6 +212,121 @@ void canary_evidence_reap(canary_evidence_t *evidence, uint32_t slot);
 
 void canary_evidence_view(const canary_evidence_t *evidence, unsigned side,
     canary_evidence_view_t *view);
+
+
+/* What each attempt of a rollout goes through is to be inlined. */
+
+
+static inline uint64_t
+canary_evidence_now(const canary_evidence_t *evidence)
+{
+    return __atomic_load_n(&evidence->now, __ATOMIC_ACQUIRE);
+}
+
+
+static inline canary_slot_t *
+canary_evidence_slot(const canary_evidence_t *evidence, uint32_t slot)
+{
+    return (canary_slot_t *) &evidence->slots[slot];
+}
+
+
+static inline canary_tally_t *
+canary_evidence_tally(const canary_evidence_t *evidence, uint32_t slot,
+    unsigned side, uint32_t cohort)
+{
+    return &canary_evidence_slot(evidence, slot)
+                ->tallies[side][cohort % CANARY_COHORTS];
+}
+
+
+/*
+ * Counters that depend on each other are added to in the order opposite to
+ * that in which canary_evidence_sum() reads them.
+ */
+
+static inline void
+canary_add(uint32_t *counter, uint32_t n)
+{
+    (void) __atomic_fetch_add(counter, n, __ATOMIC_RELEASE);
+}
+
+
+static inline void
+canary_add64(uint64_t *counter, uint64_t n)
+{
+    (void) __atomic_fetch_add(counter, n, __ATOMIC_RELEASE);
+}
+
+
+static inline void
+canary_evidence_start(canary_evidence_t *evidence, uint32_t slot,
+    unsigned side, canary_ticket_t *ticket)
+{
+    uint64_t         now;
+    canary_tally_t  *tally;
+
+    if (slot >= evidence->nslots) {
+        slot %= evidence->nslots;
+    }
+
+    now = canary_evidence_now(evidence);
+
+    ticket->cohort = (uint32_t) now;
+    ticket->tests = (uint32_t) (now >> 32);
+    ticket->slot = slot;
+    ticket->side = (uint8_t) side;
+
+    tally = canary_evidence_tally(evidence, slot, side, ticket->cohort);
+
+    canary_add(&tally->started, 1);
+}
+
+
+/* where an attempt is counted that ends; NULL: its cohort has been settled */
+
+static inline canary_tally_t *
+canary_evidence_open_tally(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket)
+{
+    uint32_t  place;
+
+    place = ticket->cohort % CANARY_COHORTS;
+
+    if (__atomic_load_n(&evidence->open[place], __ATOMIC_ACQUIRE)
+        != ticket->cohort + 1)
+    {
+        return NULL;
+    }
+
+    return canary_evidence_tally(evidence, ticket->slot, ticket->side,
+                                 ticket->cohort);
+}
+
+
+static inline void
+canary_evidence_finish_good(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, unsigned timed, uint64_t time)
+{
+    canary_tally_t  *tally;
+
+    tally = canary_evidence_open_tally(evidence, ticket);
+
+    if (tally == NULL) {
+        canary_evidence_finish(evidence, ticket,
+                      &(canary_finish_t) { .timed = timed, .time = time });
+        return;
+    }
+
+    if (timed) {
+        canary_add(&tally->timed, 1);
+        canary_add64(&tally->time, time);
+    }
+
+    /* last: a cohort with nothing in flight may be settled at once */
+
+    canary_add(&tally->done, 1);
+}
 
 
 #endif /* CANARY_EVIDENCE_H */

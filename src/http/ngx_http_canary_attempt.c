@@ -16,8 +16,6 @@
  */
 
 
-static canary_evidence_t *ngx_http_canary_evidence(
-    ngx_http_canary_attempt_t *attempt);
 static void ngx_http_canary_failed(ngx_http_canary_attempt_t *attempt,
     ngx_uint_t timedout, uint64_t elapsed);
 static void ngx_http_canary_aborted(ngx_http_canary_attempt_t *attempt,
@@ -35,50 +33,18 @@ static void ngx_http_canary_hand_in(ngx_http_canary_attempt_t *attempt,
 
 
 void
-ngx_http_canary_take_ticket(ngx_http_canary_attempt_t *attempt)
+ngx_http_canary_void_ticket(ngx_http_canary_attempt_t *attempt,
+    canary_evidence_t *evidence)
 {
-    unsigned            side;
-    canary_route_t      route;
-    canary_finish_t     finish;
-    canary_evidence_t  *evidence;
+    canary_finish_t  finish;
 
-    route = ngx_http_canary_route(attempt->endpoint);
+    ngx_memzero(&finish, sizeof(canary_finish_t));
 
-    if (route.phase == CANARY_IDLE) {
-        return;
-    }
+    finish.voided = 1;
 
-    if (attempt->release->id == route.canary) {
-        side = CANARY_SIDE_CANARY;
+    canary_evidence_finish(evidence, &attempt->ticket, &finish);
 
-    } else if (attempt->release->id == route.stable) {
-        side = CANARY_SIDE_STABLE;
-
-    } else {
-        return;
-    }
-
-    evidence = __atomic_load_n(&attempt->endpoint->shared->evidence,
-                               __ATOMIC_ACQUIRE);
-    if (evidence == NULL) {
-        return;
-    }
-
-    canary_evidence_start(evidence, ngx_http_canary_slot, side,
-                          &attempt->ticket);
-
-    attempt->epoch = route.epoch;
-    attempt->evidence = 1;
-
-    /* the evidence may be that of a rollout that began in between */
-
-    if (ngx_http_canary_route(attempt->endpoint).epoch != route.epoch) {
-        ngx_memzero(&finish, sizeof(canary_finish_t));
-        finish.voided = 1;
-
-        canary_evidence_finish(evidence, &attempt->ticket, &finish);
-        attempt->evidence = 0;
-    }
+    attempt->evidence = 0;
 }
 
 
@@ -89,7 +55,7 @@ ngx_http_canary_attempt_end(ngx_http_canary_attempt_t *attempt,
     canary_finish_t   finish;
     canary_outcome_t  outcome;
 
-    if (!attempt->open) {
+    if (attempt->state == NGX_HTTP_CANARY_ENDED) {
         return;
     }
 
@@ -101,8 +67,10 @@ ngx_http_canary_attempt_end(ngx_http_canary_attempt_t *attempt,
     case CANARY_OUTCOME_RESPONSE:
     case CANARY_OUTCOME_CUT:
 
-        ngx_http_canary_attempt_header(attempt, facts->status,
-                                       header_grpc_status, elapsed);
+        if (!attempt->response) {
+            ngx_http_canary_attempt_any_header(attempt, facts->status,
+                                               header_grpc_status, 0, elapsed);
+        }
 
         if (outcome == CANARY_OUTCOME_CUT) {
             ngx_http_canary_cut(attempt, facts->timedout);
@@ -138,7 +106,17 @@ ngx_http_canary_attempt_end(ngx_http_canary_attempt_t *attempt,
         break;
     }
 
-    attempt->open = 0;
+    attempt->state = NGX_HTTP_CANARY_ENDED;
+}
+
+
+void
+ngx_http_canary_attempt_any_header(ngx_http_canary_attempt_t *attempt,
+    ngx_uint_t status, ngx_int_t grpc_status, ngx_uint_t trailers,
+    uint64_t elapsed)
+{
+    ngx_http_canary_attempt_header(attempt, status, grpc_status, trailers,
+                                   elapsed);
 }
 
 
@@ -148,12 +126,12 @@ ngx_http_canary_attempt_no_live(ngx_http_canary_attempt_t *attempt)
     ngx_http_canary_attempt_begin(attempt);
     ngx_http_canary_failed(attempt, 0, 0);
 
-    attempt->open = 0;
+    attempt->state = NGX_HTTP_CANARY_ENDED;
 }
 
 
 void
-ngx_http_canary_response_evidence(ngx_http_canary_attempt_t *attempt,
+ngx_http_canary_bad_response(ngx_http_canary_attempt_t *attempt,
     ngx_uint_t timed, uint64_t elapsed)
 {
     canary_finish_t  finish;
@@ -344,27 +322,4 @@ ngx_http_canary_hand_in(ngx_http_canary_attempt_t *attempt,
         ngx_http_canary_trip(attempt->endpoint, attempt->epoch,
                              ngx_cycle->log);
     }
-}
-
-
-/* where an attempt's ticket is good; NULL if its rollout is over */
-
-static canary_evidence_t *
-ngx_http_canary_evidence(ngx_http_canary_attempt_t *attempt)
-{
-    canary_route_t  route;
-
-    if (!attempt->evidence) {
-        return NULL;
-    }
-
-    route = ngx_http_canary_route(attempt->endpoint);
-
-    if (route.phase == CANARY_IDLE || route.epoch != attempt->epoch) {
-        attempt->evidence = 0;
-        return NULL;
-    }
-
-    return __atomic_load_n(&attempt->endpoint->shared->evidence,
-                           __ATOMIC_ACQUIRE);
 }
