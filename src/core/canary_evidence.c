@@ -27,6 +27,8 @@ static void canary_evidence_overdue(canary_evidence_t *evidence,
 static void canary_evidence_fold_oldest(canary_evidence_t *evidence,
     const canary_cohort_view_t *cohort);
 
+static void canary_evidence_finish_late(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, const canary_finish_t *finish);
 static int canary_evidence_is_ours(const canary_evidence_t *evidence,
     const canary_ticket_t *ticket);
 static canary_bad_t *canary_evidence_late_bad(canary_evidence_t *evidence,
@@ -294,6 +296,49 @@ canary_evidence_late_bad(canary_evidence_t *evidence,
 
 
 void
+canary_evidence_finish(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, const canary_finish_t *finish)
+{
+    canary_tally_t  *tally;
+
+    tally = canary_evidence_open_tally(evidence, ticket);
+
+    if (tally == NULL) {
+        canary_evidence_finish_late(evidence, ticket, finish);
+        return;
+    }
+
+    if (finish->bad_4xx) {
+        canary_evidence_add(&tally->bad_4xx, 1);
+    }
+
+    if (finish->bad_5xx) {
+        canary_evidence_add(&tally->bad_5xx, 1);
+    }
+
+    if (finish->timed) {
+        canary_evidence_add(&tally->timed, 1);
+        canary_add64(&tally->time, finish->time);
+    }
+
+    if (finish->untimed) {
+        canary_evidence_add(&tally->untimed, 1);
+
+    } else if (!finish->voided || finish->gave_up) {
+        canary_evidence_count_slow(evidence, ticket, finish->time);
+    }
+
+    if (finish->gave_up) {
+        canary_evidence_add(&tally->gave_up, 1);
+    }
+
+    /* last: a cohort with nothing in flight may be settled at once */
+
+    canary_evidence_add(finish->voided ? &tally->voided : &tally->done, 1);
+}
+
+
+static void
 canary_evidence_finish_late(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, const canary_finish_t *finish)
 {
@@ -388,12 +433,9 @@ canary_evidence_time(canary_evidence_t *evidence,
     canary_late_t   *late;
     canary_tally_t  *tally;
 
-    if (canary_get(&evidence->open[ticket->cohort % CANARY_COHORTS])
-        == ticket->cohort + 1)
-    {
-        tally = canary_evidence_tally(evidence, ticket->slot, ticket->side,
-                                      ticket->cohort);
+    tally = canary_evidence_open_tally(evidence, ticket);
 
+    if (tally) {
         if (timed) {
             canary_evidence_add(&tally->timed, 1);
             canary_add64(&tally->time, time);

@@ -326,13 +326,17 @@ void canary_evidence_limits(canary_evidence_t *evidence, uint32_t nlimits,
     const canary_limits_t *limits);
 
 
-/* Workers, without a lock; start and finish are below. */
+/* Workers, without a lock; a slot is the number of one that is in use. */
 
 static inline void canary_evidence_start(canary_evidence_t *evidence,
     uint32_t slot, unsigned side, canary_ticket_t *ticket);
 
-static inline void canary_evidence_finish(canary_evidence_t *evidence,
+void canary_evidence_finish(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, const canary_finish_t *finish);
+
+/* the same for one that is not bad; unless "timed", it is "untimed" */
+static inline void canary_evidence_finish_good(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, unsigned timed, uint64_t time);
 
 /*
  * An attempt whose response was counted already, and whose body then broke
@@ -413,8 +417,6 @@ void canary_evidence_last(const canary_evidence_t *evidence,
 
 /* Internal. */
 
-void canary_evidence_finish_late(canary_evidence_t *evidence,
-    const canary_ticket_t *ticket, const canary_finish_t *finish);
 void canary_evidence_count_slow(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, uint64_t time);
 
@@ -440,8 +442,6 @@ canary_evidence_tally(const canary_evidence_t *evidence, uint32_t slot,
 }
 
 
-/* slot: 0..nslots - 1 */
-
 static inline void
 canary_evidence_start(canary_evidence_t *evidence, uint32_t slot,
     unsigned side, canary_ticket_t *ticket)
@@ -461,52 +461,56 @@ canary_evidence_start(canary_evidence_t *evidence, uint32_t slot,
 }
 
 
-static inline void
-canary_evidence_finish(canary_evidence_t *evidence,
-    const canary_ticket_t *ticket, const canary_finish_t *finish)
-{
-    canary_tally_t  *tally;
+/* where an attempt is counted that ends; NULL: its cohort has been settled */
 
+static inline canary_tally_t *
+canary_evidence_open_tally(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket)
+{
     if (__builtin_expect(__atomic_load_n(&evidence->open[ticket->cohort
                                                          % CANARY_COHORTS],
                                          __ATOMIC_ACQUIRE)
                          != ticket->cohort + 1, 0))
     {
-        canary_evidence_finish_late(evidence, ticket, finish);
+        return NULL;
+    }
+
+    return canary_evidence_tally(evidence, ticket->slot, ticket->side,
+                                 ticket->cohort);
+}
+
+
+static inline void
+canary_evidence_finish_good(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, unsigned timed, uint64_t time)
+{
+    canary_tally_t  *tally;
+
+    tally = canary_evidence_open_tally(evidence, ticket);
+
+    if (tally == NULL) {
+        canary_evidence_finish(evidence, ticket,
+                               &(canary_finish_t) { .timed = timed,
+                                                    .untimed = !timed,
+                                                    .time = time });
         return;
     }
 
-    tally = canary_evidence_tally(evidence, ticket->slot, ticket->side,
-                                  ticket->cohort);
-
-    if (finish->bad_4xx) {
-        canary_evidence_add(&tally->bad_4xx, 1);
-    }
-
-    if (finish->bad_5xx) {
-        canary_evidence_add(&tally->bad_5xx, 1);
-    }
-
-    if (finish->timed) {
+    if (timed) {
         canary_evidence_add(&tally->timed, 1);
-        (void) __atomic_fetch_add(&tally->time, finish->time,
-                                  __ATOMIC_RELEASE);
-    }
+        (void) __atomic_fetch_add(&tally->time, time, __ATOMIC_RELEASE);
 
-    if (finish->untimed) {
+        if (evidence->nlimits) {
+            canary_evidence_count_slow(evidence, ticket, time);
+        }
+
+    } else {
         canary_evidence_add(&tally->untimed, 1);
-
-    } else if (evidence->nlimits && (!finish->voided || finish->gave_up)) {
-        canary_evidence_count_slow(evidence, ticket, finish->time);
-    }
-
-    if (finish->gave_up) {
-        canary_evidence_add(&tally->gave_up, 1);
     }
 
     /* last: a cohort with nothing in flight may be settled at once */
 
-    canary_evidence_add(finish->voided ? &tally->voided : &tally->done, 1);
+    canary_evidence_add(&tally->done, 1);
 }
 
 

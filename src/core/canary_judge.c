@@ -21,8 +21,6 @@ typedef struct {
     int                      detail;
     canary_tail_t            tail;
     canary_evidence_view_t   views[CANARY_SIDES];
-    canary_histogram_t       step_times[CANARY_SIDES];
-    int                      has_step_times;
 } canary_session_t;
 
 
@@ -33,8 +31,6 @@ static void canary_judge_set_limits(canary_judge_t *judge,
 static uint32_t canary_judge_limit_of(const canary_strategy_t *strategy,
     uint32_t rule);
 static uint64_t canary_judge_planned(const canary_strategy_t *strategy);
-static void canary_judge_new_step(canary_judge_t *judge, uint32_t step,
-    const canary_times_t *times);
 static void canary_judge_fold(canary_judge_t *judge,
     canary_evidence_t *evidence, const canary_strategy_t *strategy,
     uint64_t now);
@@ -122,9 +118,8 @@ canary_judge_begin(canary_evidence_t *evidence,
     const canary_rollout_t *rollout, uint64_t now,
     const canary_times_t *times)
 {
-    uint32_t           i;
-    canary_judge_t    *judge;
-    canary_result_t    result;
+    canary_judge_t   *judge;
+    canary_result_t   result;
 
     judge = canary_judge(evidence);
 
@@ -135,15 +130,13 @@ canary_judge_begin(canary_evidence_t *evidence,
     canary_judge_set_limits(judge, evidence, &rollout->strategy);
     canary_evidence_begin(evidence, rollout->tests, now);
     canary_judge_new_tests(judge, evidence, rollout);
-    canary_judge_new_step(judge, rollout->tests, times);
+
+    judge->step = rollout->tests;
 
     if (judge->needs_times) {
-        for (i = 0; i < CANARY_SIDES; i++) {
-            canary_times_mark(&judge->seen[i], times->sides[i]);
-        }
-
+        canary_times_mark(&judge->seen, &times->sides[CANARY_SIDE_CANARY]);
         canary_times_mark(&judge->recent_seen,
-                          times->sides[CANARY_SIDE_STABLE]);
+                          &times->sides[CANARY_SIDE_STABLE]);
         memset(&judge->recent, 0, sizeof(canary_times_mark_t));
         judge->recent_since = now;
     }
@@ -174,9 +167,7 @@ canary_judge_tick(canary_evidence_t *evidence,
         canary_judge_new_tests(judge, evidence, rollout);
     }
 
-    if (judge->step != rollout->tests) {
-        canary_judge_new_step(judge, rollout->tests, times);
-    }
+    judge->step = rollout->tests;
 
     canary_judge_fold(judge, evidence, &rollout->strategy, now);
 
@@ -291,24 +282,6 @@ canary_judge_set_limits(canary_judge_t *judge, canary_evidence_t *evidence,
 
 
 static void
-canary_judge_new_step(canary_judge_t *judge, uint32_t step,
-    const canary_times_t *times)
-{
-    unsigned  side;
-
-    judge->step = step;
-
-    if (!judge->needs_times) {
-        return;
-    }
-
-    for (side = 0; side < CANARY_SIDES; side++) {
-        canary_times_mark(&judge->began[side], times->sides[side]);
-    }
-}
-
-
-static void
 canary_judge_fold(canary_judge_t *judge, canary_evidence_t *evidence,
     const canary_strategy_t *strategy, uint64_t now)
 {
@@ -336,14 +309,12 @@ canary_judge_fold_times(canary_judge_t *judge, canary_evidence_t *evidence,
     const canary_strategy_t *strategy, uint64_t now,
     const canary_times_t *times)
 {
-    uint32_t             i;
-    canary_histogram_t   since;
-    canary_times_mark_t *seen;
+    uint32_t            i;
+    canary_histogram_t  since;
 
-    seen = &judge->seen[CANARY_SIDE_CANARY];
-
-    canary_times_since(times->sides[CANARY_SIDE_CANARY], seen, &since);
-    canary_times_mark(seen, times->sides[CANARY_SIDE_CANARY]);
+    canary_times_since(&times->sides[CANARY_SIDE_CANARY], &judge->seen,
+                       &since);
+    canary_times_mark(&judge->seen, &times->sides[CANARY_SIDE_CANARY]);
 
     if (now < evidence->discard_to) {
         return;
@@ -379,9 +350,9 @@ canary_judge_look_back(canary_judge_t *judge, canary_evidence_t *evidence,
 
     judge->recent_since = now;
 
-    canary_times_since(times->sides[CANARY_SIDE_STABLE], &judge->recent_seen,
-                       &recent);
-    canary_times_mark(&judge->recent_seen, times->sides[CANARY_SIDE_STABLE]);
+    canary_times_since(&times->sides[CANARY_SIDE_STABLE],
+                       &judge->recent_seen, &recent);
+    canary_times_mark(&judge->recent_seen, &times->sides[CANARY_SIDE_STABLE]);
 
     for (i = 0; i < CANARY_HISTOGRAM_BUCKETS; i++) {
         recent.counts[i] = 16 * recent.counts[i]
@@ -526,23 +497,13 @@ canary_judge_rules(canary_evidence_t *evidence,
 static void
 canary_judge_open(canary_session_t *session)
 {
-    unsigned         side;
-    canary_judge_t  *judge;
-
-    judge = session->judge;
+    unsigned  side;
 
     canary_evidence_tail(session->evidence, session->now, &session->tail);
 
     for (side = 0; side < CANARY_SIDES; side++) {
         canary_evidence_view(session->evidence, &session->tail, side,
                              &session->views[side]);
-    }
-
-    session->has_step_times = judge->needs_times && session->times;
-
-    for (side = 0; session->has_step_times && side < CANARY_SIDES; side++) {
-        canary_times_since(session->times->sides[side], &judge->began[side],
-                           &session->step_times[side]);
     }
 }
 
@@ -818,11 +779,11 @@ canary_judge_quantile(canary_session_t *session, unsigned side,
 {
     uint32_t  bucket;
 
-    if (!session->has_step_times) {
+    if (session->times == NULL) {
         return NAN;
     }
 
-    bucket = canary_histogram_quantile(&session->step_times[side], quantile);
+    bucket = canary_histogram_quantile(&session->times->step[side], quantile);
 
     if (bucket == CANARY_HISTOGRAM_NONE) {
         return NAN;
@@ -853,8 +814,8 @@ canary_judge_bounds(canary_session_t *session, uint32_t number,
 
     if (canary_rule_is_quantile(rule)) {
 
-        if (session->has_step_times) {
-            canary_histogram_bounds(&session->step_times[CANARY_SIDE_CANARY],
+        if (session->times) {
+            canary_histogram_bounds(&session->times->step[CANARY_SIDE_CANARY],
                                     canary_rule_info[rule->kind].quantile,
                                     confidence, &bounds);
 

@@ -34,11 +34,13 @@
 
 
 typedef struct {
-    const canary_histogram_t  *sides[CANARY_SIDES];
+    canary_histogram_t  sides[CANARY_SIDES];
+    canary_histogram_t  step[CANARY_SIDES];     /* of these, since the step
+                                                   began */
 } canary_times_t;
 
 
-/* Sums of a histogram at some time; modulo 2^32. */
+/* A histogram at some time; modulo 2^32. */
 
 typedef struct {
     uint32_t  counts[CANARY_HISTOGRAM_BUCKETS];
@@ -62,9 +64,8 @@ typedef struct {
 
     /* only with rules about latencies */
 
-    canary_times_mark_t  began[CANARY_SIDES];    /* the step */
-    canary_times_mark_t  seen[CANARY_SIDES];     /* by the tick before */
-    canary_times_mark_t  recent;                 /* of stable, weighted */
+    canary_times_mark_t  seen;           /* of the canary, the tick before */
+    canary_times_mark_t  recent;         /* of stable, weighted */
     canary_times_mark_t  recent_seen;
 } canary_judge_t;
 

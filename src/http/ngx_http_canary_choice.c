@@ -7,12 +7,22 @@
 #include "ngx_http_canary_module.h"
 
 
-static ngx_http_canary_ctx_t *ngx_http_canary_find_ctx(ngx_http_request_t *r);
-static ngx_http_canary_ctx_t *ngx_http_canary_take_ctx(ngx_http_request_t *r);
-static void ngx_http_canary_cleanup(void *data);
-static ngx_http_canary_choice_t *ngx_http_canary_add_choice(
+static ngx_http_canary_ctx_t *ngx_http_canary_choose_any(
+    ngx_http_request_t *r, ngx_http_canary_endpoint_t *endpoint);
+static ngx_inline void ngx_http_canary_init_choice(
+    ngx_http_canary_choice_t *choice, ngx_http_canary_endpoint_t *endpoint,
+    ngx_http_canary_routing_t *routing);
+static ngx_inline void ngx_http_canary_split(ngx_http_canary_choice_t *choice,
+    ngx_http_canary_routing_t *routing);
+static ngx_http_canary_choice_t *ngx_http_canary_next_choice(
     ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
     ngx_http_canary_endpoint_t *endpoint);
+static ngx_http_canary_ctx_t *ngx_http_canary_get_ctx(ngx_http_request_t *r);
+static ngx_http_canary_ctx_t *ngx_http_canary_find_ctx(ngx_http_request_t *r);
+static ngx_http_canary_ctx_t *ngx_http_canary_take_ctx(ngx_http_request_t *r);
+static ngx_inline void ngx_http_canary_set_ctx(ngx_http_request_t *r,
+    ngx_http_canary_ctx_t *ctx);
+static void ngx_http_canary_cleanup(void *data);
 static void ngx_http_canary_decide(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice);
 static ngx_uint_t ngx_http_canary_force(ngx_http_request_t *r,
@@ -23,69 +33,172 @@ static ngx_int_t ngx_http_canary_get_key(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint, ngx_str_t *key);
 static ngx_uint_t ngx_http_canary_is_for_canary(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice);
-static ngx_uint_t ngx_http_canary_take(ngx_http_canary_endpoint_t *endpoint,
-    uint32_t weight);
 
 
 static ngx_http_canary_ctx_t  *ngx_http_canary_spare;
 
 
-ngx_http_canary_choice_t *
-ngx_http_canary_choose(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
+/*
+ * Most requests come here once, and find a spare context and the routing word
+ * that they found before: all that they need is here, and nothing is called.
+ */
+
+ngx_http_canary_ctx_t *
+ngx_http_canary_choose(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint)
+{
+    ngx_http_request_t         *mr;
+    ngx_http_canary_ctx_t      *ctx;
+    ngx_http_canary_routing_t  *routing;
+
+    mr = r->main;
+    ctx = ngx_http_canary_spare;
+    routing = &endpoint->routing;
+
+    if (ctx == NULL || ngx_http_get_module_ctx(mr, ngx_http_canary_module)
+        || mr->internal || mr->filter_finalize
+        || routing->word != ngx_http_canary_word(endpoint)
+        || routing->by_strings)
+    {
+        return ngx_http_canary_choose_any(r, endpoint);
+    }
+
+    ngx_http_canary_spare = ctx->spare;
+
+    ngx_http_canary_set_ctx(mr, ctx);
+
+    ctx->last = &ctx->choice;
+
+    ngx_http_canary_init_choice(&ctx->choice, endpoint, routing);
+    ngx_http_canary_split(&ctx->choice, routing);
+
+    return ctx;
+}
+
+
+static ngx_http_canary_noinline ngx_http_canary_ctx_t *
+ngx_http_canary_choose_any(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint)
+{
+    ngx_http_canary_ctx_t      *ctx;
+    ngx_http_canary_choice_t   *choice;
+    ngx_http_canary_routing_t  *routing;
+
+    ctx = ngx_http_canary_get_ctx(r->main);
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    choice = &ctx->choice;
+
+    if (ctx->last) {
+        choice = ngx_http_canary_next_choice(r, ctx, endpoint);
+        if (choice == NULL) {
+            return NULL;
+        }
+
+        if (choice->endpoint) {
+            ctx->last = choice;
+            return ctx;
+        }
+    }
+
+    /* complete, since what decides may itself ask for the choice */
+
+    routing = ngx_http_canary_routing(endpoint);
+
+    ctx->last = choice;
+
+    ngx_http_canary_init_choice(choice, endpoint, routing);
+
+    if (routing->by_strings) {
+        ngx_http_canary_decide(r, choice);
+        ctx->last = choice;
+
+    } else {
+        ngx_http_canary_split(choice, routing);
+    }
+
+    return ctx;
+}
+
+
+/* a choice of stable */
+
+static ngx_inline void
+ngx_http_canary_init_choice(ngx_http_canary_choice_t *choice,
+    ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_routing_t *routing)
+{
+    choice->word = routing->word;
+    choice->endpoint = endpoint;
+    choice->release = routing->stable;
+    choice->reason = NGX_HTTP_CANARY_BY_WEIGHT;
+    choice->role = NGX_HTTP_CANARY_STABLE;
+    choice->in_cache_key = 0;
+    choice->moved = 0;
+}
+
+
+/* of which the canary has its share */
+
+static ngx_inline void
+ngx_http_canary_split(ngx_http_canary_choice_t *choice,
+    ngx_http_canary_routing_t *routing)
+{
+    if (routing->step && canary_split_take(routing->phase, routing->step)) {
+        choice->release = routing->canary;
+        choice->role = NGX_HTTP_CANARY_CANARY;
+    }
+}
+
+
+/* the choice of the endpoint, or else a new one, without an endpoint yet */
+
+static ngx_http_canary_noinline ngx_http_canary_choice_t *
+ngx_http_canary_next_choice(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
     ngx_http_canary_endpoint_t *endpoint)
 {
     ngx_http_canary_choice_t  *choice;
 
-    if (ctx->last) {
-
-        for (choice = &ctx->choice; choice; choice = choice->next) {
-            if (choice->endpoint == endpoint) {
-                ctx->last = choice;
-                return choice;
-            }
+    for (choice = &ctx->choice; choice; choice = choice->next) {
+        if (choice->endpoint == endpoint) {
+            return choice;
         }
     }
 
-    choice = ngx_http_canary_add_choice(r, ctx, endpoint);
-
-    if (choice && (endpoint->force
-                   || canary_route_decode(choice->word).phase != CANARY_IDLE))
-    {
-        ngx_http_canary_decide(r, choice);
+    choice = ngx_pcalloc(r->main->pool, sizeof(ngx_http_canary_choice_t));
+    if (choice == NULL) {
+        return NULL;
     }
+
+    choice->next = ctx->choice.next;
+    ctx->choice.next = choice;
 
     return choice;
 }
 
 
-/* for stable: complete, since what decides may itself ask for the choice */
-
-static ngx_http_canary_choice_t *
-ngx_http_canary_add_choice(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
-    ngx_http_canary_endpoint_t *endpoint)
+void
+ngx_http_canary_reroute(ngx_http_canary_endpoint_t *endpoint, uint64_t word)
 {
-    ngx_http_canary_choice_t  *choice;
+    ngx_http_canary_shared_t   *shared;
+    ngx_http_canary_routing_t  *routing;
 
-    choice = &ctx->choice;
+    shared = endpoint->shared;
+    routing = &endpoint->routing;
 
-    if (ctx->last) {
-        choice = ngx_pcalloc(r->main->pool, sizeof(ngx_http_canary_choice_t));
-        if (choice == NULL) {
-            return NULL;
-        }
+    routing->word = word;
+    routing->route = canary_route_decode(word);
+    routing->stable = ngx_http_canary_stable(endpoint, routing->route.stable);
+    routing->canary = ngx_http_canary_release(endpoint, routing->route.canary);
 
-        choice->next = ctx->choice.next;
-        ctx->choice.next = choice;
-    }
-
-    choice->endpoint = endpoint;
-    choice->word = ngx_http_canary_word(endpoint);
-    choice->release = ngx_http_canary_stable(endpoint,
-                                   canary_route_decode(choice->word).stable);
-
-    ctx->last = choice;
-
-    return choice;
+    routing->step = routing->canary ? canary_split_step(routing->route.weight)
+                                    : 0;
+    routing->by_strings = endpoint->force
+                          || (endpoint->key
+                              && routing->route.phase != CANARY_IDLE);
+    routing->phase = shared->phases + ngx_worker % shared->nphases
+                                 * (NGX_HTTP_CANARY_LINE / sizeof(uint32_t));
 }
 
 
@@ -102,7 +215,7 @@ ngx_http_canary_decide(ngx_http_request_t *r,
 
     route = canary_route_decode(choice->word);
 
-    if (route.canary == CANARY_NO_RELEASE
+    if (route.phase == CANARY_IDLE || route.canary == CANARY_NO_RELEASE
         || !ngx_http_canary_is_for_canary(r, choice))
     {
         return;
@@ -243,7 +356,10 @@ ngx_http_canary_is_for_canary(ngx_http_request_t *r,
         }
     }
 
-    return ngx_http_canary_take(endpoint, route.weight);
+    /* what made the key may have routed the endpoint again: by the choice */
+
+    return canary_split_take(endpoint->routing.phase,
+                             canary_split_step(route.weight));
 }
 
 
@@ -258,32 +374,16 @@ ngx_http_canary_last_choice(ngx_http_request_t *r)
 }
 
 
-static ngx_uint_t
-ngx_http_canary_take(ngx_http_canary_endpoint_t *endpoint, uint32_t weight)
-{
-    uint32_t                  *phase;
-    ngx_http_canary_shared_t  *shared;
-
-    shared = endpoint->shared;
-
-    phase = shared->phases + ngx_worker % shared->nphases
-                             * (NGX_HTTP_CANARY_LINE / sizeof(uint32_t));
-
-    return canary_split_take(phase, weight);
-}
-
-
 /*
  * A choice belongs to the main request.  Contexts of modules are wiped by
  * internal redirects, so it is also found by its cleanup handler.
  */
 
-ngx_http_canary_ctx_t *
+static ngx_http_canary_ctx_t *
 ngx_http_canary_get_ctx(ngx_http_request_t *r)
 {
     ngx_http_canary_ctx_t  *ctx;
 
-    r = r->main;
     ctx = ngx_http_canary_find_ctx(r);
 
     if (ctx) {
@@ -291,16 +391,10 @@ ngx_http_canary_get_ctx(ngx_http_request_t *r)
     }
 
     ctx = ngx_http_canary_take_ctx(r);
-    if (ctx == NULL) {
-        return NULL;
+
+    if (ctx) {
+        ngx_http_canary_set_ctx(r, ctx);
     }
-
-    ctx->cleanup.handler = ngx_http_canary_cleanup;
-    ctx->cleanup.data = ctx;
-    ctx->cleanup.next = r->pool->cleanup;
-    r->pool->cleanup = &ctx->cleanup;
-
-    ngx_http_set_ctx(r, ctx, ngx_http_canary_module);
 
     return ctx;
 }
@@ -344,25 +438,43 @@ ngx_http_canary_take_ctx(ngx_http_request_t *r)
 
     /* so that sanitizers see a context that is used after its request */
 
-    return ngx_pcalloc(r->pool, sizeof(ngx_http_canary_ctx_t));
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_canary_ctx_t));
 
-#endif
+#else
 
     ctx = ngx_http_canary_spare;
 
     if (ctx) {
         ngx_http_canary_spare = ctx->spare;
-
-        /* the rest is set before it is looked at */
-
-        ctx->last = NULL;
-        ctx->peer.request = NULL;
-        ngx_memzero(&ctx->choice, sizeof(ngx_http_canary_choice_t));
-
         return ctx;
     }
 
-    return ngx_calloc(sizeof(ngx_http_canary_ctx_t), r->connection->log);
+    ctx = ngx_calloc(sizeof(ngx_http_canary_ctx_t), r->connection->log);
+
+#endif
+
+    if (ctx) {
+        ctx->cleanup.handler = ngx_http_canary_cleanup;
+        ctx->cleanup.data = ctx;
+    }
+
+    return ctx;
+}
+
+
+/* What a context held before is gone with this, or set before it is used. */
+
+static ngx_inline void
+ngx_http_canary_set_ctx(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx)
+{
+    ctx->last = NULL;
+    ctx->choice.next = NULL;
+    ctx->peer.request = NULL;
+
+    ctx->cleanup.next = r->pool->cleanup;
+    r->pool->cleanup = &ctx->cleanup;
+
+    ngx_http_set_ctx(r, ctx, ngx_http_canary_module);
 }
 
 

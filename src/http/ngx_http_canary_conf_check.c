@@ -235,6 +235,7 @@ ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
     endpoint->key_variable = cscf->key_variable;
     endpoint->force = cscf->force;
     endpoint->salt = canary_key_salt(endpoint->name.data, endpoint->name.len);
+    endpoint->routing.word = CANARY_NO_WORD;
 }
 
 

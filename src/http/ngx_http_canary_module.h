@@ -44,6 +44,7 @@
 /* for what is rare beside what is not: it takes no registers from it */
 
 #define ngx_http_canary_noinline       __attribute__((noinline))
+#define ngx_http_canary_rarely(x)      __builtin_expect(!!(x), 0)
 
 
 /*
@@ -255,6 +256,26 @@ typedef struct {
 } ngx_http_canary_release_t;
 
 
+/*
+ * What the routing word of an endpoint comes to.  Each process works it out
+ * when the word has changed, and not for each request.
+ */
+
+typedef struct {
+    uint64_t                            word;          /* that it was made of;
+                                                          CANARY_NO_WORD */
+    canary_route_t                      route;
+    ngx_http_canary_release_t          *stable;
+    ngx_http_canary_release_t          *canary;        /* NULL: not in this
+                                                          configuration */
+    uint64_t                            step;          /* of the split; 0 if
+                                                          there is no canary */
+    uint32_t                           *phase;         /* of this worker */
+    ngx_uint_t                          by_strings;    /* keys or forces
+                                                          decide */
+} ngx_http_canary_routing_t;
+
+
 typedef struct ngx_http_canary_main_conf_s  ngx_http_canary_main_conf_t;
 
 
@@ -275,6 +296,7 @@ typedef struct {
     uint64_t                            salt;          /* of the key */
 
     ngx_http_canary_shared_t           *shared;
+    ngx_http_canary_routing_t           routing;       /* of this process */
     u_char                              by_id[256];    /* release id to
                                                           index, or 255 */
 } ngx_http_canary_endpoint_t;
@@ -367,18 +389,28 @@ typedef struct ngx_http_canary_choice_s  ngx_http_canary_choice_t;
 
 struct ngx_http_canary_choice_s {
     ngx_http_canary_choice_t           *next;
-    ngx_http_canary_endpoint_t         *endpoint;
     uint64_t                            word;          /* routing word that it
                                                           was made by */
+    ngx_http_canary_endpoint_t         *endpoint;
     ngx_http_canary_release_t          *release;       /* of the last attempt,
                                                           or chosen for it */
-    unsigned                            reason:2;      /* of the enums above */
-    unsigned                            role:2;
-    unsigned                            in_cache_key:1; /* was looked at for
+    uint8_t                             reason;        /* of the enums above */
+    uint8_t                             role;
+    uint8_t                             in_cache_key;  /* was looked at for
                                                           a cache key */
-    unsigned                            moved:1;       /* to another release
+    uint8_t                             moved;         /* to another release
                                                           since it was made */
 };
+
+
+/* how far an attempt has come; before it began, it has ended */
+
+typedef enum {
+    NGX_HTTP_CANARY_ENDED = 0,
+    NGX_HTTP_CANARY_OPEN,
+    NGX_HTTP_CANARY_RESPONDED,         /* its header is counted */
+    NGX_HTTP_CANARY_COUNTED            /* and a good end adds nothing to it */
+} ngx_http_canary_state_e;
 
 
 /* An attempt on a release, as it is being accounted. */
@@ -386,7 +418,7 @@ struct ngx_http_canary_choice_s {
 typedef struct {
     ngx_http_canary_endpoint_t         *endpoint;
     ngx_http_canary_release_t          *release;
-    uint64_t                            started;       /* microseconds,
+    uint64_t                            started;       /* nanoseconds,
                                                           monotonic */
     canary_ticket_t                     ticket;
     uint32_t                            epoch;         /* of the ticket */
@@ -394,7 +426,7 @@ typedef struct {
     uint8_t                             role;          /* but of this one */
     uint8_t                             response;      /* class, once it is
                                                           counted */
-    uint8_t                             open;          /* begun, not ended */
+    uint8_t                             state;
     uint8_t                             evidence;      /* has a ticket */
     uint8_t                             upgraded;
 } ngx_http_canary_attempt_t;
@@ -404,15 +436,14 @@ typedef struct {
 
 typedef struct {
     ngx_http_request_t                 *request;
-    ngx_http_canary_choice_t           *choice;
     ngx_http_canary_attempt_t           attempt;
 
-    /* the balancer of the release */
+    /* the balancer of the release, in nginx's order: copied in wide words */
 
-    void                               *data;
     ngx_event_get_peer_pt               get;
     ngx_event_free_peer_pt              free;
     ngx_event_notify_peer_pt            notify;
+    void                               *data;
 #if (NGX_SSL || NGX_COMPAT)
     ngx_event_set_peer_session_pt       set_session;
     ngx_event_save_peer_session_pt      save_session;
@@ -423,7 +454,7 @@ typedef struct {
                                                           it was made */
 #endif
 
-    ngx_uint_t                          used;          /* attempts made */
+    ngx_http_canary_choice_t           *choice;
     ngx_list_part_t                    *headers;       /* where the response's
                                                           headers ended */
     ngx_uint_t                          nheaders;      /* when it began */
@@ -432,7 +463,8 @@ typedef struct {
                                                      ngx_int_t rc);
     ngx_int_t                           rc;
 
-    uint8_t                             finalized;
+    uint32_t                            used;          /* attempts made */
+    uint16_t                            finalized;
     uint8_t                             failed;        /* the last attempt,
                                                           and it counts */
     uint8_t                             switched;
@@ -476,10 +508,13 @@ ngx_http_canary_attempt_t *ngx_http_canary_last_attempt(
 
 /* ngx_http_canary_choice.c */
 
-/* NULL: no memory */
-ngx_http_canary_ctx_t *ngx_http_canary_get_ctx(ngx_http_request_t *r);
-ngx_http_canary_choice_t *ngx_http_canary_choose(ngx_http_request_t *r,
-    ngx_http_canary_ctx_t *ctx, ngx_http_canary_endpoint_t *endpoint);
+/* the context, whose last choice is that of the endpoint; NULL: no memory */
+ngx_http_canary_ctx_t *ngx_http_canary_choose(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint);
+
+/* when the routing word has changed */
+void ngx_http_canary_reroute(ngx_http_canary_endpoint_t *endpoint,
+    uint64_t word);
 
 /* NULL: the request has not come to an endpoint */
 ngx_http_canary_choice_t *ngx_http_canary_last_choice(ngx_http_request_t *r);
@@ -528,26 +563,43 @@ ngx_http_canary_route(ngx_http_canary_endpoint_t *endpoint)
 }
 
 
+/* what that comes to; good until the endpoint is routed again */
+
+static ngx_inline ngx_http_canary_routing_t *
+ngx_http_canary_routing(ngx_http_canary_endpoint_t *endpoint)
+{
+    uint64_t  word;
+
+    word = ngx_http_canary_word(endpoint);
+
+    if (ngx_http_canary_rarely(word != endpoint->routing.word)) {
+        ngx_http_canary_reroute(endpoint, word);
+    }
+
+    return &endpoint->routing;
+}
+
+
 /*
  * The clock of nginx is that of the last event, in milliseconds; attempts are
  * timed more finely, and processes that share memory need the same time.
  */
 
 static ngx_inline uint64_t
-ngx_http_canary_microseconds(void)
+ngx_http_canary_nanoseconds(void)
 {
     struct timespec  ts;
 
     (void) clock_gettime(CLOCK_MONOTONIC, &ts);
 
-    return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
+    return (uint64_t) ts.tv_sec * 1000000000 + (uint64_t) ts.tv_nsec;
 }
 
 
 static ngx_inline uint64_t
 ngx_http_canary_milliseconds(void)
 {
-    return ngx_http_canary_microseconds() / 1000;
+    return ngx_http_canary_nanoseconds() / 1000000;
 }
 
 
