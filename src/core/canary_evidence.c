@@ -210,6 +210,18 @@ void
 canary_evidence_begin(canary_evidence_t *evidence, uint32_t step,
     uint64_t now)
 {
+    canary_set(&evidence->first, canary_evidence_current(evidence) + 1);
+
+    canary_evidence_repair(evidence, step, now);
+
+    memset(evidence->spent, 0, sizeof(evidence->spent));
+}
+
+
+void
+canary_evidence_repair(canary_evidence_t *evidence, uint32_t step,
+    uint64_t now)
+{
     uint32_t  cohort;
 
     cohort = canary_evidence_current(evidence) + 1;
@@ -218,15 +230,12 @@ canary_evidence_begin(canary_evidence_t *evidence, uint32_t step,
 
     canary_evidence_new_step(evidence);
 
-    memset(evidence->spent, 0, sizeof(evidence->spent));
-
     evidence->oldest = cohort;
     evidence->discard_from = 0;
     evidence->discard_to = 0;
-    evidence->discarded_from = cohort;
-    evidence->discarded_to = cohort;
 
-    canary_set(&evidence->first, cohort);
+    canary_set(&evidence->discarded_from, cohort);
+    canary_set(&evidence->discarded_to, cohort);
     canary_set(&evidence->first_tested, cohort);
 
     canary_evidence_open(evidence, cohort, step, now);

@@ -316,6 +316,11 @@ void canary_evidence_begin(canary_evidence_t *evidence, uint32_t step,
     uint64_t now);
 void canary_evidence_new_tests(canary_evidence_t *evidence);
 
+/* Begins anew where a process died while it had the lock: budgets remain. */
+
+void canary_evidence_repair(canary_evidence_t *evidence, uint32_t step,
+    uint64_t now);
+
 /*
  * Limits of time from the next cohort on; their number is to change only with
  * the tests.  The last CANARY_LIMIT_SETS are remembered: of more than one in

@@ -125,6 +125,8 @@ canary_judge_begin(canary_evidence_t *evidence,
 
     memset(judge, 0, offsetof(canary_judge_t, trials));
 
+    judge->busy = 1;
+
     evidence->nlimits = 0;
 
     canary_judge_set_limits(judge, evidence, &rollout->strategy);
@@ -141,6 +143,8 @@ canary_judge_begin(canary_evidence_t *evidence,
         judge->recent_since = now;
     }
 
+    judge->busy = 0;
+
     canary_judge_rules(evidence, rollout, now, times, 0, &result);
 }
 
@@ -155,11 +159,17 @@ canary_judge_tick(canary_evidence_t *evidence,
     canary_judge_t  *judge;
 
     judge = canary_judge(evidence);
-    tested = (rollout->trial != judge->tests);
+    tested = (rollout->trial != judge->tests || judge->busy);
 
     if (tested) {
         canary_judge_set_limits(judge, evidence, &rollout->strategy);
     }
+
+    if (judge->busy) {
+        canary_evidence_repair(evidence, rollout->tests, now);
+    }
+
+    __atomic_store_n(&judge->busy, 1, __ATOMIC_SEQ_CST);
 
     canary_evidence_tick(evidence, rollout->tests, now);
 
@@ -177,6 +187,8 @@ canary_judge_tick(canary_evidence_t *evidence,
         canary_judge_look_back(judge, evidence, &rollout->strategy, now,
                                times);
     }
+
+    __atomic_store_n(&judge->busy, 0, __ATOMIC_RELEASE);
 
     pulse = canary_evidence_pulse(evidence, &in_flight);
 
@@ -873,30 +885,32 @@ canary_judge_set_fuse(canary_session_t *session, uint32_t number,
 
 
 int
-canary_judge_excuses(canary_evidence_t *evidence,
+canary_judge_excuse(canary_evidence_t *evidence,
     const canary_rollout_t *rollout, uint32_t number, uint64_t now,
     canary_outage_t *outage)
 {
-    canary_judge_t       *judge;
     const canary_rule_t  *rule;
 
-    judge = canary_judge(evidence);
     rule = &rollout->strategy.rules[number];
 
-    if (rule->baseline || rollout->weight == CANARY_ONE
-        || canary_rule_info[rule->kind].unit == CANARY_UNIT_COUNT
-        || !canary_judge_is_broken_by_stable(evidence, rollout, number, now,
-                                             outage))
-    {
-        return 0;
-    }
+    return !rule->baseline && rollout->weight < CANARY_ONE
+           && canary_rule_info[rule->kind].unit != CANARY_UNIT_COUNT
+           && canary_judge_is_broken_by_stable(evidence, rollout, number, now,
+                                               outage);
+}
+
+
+void
+canary_judge_hold(canary_evidence_t *evidence, uint32_t rule, uint64_t now)
+{
+    canary_judge_t  *judge;
+
+    judge = canary_judge(evidence);
 
     canary_evidence_discard(evidence, now);
 
     judge->holding = 1;
-    judge->held_rule = number;
-
-    return 1;
+    judge->held_rule = rule;
 }
 
 

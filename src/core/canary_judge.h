@@ -48,6 +48,7 @@ typedef struct {
 
 
 typedef struct {
+    uint32_t             busy;           /* somebody is writing here */
     uint32_t             tests;          /* number of the present tests */
     uint32_t             step;           /* and of the step */
     uint32_t             needs_times;
@@ -114,7 +115,8 @@ void canary_judge_begin(canary_evidence_t *evidence,
 /*
  * To be called at least every 50 ms, and after each change of the rollout.
  * Returns 0 if nothing has come since the last time, so that the verdicts are
- * what they were.
+ * what they were.  If a process died in the middle of this, evidence and
+ * tests begin anew, but for budgets.
  */
 
 int canary_judge_tick(canary_evidence_t *evidence,
@@ -132,14 +134,17 @@ void canary_judge_rules(canary_evidence_t *evidence,
 
 /*
  * Whether stable breaks a rule that the canary breaks, so that nothing
- * follows but that evidence is discarded until it does not any more.
+ * follows but a hold: evidence is discarded until stable does not break it
+ * any more.
  */
 
-int canary_judge_excuses(canary_evidence_t *evidence,
+int canary_judge_excuse(canary_evidence_t *evidence,
     const canary_rollout_t *rollout, uint32_t rule, uint64_t now,
     canary_outage_t *outage);
+void canary_judge_hold(canary_evidence_t *evidence, uint32_t rule,
+    uint64_t now);
 
-/* Whether there is such a time; ends it when it is over. */
+/* Whether there is a hold; ends it when it is over. */
 
 int canary_judge_holds(canary_evidence_t *evidence,
     const canary_rollout_t *rollout, uint64_t now);

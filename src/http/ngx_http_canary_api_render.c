@@ -35,6 +35,9 @@ static void ngx_http_canary_render_totals(cJSON *object,
     ngx_http_canary_totals_t *totals, int *failed);
 static void ngx_http_canary_render_latency(cJSON *object,
     ngx_http_canary_release_view_t *release, int *failed);
+static void ngx_http_canary_render_proof(cJSON *object,
+    const canary_rule_t *rule, const canary_judgement_t *judgement,
+    int *failed);
 static void ngx_http_canary_render_last(cJSON *object,
     ngx_http_canary_record_t *record, ngx_pool_t *pool, int *failed);
 
@@ -403,12 +406,43 @@ ngx_http_canary_render_figures(cJSON *list,
         canary_json_add_text(object, "rule", canary_rule_info[rule->kind].name,
                              failed);
         canary_rule_json_write_threshold(object, "threshold", rule, failed);
-        canary_rule_json_write_value(object, "value", rule->kind,
+        canary_rule_json_write_value(object, "value", rule,
                                      judgement->value, failed);
+
+        if (rule->baseline) {
+            canary_json_add_text(object, "baseline", "stable", failed);
+        }
+
         canary_json_add_number(object, "attempts", judgement->attempts, 0,
                                failed);
         canary_json_add_text(object, "verdict", verdicts[judgement->verdict],
                              failed);
+
+        if (rule->confidence) {
+            ngx_http_canary_render_proof(object, rule, judgement, failed);
+        }
+    }
+}
+
+
+/* between what the value is, and how many good attempts would do */
+
+static void
+ngx_http_canary_render_proof(cJSON *object, const canary_rule_t *rule,
+    const canary_judgement_t *judgement, int *failed)
+{
+    cJSON  *bounds;
+
+    bounds = canary_json_add_array(object, "bounds", failed);
+
+    canary_rule_json_write_value(bounds, NULL, rule, judgement->low, failed);
+    canary_rule_json_write_value(bounds, NULL, rule, judgement->high, failed);
+
+    if (judgement->needed >= CANARY_NEEDED_MAX) {
+        canary_json_add_null(object, "needs", failed);
+
+    } else {
+        canary_json_add_number(object, "needs", judgement->needed, 0, failed);
     }
 }
 

@@ -180,9 +180,7 @@ ngx_http_canary_control_endpoint(ngx_http_canary_zone_shared_t *sh,
         return record->rollout.phase != CANARY_IDLE;
     }
 
-    canary_evidence_tick(shared->evidence, record->rollout.tests, now);
-
-    (void) ngx_http_canary_progress(sh, shpool, shared, now, ngx_cycle->log);
+    ngx_http_canary_progress(sh, shpool, shared, now, ngx_cycle->log);
 
     return 1;
 }

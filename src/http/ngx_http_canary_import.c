@@ -151,6 +151,7 @@ static ngx_int_t
 ngx_http_canary_import_evidence(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *to, ngx_http_canary_shared_t *from)
 {
+    canary_times_t     times;
     canary_rollout_t  *rollout;
 
     rollout = &ngx_http_canary_record(to)->rollout;
@@ -165,8 +166,11 @@ ngx_http_canary_import_evidence(ngx_http_canary_main_conf_t *cmcf,
     }
 
     rollout->tests++;
-    canary_evidence_begin(to->evidence, rollout->tests,
-                          ngx_http_canary_milliseconds());
+    rollout->trial++;
+
+    ngx_http_canary_times(to, rollout, &times);
+    canary_judge_begin(to->evidence, rollout, ngx_http_canary_milliseconds(),
+                       &times);
 
     ngx_http_canary_import_spent(to, from);
 
@@ -227,14 +231,17 @@ ngx_http_canary_import_spent(ngx_http_canary_shared_t *to,
     ngx_http_canary_shared_t *from)
 {
     unsigned                side;
+    canary_tail_t           tail;
     canary_evidence_view_t  view;
 
     if (from->evidence == NULL) {
         return;
     }
 
+    canary_evidence_tail(from->evidence, 0, &tail);
+
     for (side = 0; side < CANARY_SIDES; side++) {
-        canary_evidence_view(from->evidence, side, &view);
+        canary_evidence_view(from->evidence, &tail, side, &view);
 
         to->evidence->spent[side] = view.spent;
     }

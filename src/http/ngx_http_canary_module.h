@@ -14,6 +14,7 @@
 
 #include "canary_evidence.h"
 #include "canary_histogram.h"
+#include "canary_judge.h"
 #include "canary_key.h"
 #include "canary_outcome.h"
 #include "canary_rollout.h"
@@ -143,6 +144,8 @@ typedef struct {
                                                           with figures */
     uint32_t                            nfigures;
     ngx_http_canary_figure_t            figures[NGX_HTTP_CANARY_FIGURES];
+    canary_outage_t                     outage;        /* of stable, if that
+                                                          holds the rollout */
     ngx_http_canary_actor_t             actor;
     u_char                              reason[NGX_HTTP_CANARY_REASON];
 } ngx_http_canary_event_t;
@@ -216,6 +219,8 @@ typedef struct {
 typedef struct {
     uint64_t                            magic;         /* and layout */
     ngx_uint_t                          nslots;
+    ngx_uint_t                          nused;         /* slots that ever had
+                                                          a process */
     ngx_uint_t                          serial;        /* of the newest
                                                           configuration */
     ngx_uint_t                          superseded;    /* state has moved to
@@ -679,6 +684,7 @@ typedef struct {
     ngx_uint_t                        (*match)(void *data,
                                                uint64_t generation);
     void                               *data;
+    const canary_outage_t              *outage;        /* CANARY_HOLDING */
 
     /* result */
 
@@ -774,23 +780,21 @@ typedef struct {
     ngx_uint_t                          nfigures;
     ngx_http_canary_figure_t            figures[CANARY_RULES_MAX];
     ngx_int_t                           failing;       /* index, or -1 */
+    ngx_int_t                           held;          /* rule that stable
+                                                          breaks too, or -1 */
 } ngx_http_canary_judgement_t;
 
-void ngx_http_canary_judge(ngx_http_canary_shared_t *shared,
-    ngx_http_canary_judgement_t *judgement);
+/* what has been measured of both sides */
+void ngx_http_canary_times(ngx_http_canary_shared_t *shared,
+    const canary_rollout_t *rollout, canary_times_t *times);
 
-/*
- * Judges the rules, only those about errors if immediate, and acts when one
- * is broken; returns 1 if it was.
- */
+/* with "detail", what is only to be shown is computed too */
+void ngx_http_canary_judge(ngx_http_canary_shared_t *shared, uint64_t now,
+    ngx_uint_t detail, ngx_http_canary_judgement_t *judgement);
 
-ngx_uint_t ngx_http_canary_guard(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_judgement_t *judgement, ngx_uint_t immediate,
-    uint64_t now, ngx_log_t *log);
-
-/* judges, and takes the next step when it is time to; 1: there was a change */
-ngx_uint_t ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
+/* the control loop: judges if there is a reason to, acts when a rule is
+   broken, and takes the next step when it is time to */
+void ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t now,
     ngx_log_t *log);
 

@@ -56,6 +56,7 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_change_t *change, const ngx_http_canary_figure_t *figures,
     ngx_uint_t nfigures, ngx_log_t *log)
 {
+    canary_times_t            times;
     ngx_http_canary_event_t   event;
     ngx_http_canary_record_t  next, *record;
 
@@ -105,8 +106,9 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
     if (record->rollout.phase == CANARY_IDLE
         && next.rollout.phase != CANARY_IDLE)
     {
-        canary_evidence_begin(shared->evidence, next.rollout.tests,
-                              change->command.now);
+        ngx_http_canary_times(shared, &next.rollout, &times);
+        canary_judge_begin(shared->evidence, &next.rollout,
+                           change->command.now, &times);
     }
 
     ngx_http_canary_publish(sh, shpool, shared, &next, &event);
@@ -115,8 +117,9 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
         ngx_http_canary_put_spare(sh, shared);
 
     } else {
-        canary_evidence_tick(shared->evidence, next.rollout.tests,
-                             change->command.now);
+        ngx_http_canary_times(shared, &next.rollout, &times);
+        canary_judge_tick(shared->evidence, &next.rollout,
+                          change->command.now, &times);
     }
 
     ngx_http_canary_log_event(&event, shared, log);
@@ -199,10 +202,10 @@ ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
                                           now - NGX_HTTP_CANARY_QUARANTINE);
 
     if (evidence == NULL) {
-        evidence = ngx_slab_calloc_locked(shpool,
-                                          canary_evidence_size(sh->nslots));
+        evidence = ngx_slab_alloc_locked(shpool,
+                                         canary_judge_size(sh->nslots));
         if (evidence) {
-            canary_evidence_init(evidence, sh->nslots);
+            canary_evidence_init(evidence, (uint32_t) sh->nslots);
 
         } else {
             evidence = ngx_http_canary_take_spare(sh, now);
@@ -212,6 +215,8 @@ ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
     if (evidence == NULL) {
         return NGX_ERROR;
     }
+
+    canary_evidence_use(evidence, (uint32_t) sh->nused);
 
     __atomic_store_n(&shared->evidence, evidence, __ATOMIC_RELEASE);
 

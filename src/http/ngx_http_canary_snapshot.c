@@ -42,7 +42,7 @@ ngx_http_canary_snapshot(ngx_http_canary_endpoint_t *endpoint,
     snapshot->heartbeat = sh->heartbeat ? snapshot->now - sh->heartbeat : 0;
     snapshot->record = *ngx_http_canary_record(shared);
 
-    ngx_http_canary_judge(shared, &snapshot->judgement);
+    ngx_http_canary_judge(shared, snapshot->now, 1, &snapshot->judgement);
 
     for (i = 0; i < snapshot->nreleases; i++) {
         ngx_http_canary_view_release(shared, &releases[i],

@@ -182,7 +182,7 @@ run_threshold_decision(vector_t *vector)
     view.failing.bad = vector_count(vector, vector->in, "k");
     view.passing = view.failing;
 
-    canary_rule_judge(&rule, &view, &judgement);
+    canary_rule_judge(&rule, 0, &view, &judgement);
 
     vector_expect_string(vector, "decision", decisions[judgement.verdict]);
 }
