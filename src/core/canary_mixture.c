@@ -1,0 +1,418 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include <math.h>
+
+#include "canary_mixture.h"
+
+
+/* parts of the weight of all tests */
+#define CANARY_PART_START  0.5
+#define CANARY_PART_STEPS  0.25
+#define CANARY_PART_TICKS  0.25
+
+#define CANARY_LN_2        0.69314718055994530942
+
+/* Cohorts as small as that are folded by multiplication, not by exp(). */
+#define CANARY_COHORT_SMALL   16
+
+/*
+ * While the sum is at most CANARY_PLAIN_MAX, some weight is added before each
+ * factor, and a factor is within exp(+-CANARY_PLAIN_LOG) or that of a small
+ * cohort (within 1e+-192 for any p0 of a grid), plain doubles neither overflow
+ * nor underflow.  A weight below CANARY_WEIGHT_MIN is not worth spending.
+ */
+
+#define CANARY_PLAIN_MAX      1e100
+#define CANARY_PLAIN_LOG      200.0
+#define CANARY_WEIGHT_MIN     1e-60
+
+#define CANARY_EXPONENT_MAX   ((int64_t) 1 << 60)
+#define CANARY_LOG_MAX        1e15
+
+
+static double canary_mixture_take_tick(canary_mixture_t *mixture);
+static void canary_mixture_powers(double factors[CANARY_ALTERNATIVES],
+    const canary_grid_t *grid, uint32_t good, uint32_t bad);
+static void canary_mixture_multiply(canary_mixture_t *mixture, double w,
+    const double factors[CANARY_ALTERNATIVES]);
+static void canary_mixture_multiply_scaled(canary_mixture_t *mixture,
+    double w, const double factors[CANARY_ALTERNATIVES],
+    const int64_t exponents[CANARY_ALTERNATIVES]);
+static void canary_mixture_add_scaled(canary_mixture_t *mixture, int j,
+    double w);
+static void canary_mixture_normalize(canary_mixture_t *mixture);
+static int canary_mixture_shift(int64_t exponent);
+
+
+void
+canary_mixture_init(canary_mixture_t *mixture, uint32_t steps, uint64_t ticks)
+{
+    int  j;
+
+    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
+        mixture->r[j] = CANARY_PART_START / CANARY_ALTERNATIVES;
+        mixture->exponent[j] = 0;
+    }
+
+    mixture->scaled = 0;
+    mixture->step_pot = (steps > 1) ? CANARY_PART_STEPS : 0;
+    mixture->step_share = (steps > 1) ? CANARY_PART_STEPS / (steps - 1) : 0;
+    mixture->tick_pot = CANARY_PART_TICKS;
+    mixture->tick_share = 1.0 / (double) (ticks ? ticks : 1);
+}
+
+
+void
+canary_mixture_begin_step(canary_mixture_t *mixture)
+{
+    int     j;
+    double  w;
+
+    w = fmin(mixture->step_pot, mixture->step_share);
+
+    mixture->step_pot -= w;
+
+    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
+        canary_mixture_add_scaled(mixture, j, w / CANARY_ALTERNATIVES);
+    }
+
+    canary_mixture_normalize(mixture);
+}
+
+
+static double
+canary_mixture_take_tick(canary_mixture_t *mixture)
+{
+    double  w;
+
+    w = mixture->tick_pot * mixture->tick_share;
+
+    if (w < CANARY_WEIGHT_MIN) {
+        return 0;
+    }
+
+    mixture->tick_pot -= w;
+
+    return w / CANARY_ALTERNATIVES;
+}
+
+
+void
+canary_mixture_fold_attempts(canary_mixture_t *mixture,
+    const canary_grid_t *grid, uint64_t n, uint64_t k)
+{
+    int     j;
+    double  factors[CANARY_ALTERNATIVES];
+
+    n = (n > k) ? n : k;
+
+    if (n == 0) {
+        return;
+    }
+
+    if (n <= CANARY_COHORT_SMALL) {
+        canary_mixture_powers(factors, grid, (uint32_t) (n - k), (uint32_t) k);
+        canary_mixture_multiply(mixture, canary_mixture_take_tick(mixture),
+                                factors);
+        return;
+    }
+
+    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
+        factors[j] = (double) k * grid->u[j] - (double) n * grid->c[j];
+    }
+
+    canary_mixture_fold_logs(mixture, factors);
+}
+
+
+static void
+canary_mixture_powers(double factors[CANARY_ALTERNATIVES],
+    const canary_grid_t *grid, uint32_t good, uint32_t bad)
+{
+    int       j;
+    uint32_t  i;
+
+    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
+        factors[j] = 1;
+    }
+
+    for (i = 0; i < good; i++) {
+        for (j = 0; j < CANARY_ALTERNATIVES; j++) {
+            factors[j] *= grid->good[j];
+        }
+    }
+
+    for (i = 0; i < bad; i++) {
+        for (j = 0; j < CANARY_ALTERNATIVES; j++) {
+            factors[j] *= grid->bad[j];
+        }
+    }
+}
+
+
+void
+canary_mixture_fold_burst(canary_mixture_t *mixture,
+    const canary_grid_t *grid, uint64_t n, uint64_t k)
+{
+    int     j;
+    double  bad, factors[CANARY_ALTERNATIVES];
+
+    if (n == 0 && k == 0) {
+        return;
+    }
+
+    bad = (k < n) ? (double) k / (double) n : 1;
+
+    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
+        factors[j] = grid->good[j] + bad * grid->gain[j];
+    }
+
+    canary_mixture_multiply(mixture, canary_mixture_take_tick(mixture),
+                            factors);
+}
+
+
+void
+canary_mixture_fold_logs(canary_mixture_t *mixture,
+    const double log_factors[CANARY_ALTERNATIVES])
+{
+    int      j, plain;
+    double   exponent, factors[CANARY_ALTERNATIVES], log_factor, w;
+    int64_t  exponents[CANARY_ALTERNATIVES];
+
+    w = canary_mixture_take_tick(mixture);
+    plain = 1;
+
+    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
+        plain &= fabs(log_factors[j]) <= CANARY_PLAIN_LOG;
+    }
+
+    if (plain) {
+        for (j = 0; j < CANARY_ALTERNATIVES; j++) {
+            factors[j] = exp(log_factors[j]);
+        }
+
+        canary_mixture_multiply(mixture, w, factors);
+        return;
+    }
+
+    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
+        log_factor = fmax(fmin(log_factors[j], CANARY_LOG_MAX),
+                          -CANARY_LOG_MAX);
+        exponent = floor(log_factor / CANARY_LN_2);
+
+        factors[j] = exp(log_factor - exponent * CANARY_LN_2);
+        exponents[j] = (int64_t) exponent;
+    }
+
+    canary_mixture_multiply_scaled(mixture, w, factors, exponents);
+}
+
+
+static void
+canary_mixture_multiply(canary_mixture_t *mixture, double w,
+    const double factors[CANARY_ALTERNATIVES])
+{
+    int                   j;
+    double                sum;
+    static const int64_t  none[CANARY_ALTERNATIVES];
+
+    if (mixture->scaled || w == 0) {
+        canary_mixture_multiply_scaled(mixture, w, factors, none);
+        return;
+    }
+
+    sum = 0;
+
+    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
+        mixture->r[j] = (mixture->r[j] + w) * factors[j];
+        sum += mixture->r[j];
+    }
+
+    if (sum > CANARY_PLAIN_MAX) {
+        canary_mixture_normalize(mixture);
+    }
+}
+
+
+static void
+canary_mixture_multiply_scaled(canary_mixture_t *mixture, double w,
+    const double factors[CANARY_ALTERNATIVES],
+    const int64_t exponents[CANARY_ALTERNATIVES])
+{
+    int  j;
+
+    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
+        canary_mixture_add_scaled(mixture, j, w);
+
+        mixture->r[j] *= factors[j];
+        mixture->exponent[j] += exponents[j];
+    }
+
+    canary_mixture_normalize(mixture);
+}
+
+
+/* R_j += w */
+
+static void
+canary_mixture_add_scaled(canary_mixture_t *mixture, int j, double w)
+{
+    int  shift;
+
+    if (w == 0) {
+        return;
+    }
+
+    shift = canary_mixture_shift(mixture->exponent[j]);
+
+    if (shift > 0) {
+        mixture->r[j] += ldexp(w, -shift);
+        return;
+    }
+
+    mixture->r[j] = ldexp(mixture->r[j], shift) + w;
+    mixture->exponent[j] = 0;
+}
+
+
+/*
+ * Brings each r to [0.5, 1), but keeps as plain numbers those that can be; so
+ * what is out of range comes back to it without being noticed.
+ */
+
+static void
+canary_mixture_normalize(canary_mixture_t *mixture)
+{
+    int      exponent, j;
+    double   plain;
+    int64_t  total;
+
+    mixture->scaled = 0;
+
+    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
+        mixture->r[j] = frexp(mixture->r[j], &exponent);
+        total = (mixture->r[j] == 0) ? 0 : mixture->exponent[j] + exponent;
+
+        plain = ldexp(mixture->r[j], canary_mixture_shift(total));
+
+        if (plain <= CANARY_PLAIN_MAX / CANARY_ALTERNATIVES
+            && (plain >= 1 / CANARY_PLAIN_MAX || total == 0))
+        {
+            mixture->r[j] = plain;
+            mixture->exponent[j] = 0;
+            continue;
+        }
+
+        if (total > CANARY_EXPONENT_MAX) {
+            total = CANARY_EXPONENT_MAX;
+
+        } else if (total < -CANARY_EXPONENT_MAX) {
+            total = -CANARY_EXPONENT_MAX;
+        }
+
+        mixture->exponent[j] = total;
+        mixture->scaled = 1;
+    }
+}
+
+
+/* An exponent for ldexp(), which beyond such ones gives 0 or infinity. */
+
+static int
+canary_mixture_shift(int64_t exponent)
+{
+    return (exponent > 5000) ? 5000 : (exponent < -5000) ? -5000
+                                                         : (int) exponent;
+}
+
+
+double
+canary_mixture_sum(const canary_mixture_t *mixture)
+{
+    int     j;
+    double  sum;
+
+    sum = 0;
+
+    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
+        sum += mixture->scaled
+               ? ldexp(mixture->r[j],
+                       canary_mixture_shift(mixture->exponent[j]))
+               : mixture->r[j];
+    }
+
+    return fmin(sum, CANARY_MIXTURE_MAX);
+}
+
+
+double
+canary_mixture_log_e(const canary_mixture_t *mixture)
+{
+    int      j;
+    double   sum;
+    int64_t  max;
+
+    max = -CANARY_EXPONENT_MAX;
+
+    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
+        if (mixture->r[j] > 0 && mixture->exponent[j] > max) {
+            max = mixture->exponent[j];
+        }
+    }
+
+    sum = 0;
+
+    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
+        sum += ldexp(mixture->r[j],
+                     canary_mixture_shift(mixture->exponent[j] - max));
+    }
+
+    return log(sum) + (double) max * CANARY_LN_2;
+}
+
+
+int
+canary_mixture_violated(const canary_mixture_t *mixture,
+    const canary_grid_t *grid, const canary_demand_t *demand, uint64_t n,
+    uint64_t k)
+{
+    if (n < demand->min_requests || grid->p0 > CANARY_RATE_MAX) {
+        return 0;
+    }
+
+    if (grid->p0 <= 0) {
+        return k > 0;
+    }
+
+    return k >= demand->min_bad
+           && canary_mixture_sum(mixture) >= demand->evidence;
+}
+
+
+uint64_t
+canary_mixture_bad_needed(const canary_mixture_t *mixture,
+    const canary_grid_t *grid, double evidence)
+{
+    double  needed, sum, w;
+
+    if (grid->p0 <= 0) {
+        return 1;
+    }
+
+    if (grid->p0 > CANARY_RATE_MAX) {
+        return CANARY_NEEDED_MAX;
+    }
+
+    w = mixture->tick_pot * mixture->tick_share;
+    sum = fmax(canary_mixture_sum(mixture) + w, 1 / CANARY_MIXTURE_MAX);
+
+    needed = ceil((log(evidence) - log(sum))
+                  / grid->u[CANARY_ALTERNATIVES - 1]);
+
+    return (needed > 1) ? (uint64_t) needed : 1;
+}
