@@ -10,6 +10,7 @@
 #   CONF        the configuration that the demo runs
 #   KEEP        1: the demo leaves nginx running
 #   QUICK       1: the benchmark takes two minutes, with fewer rounds
+#   VECTORS     the file of test vectors for the statistics
 #   DESTDIR, MODULESDIR
 
 NGINX_SRC  ?= /usr/share/nginx/src
@@ -21,6 +22,7 @@ ONLY       ?=
 CONF       ?= conf.example
 KEEP       ?=
 QUICK      ?=
+VECTORS    ?= t/vectors/cr-1.json
 MODULESDIR ?= $(shell PATH='$(PATH)' nginx -V 2>&1 | \
                 sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
 
@@ -62,8 +64,8 @@ ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
             UBSAN_OPTIONS=print_stacktrace=1
 
 .NOTPARALLEL:
-.PHONY: build help deps demo test unit test-packages unit-programs asan matrix \
-        bench lint install clean FORCE
+.PHONY: build help deps demo test unit vectors test-packages unit-programs \
+        vectors-program asan matrix bench lint install clean FORCE
 
 build:
 	@tools/packages $(sort $(BUILD_PACKAGES))
@@ -79,6 +81,7 @@ help:
 	@echo 'make demo     watch a good rollout and a bad one (KEEP=1: leave nginx running)'
 	@echo 'make test     all tests: unit and end-to-end'
 	@echo 'make unit     unit tests only'
+	@echo 'make vectors  the statistics, with the numbers of a reference (VECTORS=file)'
 	@echo 'make asan     all tests, with AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make matrix   all tests with each nginx from 1.22.1 on that Debian has the source of,'
 	@echo '              gcc and clang, dynamic and static, with and without --with-debug'
@@ -105,6 +108,9 @@ test: test-packages build unit-programs
 
 unit: test-packages unit-programs
 	@TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) prove t/unit.t
+
+vectors: test-packages vectors-program
+	@$(UNIT_DIR)/vectors '$(VECTORS)'
 
 test-packages:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES))
@@ -148,7 +154,7 @@ clean:
 
 
 # Unit tests: each t/unit/*_test.c is one program, with all of src/core and
-# what in src/http needs no nginx: canary_*.c.
+# what in src/http needs no nginx: canary_*.c.  t/vectors/*.c is one more.
 
 UNIT_DIR      := build/unit
 UNIT_SANITIZE :=
@@ -156,12 +162,18 @@ UNIT_CFLAGS    = -std=c11 -Wall -Wextra -Werror -O1 -g \
                  -Isrc -Isrc/core -Isrc/http $(UNIT_SANITIZE)
 UNIT_SRCS     := $(wildcard src/core/*.c src/http/canary_*.c)
 UNIT_OBJS     := $(UNIT_SRCS:%.c=$(UNIT_DIR)/obj/%.o)
+VECTOR_OBJS   := $(patsubst %.c,$(UNIT_DIR)/obj/%.o,$(wildcard t/vectors/*.c))
 UNIT_TESTS    := $(notdir $(basename $(wildcard t/unit/*_test.c)))
 
-unit-programs: $(UNIT_TESTS:%=$(UNIT_DIR)/%)
+unit-programs: vectors-program $(UNIT_TESTS:%=$(UNIT_DIR)/%)
+
+vectors-program: $(UNIT_DIR)/vectors
 
 $(UNIT_DIR)/%_test: $(UNIT_DIR)/obj/t/unit/%_test.o $(UNIT_OBJS)
 	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka -lcjson -lm
+
+$(UNIT_DIR)/vectors: $(VECTOR_OBJS) $(UNIT_OBJS)
+	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lm
 
 $(UNIT_DIR)/obj/%.o: %.c $(UNIT_DIR)/flags
 	@mkdir -p $(@D)
