@@ -8,10 +8,10 @@
 
 
 /*
- * Each worker has a slot of its own to count in, also while workers of two
- * configurations live beside each other.  The table of processes tells whose
- * slot is whose, so that what a killed worker had in flight can be taken out,
- * and which configurations are still in use.
+ * Each worker has a slot of its own to count evidence in, also while workers
+ * of two configurations live beside each other.  The table of processes tells
+ * whose slot is whose, so that what a killed worker had in flight can be taken
+ * out, and which configurations are still in use.
  */
 
 

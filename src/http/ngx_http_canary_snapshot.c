@@ -79,7 +79,9 @@ ngx_http_canary_view_release(ngx_http_canary_shared_t *shared,
 
     view->step = sum.totals;
 
-    ngx_http_canary_view_quantiles(sum.histogram, view);
+    if (view->step.timed) {
+        ngx_http_canary_view_quantiles(sum.histogram, view);
+    }
 }
 
 
