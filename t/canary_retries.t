@@ -208,7 +208,9 @@ EOC
 }
 
 if ($resolve) {
-    $dns = dns_server(map { $_ => '127.0.0.1' } qw(one.test two.test));
+    $dns = dns_server(map { $_ => '127.0.0.1' }
+                      qw(one.test two.test three.test four.test));
+    my $cookie = $sticky ? 'sticky cookie three;' : '';
     $upstreams .= <<"EOC";
     resolver 127.0.0.1:$dns->{port} valid=1s ipv6=off;
     upstream resolved_v1 {
@@ -223,9 +225,20 @@ if ($resolve) {
         canary_release v1 resolved_v1;
         canary_release v2 resolved_v2;
     }
+    upstream moving_v2 {
+        zone moving_v2 64k;
+        $cookie
+        server three.test:%%PORT_a%% resolve max_fails=1 fail_timeout=1h;
+        server four.test:%%PORT_b%% resolve max_fails=0;
+    }
+    upstream moving {
+        canary_release  v1 one;
+        canary_release  v2 moving_v2;
+        canary_fallback off;
+    }
 EOC
-    $locations .= "        location /resolved { proxy_pass http://resolved;"
-        . " proxy_set_header Connection close; }\n";
+    $locations .= "        location /$_ { proxy_pass http://$_;"
+        . " proxy_set_header Connection close; }\n" for qw(resolved moving);
 }
 
 $http =~ s/%%UPSTREAMS%%/$upstreams/;
@@ -236,7 +249,7 @@ $t->start($http);
 for my $endpoint (qw(pairs alone spares marked marked_two kept
                      busy_v2),
                   $grpc ? qw(calls calls_dead) : (),
-                  $sticky ? 'stuck' : (), $resolve ? 'resolved' : ())
+                  $sticky ? 'stuck' : (), $resolve ? qw(resolved moving) : ())
 {
     $t->start_rollout($endpoint, steps => [1]);
 }
@@ -459,6 +472,46 @@ subtest 'names that are resolved at run time' => sub {
     $server{a}->set(mode => 'close');
     is_answered('/resolved', by => qr/^c$/, tries => qr/^[23]$/,
                 reason => 'fallback');    # a kept connection may be dead
+    all_well();
+};
+
+# The balancer then refuses to go on, as if no peer were alive.
+subtest 'a name that changes while an attempt is under way' => sub {
+    plan(skip_all => 'no resolve before nginx 1.27.3') unless $resolve;
+
+    for my $name (qw(a b)) {
+        $t->wait_for(sub {
+            ($t->get('/moving')->header('X-Backend') // '') eq $name
+        }, 10, 'the names to be resolved');
+    }
+
+    my $before = $server{a}->requests;
+    my @clients;
+    $server{a}->on('/moving/slow', mode => 'hang');
+    while ($server{a}->requests == $before) {
+        push @clients, $t->client;
+        $clients[-1]->start(uri => '/moving/slow');
+        $t->get('/moving');    # the worker has passed the other one on
+    }
+
+    $dns->set('three.test', '127.0.0.2');
+    $t->wait_for(sub {
+        $t->get('/moving');
+        $t->error_log =~ m{refused.*moving.*//127\.0\.0\.2:};
+    }, 10, 'the address to be another');
+
+    my $totals = $t->totals('moving', 'v2');
+    $server{a}->set(mode => 'refuse');    # which ends its connections
+    my $response = $clients[-1]->finish;
+    is($response->status, 200, 'answered');
+    is($response->header('X-Backend'), 'b', 'by a server that it now has');
+    is(tries($response), 2, 'at the second try');
+    is(() = ($response->header('Set-Cookie') // '') =~ /\bthree=/g,
+       $sticky ? 1 : 0, 'with one cookie');
+
+    $totals->{$_}++ for qw(failed 2xx);
+    $totals->{attempts} += 2;
+    $t->is_totals('moving', 'v2', $totals, 'and nothing else has failed');
     all_well();
 };
 

@@ -20,6 +20,8 @@
 #include "canary_split.h"
 #include "canary_strategy.h"
 
+#include "ngx_http_canary_compat.h"
+
 
 #define NGX_HTTP_CANARY_RELEASES_MAX   16    /* of an endpoint, configured */
 #define NGX_HTTP_CANARY_RELEASES_SEEN  48    /* of an endpoint, remembered */
@@ -389,6 +391,10 @@ typedef struct {
     ngx_event_save_peer_session_pt      save_session;
 #endif
     ngx_uint_t                          tries;
+#if (NGX_HTTP_CANARY_HAVE_RESOLVE)
+    ngx_uint_t                          config;        /* of its servers, when
+                                                          it was made */
+#endif
 
     ngx_uint_t                          used;          /* attempts made */
     ngx_list_part_t                    *headers;       /* where the response's

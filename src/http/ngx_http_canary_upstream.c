@@ -33,6 +33,8 @@ static ngx_int_t ngx_http_canary_get_inner(ngx_http_canary_peer_t *cp,
     ngx_peer_connection_t *pc);
 static ngx_int_t ngx_http_canary_no_live(ngx_http_canary_peer_t *cp,
     ngx_peer_connection_t *pc);
+static ngx_int_t ngx_http_canary_get_changed(ngx_http_canary_peer_t *cp,
+    ngx_peer_connection_t *pc);
 static void ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state);
 static void ngx_http_canary_notify_peer(ngx_peer_connection_t *pc,
@@ -248,6 +250,10 @@ ngx_http_canary_attach(ngx_http_canary_peer_t *cp,
     pc->sid = NULL;
 #endif
 
+#if (NGX_HTTP_CANARY_HAVE_RESOLVE)
+    cp->config = ngx_http_canary_peers_config(release->upstream);
+#endif
+
     if (release->upstream->peer.init(r, release->upstream) != NGX_OK) {
         pc->data = cp;
         return NGX_ERROR;
@@ -365,6 +371,12 @@ ngx_http_canary_no_live(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc)
     ngx_int_t                   rc;
     ngx_http_canary_release_t  *other;
 
+    rc = ngx_http_canary_get_changed(cp, pc);
+
+    if (rc != NGX_BUSY) {
+        return rc;
+    }
+
     ngx_http_canary_attempt_no_live(&cp->attempt);
 
     other = ngx_http_canary_fallback(cp, cp->used != 0);
@@ -386,11 +398,51 @@ ngx_http_canary_no_live(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc)
     rc = ngx_http_canary_get_inner(cp, pc);
 
     if (rc == NGX_BUSY) {
+        rc = ngx_http_canary_get_changed(cp, pc);
+    }
+
+    if (rc == NGX_BUSY) {
         ngx_http_canary_attempt_no_live(&cp->attempt);
         pc->name = &cp->attempt.endpoint->name;
     }
 
     return rc;
+}
+
+
+/*
+ * A balancer also gives no peer when the names of its servers have been
+ * resolved to others since it was initialized: it is initialized once more,
+ * for the servers that there are now.
+ */
+
+static ngx_int_t
+ngx_http_canary_get_changed(ngx_http_canary_peer_t *cp,
+    ngx_peer_connection_t *pc)
+{
+#if (NGX_HTTP_CANARY_HAVE_RESOLVE)
+
+    ngx_http_canary_release_t  *release;
+
+    release = cp->attempt.release;
+
+    if (ngx_http_canary_peers_config(release->upstream) == cp->config) {
+        return NGX_BUSY;
+    }
+
+    ngx_http_canary_drop_cookies(cp);
+
+    if (ngx_http_canary_attach(cp, release) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_canary_get_inner(cp, pc);
+
+#else
+
+    return NGX_BUSY;
+
+#endif
 }
 
 
