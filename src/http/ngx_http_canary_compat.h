@@ -29,6 +29,11 @@
     (nginx_version >= 1029006 && (NGX_HTTP_UPSTREAM_SID || NGX_COMPAT))
 
 
+/* "keepalive" of an upstream leaves its balancer alone */
+
+#define NGX_HTTP_CANARY_KEEPALIVE_NO_BALANCER  (nginx_version >= 1029007)
+
+
 /* servers whose names are resolved at run time */
 
 #define NGX_HTTP_CANARY_HAVE_RESOLVE                                          \

@@ -6,6 +6,7 @@
 
 #include "ngx_http_canary_module.h"
 #include "ngx_http_canary_attempt.h"
+#include "ngx_http_canary_conf.h"
 #include "ngx_http_canary_facts.h"
 #include "ngx_http_canary_compat.h"
 
@@ -67,7 +68,7 @@ ngx_http_canary_init_upstream(ngx_conf_t *cf,
 {
     us->peer.init = ngx_http_canary_init_peer;
 
-    return NGX_OK;
+    return ngx_http_canary_check_keepalive(cf, us);
 }
 
 
