@@ -204,7 +204,9 @@ ngx_http_canary_settle(ngx_http_canary_choice_t *choice)
 
 /*
  * The answer of one release is not stored under a key that names another.  The
- * key may have been made by a subrequest that waited for a lock meanwhile.
+ * key may have been made by a subrequest that waited for a lock meanwhile.  Nor
+ * does a 304 of it renew what is stored: nginx does that only if the file is
+ * still the one that the request has opened.
  */
 
 static void
@@ -215,6 +217,10 @@ ngx_http_canary_keep_uncached(ngx_http_request_t *r,
 
     if (choice->in_cache_key) {
         r->upstream->cacheable = 0;
+
+        if (r->cache) {
+            r->cache->uniq = 0;
+        }
     }
 
 #endif
