@@ -154,7 +154,7 @@ my $http = <<'EOC';
 
         location /pair {
             proxy_pass http://pair;
-            proxy_next_upstream error timeout http_500 http_404;
+            proxy_next_upstream error timeout http_500 http_404 http_429;
         }
         location /dead { proxy_pass http://dead; }
         location /none { proxy_pass http://none; }
@@ -360,6 +360,8 @@ my @rows = (
     ['500, then 200', pair_does({ status => 500 }, {}, 200),
         { '2xx' => 1, '5xx' => 1 }, 'pair'],
     ['404, then 200', pair_does({ status => 404 }, {}, 200),
+        { '2xx' => 1, '4xx' => 1 }, 'pair'],
+    ['429, then 200', pair_does({ status => 429 }, {}, 200),
         { '2xx' => 1, '4xx' => 1 }, 'pair'],
     ['closed, then 200', pair_does({ mode => 'close' }, {}, 200),
         { '2xx' => 1, failed => 1 }, 'pair'],
