@@ -125,7 +125,9 @@ ngx_http_canary_attempt_header(ngx_http_canary_attempt_t *attempt,
         return;
     }
 
-    attempt->upgraded = (status == NGX_HTTP_SWITCHING_PROTOCOLS);
+    if (status == NGX_HTTP_SWITCHING_PROTOCOLS) {
+        attempt->upgraded = 1;
+    }
 
     ngx_http_canary_response(attempt, response_class,
                              attempt->endpoint->latency
