@@ -7,6 +7,7 @@
 #   PROVE_JOBS  test files that run beside each other
 #   ONLY        words of the cells of the matrix to run: a version, gcc or clang,
 #               dynamic or static, debug or no-debug
+#   ASAN        1: the matrix is built and run with the sanitizers
 #   CONF        the configuration that the demo runs
 #   KEEP        1: the demo leaves nginx running
 #   QUICK       1: the benchmark takes two minutes, with fewer rounds
@@ -20,6 +21,7 @@ CFLAGS     ?= -O2 -g -fstack-protector-strong -Wformat \
 LDFLAGS    ?= -Wl,-z,relro -Wl,-z,now
 PROVE_JOBS ?= 1
 ONLY       ?=
+ASAN       ?=
 CONF       ?= conf.example
 KEEP       ?=
 QUICK      ?=
@@ -57,8 +59,9 @@ SANITIZE := -fsanitize=address,undefined \
             -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
 # NGX_DEBUG_PALLOC: each allocation from a pool is one of malloc, watched.
-ASAN_BUILD := NGINX_SRC='$(NGINX_SRC)' CC='$(CC)' LDFLAGS='$(SANITIZE)' \
-              CFLAGS='-O1 -g $(SANITIZE) -DNGX_DEBUG_PALLOC=1'
+ASAN_FLAGS := CFLAGS='-O1 -g $(SANITIZE) -DNGX_DEBUG_PALLOC=1' \
+              LDFLAGS='$(SANITIZE)'
+ASAN_BUILD := NGINX_SRC='$(NGINX_SRC)' CC='$(CC)' $(ASAN_FLAGS)
 
 # detect_odr_violation: every module has an ngx_modules of its own.
 ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
@@ -88,7 +91,8 @@ help:
 	@echo 'make asan     all tests, with AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make matrix   all tests with each nginx from 1.22.1 on that Debian has the source of,'
 	@echo '              gcc and clang, dynamic and static, with and without --with-debug'
-	@echo '              (ONLY=1.26.3, ONLY="clang static": a part of that)'
+	@echo '              (ONLY=1.26.3, ONLY="clang static": a part of that; ASAN=1: with the'
+	@echo '              sanitizers, gcc only)'
 	@echo 'make bench    what the module costs, beside others (7 minutes; QUICK=1: 2)'
 	@echo 'make lint     warnings of gcc, clang, cppcheck, shellcheck'
 	@echo 'make install  into $(DESTDIR)$(MODULESDIR)  (DESTDIR, MODULESDIR)'
@@ -132,10 +136,12 @@ asan:
 		TEST_CANARY_UNIT=$(CURDIR)/build/asan/unit \
 		prove -j $(PROVE_JOBS) -r t
 
+# With the sanitizers only by gcc: those of clang find more in nginx itself.
 matrix:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(MATRIX_PACKAGES))
 	@$(MAKE) --no-print-directory unit-programs
-	@ONLY='$(ONLY)' PROVE_JOBS='$(PROVE_JOBS)' \
+	@$(if $(filter 1,$(ASAN)),$(ASAN_FLAGS) $(ASAN_RUN) ASAN=1) \
+		ONLY='$(ONLY)$(if $(filter 1,$(ASAN)), gcc)' PROVE_JOBS='$(PROVE_JOBS)' \
 		TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) tools/matrix build/matrix
 
 # For the nginx on the PATH.

@@ -16,10 +16,11 @@ use Canary::Util qw(fork_child listen_on reserve_port);
 
 my $t = Canary::Test->new(workers => 1);
 my $one = $t->backend('one');
-my $version = $t->version;
-my $http2 = $version >= 1_029_004 && $t->has('http_v2') && $t->has('http_grpc');
 my %has = map { $_ => $t->has("http_$_") }
     qw(fastcgi uwsgi scgi grpc ssl ssi mirror auth_request);
+my $version = $t->version;
+my $http2 = $version >= 1_029_004 && $t->has('http_v2') && $has{grpc};
+my $connect = $version >= 1_031_000 && $t->has('http_tunnel');
 my %of = map { $_ => $t->backend($_, protocol => $_) }
     grep { $has{$_} } qw(fastcgi uwsgi scgi grpc);
 my $tls = $has{ssl} && self_signed();
@@ -65,6 +66,17 @@ if ($http2) {
         location /http2 { proxy_pass http://http2_ep; proxy_http_version 2; }
 EOC
 }
+
+my $connect_http = $connect ? <<'EOC' : '';
+    server {
+        listen 127.0.0.1:%%PORT_connect%%;
+        location / { tunnel_pass ep; }
+    }
+    server {
+        listen 127.0.0.1:%%PORT_connect_short%%;
+        location / { tunnel_pass ep; tunnel_read_timeout 300ms; }
+    }
+EOC
 
 my $tls_http = $tls ? <<'EOC' : '';
     server {
@@ -180,7 +192,7 @@ EOC
 my $early = $version >= 1_029_000 ? 'early_hints 1;' : '';
 $http =~ s/HINTS/$hints->{port}/;
 $http =~ s/EARLY/$early/;
-$http =~ s/%%UPSTREAMS%%/$upstreams$tls_http/;
+$http =~ s/%%UPSTREAMS%%/$upstreams$connect_http$tls_http/;
 $http =~ s/%%LOCATIONS%%/$locations$tls_locations/;
 
 $t->start($http, main => 'worker_shutdown_timeout 200ms;');
@@ -434,6 +446,30 @@ subtest 'tunnels' => sub {
     });
 };
 
+subtest 'CONNECT' => sub {
+    plan(skip_all => 'no tunnel_pass before nginx 1.31.0') unless $connect;
+
+    row('the peer closes', ep => { '2xx' => 1 }, sub {
+        $one->set;
+        like(connected()->write("GET / HTTP/1.0\r\n\r\n")
+             ->read_bytes(1_000_000), qr/\r\n\r\none$/, 'answered');
+    });
+    row('the client closes', ep => { '2xx' => 1 }, sub {
+        connected()->close;
+    });
+    row('silence', ep => { '2xx' => 1 }, sub {
+        my $client = connected('connect_short');
+        is($client->read_bytes(1), '', 'the end, after the timeout');
+    });
+    row('refused', ep => { failed => 1 }, sub {
+        $one->set(mode => 'refuse');
+        my $client = $t->client('connect');
+        $client->connect->write("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n");
+        is($client->finish->status, 502, 'the client got 502');
+        $one->set;
+    });
+};
+
 subtest 'shutdown' => sub {
     row('before the header', ep => {}, sub {
         $one->set(mode => 'hang');
@@ -544,6 +580,24 @@ sub tunnel($uri) {
                                              Upgrade => 'echo' });
     is($client->finish->status, 101, 'the tunnel is open');
     is($client->write('hello')->read_bytes(5), 'hello', 'it works');
+
+    return $client;
+}
+
+
+# A tunnel by CONNECT; the header of the answer to that has been read.
+
+sub connected($port = 'connect') {
+    my $client = $t->client($port);
+    my $head = '';
+
+    $client->connect->write("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n");
+    while ($head !~ /\r\n\r\n$/) {
+        my $byte = $client->read_bytes(1);
+        last if $byte eq '';
+        $head .= $byte;
+    }
+    like($head, qr/^HTTP\S+ 200 /, 'the tunnel is open');
 
     return $client;
 }

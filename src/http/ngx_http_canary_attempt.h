@@ -279,8 +279,9 @@ ngx_http_canary_attempt_header(ngx_http_canary_attempt_t *attempt,
 
     if (status == NGX_HTTP_SWITCHING_PROTOCOLS) {
         attempt->upgraded = 1;
-        timed = 1;
     }
+
+    timed |= attempt->upgraded;
 
     ngx_http_canary_response(attempt, response_class, timed, elapsed);
 }

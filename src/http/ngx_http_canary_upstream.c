@@ -765,6 +765,10 @@ ngx_http_canary_count_header(ngx_http_request_t *r)
         return;
     }
 
+    /* tunnel_pass has tunnels that begin with 200 */
+
+    cp->attempt.upgraded = u->upgrade;
+
     ngx_http_canary_attempt_header(&cp->attempt, ngx_http_canary_status(r),
                                    -1, 0, elapsed);
 }
