@@ -60,6 +60,8 @@ static void ngx_http_canary_keep_uncached(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice);
 static void ngx_http_canary_account(ngx_http_canary_peer_t *cp,
     ngx_uint_t state);
+static void ngx_http_canary_count_grpc_header(ngx_http_request_t *r,
+    ngx_http_canary_attempt_t *attempt, uint64_t elapsed);
 
 
 ngx_int_t
@@ -699,13 +701,20 @@ ngx_http_canary_count_header(ngx_http_request_t *r)
     elapsed = ngx_http_canary_attempt_elapsed(&cp->attempt);
 
     if (ngx_http_canary_is_grpc(r)) {
-        ngx_http_canary_attempt_any_header(&cp->attempt,
-                                           ngx_http_canary_status(r),
-                                           ngx_http_canary_grpc_status(r), 1,
-                                           elapsed);
+        ngx_http_canary_count_grpc_header(r, &cp->attempt, elapsed);
         return;
     }
 
     ngx_http_canary_attempt_header(&cp->attempt, ngx_http_canary_status(r),
                                    -1, 0, elapsed);
+}
+
+
+static ngx_http_canary_noinline void
+ngx_http_canary_count_grpc_header(ngx_http_request_t *r,
+    ngx_http_canary_attempt_t *attempt, uint64_t elapsed)
+{
+    ngx_http_canary_attempt_any_header(attempt, ngx_http_canary_status(r),
+                                       ngx_http_canary_grpc_status(r), 1,
+                                       elapsed);
 }
