@@ -466,7 +466,7 @@ ngx_int_t ngx_http_canary_init_upstream(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *us);
 ngx_int_t ngx_http_canary_init_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
-void ngx_http_canary_count_header(ngx_http_request_t *r);
+void ngx_http_canary_add_header_filter(void);
 
 /* the last attempt that the request itself made; NULL: none */
 ngx_http_canary_attempt_t *ngx_http_canary_last_attempt(

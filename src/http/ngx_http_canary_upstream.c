@@ -60,8 +60,14 @@ static void ngx_http_canary_keep_uncached(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice);
 static void ngx_http_canary_account(ngx_http_canary_peer_t *cp,
     ngx_uint_t state);
+static ngx_int_t ngx_http_canary_header_filter(ngx_http_request_t *r);
+static ngx_inline void ngx_http_canary_count_header(ngx_http_request_t *r,
+    ngx_http_upstream_t *u);
 static void ngx_http_canary_count_grpc_header(ngx_http_request_t *r,
     ngx_http_canary_attempt_t *attempt, uint64_t elapsed);
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 
 
 ngx_int_t
@@ -675,20 +681,32 @@ ngx_http_canary_account(ngx_http_canary_peer_t *cp, ngx_uint_t state)
 }
 
 
+void
+ngx_http_canary_add_header_filter(void)
+{
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_canary_header_filter;
+}
+
+
+static ngx_int_t
+ngx_http_canary_header_filter(ngx_http_request_t *r)
+{
+    if (r->upstream && r->upstream->peer.get == ngx_http_canary_get_peer) {
+        ngx_http_canary_count_header(r, r->upstream);
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
 /* a header goes to the client: its attempt is counted now, not at its end */
 
-void
-ngx_http_canary_count_header(ngx_http_request_t *r)
+static ngx_inline void
+ngx_http_canary_count_header(ngx_http_request_t *r, ngx_http_upstream_t *u)
 {
     uint64_t                 elapsed;
-    ngx_http_upstream_t     *u;
     ngx_http_canary_peer_t  *cp;
-
-    u = r->upstream;
-
-    if (u->peer.get != ngx_http_canary_get_peer) {
-        return;
-    }
 
     cp = u->peer.data;
 
