@@ -389,8 +389,10 @@ typedef enum {
 typedef struct {
     ngx_http_canary_endpoint_t         *endpoint;
     ngx_http_canary_release_t          *release;
-    uint64_t                            started;       /* nanoseconds,
-                                                          monotonic */
+    struct timespec                     started;       /* monotonic */
+    struct timespec                     now;           /* when last asked; not
+                                                          on the stack, which
+                                                          would be guarded */
     canary_ticket_t                     ticket;
     uint32_t                            epoch;         /* of the ticket */
     uint8_t                             reason;        /* as in the choice, */
@@ -553,20 +555,20 @@ ngx_http_canary_routing(ngx_http_canary_endpoint_t *endpoint)
  */
 
 static ngx_inline uint64_t
-ngx_http_canary_nanoseconds(void)
+ngx_http_canary_microseconds(void)
 {
     struct timespec  ts;
 
     (void) clock_gettime(CLOCK_MONOTONIC, &ts);
 
-    return (uint64_t) ts.tv_sec * 1000000000 + (uint64_t) ts.tv_nsec;
+    return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
 }
 
 
 static ngx_inline uint64_t
 ngx_http_canary_milliseconds(void)
 {
-    return ngx_http_canary_nanoseconds() / 1000000;
+    return ngx_http_canary_microseconds() / 1000;
 }
 
 
