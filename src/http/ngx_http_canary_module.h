@@ -408,8 +408,8 @@ typedef struct {
 /* The balancer of a request to an endpoint; see ngx_http_canary_upstream.c. */
 
 typedef struct {
-    ngx_http_request_t                 *request;
     ngx_http_canary_attempt_t           attempt;
+    ngx_http_request_t                 *request;
 
     /* the balancer of the release, in nginx's order: copied in wide words */
 

@@ -37,6 +37,8 @@ static ngx_int_t ngx_http_canary_no_live(ngx_http_canary_peer_t *cp,
     ngx_peer_connection_t *pc);
 static void ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state);
+static void ngx_http_canary_free_any(ngx_peer_connection_t *pc,
+    ngx_http_canary_peer_t *cp, ngx_uint_t state);
 static void ngx_http_canary_notify_peer(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t type);
 #if (NGX_SSL || NGX_COMPAT)
@@ -545,36 +547,45 @@ ngx_http_canary_drop_cookies(ngx_http_canary_peer_t *cp)
 }
 
 
+/*
+ * Most attempts end well, were counted when their header came, and are the
+ * last of their request: nothing is left to be done, and nobody counts tries
+ * any more.
+ */
+
 static void
 ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state)
 {
     ngx_http_canary_peer_t *cp = data;
 
+    if (state || !cp->finalized || cp->rc != NGX_OK
+        || cp->attempt.state != NGX_HTTP_CANARY_COUNTED)
+    {
+        ngx_http_canary_free_any(pc, cp, state);
+        return;
+    }
+
+    cp->attempt.state = NGX_HTTP_CANARY_ENDED;
+
+    pc->tries = cp->tries;
+    cp->free(pc, cp->data, 0);
+}
+
+
+static ngx_http_canary_noinline void
+ngx_http_canary_free_any(ngx_peer_connection_t *pc, ngx_http_canary_peer_t *cp,
+    ngx_uint_t state)
+{
     ngx_uint_t  tries;
 
     /* keepalive may take the connection: it is looked at before that */
 
-    if (state == 0 && cp->finalized && cp->rc == NGX_OK
-        && cp->attempt.state == NGX_HTTP_CANARY_COUNTED)
-    {
-        cp->attempt.state = NGX_HTTP_CANARY_ENDED;
-
-    } else {
-        ngx_http_canary_account(cp, state);
-    }
+    ngx_http_canary_account(cp, state);
 
     tries = pc->tries;
+
     pc->tries = cp->tries;
-
-    if (state == 0) {
-
-        /* the request has ended: nobody counts tries any more */
-
-        cp->free(pc, cp->data, 0);
-        return;
-    }
-
     cp->free(pc, cp->data, state);
     cp->tries = pc->tries;
 
@@ -585,7 +596,10 @@ ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
      * balancer may have run out of peers before.
      */
 
-    if (!(ngx_http_canary_is_canary(cp) && ngx_http_canary_fallback(cp, 1))) {
+    if (state
+        && !(ngx_http_canary_is_canary(cp)
+             && ngx_http_canary_fallback(cp, 1)))
+    {
         pc->tries = ngx_min(pc->tries, cp->tries);
     }
 }
@@ -637,7 +651,7 @@ ngx_http_canary_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
 }
 
 
-static ngx_http_canary_noinline void
+static void
 ngx_http_canary_account(ngx_http_canary_peer_t *cp, ngx_uint_t state)
 {
     uint64_t             elapsed, header;
