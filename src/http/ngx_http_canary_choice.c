@@ -195,11 +195,8 @@ ngx_http_canary_decide_by_strings(ngx_http_request_t *r,
 
     route = canary_route_decode(choice->word);
 
-    if (choice->endpoint->force && ngx_http_canary_force(r, choice)) {
-        goto done;
-    }
-
-    if (route.phase != CANARY_IDLE && route.canary != CANARY_NO_RELEASE
+    if (!(choice->endpoint->force && ngx_http_canary_force(r, choice))
+        && route.phase != CANARY_IDLE && route.canary != CANARY_NO_RELEASE
         && ngx_http_canary_is_for_canary(r->main, choice))
     {
         release = ngx_http_canary_release(choice->endpoint, route.canary);
@@ -209,8 +206,6 @@ ngx_http_canary_decide_by_strings(ngx_http_request_t *r,
             choice->role = NGX_HTTP_CANARY_CANARY;
         }
     }
-
-done:
 
     /* strings may have asked for other choices */
 

@@ -409,7 +409,7 @@ typedef struct {
 
 typedef struct {
     ngx_http_canary_attempt_t           attempt;
-    ngx_http_request_t                 *request;
+    ngx_http_canary_choice_t           *choice;
 
     /* the balancer of the release, in nginx's order: copied in wide words */
 
@@ -423,7 +423,6 @@ typedef struct {
 #endif
     ngx_uint_t                          tries;
 
-    ngx_http_canary_choice_t           *choice;
     ngx_list_part_t                    *headers;       /* where the response's
                                                           headers ended */
     ngx_uint_t                          nheaders;      /* when it began */
@@ -432,6 +431,7 @@ typedef struct {
                                                      ngx_int_t rc);
     ngx_int_t                           rc;
 
+    ngx_http_request_t                 *request;
     uint32_t                            used;          /* attempts made */
     uint16_t                            finalized;
     uint8_t                             failed;        /* the last attempt,
