@@ -173,7 +173,7 @@ void canary_evidence_begin(canary_evidence_t *evidence, uint32_t tests,
     uint64_t now);
 
 
-/* Workers, without a lock; a slot is a number below nslots. */
+/* Workers, without a lock.  More workers than slots share them. */
 
 static inline void canary_evidence_start(canary_evidence_t *evidence,
     uint32_t slot, unsigned side, canary_ticket_t *ticket);
@@ -185,7 +185,7 @@ void canary_evidence_finish(canary_evidence_t *evidence,
 static inline void canary_evidence_finish_good(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, unsigned timed, uint64_t time);
 
-/* and if its cohort may have been settled */
+/* the same, whether or not its cohort has been settled */
 void canary_evidence_finish_any_good(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, unsigned timed, uint64_t time);
 

@@ -227,6 +227,7 @@ ngx_http_canary_keep_uncached(ngx_http_request_t *r,
  * what it finds in peer.data for its own, and keepalive takes what it finds
  * in peer.notify for the original: both have to be empty.  Where peers come
  * from shared memory nginx looks at u->upstream for how long to keep them.
+ * The tries are those of the release: who switches sets those of the request.
  */
 
 static ngx_inline ngx_int_t
