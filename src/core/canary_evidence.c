@@ -347,6 +347,22 @@ canary_evidence_finish(canary_evidence_t *evidence,
 }
 
 
+void
+canary_evidence_finish_any_good(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, unsigned timed, uint64_t time)
+{
+    canary_finish_t  finish;
+
+    memset(&finish, 0, sizeof(canary_finish_t));
+
+    finish.timed = timed;
+    finish.untimed = !timed;
+    finish.time = time;
+
+    canary_evidence_finish(evidence, ticket, &finish);
+}
+
+
 static void
 canary_evidence_finish_late(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, const canary_finish_t *finish)

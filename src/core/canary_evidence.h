@@ -343,6 +343,10 @@ void canary_evidence_finish(canary_evidence_t *evidence,
 static inline void canary_evidence_finish_good(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, unsigned timed, uint64_t time);
 
+/* the same, whether or not its cohort has been settled */
+void canary_evidence_finish_any_good(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, unsigned timed, uint64_t time);
+
 /*
  * An attempt whose response was counted already, and whose body then broke
  * off; the class is that of the response.
@@ -494,10 +498,7 @@ canary_evidence_finish_good(canary_evidence_t *evidence,
     tally = canary_evidence_open_tally(evidence, ticket);
 
     if (tally == NULL) {
-        canary_evidence_finish(evidence, ticket,
-                               &(canary_finish_t) { .timed = timed,
-                                                    .untimed = !timed,
-                                                    .time = time });
+        canary_evidence_finish_any_good(evidence, ticket, timed, time);
         return;
     }
 

@@ -43,7 +43,16 @@ void ngx_http_canary_bad_response(ngx_http_canary_attempt_t *attempt,
 static ngx_inline uint64_t
 ngx_http_canary_attempt_elapsed(ngx_http_canary_attempt_t *attempt)
 {
-    return (ngx_http_canary_nanoseconds() - attempt->started) / 1000;
+    uint64_t  seconds, nanoseconds;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &attempt->now);
+
+    seconds = attempt->now.tv_sec - attempt->started.tv_sec;
+    nanoseconds = attempt->now.tv_nsec - attempt->started.tv_nsec;
+
+    /* the latter may be below zero, their sum is not */
+
+    return (seconds * 1000000000 + nanoseconds) / 1000;
 }
 
 
@@ -141,7 +150,8 @@ ngx_http_canary_attempt_begin(ngx_http_canary_attempt_t *attempt)
 {
     ngx_http_canary_routing_t  *routing;
 
-    attempt->started = ngx_http_canary_nanoseconds();
+    (void) clock_gettime(CLOCK_MONOTONIC, &attempt->started);
+
     attempt->state = NGX_HTTP_CANARY_OPEN;
     attempt->evidence = 0;
     attempt->response = 0;

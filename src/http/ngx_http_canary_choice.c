@@ -9,10 +9,9 @@
 
 static ngx_http_canary_ctx_t *ngx_http_canary_choose_any(
     ngx_http_request_t *r, ngx_http_canary_endpoint_t *endpoint);
-static ngx_inline void ngx_http_canary_init_choice(
+static ngx_inline ngx_http_canary_ctx_t *ngx_http_canary_decide(
+    ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
     ngx_http_canary_choice_t *choice, ngx_http_canary_endpoint_t *endpoint,
-    ngx_http_canary_routing_t *routing);
-static ngx_inline void ngx_http_canary_split(ngx_http_canary_choice_t *choice,
     ngx_http_canary_routing_t *routing);
 static ngx_http_canary_choice_t *ngx_http_canary_next_choice(
     ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
@@ -23,16 +22,19 @@ static ngx_http_canary_ctx_t *ngx_http_canary_take_ctx(ngx_http_request_t *r);
 static ngx_inline void ngx_http_canary_set_ctx(ngx_http_request_t *r,
     ngx_http_canary_ctx_t *ctx);
 static void ngx_http_canary_cleanup(void *data);
-static void ngx_http_canary_decide(ngx_http_request_t *r,
+static ngx_http_canary_ctx_t *ngx_http_canary_decide_by_strings(
+    ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
     ngx_http_canary_choice_t *choice);
 static ngx_uint_t ngx_http_canary_force(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice);
 static ngx_http_canary_release_t *ngx_http_canary_named(
     ngx_http_canary_choice_t *choice, ngx_str_t *name);
-static ngx_int_t ngx_http_canary_get_key(ngx_http_request_t *r,
-    ngx_http_canary_endpoint_t *endpoint, ngx_str_t *key);
-static ngx_uint_t ngx_http_canary_is_for_canary(ngx_http_request_t *r,
+static ngx_inline ngx_uint_t ngx_http_canary_is_for_canary(
+    ngx_http_request_t *r, ngx_http_canary_choice_t *choice);
+static ngx_uint_t ngx_http_canary_by_value(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice);
+static ngx_inline ngx_uint_t ngx_http_canary_by_key(
+    ngx_http_canary_choice_t *choice, u_char *key, size_t len);
 
 
 static ngx_http_canary_ctx_t  *ngx_http_canary_spare;
@@ -57,8 +59,7 @@ ngx_http_canary_choose(ngx_http_request_t *r,
 
     if (ctx == NULL || ngx_http_get_module_ctx(mr, ngx_http_canary_module)
         || mr->internal || mr->filter_finalize
-        || routing->word != ngx_http_canary_word(endpoint)
-        || routing->by_strings)
+        || routing->word != ngx_http_canary_word(endpoint))
     {
         return ngx_http_canary_choose_any(r, endpoint);
     }
@@ -67,12 +68,7 @@ ngx_http_canary_choose(ngx_http_request_t *r,
 
     ngx_http_canary_set_ctx(mr, ctx);
 
-    ctx->last = &ctx->choice;
-
-    ngx_http_canary_init_choice(&ctx->choice, endpoint, routing);
-    ngx_http_canary_split(&ctx->choice, routing);
-
-    return ctx;
+    return ngx_http_canary_decide(r, ctx, &ctx->choice, endpoint, routing);
 }
 
 
@@ -80,9 +76,8 @@ static ngx_http_canary_noinline ngx_http_canary_ctx_t *
 ngx_http_canary_choose_any(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint)
 {
-    ngx_http_canary_ctx_t      *ctx;
-    ngx_http_canary_choice_t   *choice;
-    ngx_http_canary_routing_t  *routing;
+    ngx_http_canary_ctx_t     *ctx;
+    ngx_http_canary_choice_t  *choice;
 
     ctx = ngx_http_canary_get_ctx(r->main);
     if (ctx == NULL) {
@@ -103,31 +98,20 @@ ngx_http_canary_choose_any(ngx_http_request_t *r,
         }
     }
 
-    /* complete, since what decides may itself ask for the choice */
-
-    routing = ngx_http_canary_routing(endpoint);
-
-    ctx->last = choice;
-
-    ngx_http_canary_init_choice(choice, endpoint, routing);
-
-    if (routing->by_strings) {
-        ngx_http_canary_decide(r, choice);
-        ctx->last = choice;
-
-    } else {
-        ngx_http_canary_split(choice, routing);
-    }
-
-    return ctx;
+    return ngx_http_canary_decide(r, ctx, choice, endpoint,
+                                  ngx_http_canary_routing(endpoint));
 }
 
 
-/* a choice of stable */
+/*
+ * The choice is that of stable first, and complete: strings that decide may
+ * themselves ask for the choice.
+ */
 
-static ngx_inline void
-ngx_http_canary_init_choice(ngx_http_canary_choice_t *choice,
-    ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_routing_t *routing)
+static ngx_inline ngx_http_canary_ctx_t *
+ngx_http_canary_decide(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
+    ngx_http_canary_choice_t *choice, ngx_http_canary_endpoint_t *endpoint,
+    ngx_http_canary_routing_t *routing)
 {
     choice->word = routing->word;
     choice->endpoint = endpoint;
@@ -136,19 +120,19 @@ ngx_http_canary_init_choice(ngx_http_canary_choice_t *choice,
     choice->role = NGX_HTTP_CANARY_STABLE;
     choice->in_cache_key = 0;
     choice->moved = 0;
-}
 
+    ctx->last = choice;
 
-/* of which the canary has its share */
+    if (routing->by_strings) {
+        return ngx_http_canary_decide_by_strings(r, ctx, choice);
+    }
 
-static ngx_inline void
-ngx_http_canary_split(ngx_http_canary_choice_t *choice,
-    ngx_http_canary_routing_t *routing)
-{
     if (routing->step && canary_split_take(routing->phase, routing->step)) {
         choice->release = routing->canary;
         choice->role = NGX_HTTP_CANARY_CANARY;
     }
+
+    return ctx;
 }
 
 
@@ -202,31 +186,32 @@ ngx_http_canary_reroute(ngx_http_canary_endpoint_t *endpoint, uint64_t word)
 }
 
 
-static ngx_http_canary_noinline void
-ngx_http_canary_decide(ngx_http_request_t *r,
-    ngx_http_canary_choice_t *choice)
+static ngx_http_canary_noinline ngx_http_canary_ctx_t *
+ngx_http_canary_decide_by_strings(ngx_http_request_t *r,
+    ngx_http_canary_ctx_t *ctx, ngx_http_canary_choice_t *choice)
 {
     canary_route_t              route;
     ngx_http_canary_release_t  *release;
 
-    if (choice->endpoint->force && ngx_http_canary_force(r, choice)) {
-        return;
-    }
-
     route = canary_route_decode(choice->word);
 
-    if (route.phase == CANARY_IDLE || route.canary == CANARY_NO_RELEASE
-        || !ngx_http_canary_is_for_canary(r, choice))
+    if (!(choice->endpoint->force && ngx_http_canary_force(r, choice))
+        && route.phase != CANARY_IDLE && route.canary != CANARY_NO_RELEASE
+        && ngx_http_canary_is_for_canary(r->main, choice))
     {
-        return;
+        release = ngx_http_canary_release(choice->endpoint, route.canary);
+
+        if (release) {
+            choice->release = release;
+            choice->role = NGX_HTTP_CANARY_CANARY;
+        }
     }
 
-    release = ngx_http_canary_release(choice->endpoint, route.canary);
+    /* strings may have asked for other choices */
 
-    if (release) {
-        choice->release = release;
-        choice->role = NGX_HTTP_CANARY_CANARY;
-    }
+    ctx->last = choice;
+
+    return ctx;
 }
 
 
@@ -235,7 +220,7 @@ ngx_http_canary_decide(ngx_http_request_t *r,
  * the choice is made for all of them.
  */
 
-static ngx_uint_t
+static ngx_http_canary_noinline ngx_uint_t
 ngx_http_canary_force(ngx_http_request_t *r, ngx_http_canary_choice_t *choice)
 {
     ngx_str_t                   name;
@@ -307,59 +292,62 @@ ngx_http_canary_named(ngx_http_canary_choice_t *choice, ngx_str_t *name)
 }
 
 
-static ngx_int_t
-ngx_http_canary_get_key(ngx_http_request_t *r,
-    ngx_http_canary_endpoint_t *endpoint, ngx_str_t *key)
+static ngx_inline ngx_uint_t
+ngx_http_canary_is_for_canary(ngx_http_request_t *r,
+    ngx_http_canary_choice_t *choice)
 {
-    ngx_http_variable_value_t  *value;
+    ngx_http_variable_value_t   *value;
+    ngx_http_canary_endpoint_t  *endpoint;
+
+    endpoint = choice->endpoint;
+
+    if (endpoint->key == NULL) {
+        return ngx_http_canary_by_key(choice, NULL, 0);
+    }
 
     if (endpoint->key_variable == -1) {
-        return ngx_http_complex_value(r, endpoint->key, key);
+        return ngx_http_canary_by_value(r, choice);
     }
 
     value = ngx_http_get_flushed_variable(r, endpoint->key_variable);
 
-    if (value == NULL) {
-        return NGX_ERROR;
-    }
-
-    key->len = value->not_found ? 0 : value->len;
-    key->data = value->data;
-
-    return NGX_OK;
+    return value && ngx_http_canary_by_key(choice, value->data,
+                                           value->not_found ? 0 : value->len);
 }
 
 
-static ngx_uint_t
-ngx_http_canary_is_for_canary(ngx_http_request_t *r,
+static ngx_http_canary_noinline ngx_uint_t
+ngx_http_canary_by_value(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice)
 {
-    ngx_str_t                    key;
+    ngx_str_t  key;
+
+    return ngx_http_complex_value(r, choice->endpoint->key, &key) == NGX_OK
+           && ngx_http_canary_by_key(choice, key.data, key.len);
+}
+
+
+/* requests without a key are split like others */
+
+static ngx_inline ngx_uint_t
+ngx_http_canary_by_key(ngx_http_canary_choice_t *choice, u_char *key,
+    size_t len)
+{
     canary_route_t               route;
     ngx_http_canary_endpoint_t  *endpoint;
 
     endpoint = choice->endpoint;
     route = canary_route_decode(choice->word);
 
-    if (endpoint->key) {
-
-        if (ngx_http_canary_get_key(r->main, endpoint, &key) != NGX_OK) {
-            return 0;
-        }
-
-        if (key.len) {
-            choice->reason = NGX_HTTP_CANARY_BY_KEY;
-
-            return canary_key_place(endpoint->salt, route.epoch,
-                                    key.data, key.len)
-                   < route.weight;
-        }
+    if (len == 0) {
+        return canary_split_take(endpoint->routing.phase,
+                                 canary_split_step(route.weight));
     }
 
-    /* what made the key may have routed the endpoint again: by the choice */
+    choice->reason = NGX_HTTP_CANARY_BY_KEY;
 
-    return canary_split_take(endpoint->routing.phase,
-                             canary_split_step(route.weight));
+    return canary_key_place(endpoint->salt, route.epoch, key, len)
+           < route.weight;
 }
 
 

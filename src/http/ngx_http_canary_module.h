@@ -423,8 +423,10 @@ typedef enum {
 typedef struct {
     ngx_http_canary_endpoint_t         *endpoint;
     ngx_http_canary_release_t          *release;
-    uint64_t                            started;       /* nanoseconds,
-                                                          monotonic */
+    struct timespec                     started;       /* monotonic */
+    struct timespec                     now;           /* when last asked; not
+                                                          on the stack, which
+                                                          would be guarded */
     canary_ticket_t                     ticket;
     uint32_t                            epoch;         /* of the ticket */
     uint8_t                             reason;        /* as in the choice, */
@@ -440,8 +442,8 @@ typedef struct {
 /* The balancer of a request to an endpoint; see ngx_http_canary_upstream.c. */
 
 typedef struct {
-    ngx_http_request_t                 *request;
     ngx_http_canary_attempt_t           attempt;
+    ngx_http_canary_choice_t           *choice;
 
     /* the balancer of the release, in nginx's order: copied in wide words */
 
@@ -459,7 +461,6 @@ typedef struct {
                                                           it was made */
 #endif
 
-    ngx_http_canary_choice_t           *choice;
     ngx_list_part_t                    *headers;       /* where the response's
                                                           headers ended */
     ngx_uint_t                          nheaders;      /* when it began */
@@ -468,6 +469,7 @@ typedef struct {
                                                      ngx_int_t rc);
     ngx_int_t                           rc;
 
+    ngx_http_request_t                 *request;
     uint32_t                            used;          /* attempts made */
     uint16_t                            finalized;
     uint8_t                             failed;        /* the last attempt,
@@ -504,7 +506,7 @@ ngx_int_t ngx_http_canary_init_upstream(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *us);
 ngx_int_t ngx_http_canary_init_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
-void ngx_http_canary_count_header(ngx_http_request_t *r);
+void ngx_http_canary_add_header_filter(void);
 
 /* the last attempt that the request itself made; NULL: none */
 ngx_http_canary_attempt_t *ngx_http_canary_last_attempt(
@@ -591,20 +593,20 @@ ngx_http_canary_routing(ngx_http_canary_endpoint_t *endpoint)
  */
 
 static ngx_inline uint64_t
-ngx_http_canary_nanoseconds(void)
+ngx_http_canary_microseconds(void)
 {
     struct timespec  ts;
 
     (void) clock_gettime(CLOCK_MONOTONIC, &ts);
 
-    return (uint64_t) ts.tv_sec * 1000000000 + (uint64_t) ts.tv_nsec;
+    return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
 }
 
 
 static ngx_inline uint64_t
 ngx_http_canary_milliseconds(void)
 {
-    return ngx_http_canary_nanoseconds() / 1000000;
+    return ngx_http_canary_microseconds() / 1000;
 }
 
 

@@ -40,6 +40,8 @@ static ngx_int_t ngx_http_canary_get_changed(ngx_http_canary_peer_t *cp,
     ngx_peer_connection_t *pc);
 static void ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state);
+static void ngx_http_canary_free_any(ngx_peer_connection_t *pc,
+    ngx_http_canary_peer_t *cp, ngx_uint_t state);
 static void ngx_http_canary_notify_peer(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t type);
 #if (NGX_SSL || NGX_COMPAT)
@@ -63,6 +65,14 @@ static void ngx_http_canary_keep_uncached(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice);
 static void ngx_http_canary_account(ngx_http_canary_peer_t *cp,
     ngx_uint_t state);
+static ngx_int_t ngx_http_canary_header_filter(ngx_http_request_t *r);
+static ngx_inline void ngx_http_canary_count_header(ngx_http_request_t *r,
+    ngx_http_upstream_t *u);
+static void ngx_http_canary_count_grpc_header(ngx_http_request_t *r,
+    ngx_http_canary_attempt_t *attempt, uint64_t elapsed);
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 
 
 ngx_int_t
@@ -226,6 +236,7 @@ ngx_http_canary_keep_uncached(ngx_http_request_t *r,
  * what it finds in peer.data for its own, and keepalive takes what it finds
  * in peer.notify for the original: both have to be empty.  Where peers come
  * from shared memory nginx looks at u->upstream for how long to keep them.
+ * The tries are those of the release: who switches sets those of the request.
  */
 
 static ngx_inline ngx_int_t
@@ -596,36 +607,45 @@ ngx_http_canary_drop_cookies(ngx_http_canary_peer_t *cp)
 }
 
 
+/*
+ * Most attempts end well, were counted when their header came, and are the
+ * last of their request: nothing is left to be done, and nobody counts tries
+ * any more.
+ */
+
 static void
 ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state)
 {
     ngx_http_canary_peer_t *cp = data;
 
+    if (state || !cp->finalized || cp->rc != NGX_OK
+        || cp->attempt.state != NGX_HTTP_CANARY_COUNTED)
+    {
+        ngx_http_canary_free_any(pc, cp, state);
+        return;
+    }
+
+    cp->attempt.state = NGX_HTTP_CANARY_ENDED;
+
+    pc->tries = cp->tries;
+    cp->free(pc, cp->data, 0);
+}
+
+
+static ngx_http_canary_noinline void
+ngx_http_canary_free_any(ngx_peer_connection_t *pc, ngx_http_canary_peer_t *cp,
+    ngx_uint_t state)
+{
     ngx_uint_t  tries;
 
     /* keepalive may take the connection: it is looked at before that */
 
-    if (state == 0 && cp->finalized && cp->rc == NGX_OK
-        && cp->attempt.state == NGX_HTTP_CANARY_COUNTED)
-    {
-        cp->attempt.state = NGX_HTTP_CANARY_ENDED;
-
-    } else {
-        ngx_http_canary_account(cp, state);
-    }
+    ngx_http_canary_account(cp, state);
 
     tries = pc->tries;
+
     pc->tries = cp->tries;
-
-    if (state == 0) {
-
-        /* the request has ended: nobody counts tries any more */
-
-        cp->free(pc, cp->data, 0);
-        return;
-    }
-
     cp->free(pc, cp->data, state);
     cp->tries = pc->tries;
 
@@ -636,7 +656,10 @@ ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
      * balancer may have run out of peers before.
      */
 
-    if (!(ngx_http_canary_is_canary(cp) && ngx_http_canary_fallback(cp, 1))) {
+    if (state
+        && !(ngx_http_canary_is_canary(cp)
+             && ngx_http_canary_fallback(cp, 1)))
+    {
         pc->tries = ngx_min(pc->tries, cp->tries);
     }
 }
@@ -688,7 +711,7 @@ ngx_http_canary_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
 }
 
 
-static ngx_http_canary_noinline void
+static void
 ngx_http_canary_account(ngx_http_canary_peer_t *cp, ngx_uint_t state)
 {
     uint64_t             elapsed, header;
@@ -732,20 +755,32 @@ ngx_http_canary_account(ngx_http_canary_peer_t *cp, ngx_uint_t state)
 }
 
 
+void
+ngx_http_canary_add_header_filter(void)
+{
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_canary_header_filter;
+}
+
+
+static ngx_int_t
+ngx_http_canary_header_filter(ngx_http_request_t *r)
+{
+    if (r->upstream && r->upstream->peer.get == ngx_http_canary_get_peer) {
+        ngx_http_canary_count_header(r, r->upstream);
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
 /* a header goes to the client: its attempt is counted now, not at its end */
 
-void
-ngx_http_canary_count_header(ngx_http_request_t *r)
+static ngx_inline void
+ngx_http_canary_count_header(ngx_http_request_t *r, ngx_http_upstream_t *u)
 {
     uint64_t                 elapsed;
-    ngx_http_upstream_t     *u;
     ngx_http_canary_peer_t  *cp;
-
-    u = r->upstream;
-
-    if (u->peer.get != ngx_http_canary_get_peer) {
-        return;
-    }
 
     cp = u->peer.data;
 
@@ -758,10 +793,7 @@ ngx_http_canary_count_header(ngx_http_request_t *r)
     elapsed = ngx_http_canary_attempt_elapsed(&cp->attempt);
 
     if (ngx_http_canary_is_grpc(r)) {
-        ngx_http_canary_attempt_any_header(&cp->attempt,
-                                           ngx_http_canary_status(r),
-                                           ngx_http_canary_grpc_status(r), 1,
-                                           elapsed);
+        ngx_http_canary_count_grpc_header(r, &cp->attempt, elapsed);
         return;
     }
 
@@ -771,4 +803,14 @@ ngx_http_canary_count_header(ngx_http_request_t *r)
 
     ngx_http_canary_attempt_header(&cp->attempt, ngx_http_canary_status(r),
                                    -1, 0, elapsed);
+}
+
+
+static ngx_http_canary_noinline void
+ngx_http_canary_count_grpc_header(ngx_http_request_t *r,
+    ngx_http_canary_attempt_t *attempt, uint64_t elapsed)
+{
+    ngx_http_canary_attempt_any_header(attempt, ngx_http_canary_status(r),
+                                       ngx_http_canary_grpc_status(r), 1,
+                                       elapsed);
 }

@@ -154,10 +154,18 @@ begin(loop_t *loop)
 }
 
 
+/* As workers do: what is no evidence of anything bad has a way of its own. */
+
 static void
 end(loop_t *loop, canary_ticket_t ticket, canary_finish_t finish)
 {
-    canary_evidence_finish(loop->evidence, &ticket, &finish);
+    if (finish.voided || finish.bad_4xx || finish.bad_5xx) {
+        canary_evidence_finish(loop->evidence, &ticket, &finish);
+
+    } else {
+        canary_evidence_finish_good(loop->evidence, &ticket, finish.timed,
+                                    finish.time);
+    }
 }
 
 
