@@ -140,7 +140,7 @@ court_point(court_t *court, const tick_t *tick)
     view.failing = court->step;
     view.passing = court->step;
 
-    canary_rule_judge(&court->rule, &view, &judgement);
+    canary_rule_judge(&court->rule, 0, &view, &judgement);
 
     if (judgement.verdict == CANARY_FAILING) {
         court_rule(court, JUDGE_POINT, 1, tick->bad);
