@@ -159,7 +159,9 @@ begin(loop_t *loop)
 static void
 end(loop_t *loop, canary_ticket_t ticket, canary_finish_t finish)
 {
-    if (finish.voided || finish.bad_4xx || finish.bad_5xx) {
+    if (finish.voided || finish.bad_4xx || finish.bad_5xx
+        || finish.timed == finish.untimed)
+    {
         canary_evidence_finish(loop->evidence, &ticket, &finish);
 
     } else {
