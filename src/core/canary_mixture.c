@@ -5,6 +5,7 @@
 
 
 #include <math.h>
+#include <string.h>
 
 #include "canary_mixture.h"
 
@@ -16,14 +17,12 @@
 
 #define CANARY_LN_2        0.69314718055994530942
 
-/* Cohorts as small as that are folded by multiplication, not by exp(). */
-#define CANARY_COHORT_SMALL   16
-
 /*
- * While the sum is at most CANARY_PLAIN_MAX, some weight is added before each
- * factor, and a factor is within exp(+-CANARY_PLAIN_LOG) or that of a small
- * cohort (within 1e+-192 for any p0 of a grid), plain doubles neither overflow
- * nor underflow.  A weight below CANARY_WEIGHT_MIN is not worth spending.
+ * While the sum is at most CANARY_PLAIN_MAX, a weight of CANARY_WEIGHT_MIN or
+ * more is added before each factor, and the greatest factor is within
+ * exp(+-CANARY_PLAIN_LOG), plain doubles do not overflow, and what underflows
+ * would not be seen in the sum, now or later.  A weight below that is not
+ * worth spending.
  */
 
 #define CANARY_PLAIN_MAX      1e100
@@ -34,13 +33,14 @@
 #define CANARY_LOG_MAX        1e15
 
 
+static int canary_mixture_plain(const canary_mixture_t *mixture);
 static double canary_mixture_take_tick(canary_mixture_t *mixture);
-static void canary_mixture_powers(double factors[CANARY_ALTERNATIVES],
-    const canary_grid_t *grid, uint32_t good, uint32_t bad);
-static void canary_mixture_multiply(canary_mixture_t *mixture, double w,
+static void canary_mixture_multiply_power(double *restrict factors,
+    const double *restrict base, uint64_t n);
+static void canary_mixture_multiply(canary_mixture_t *mixture,
     const double factors[CANARY_ALTERNATIVES]);
 static void canary_mixture_multiply_scaled(canary_mixture_t *mixture,
-    double w, const double factors[CANARY_ALTERNATIVES],
+    const double factors[CANARY_ALTERNATIVES],
     const int64_t exponents[CANARY_ALTERNATIVES]);
 static void canary_mixture_add_scaled(canary_mixture_t *mixture, int j,
     double w);
@@ -84,6 +84,16 @@ canary_mixture_begin_step(canary_mixture_t *mixture)
 }
 
 
+/* Whether the next cohort can be folded in plain doubles. */
+
+static int
+canary_mixture_plain(const canary_mixture_t *mixture)
+{
+    return !mixture->scaled
+           && mixture->tick_pot * mixture->tick_share >= CANARY_WEIGHT_MIN;
+}
+
+
 static double
 canary_mixture_take_tick(canary_mixture_t *mixture)
 {
@@ -114,10 +124,17 @@ canary_mixture_fold_attempts(canary_mixture_t *mixture,
         return;
     }
 
-    if (n <= CANARY_COHORT_SMALL) {
-        canary_mixture_powers(factors, grid, (uint32_t) (n - k), (uint32_t) k);
-        canary_mixture_multiply(mixture, canary_mixture_take_tick(mixture),
-                                factors);
+    if (canary_mixture_plain(mixture)
+        && (double) k * grid->u[CANARY_ALTERNATIVES - 1] <= CANARY_PLAIN_LOG
+        && (double) n * grid->c[0] <= CANARY_PLAIN_LOG)
+    {
+        for (j = 0; j < CANARY_ALTERNATIVES; j++) {
+            factors[j] = 1;
+        }
+
+        canary_mixture_multiply_power(factors, grid->good, n - k);
+        canary_mixture_multiply_power(factors, grid->bad, k);
+        canary_mixture_multiply(mixture, factors);
         return;
     }
 
@@ -129,26 +146,36 @@ canary_mixture_fold_attempts(canary_mixture_t *mixture,
 }
 
 
+/* factors *= base^n: for cohorts of usual size much faster than exp() */
+
 static void
-canary_mixture_powers(double factors[CANARY_ALTERNATIVES],
-    const canary_grid_t *grid, uint32_t good, uint32_t bad)
+canary_mixture_multiply_power(double *restrict factors,
+    const double *restrict base, uint64_t n)
 {
-    int       j;
-    uint32_t  i;
+    int     j;
+    double  power[CANARY_ALTERNATIVES];
 
-    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
-        factors[j] = 1;
+    if (n == 0) {
+        return;
     }
 
-    for (i = 0; i < good; i++) {
-        for (j = 0; j < CANARY_ALTERNATIVES; j++) {
-            factors[j] *= grid->good[j];
+    memcpy(power, base, sizeof(power));
+
+    for ( ;; ) {
+        if (n & 1) {
+            for (j = 0; j < CANARY_ALTERNATIVES; j++) {
+                factors[j] *= power[j];
+            }
         }
-    }
 
-    for (i = 0; i < bad; i++) {
+        n >>= 1;
+
+        if (n == 0) {
+            return;
+        }
+
         for (j = 0; j < CANARY_ALTERNATIVES; j++) {
-            factors[j] *= grid->bad[j];
+            power[j] *= power[j];
         }
     }
 }
@@ -158,8 +185,9 @@ void
 canary_mixture_fold_burst(canary_mixture_t *mixture,
     const canary_grid_t *grid, uint64_t n, uint64_t k)
 {
-    int     j;
-    double  bad, factors[CANARY_ALTERNATIVES];
+    int                   j;
+    double                bad, factors[CANARY_ALTERNATIVES];
+    static const int64_t  none[CANARY_ALTERNATIVES];
 
     if (n == 0 && k == 0) {
         return;
@@ -171,8 +199,12 @@ canary_mixture_fold_burst(canary_mixture_t *mixture,
         factors[j] = grid->good[j] + bad * grid->gain[j];
     }
 
-    canary_mixture_multiply(mixture, canary_mixture_take_tick(mixture),
-                            factors);
+    if (canary_mixture_plain(mixture)) {
+        canary_mixture_multiply(mixture, factors);
+
+    } else {
+        canary_mixture_multiply_scaled(mixture, factors, none);
+    }
 }
 
 
@@ -180,23 +212,24 @@ void
 canary_mixture_fold_logs(canary_mixture_t *mixture,
     const double log_factors[CANARY_ALTERNATIVES])
 {
-    int      j, plain;
-    double   exponent, factors[CANARY_ALTERNATIVES], log_factor, w;
+    int      j;
+    double   exponent, factors[CANARY_ALTERNATIVES], log_factor, max;
     int64_t  exponents[CANARY_ALTERNATIVES];
 
-    w = canary_mixture_take_tick(mixture);
-    plain = 1;
+    max = log_factors[0];
 
-    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
-        plain &= fabs(log_factors[j]) <= CANARY_PLAIN_LOG;
+    for (j = 1; j < CANARY_ALTERNATIVES; j++) {
+        max = (log_factors[j] > max) ? log_factors[j] : max;
     }
 
-    if (plain) {
+    if (canary_mixture_plain(mixture)
+        && max >= -CANARY_PLAIN_LOG && max <= CANARY_PLAIN_LOG)
+    {
         for (j = 0; j < CANARY_ALTERNATIVES; j++) {
             factors[j] = exp(log_factors[j]);
         }
 
-        canary_mixture_multiply(mixture, w, factors);
+        canary_mixture_multiply(mixture, factors);
         return;
     }
 
@@ -209,23 +242,20 @@ canary_mixture_fold_logs(canary_mixture_t *mixture,
         exponents[j] = (int64_t) exponent;
     }
 
-    canary_mixture_multiply_scaled(mixture, w, factors, exponents);
+    canary_mixture_multiply_scaled(mixture, factors, exponents);
 }
 
 
+/* R_j = (R_j + w/8) * F_j, if canary_mixture_plain() */
+
 static void
-canary_mixture_multiply(canary_mixture_t *mixture, double w,
+canary_mixture_multiply(canary_mixture_t *mixture,
     const double factors[CANARY_ALTERNATIVES])
 {
-    int                   j;
-    double                sum;
-    static const int64_t  none[CANARY_ALTERNATIVES];
+    int     j;
+    double  sum, w;
 
-    if (mixture->scaled || w == 0) {
-        canary_mixture_multiply_scaled(mixture, w, factors, none);
-        return;
-    }
-
+    w = canary_mixture_take_tick(mixture);
     sum = 0;
 
     for (j = 0; j < CANARY_ALTERNATIVES; j++) {
@@ -239,12 +269,17 @@ canary_mixture_multiply(canary_mixture_t *mixture, double w,
 }
 
 
+/* The same with F_j = factor * 2^exponent, whatever they are. */
+
 static void
-canary_mixture_multiply_scaled(canary_mixture_t *mixture, double w,
+canary_mixture_multiply_scaled(canary_mixture_t *mixture,
     const double factors[CANARY_ALTERNATIVES],
     const int64_t exponents[CANARY_ALTERNATIVES])
 {
-    int  j;
+    int     j;
+    double  w;
+
+    w = canary_mixture_take_tick(mixture);
 
     for (j = 0; j < CANARY_ALTERNATIVES; j++) {
         canary_mixture_add_scaled(mixture, j, w);
