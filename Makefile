@@ -11,6 +11,7 @@
 #   KEEP        1: the demo leaves nginx running
 #   QUICK       1: the benchmark takes two minutes, with fewer rounds
 #   VECTORS     the file of test vectors for the statistics
+#   RUNS        simulated rollouts for each row of a table
 #   DESTDIR, MODULESDIR
 
 NGINX_SRC  ?= /usr/share/nginx/src
@@ -23,6 +24,7 @@ CONF       ?= conf.example
 KEEP       ?=
 QUICK      ?=
 VECTORS    ?= t/vectors/cr-1.json
+RUNS       ?= 1000
 MODULESDIR ?= $(shell PATH='$(PATH)' nginx -V 2>&1 | \
                 sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
 
@@ -64,8 +66,8 @@ ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
             UBSAN_OPTIONS=print_stacktrace=1
 
 .NOTPARALLEL:
-.PHONY: build help deps demo test unit vectors test-packages unit-programs \
-        vectors-program asan matrix bench lint install clean FORCE
+.PHONY: build help deps demo test unit vectors simulate test-packages \
+        unit-programs vectors-program simulate-program asan matrix bench lint install clean FORCE
 
 build:
 	@tools/packages $(sort $(BUILD_PACKAGES))
@@ -82,6 +84,7 @@ help:
 	@echo 'make test     all tests: unit and end-to-end'
 	@echo 'make unit     unit tests only'
 	@echo 'make vectors  the statistics, with the numbers of a reference (VECTORS=file)'
+	@echo 'make simulate what they do to good and bad canaries, in simulated rollouts (a minute; RUNS=n)'
 	@echo 'make asan     all tests, with AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make matrix   all tests with each nginx from 1.22.1 on that Debian has the source of,'
 	@echo '              gcc and clang, dynamic and static, with and without --with-debug'
@@ -111,6 +114,9 @@ unit: test-packages unit-programs
 
 vectors: test-packages vectors-program
 	@$(UNIT_DIR)/vectors '$(VECTORS)'
+
+simulate: test-packages simulate-program
+	@$(UNIT_DIR)/simulate '$(RUNS)'
 
 test-packages:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES))
@@ -154,7 +160,8 @@ clean:
 
 
 # Unit tests: each t/unit/*_test.c is one program, with all of src/core and
-# what in src/http needs no nginx: canary_*.c.  t/vectors/*.c is one more.
+# what in src/http needs no nginx: canary_*.c.  t/vectors/*.c and
+# t/simulate/*.c are one each.
 
 UNIT_DIR      := build/unit
 UNIT_SANITIZE :=
@@ -163,16 +170,21 @@ UNIT_CFLAGS    = -std=c11 -Wall -Wextra -Werror -O1 -g \
 UNIT_SRCS     := $(wildcard src/core/*.c src/http/canary_*.c)
 UNIT_OBJS     := $(UNIT_SRCS:%.c=$(UNIT_DIR)/obj/%.o)
 VECTOR_OBJS   := $(patsubst %.c,$(UNIT_DIR)/obj/%.o,$(wildcard t/vectors/*.c))
+SIMULATE_OBJS := $(patsubst %.c,$(UNIT_DIR)/obj/%.o,$(wildcard t/simulate/*.c))
 UNIT_TESTS    := $(notdir $(basename $(wildcard t/unit/*_test.c)))
 
-unit-programs: vectors-program $(UNIT_TESTS:%=$(UNIT_DIR)/%)
+unit-programs: vectors-program simulate-program $(UNIT_TESTS:%=$(UNIT_DIR)/%)
 
 vectors-program: $(UNIT_DIR)/vectors
+simulate-program: $(UNIT_DIR)/simulate
 
 $(UNIT_DIR)/%_test: $(UNIT_DIR)/obj/t/unit/%_test.o $(UNIT_OBJS)
 	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka -lcjson -lm
 
 $(UNIT_DIR)/vectors: $(VECTOR_OBJS) $(UNIT_OBJS)
+	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lm
+
+$(UNIT_DIR)/simulate: $(SIMULATE_OBJS) $(UNIT_OBJS)
 	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lm
 
 $(UNIT_DIR)/obj/%.o: %.c $(UNIT_DIR)/flags

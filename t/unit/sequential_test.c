@@ -330,8 +330,7 @@ the_boundary_is_the_last_count_that_proves(void **state)
 
 
 static void
-an_error_free_canary_is_clear_after_as_many_attempts_as_the_manual_says(
-    void **state)
+an_error_free_canary_is_clear_when_the_manual_says(void **state)
 {
     size_t         i;
     double         limit;
@@ -440,8 +439,7 @@ main(void)
         cmocka_unit_test(more_confidence_has_wider_bounds),
         cmocka_unit_test(a_dead_canary_takes_few_attempts),
         cmocka_unit_test(the_boundary_is_the_last_count_that_proves),
-        cmocka_unit_test(
-       an_error_free_canary_is_clear_after_as_many_attempts_as_the_manual_says),
+        cmocka_unit_test(an_error_free_canary_is_clear_when_the_manual_says),
         cmocka_unit_test(attempts_still_needed_are_those_until_clear),
         cmocka_unit_test(what_can_never_be_clear_needs_the_greatest_number),
     };
