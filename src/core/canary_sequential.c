@@ -22,6 +22,9 @@
 
 #define CANARY_LOG_E_MAX      1e300
 
+/* Up to here, doubles count one by one. */
+#define CANARY_ATTEMPTS_MAX   ((uint64_t) 1 << 53)
+
 
 static void canary_grid_shifts(double *u, double *c, double p0);
 static void canary_grid_clear_shifts(double *v, double *d, double p0);
@@ -332,6 +335,8 @@ canary_rate_attempts_max(const canary_grid_t *grid, double limit, uint64_t k)
 {
     uint64_t  above, below, middle;
 
+    k = (k < CANARY_ATTEMPTS_MAX) ? k : CANARY_ATTEMPTS_MAX;
+
     if (canary_log_e_above(grid, k, k) < limit) {
         return 0;
     }
@@ -339,9 +344,11 @@ canary_rate_attempts_max(const canary_grid_t *grid, double limit, uint64_t k)
     below = k;
     above = k + 1;
 
-    while (above < CANARY_NEEDED_MAX
-           && canary_log_e_above(grid, above, k) >= limit)
-    {
+    while (canary_log_e_above(grid, above, k) >= limit) {
+        if (above >= CANARY_ATTEMPTS_MAX) {
+            return CANARY_ATTEMPTS_MAX;
+        }
+
         below = above;
         above *= 2;
     }

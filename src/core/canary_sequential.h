@@ -126,10 +126,10 @@ uint64_t canary_rate_clear_needed(const canary_grid_t *grid, double limit,
 
 
 /*
- * A boundary to compare counts with: the greatest n for which n attempts with
- * k bad ones still have an ln E of limit or more against "at most p0"; 0 if
- * there is none.  A test that starts with the weight w is above ln(1/alpha)
- * while canary_log_e_above is above ln(1/alpha) - ln(w).
+ * A boundary to compare counts with: the greatest n, up to 2^53, for which n
+ * attempts with k bad ones still have an ln E of limit or more against "at
+ * most p0"; 0 if there is none.  A test that starts with the weight w reaches
+ * ln(1/alpha) where canary_log_e_above reaches ln(1/alpha) - ln(w).
  */
 
 uint64_t canary_rate_attempts_max(const canary_grid_t *grid, double limit,

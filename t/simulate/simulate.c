@@ -25,6 +25,7 @@
 
 #define RUNS_DEFAULT   1000
 #define RUNS_MAX       1000000
+#define RUNS_FOR_MEANS 500      /* with fewer no mean is checked */
 
 #define HEALTHY        0.01     /* share of bad attempts before a break */
 #define BREAK_TICK     18000    /* after 30 minutes, in the middle of a step */
@@ -37,7 +38,7 @@ typedef struct {
     double       rate;          /* attempts per second */
     double       share;         /* of bad ones */
     uint32_t     repeats;
-    int          promised;      /* that it is not rolled back, or is in time */
+    int          stays;         /* it is promised not to be rolled back */
 } row_t;
 
 
@@ -90,11 +91,11 @@ static const row_t  healthy[] = {
 
 
 static const row_t  broken[] = {
-    { "100 %", 10, 1, 1, 1 },
-    { "100 %", 100, 1, 1, 1 },
-    { "100 %", 1000, 1, 1, 1 },
-    { "50 %", 100, 0.5, 1, 1 },
-    { "20 %", 100, 2 * THRESHOLD, 1, 1 },
+    { "100 %", 10, 1, 1, 0 },
+    { "100 %", 100, 1, 1, 0 },
+    { "100 %", 1000, 1, 1, 0 },
+    { "50 %", 100, 0.5, 1, 0 },
+    { "20 %", 100, 2 * THRESHOLD, 1, 0 },
     { "12 %", 100, 1.2 * THRESHOLD, 1, 0 }
 };
 
@@ -199,7 +200,7 @@ table_healthy(sample_t *sample)
             if (j == JUDGE_BURST
                 || (j == JUDGE_ATTEMPTS && row->repeats == 1))
             {
-                missed |= promise(!row->promised
+                missed |= promise(!row->stays
                                   || summary.rolled_back * 1000ull
                                      < sample->runs + (sample->runs < 1000),
                                   "rolled back", row);
@@ -222,7 +223,7 @@ table_broken(sample_t *sample, uint32_t break_tick)
     const row_t  *row;
 
     printf("\nBad attempts until a canary that is broken %s is rolled back, "
-           "mean / 95th percentile\n(mean time):\n\n"
+           "mean / 95th percentile (mean time):\n\n"
            "| bad | attempts/s | limit | burst=0 | burst=100ms | "
            "point estimate | poller, 1 check | poller, 5 checks |\n"
            "|---|---|---|---|---|---|---|---|\n",
@@ -244,9 +245,7 @@ table_broken(sample_t *sample, uint32_t break_tick)
 
         printf("\n");
 
-        if (row->promised) {
-            missed |= check_broken(row, summaries, sample->runs, break_tick);
-        }
+        missed |= check_broken(row, summaries, sample->runs, break_tick);
     }
 
     return missed;
@@ -424,7 +423,7 @@ check_broken(const row_t *row, const summary_t *summaries, uint32_t runs,
                           "burst=100ms takes too long", row);
     }
 
-    if (break_tick == 0) {
+    if (break_tick == 0 && runs >= RUNS_FOR_MEANS) {
         most = 1.5 * limit_of(row->share) + 1;
         missed |= promise(attempts->mean_bad <= most,
                           "burst=0 takes too many on average", row);

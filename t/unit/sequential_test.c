@@ -310,7 +310,7 @@ the_boundary_is_the_last_count_that_proves(void **state)
 
     limit = canary_evidence_limit(0.999);
 
-    for (i = 2; i < UNIT_LENGTH(rates); i++) {
+    for (i = 0; i < UNIT_LENGTH(rates); i++) {
         grid = grid_of(rates[i]);
 
         for (k = 1; k <= 40; k++) {
@@ -326,6 +326,13 @@ the_boundary_is_the_last_count_that_proves(void **state)
             assert_true(canary_log_e_above(&grid, n + 1, k) < limit);
         }
     }
+
+    grid = grid_of(0);
+    assert_int_equal(canary_rate_attempts_max(&grid, limit, 1), 1ull << 53);
+
+    grid = grid_of(0.1);
+    assert_int_equal(canary_rate_attempts_max(&grid, limit, UINT64_MAX),
+                     1ull << 53);
 }
 
 
