@@ -29,6 +29,9 @@
 #define CANARY_PLAIN_LOG      200.0
 #define CANARY_WEIGHT_MIN     1e-60
 
+/* of r that can be plain: 2^320 is 2e96 */
+#define CANARY_PLAIN_EXPONENT 320
+
 #define CANARY_EXPONENT_MAX   ((int64_t) 1 << 60)
 #define CANARY_LOG_MAX        1e15
 
@@ -45,6 +48,7 @@ static void canary_mixture_multiply_scaled(canary_mixture_t *mixture,
 static void canary_mixture_add_scaled(canary_mixture_t *mixture, int j,
     double w);
 static void canary_mixture_normalize(canary_mixture_t *mixture);
+static int64_t canary_mixture_within(int64_t value, int64_t limit);
 static int canary_mixture_shift(int64_t exponent);
 
 
@@ -316,43 +320,63 @@ canary_mixture_add_scaled(canary_mixture_t *mixture, int j, double w)
 
 
 /*
- * Brings each r to [0.5, 1), but keeps as plain numbers those that can be; so
- * what is out of range comes back to it without being noticed.
+ * Makes plain numbers of those that can be, so that what is out of range comes
+ * back to it without being noticed, and brings the r of others to [0.5, 1).
+ * While the greatest is in range and weight is added, no other can be too
+ * small to be plain.
  */
 
 static void
 canary_mixture_normalize(canary_mixture_t *mixture)
 {
     int      exponent, j;
-    double   plain;
-    int64_t  total;
+    int64_t  least, max, total;
+
+    max = -CANARY_EXPONENT_MAX;
+
+    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
+        mixture->r[j] = frexp(mixture->r[j], &exponent);
+
+        total = (mixture->r[j] == 0) ? -CANARY_EXPONENT_MAX
+                                     : mixture->exponent[j] + exponent;
+
+        mixture->exponent[j] = canary_mixture_within(total,
+                                                     CANARY_EXPONENT_MAX);
+
+        if (mixture->exponent[j] > max) {
+            max = mixture->exponent[j];
+        }
+    }
+
+    least = -CANARY_PLAIN_EXPONENT;
+
+    if (mixture->tick_pot * mixture->tick_share >= CANARY_WEIGHT_MIN
+        && max >= -CANARY_PLAIN_EXPONENT && max <= CANARY_PLAIN_EXPONENT)
+    {
+        least = -CANARY_EXPONENT_MAX;
+    }
 
     mixture->scaled = 0;
 
     for (j = 0; j < CANARY_ALTERNATIVES; j++) {
-        mixture->r[j] = frexp(mixture->r[j], &exponent);
-        total = (mixture->r[j] == 0) ? 0 : mixture->exponent[j] + exponent;
-
-        plain = ldexp(mixture->r[j], canary_mixture_shift(total));
-
-        if (plain <= CANARY_PLAIN_MAX / CANARY_ALTERNATIVES
-            && (plain >= 1 / CANARY_PLAIN_MAX || total == 0))
+        if (mixture->exponent[j] < least
+            || mixture->exponent[j] > CANARY_PLAIN_EXPONENT)
         {
-            mixture->r[j] = plain;
-            mixture->exponent[j] = 0;
+            mixture->scaled = 1;
             continue;
         }
 
-        if (total > CANARY_EXPONENT_MAX) {
-            total = CANARY_EXPONENT_MAX;
-
-        } else if (total < -CANARY_EXPONENT_MAX) {
-            total = -CANARY_EXPONENT_MAX;
-        }
-
-        mixture->exponent[j] = total;
-        mixture->scaled = 1;
+        mixture->r[j] = ldexp(mixture->r[j],
+                              canary_mixture_shift(mixture->exponent[j]));
+        mixture->exponent[j] = 0;
     }
+}
+
+
+static int64_t
+canary_mixture_within(int64_t value, int64_t limit)
+{
+    return (value > limit) ? limit : (value < -limit) ? -limit : value;
 }
 
 
@@ -361,8 +385,7 @@ canary_mixture_normalize(canary_mixture_t *mixture)
 static int
 canary_mixture_shift(int64_t exponent)
 {
-    return (exponent > 5000) ? 5000 : (exponent < -5000) ? -5000
-                                                         : (int) exponent;
+    return (int) canary_mixture_within(exponent, 5000);
 }
 
 

@@ -575,6 +575,34 @@ nothing_is_ever_infinite_or_no_number(void **state)
 }
 
 
+/* Only evidence that no double can hold takes the slow way. */
+
+static void
+usual_evidence_is_kept_in_plain_numbers(void **state)
+{
+    int               i;
+    canary_grid_t     grid;
+    canary_mixture_t  mixture;
+
+    (void) state;
+
+    grid = grid_of(0.1);
+    mixture = begin(10, HOUR);
+
+    for (i = 0; i < HOUR; i++) {
+        if (i % 3600 == 3599) {
+            canary_mixture_begin_step(&mixture);
+        }
+
+        canary_mixture_fold_attempts(&mixture, &grid, 1000, i % 100);
+        assert_true(mixture.scaled == 0);
+    }
+
+    canary_mixture_fold_attempts(&mixture, &grid, 1000, 1000);
+    assert_true(mixture.scaled == 1);
+}
+
+
 /* A rollout that holds for ever has spent its weights. */
 
 static void
@@ -682,6 +710,7 @@ main(void)
         cmocka_unit_test(a_threshold_above_99_percent_is_broken_by_nothing),
         cmocka_unit_test(evidence_beyond_any_double_is_clamped_and_comes_back),
         cmocka_unit_test(nothing_is_ever_infinite_or_no_number),
+        cmocka_unit_test(usual_evidence_is_kept_in_plain_numbers),
         cmocka_unit_test(it_goes_on_after_many_times_the_planned_cohorts),
         cmocka_unit_test(
             fewer_bad_attempts_than_needed_do_not_reach_the_evidence),
