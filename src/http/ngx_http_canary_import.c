@@ -168,7 +168,7 @@ ngx_http_canary_import_evidence(ngx_http_canary_main_conf_t *cmcf,
     rollout->tests++;
     rollout->trial++;
 
-    ngx_http_canary_times(to, rollout, &times);
+    ngx_http_canary_times(to, rollout, 0, &times);
     canary_judge_begin(to->evidence, rollout, ngx_http_canary_milliseconds(),
                        &times);
 

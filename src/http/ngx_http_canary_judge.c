@@ -27,17 +27,21 @@ static ngx_uint_t ngx_http_canary_is_settled(
 
 void
 ngx_http_canary_times(ngx_http_canary_shared_t *shared,
-    const canary_rollout_t *rollout, canary_times_t *times)
+    const canary_rollout_t *rollout, ngx_uint_t detail, canary_times_t *times)
 {
+    unsigned                           sides;
     ngx_uint_t                         side, i;
     ngx_http_canary_meter_t            sum;
     ngx_http_canary_release_shared_t  *place;
 
-    if (!canary_judge_needs_times(&rollout->strategy)) {
-        return;
-    }
+    sides = canary_judge_needs_times(&rollout->strategy, (int) detail);
 
     for (side = 0; side < CANARY_SIDES; side++) {
+
+        if (!(sides & 1u << side)) {
+            continue;
+        }
+
         place = shared->releases[(side == CANARY_SIDE_CANARY)
                                  ? rollout->canary : rollout->stable];
 
@@ -75,7 +79,7 @@ ngx_http_canary_judge(ngx_http_canary_shared_t *shared, uint64_t now,
 
     rollout = &ngx_http_canary_record(shared)->rollout;
 
-    ngx_http_canary_times(shared, rollout, &times);
+    ngx_http_canary_times(shared, rollout, detail, &times);
 
     canary_judge_rules(shared->evidence, rollout, now, &times, (int) detail,
                        &result);
@@ -249,9 +253,12 @@ ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
 
     rollout = &ngx_http_canary_record(shared)->rollout;
 
-    ngx_http_canary_times(shared, rollout, &times);
+    moved = canary_judge_tick(shared->evidence, rollout, now);
 
-    moved = canary_judge_tick(shared->evidence, rollout, now, &times);
+    if (moved) {
+        ngx_http_canary_times(shared, rollout, 0, &times);
+        canary_judge_measure(shared->evidence, rollout, now, &times);
+    }
 
     if (!canary_rollout_guarded(rollout)) {
         return;

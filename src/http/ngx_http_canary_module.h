@@ -786,9 +786,10 @@ typedef struct {
                                                           breaks too, or -1 */
 } ngx_http_canary_judgement_t;
 
-/* what has been measured of both sides */
+/* what has been measured of the sides of which that is needed */
 void ngx_http_canary_times(ngx_http_canary_shared_t *shared,
-    const canary_rollout_t *rollout, canary_times_t *times);
+    const canary_rollout_t *rollout, ngx_uint_t detail,
+    canary_times_t *times);
 
 /* with "detail", what is only to be shown is computed too */
 void ngx_http_canary_judge(ngx_http_canary_shared_t *shared, uint64_t now,

@@ -106,7 +106,7 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
     if (record->rollout.phase == CANARY_IDLE
         && next.rollout.phase != CANARY_IDLE)
     {
-        ngx_http_canary_times(shared, &next.rollout, &times);
+        ngx_http_canary_times(shared, &next.rollout, 0, &times);
         canary_judge_begin(shared->evidence, &next.rollout,
                            change->command.now, &times);
     }
@@ -117,9 +117,8 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
         ngx_http_canary_put_spare(sh, shared);
 
     } else {
-        ngx_http_canary_times(shared, &next.rollout, &times);
-        canary_judge_tick(shared->evidence, &next.rollout,
-                          change->command.now, &times);
+        (void) canary_judge_tick(shared->evidence, &next.rollout,
+                                 change->command.now);
     }
 
     ngx_http_canary_log_event(&event, shared, log);
