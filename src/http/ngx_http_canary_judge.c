@@ -29,10 +29,8 @@ void
 ngx_http_canary_times(ngx_http_canary_shared_t *shared,
     const canary_rollout_t *rollout, ngx_uint_t detail, canary_times_t *times)
 {
-    unsigned                           sides;
-    ngx_uint_t                         side, i;
-    ngx_http_canary_meter_t            sum;
-    ngx_http_canary_release_shared_t  *place;
+    unsigned    sides;
+    ngx_uint_t  side;
 
     sides = canary_judge_needs_times(&rollout->strategy, (int) detail);
 
@@ -42,20 +40,11 @@ ngx_http_canary_times(ngx_http_canary_shared_t *shared,
             continue;
         }
 
-        place = shared->releases[(side == CANARY_SIDE_CANARY)
-                                 ? rollout->canary : rollout->stable];
-
-        ngx_http_canary_sum_meters(shared, place, &sum);
-
-        for (i = 0; i < CANARY_HISTOGRAM_BUCKETS; i++) {
-            times->sides[side].counts[i] = sum.histogram[i];
-        }
-
-        ngx_http_canary_subtract_base(place, &sum);
-
-        for (i = 0; i < CANARY_HISTOGRAM_BUCKETS; i++) {
-            times->step[side].counts[i] = sum.histogram[i];
-        }
+        ngx_http_canary_sum_times(shared,
+                                  shared->releases[(side == CANARY_SIDE_CANARY)
+                                                   ? rollout->canary
+                                                   : rollout->stable],
+                                  &times->sides[side], &times->step[side]);
     }
 }
 

@@ -750,6 +750,11 @@ void ngx_http_canary_sum_meters(ngx_http_canary_shared_t *shared,
 void ngx_http_canary_subtract_base(ngx_http_canary_release_shared_t *place,
     ngx_http_canary_meter_t *sum);
 
+/* their histograms only, since ever and since the base */
+void ngx_http_canary_sum_times(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place, canary_histogram_t *all,
+    canary_histogram_t *step);
+
 void ngx_http_canary_add_totals(ngx_http_canary_totals_t *to,
     const ngx_http_canary_totals_t *totals);
 
