@@ -24,6 +24,7 @@ static void ngx_http_canary_describe(ngx_http_canary_failure_t *failure,
 static ngx_http_canary_how_e ngx_http_canary_how(ngx_http_canary_peer_t *cp);
 static ngx_http_canary_how_e ngx_http_canary_how_without_header(
     ngx_http_request_t *r);
+static ngx_uint_t ngx_http_canary_in_handshake(ngx_connection_t *c);
 static void ngx_http_canary_describe_status(
     ngx_http_canary_failure_t *failure, ngx_http_request_t *r);
 static void ngx_http_canary_write_text(u_char *text, size_t size,
@@ -124,8 +125,12 @@ ngx_http_canary_how(ngx_http_canary_peer_t *cp)
         return ngx_http_canary_how_without_header(r);
 
     case NGX_HTTP_CANARY_TIMEOUT:
-        return r->upstream->request_sent ? NGX_HTTP_CANARY_TIMEOUT
-                                         : NGX_HTTP_CANARY_NO_CONNECTION;
+        if (r->upstream->request_sent) {
+            return NGX_HTTP_CANARY_TIMEOUT;
+        }
+
+        return ngx_http_canary_in_handshake(r->upstream->peer.connection)
+               ? NGX_HTTP_CANARY_HANDSHAKE : NGX_HTTP_CANARY_NO_CONNECTION;
 
     case NGX_HTTP_CANARY_CUT:
 
@@ -160,13 +165,8 @@ ngx_http_canary_how_without_header(ngx_http_request_t *r)
     }
 
     if (!u->request_sent) {
-#if (NGX_SSL || NGX_COMPAT)
-        if (c->ssl) {
-            return NGX_HTTP_CANARY_HANDSHAKE;
-        }
-#endif
-
-        return NGX_HTTP_CANARY_REFUSED;
+        return ngx_http_canary_in_handshake(c) ? NGX_HTTP_CANARY_HANDSHAKE
+                                               : NGX_HTTP_CANARY_REFUSED;
     }
 
     if (u->state->bytes_received && !c->read->eof && !c->read->error) {
@@ -174,6 +174,19 @@ ngx_http_canary_how_without_header(ngx_http_request_t *r)
     }
 
     return NGX_HTTP_CANARY_CLOSED;
+}
+
+
+/* of a connection on which no request has been sent */
+
+static ngx_uint_t
+ngx_http_canary_in_handshake(ngx_connection_t *c)
+{
+#if (NGX_SSL || NGX_COMPAT)
+    return c && c->ssl;
+#else
+    return 0;
+#endif
 }
 
 
