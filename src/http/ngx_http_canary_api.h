@@ -162,6 +162,12 @@ ngx_int_t ngx_http_canary_api_events(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint);
 
 
+/* ngx_http_canary_api_failure.c */
+
+ngx_int_t ngx_http_canary_api_failures(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint);
+
+
 /* ngx_http_canary_answer.c */
 
 /* sends a document and frees it; 500 if it is NULL or "failed" is set */

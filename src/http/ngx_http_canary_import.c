@@ -129,6 +129,8 @@ ngx_http_canary_import_endpoint(ngx_http_canary_main_conf_t *cmcf,
         return NGX_ERROR;
     }
 
+    ngx_http_canary_import_failures(cmcf->shpool, to, from);
+
     if (rollout->phase != CANARY_IDLE
         && ngx_http_canary_import_evidence(cmcf, to, from) != NGX_OK)
     {

@@ -33,6 +33,7 @@
 #define NGX_HTTP_CANARY_QUARANTINE     60000 /* ms: used evidence rests */
 #define NGX_HTTP_CANARY_FIGURES        8     /* rules shown in an event */
 #define NGX_HTTP_CANARY_PROCESSES      256   /* that can be told apart */
+#define NGX_HTTP_CANARY_FAILURES       32    /* kept of a rollout */
 
 #define NGX_HTTP_CANARY_REMEMBER       100   /* reloads, of what is gone */
 
@@ -151,6 +152,54 @@ typedef struct {
 } ngx_http_canary_event_t;
 
 
+/* How an attempt failed. */
+
+typedef enum {
+    NGX_HTTP_CANARY_ANSWERED = 0,      /* 5xx, or a gRPC status like it */
+    NGX_HTTP_CANARY_NO_LIVE,           /* no peer could be had */
+    NGX_HTTP_CANARY_REFUSED,           /* no connection, */
+    NGX_HTTP_CANARY_NO_CONNECTION,     /* not in time, */
+    NGX_HTTP_CANARY_HANDSHAKE,         /* or none by TLS */
+    NGX_HTTP_CANARY_CLOSED,            /* by the peer, before its header */
+    NGX_HTTP_CANARY_INVALID,           /* header */
+    NGX_HTTP_CANARY_TIMEOUT,           /* no header in time */
+    NGX_HTTP_CANARY_CUT,               /* after it: the body broke off, */
+    NGX_HTTP_CANARY_CUT_TIMEOUT,       /* or did not go on in time, */
+    NGX_HTTP_CANARY_CUT_GRPC           /* or had trailers with a bad gRPC
+                                          status, or with none */
+} ngx_http_canary_how_e;
+
+
+/*
+ * One of the last failed attempts on the canary.  Texts end with a zero, and
+ * have what can be written in a request line.
+ */
+
+typedef struct {
+    uint64_t                            time;          /* ms since 1970 */
+    uint64_t                            elapsed;       /* microseconds */
+    uint32_t                            step;
+    uint32_t                            weight;
+    uint32_t                            status;        /* 0: no header */
+    uint32_t                            how;           /* of the enum above */
+    int32_t                             grpc_status;   /* -1: none */
+    u_char                              method[17];
+    u_char                              uri[257];
+    u_char                              peer[65];      /* empty: none */
+    u_char                              request_id[33];
+                                                       /* empty: none */
+} ngx_http_canary_failure_t;
+
+
+/* Under the lock.  Of another rollout than the present or last one: none. */
+
+typedef struct {
+    uint64_t                            n;             /* ever recorded */
+    uint32_t                            rollout;       /* its number */
+    ngx_http_canary_failure_t           ring[NGX_HTTP_CANARY_FAILURES + 1];
+} ngx_http_canary_failures_t;
+
+
 /* What an endpoint is at the moment: written as a whole, see below. */
 
 typedef struct {
@@ -193,6 +242,7 @@ struct ngx_http_canary_shared_s {
     ngx_http_canary_record_t            records[2];
 
     ngx_http_canary_event_t            *events;        /* ring, or NULL */
+    ngx_http_canary_failures_t         *failures;      /* or NULL */
 
     ngx_http_canary_release_shared_t   *releases
                                             [NGX_HTTP_CANARY_RELEASES_SEEN];
@@ -436,6 +486,8 @@ typedef struct {
     uint8_t                             state;
     uint8_t                             evidence;      /* has a ticket */
     uint8_t                             upgraded;
+    uint8_t                             how;           /* it failed, when it
+                                                          has */
 } ngx_http_canary_attempt_t;
 
 
@@ -809,6 +861,22 @@ void ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
 /* a failed attempt: judged at once, by the process that saw it */
 void ngx_http_canary_trip(ngx_http_canary_endpoint_t *endpoint,
     uint32_t epoch, ngx_log_t *log);
+
+
+/* ngx_http_canary_failure.c: the last failed attempts of a rollout */
+
+/* adds the attempt that just failed; without memory it does nothing */
+void ngx_http_canary_record_failure(ngx_http_canary_attempt_t *attempt,
+    uint64_t elapsed);
+
+/* copies them, newest first, into an array of NGX_HTTP_CANARY_FAILURES;
+   returns their number, and that of the rollout they are of */
+ngx_uint_t ngx_http_canary_last_failures(ngx_http_canary_endpoint_t *endpoint,
+    ngx_http_canary_failure_t *failures, uint32_t *rollout);
+
+/* under the lock: copies those of another zone, if there is memory */
+void ngx_http_canary_import_failures(ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *to, ngx_http_canary_shared_t *from);
 
 
 /* ngx_http_canary_control.c: the control loop */

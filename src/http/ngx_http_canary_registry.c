@@ -673,6 +673,10 @@ ngx_http_canary_free_shared(ngx_http_canary_main_conf_t *cmcf,
         ngx_slab_free_locked(cmcf->shpool, shared->events);
     }
 
+    if (shared->failures) {
+        ngx_slab_free_locked(cmcf->shpool, shared->failures);
+    }
+
     ngx_slab_free_locked(cmcf->shpool, shared);
 }
 
