@@ -8,6 +8,7 @@
 #   ONLY        words of the cells of the matrix to run: a version, gcc or clang,
 #               dynamic or static, debug or no-debug
 #   CONF        the configuration that the demo runs
+#   FUZZ_TIME   seconds that each fuzz target runs
 #   KEEP        1: the demo leaves nginx running
 #   QUICK       1: the benchmark takes two minutes, with fewer rounds
 #   DESTDIR, MODULESDIR
@@ -20,6 +21,7 @@ PROVE_JOBS ?= 1
 ONLY       ?=
 CONF       ?= conf.example
 KEEP       ?=
+FUZZ_TIME  ?= 30
 QUICK      ?=
 MODULESDIR ?= $(shell PATH='$(PATH)' nginx -V 2>&1 | \
                 sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
@@ -38,6 +40,7 @@ BUILD_PACKAGES := $(firstword $(subst -, ,$(notdir $(CC)))) make libc6-dev \
 TEST_PACKAGES  := gcc libcmocka-dev openssl perl
 ASAN_PACKAGES  := dpkg-dev libpcre2-dev zlib1g-dev
 MATRIX_PACKAGES := gcc clang dpkg-dev libpcre2-dev zlib1g-dev
+FUZZ_PACKAGES  := clang libcjson-dev libssl-dev
 LINT_PACKAGES  := gcc clang perl
 BENCH_PACKAGES := gcc libc6-dev perl valgrind wrk haproxy libnginx-mod-http-lua
 
@@ -63,7 +66,7 @@ ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
 
 .NOTPARALLEL:
 .PHONY: build help deps demo test unit test-packages unit-programs asan matrix \
-        bench lint install clean FORCE
+        fuzz bench lint install clean FORCE
 
 build:
 	@tools/packages $(sort $(BUILD_PACKAGES))
@@ -80,6 +83,7 @@ help:
 	@echo 'make test     all tests: unit and end-to-end'
 	@echo 'make unit     unit tests only'
 	@echo 'make asan     all tests, with AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make fuzz     what reads JSON, with libFuzzer (FUZZ_TIME=30 seconds each)'
 	@echo 'make matrix   all tests with each nginx from 1.22.1 on that Debian has the source of,'
 	@echo '              gcc and clang, dynamic and static, with and without --with-debug'
 	@echo '              (ONLY=1.26.3, ONLY="clang static": a part of that)'
@@ -92,7 +96,8 @@ help:
 	@echo 'CC=clang, PROVE_JOBS=n, CONF=file (demo) may be set too.'
 
 deps:
-	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(ASAN_PACKAGES) $(MATRIX_PACKAGES) $(BENCH_PACKAGES) $(LINT_PACKAGES))
+	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(ASAN_PACKAGES) $(MATRIX_PACKAGES) $(FUZZ_PACKAGES) \
+		$(BENCH_PACKAGES) $(LINT_PACKAGES))
 
 demo:
 	@tools/packages $(sort $(BUILD_PACKAGES) perl $(if $(filter 1,$(KEEP)),curl))
@@ -125,6 +130,13 @@ matrix:
 	@$(MAKE) --no-print-directory unit-programs
 	@ONLY='$(ONLY)' PROVE_JOBS='$(PROVE_JOBS)' \
 		TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) tools/matrix build/matrix
+
+fuzz:
+	@tools/packages $(sort $(FUZZ_PACKAGES))
+	@$(MAKE) --no-print-directory fuzz-programs
+	@for target in $(FUZZ_TARGETS); do \
+		t/fuzz/run $(FUZZ_DIR)/$$target $(FUZZ_TIME) || exit 1; \
+	done
 
 # For the nginx on the PATH.
 bench:
@@ -161,7 +173,7 @@ UNIT_TESTS    := $(notdir $(basename $(wildcard t/unit/*_test.c)))
 unit-programs: $(UNIT_TESTS:%=$(UNIT_DIR)/%)
 
 $(UNIT_DIR)/%_test: $(UNIT_DIR)/obj/t/unit/%_test.o $(UNIT_OBJS)
-	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka -lcjson -lm
+	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka -lcjson -lcrypto -lm
 
 $(UNIT_DIR)/obj/%.o: %.c $(UNIT_DIR)/flags
 	@mkdir -p $(@D)
@@ -173,3 +185,21 @@ $(UNIT_DIR)/flags: FORCE
 
 .SECONDARY: $(UNIT_OBJS) $(UNIT_TESTS:%=$(UNIT_DIR)/obj/t/unit/%.o)
 -include $(wildcard $(UNIT_DIR)/obj/*/*/*.d)
+
+
+# Fuzz targets: each t/fuzz/*_fuzz.c is one program, with the same sources.
+
+FUZZ_DIR     := build/fuzz
+FUZZ_CFLAGS  := -std=c11 -Wall -Wextra -Werror -O1 -g -Isrc/core -Isrc/http \
+                -fsanitize=fuzzer,address,undefined \
+                -fno-sanitize-recover=undefined
+FUZZ_TARGETS := $(notdir $(basename $(wildcard t/fuzz/*_fuzz.c)))
+
+.PHONY: fuzz-programs
+
+fuzz-programs: $(FUZZ_TARGETS:%=$(FUZZ_DIR)/%)
+
+$(FUZZ_DIR)/%: t/fuzz/%.c t/fuzz/fuzz.h $(UNIT_SRCS) \
+		$(wildcard src/core/*.h src/http/canary_*.h) Makefile
+	@mkdir -p $(@D)
+	@clang $(FUZZ_CFLAGS) -o $@ $< $(UNIT_SRCS) -lcjson -lcrypto -lm
