@@ -50,9 +50,7 @@ const char *const  canary_state_verdicts[3] = {
 canary_state_t *
 canary_state_create(unsigned n)
 {
-    unsigned                  i;
-    canary_state_t           *state;
-    canary_state_endpoint_t  *endpoint;
+    canary_state_t  *state;
 
     state = calloc(1, sizeof(canary_state_t));
     if (state == NULL) {
@@ -65,22 +63,28 @@ canary_state_create(unsigned n)
         return NULL;
     }
 
-    for (i = 0; i < n; i++) {
-        endpoint = &state->endpoints[i];
-
-        endpoint->releases = calloc(CANARY_STATE_RELEASES_MAX,
-                                    sizeof(canary_state_release_t));
-        endpoint->events = calloc(CANARY_STATE_EVENTS_MAX,
-                                  sizeof(canary_state_event_t));
-        state->nendpoints = i + 1;
-
-        if (endpoint->releases == NULL || endpoint->events == NULL) {
-            canary_state_destroy(state);
-            return NULL;
-        }
-    }
+    state->nendpoints = n;
 
     return state;
+}
+
+
+int
+canary_state_reserve(canary_state_endpoint_t *endpoint, unsigned nreleases,
+    unsigned nevents)
+{
+    free(endpoint->releases);
+    free(endpoint->events);
+
+    endpoint->nreleases = 0;
+    endpoint->nevents = 0;
+
+    endpoint->releases = calloc(nreleases ? nreleases : 1,
+                                sizeof(canary_state_release_t));
+    endpoint->events = calloc(nevents ? nevents : 1,
+                              sizeof(canary_state_event_t));
+
+    return endpoint->releases && endpoint->events;
 }
 
 

@@ -105,10 +105,9 @@ typedef struct {
     uint64_t                 ended;         /* ms since 1970 */
 
     unsigned                 nreleases;
-    canary_state_release_t  *releases;      /* [CANARY_STATE_RELEASES_MAX] */
+    canary_state_release_t  *releases;
     unsigned                 nevents;
-    canary_state_event_t    *events;        /* [CANARY_STATE_EVENTS_MAX],
-                                               oldest first */
+    canary_state_event_t    *events;        /* oldest first */
 } canary_state_endpoint_t;
 
 
@@ -121,13 +120,15 @@ typedef struct {
 } canary_state_t;
 
 
-/*
- * A state with room for n endpoints, each with room for all of its releases
- * and events but without a name; all is zero.  NULL: no memory.
- */
+/* A state of n endpoints, all zero, without names.  NULL: no memory. */
 
 canary_state_t *canary_state_create(unsigned n);
 void canary_state_destroy(canary_state_t *state);
+
+/* Room for so many of each, none of which is set; 0: no memory. */
+
+int canary_state_reserve(canary_state_endpoint_t *endpoint,
+    unsigned nreleases, unsigned nevents);
 
 /* A copy of a name of len bytes; 0: no memory. */
 

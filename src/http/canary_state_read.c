@@ -72,6 +72,9 @@ static void canary_state_read_spent(const cJSON *value,
 static void canary_state_read_last(const cJSON *value,
     const canary_json_at_t *at, canary_state_endpoint_t *endpoint,
     canary_json_errors_t *errors);
+static int canary_state_make_room(const cJSON *releases, const cJSON *events,
+    const canary_json_at_t *at, canary_state_endpoint_t *endpoint,
+    canary_json_errors_t *errors);
 static void canary_state_read_releases(const cJSON *list,
     const canary_json_at_t *at, canary_state_endpoint_t *endpoint,
     canary_json_errors_t *errors);
@@ -233,10 +236,16 @@ canary_state_read_endpoint(const cJSON *object, const canary_json_at_t *at,
                             errors);
     canary_state_read_last(values[CANARY_ENDPOINT_LAST], at, endpoint,
                            errors);
-    canary_state_read_releases(values[CANARY_ENDPOINT_RELEASES], at, endpoint,
-                               errors);
-    canary_state_read_events(values[CANARY_ENDPOINT_EVENTS], at, endpoint,
-                             errors);
+
+    if (canary_state_make_room(values[CANARY_ENDPOINT_RELEASES],
+                               values[CANARY_ENDPOINT_EVENTS], at, endpoint,
+                               errors))
+    {
+        canary_state_read_releases(values[CANARY_ENDPOINT_RELEASES], at,
+                                   endpoint, errors);
+        canary_state_read_events(values[CANARY_ENDPOINT_EVENTS], at, endpoint,
+                                 errors);
+    }
 
     if (errors->total) {
         return;
@@ -394,6 +403,43 @@ canary_state_read_last(const cJSON *value, const canary_json_at_t *at,
 }
 
 
+static int
+canary_state_make_room(const cJSON *releases, const cJSON *events,
+    const canary_json_at_t *at, canary_state_endpoint_t *endpoint,
+    canary_json_errors_t *errors)
+{
+    int               nreleases, nevents;
+    canary_json_at_t  at_releases = { at, "releases", 0 };
+    canary_json_at_t  at_events = { at, "events", 0 };
+
+    nreleases = cJSON_IsArray(releases) ? cJSON_GetArraySize(releases) : -1;
+    nevents = cJSON_IsArray(events) ? cJSON_GetArraySize(events) : -1;
+
+    if (nreleases < 0 || nreleases > CANARY_STATE_RELEASES_MAX) {
+        canary_json_error(errors, &at_releases,
+                          "has to be a list of at most %d releases",
+                          CANARY_STATE_RELEASES_MAX);
+        return 0;
+    }
+
+    if (nevents < 0 || nevents > CANARY_STATE_EVENTS_MAX) {
+        canary_json_error(errors, &at_events,
+                          "has to be a list of at most %d events",
+                          CANARY_STATE_EVENTS_MAX);
+        return 0;
+    }
+
+    if (!canary_state_reserve(endpoint, (unsigned) nreleases,
+                              (unsigned) nevents))
+    {
+        canary_json_error(errors, at, "there is no memory for it");
+        return 0;
+    }
+
+    return 1;
+}
+
+
 static void
 canary_state_read_releases(const cJSON *list, const canary_json_at_t *at,
     canary_state_endpoint_t *endpoint, canary_json_errors_t *errors)
@@ -403,20 +449,7 @@ canary_state_read_releases(const cJSON *list, const canary_json_at_t *at,
     canary_json_at_t   at_list = { at, "releases", 0 };
     canary_json_at_t   here = { &at_list, NULL, 0 };
 
-    if (!cJSON_IsArray(list)) {
-        canary_json_wrong(errors, &at_list, list, "a list of releases");
-        return;
-    }
-
     cJSON_ArrayForEach(object, list) {
-
-        if (here.index == CANARY_STATE_RELEASES_MAX) {
-            canary_json_error(errors, &at_list,
-                              "there can be at most %d releases",
-                              CANARY_STATE_RELEASES_MAX);
-            return;
-        }
-
         canary_state_read_release(object, &here,
                                   &endpoint->releases[here.index], errors);
 
@@ -486,22 +519,9 @@ canary_state_read_events(const cJSON *list, const canary_json_at_t *at,
     canary_json_at_t       at_id = { &here, "id", 0 };
     canary_state_event_t  *event;
 
-    if (!cJSON_IsArray(list)) {
-        canary_json_wrong(errors, &at_list, list, "a list of events");
-        return;
-    }
-
     last = 0;
 
     cJSON_ArrayForEach(object, list) {
-
-        if (here.index == CANARY_STATE_EVENTS_MAX) {
-            canary_json_error(errors, &at_list,
-                              "there can be at most %d events",
-                              CANARY_STATE_EVENTS_MAX);
-            return;
-        }
-
         event = &endpoint->events[here.index];
 
         canary_state_read_event(object, &here, event, errors);

@@ -91,6 +91,9 @@ a_state(void)
     strcpy(endpoint->last_release, "v0");
     strcpy(endpoint->last_reason, "error_5xx_rate 0.21 > 0.1");
 
+    assert_true(canary_state_reserve(endpoint, CANARY_STATE_RELEASES_MAX,
+                                     CANARY_STATE_EVENTS_MAX));
+
     endpoint->nreleases = 2;
     strcpy(endpoint->releases[0].name, "v1");
     strcpy(endpoint->releases[1].name, "\xff\xfe");   /* no UTF-8 */
@@ -516,6 +519,12 @@ every_value_is_checked(void **unused)
     refused_with("\"id\":77", "\"id\":5",
                  "/events/1/id has to be above that of the event before");
     refused_with("\"verb\":\"step\"", "\"verb\":\"leap\"", "/events/1/verb");
+    refused_with("\"events\":[]", "\"events\":{}",
+                 "/endpoints/1/events has to be a list of at most 64");
+    refused_with("\"releases\":[]", "\"releases\":[1,1,1,1,1,1,1,1,1,1,1,"
+                 "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,"
+                 "1,1,1,1,1,1,1,1,1]",
+                 "/endpoints/1/releases has to be a list of at most 48");
     refused_with("\"verdict\":\"passing\"", "\"verdict\":\"fine\"",
                  "/judgements/0/verdict");
     refused_with("\"judgements\":[{", "\"judgements\":[{},{",
