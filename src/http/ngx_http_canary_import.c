@@ -72,6 +72,13 @@ ngx_http_canary_import(ngx_http_canary_main_conf_t *cmcf)
     }
 
     if (cmcf->committed) {
+        cmcf->sh->writer = cmcf->old->writer;
+        cmcf->sh->sequence = cmcf->old->sequence;
+        cmcf->sh->durable = cmcf->old->durable;
+        cmcf->sh->refused = cmcf->old->refused;
+        cmcf->sh->file = cmcf->old->file;
+        cmcf->sh->locker = cmcf->old->locker;
+
         cmcf->old->superseded = 1;
     }
 

@@ -140,6 +140,12 @@ ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
         return 1;
     }
 
+    /* a step that cannot be put down is none */
+
+    if (sh->failing || sh->foreign) {
+        return 0;
+    }
+
     ngx_memzero(&change, sizeof(ngx_http_canary_change_t));
 
     change.command.verb = CANARY_TICK;

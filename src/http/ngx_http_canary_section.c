@@ -9,9 +9,11 @@
 
 
 /*
- * All changes of a rollout go through here, under the lock of the zone.  The
- * new record and its event are written where nobody looks yet, then the
- * record becomes the current one, then requests are routed by it.
+ * All changes of a rollout go through here, under the lock of the zone.  What
+ * may put more traffic on the canary is put down as pending; the rest takes
+ * effect at once: the new record and its event are written where nobody looks
+ * yet, then the record becomes the current one, then requests are routed by
+ * it.
  */
 
 
@@ -22,8 +24,6 @@ static void ngx_http_canary_begin_step(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_shared_t *shared);
 static canary_evidence_t *ngx_http_canary_take_spare(
     ngx_http_canary_zone_shared_t *sh, uint64_t rested);
-static void ngx_http_canary_put_spare(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared);
 static void ngx_http_canary_set_last(ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t *next, ngx_http_canary_event_t *event);
 
@@ -58,17 +58,23 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_change_t *change, const ngx_http_canary_figure_t *figures,
     ngx_uint_t nfigures, ngx_log_t *log)
 {
+    ngx_uint_t                exposes;
     ngx_http_canary_event_t   event;
     ngx_http_canary_record_t  next, *record;
 
     record = ngx_http_canary_record(shared);
     next = *record;
+    exposes = canary_verb_exposes(change->command.verb);
 
     change->status = CANARY_UNCHANGED;
     change->verbs = canary_rollout_verbs(&record->rollout);
 
     if (sh->superseded) {
         return NGX_HTTP_CANARY_SUPERSEDED;
+    }
+
+    if (exposes && shared->pending.sequence) {
+        return NGX_HTTP_CANARY_BUSY;
     }
 
     if (change->match
@@ -83,6 +89,11 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
         return NGX_HTTP_CANARY_DONE;
     }
 
+    if (exposes && sh->foreign) {
+        change->status = CANARY_UNCHANGED;
+        return NGX_HTTP_CANARY_NO_FILE;
+    }
+
     if (next.rollout.phase != CANARY_IDLE
         && ngx_http_canary_equip(sh, shpool, shared) != NGX_OK)
     {
@@ -95,6 +106,8 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_make_event(&event, shared, &record->rollout,
                                &next.rollout, change, figures, nfigures);
 
+    event.id = ++sh->last_event;
+
     if (next.rollout.phase == CANARY_IDLE
         && (record->rollout.phase != CANARY_IDLE
             || change->command.verb == CANARY_DIRECT))
@@ -102,26 +115,50 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
         ngx_http_canary_set_last(shared, &next, &event);
     }
 
-    if (record->rollout.phase == CANARY_IDLE
-        && next.rollout.phase != CANARY_IDLE)
-    {
-        canary_evidence_begin(shared->evidence, next.rollout.tests,
+    if (exposes) {
+        ngx_http_canary_defer(sh, shared, &next, &event,
                               change->command.now);
+        change->sequence = shared->pending.sequence;
+        return NGX_HTTP_CANARY_PENDING;
     }
 
-    ngx_http_canary_publish(sh, shared, &next, &event);
+    ngx_http_canary_conclude(sh, shared, NGX_HTTP_CANARY_CANCELLED,
+                             change->command.now, log);
 
-    if (next.rollout.phase == CANARY_IDLE) {
+    ngx_http_canary_take_effect(sh, shared, &next, &event,
+                                change->command.now, log);
+
+    shared->sequence = ngx_http_canary_next_sequence(sh);
+    shared->changed = sh->changed;
+    change->sequence = shared->sequence;
+
+    return NGX_HTTP_CANARY_DONE;
+}
+
+
+void
+ngx_http_canary_take_effect(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
+    ngx_http_canary_event_t *event, uint64_t now, ngx_log_t *log)
+{
+    ngx_uint_t  begins;
+
+    begins = (ngx_http_canary_record(shared)->rollout.phase == CANARY_IDLE);
+
+    if (begins && next->rollout.phase != CANARY_IDLE) {
+        canary_evidence_begin(shared->evidence, next->rollout.tests, now);
+    }
+
+    ngx_http_canary_publish(sh, shared, next, event);
+
+    if (next->rollout.phase == CANARY_IDLE) {
         ngx_http_canary_put_spare(sh, shared);
 
     } else {
-        canary_evidence_tick(shared->evidence, next.rollout.tests,
-                             change->command.now);
+        canary_evidence_tick(shared->evidence, next->rollout.tests, now);
     }
 
-    ngx_http_canary_log_event(&event, shared, log);
-
-    return NGX_HTTP_CANARY_DONE;
+    ngx_http_canary_log_event(event, shared, log);
 }
 
 
@@ -134,8 +171,6 @@ ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_record_t  *record;
 
     record = ngx_http_canary_record(shared);
-
-    event->id = ++sh->last_event;
 
     /* one place more than events are shown: the oldest of them survives */
 
@@ -282,7 +317,7 @@ ngx_http_canary_take_spare(ngx_http_canary_zone_shared_t *sh,
 }
 
 
-static void
+void
 ngx_http_canary_put_spare(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_shared_t *shared)
 {
