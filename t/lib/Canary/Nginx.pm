@@ -309,6 +309,30 @@ sub stop($self, $signal = 'QUIT') {
 }
 
 
+# Kills all of its processes at once, as a power failure would.
+
+sub crash($self) {
+    my @pids = ($self->{pid}, map { $_->{pid} } $self->_children);
+
+    CORE::kill STOP => @pids;
+    CORE::kill KILL => @pids;
+    wait_for(sub { $self->_reap }, STOP_TIMEOUT, 'nginx to be gone');
+    wait_for(sub { !grep { _alive($_) } @pids }, STOP_TIMEOUT,
+             'its processes to be gone');
+
+    return;
+}
+
+
+# A process that nobody has waited for yet is none any more.
+
+sub _alive($pid) {
+    open my $in, '<', "/proc/$pid/stat" or return 0;
+
+    return (<$in> // '') =~ /^\d+ \(.*\) [^ZX]/;
+}
+
+
 sub _end_nginx($self, $signal) {
     my $deadline = now() + STOP_TIMEOUT;
     my $sent = '';
