@@ -64,9 +64,12 @@ ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
             LSAN_OPTIONS=suppressions=$(CURDIR)/tools/lsan.supp:print_suppressions=0 \
             UBSAN_OPTIONS=print_stacktrace=1
 
+# A broken disk, for nginx under test.
+FAULTS := build/faults/faults.so
+
 .NOTPARALLEL:
 .PHONY: build help deps demo test unit test-packages unit-programs asan matrix \
-        fuzz bench lint install clean FORCE
+        fuzz kills bench lint install clean FORCE
 
 build:
 	@tools/packages $(sort $(BUILD_PACKAGES))
@@ -81,6 +84,7 @@ help:
 	@echo 'make build NGINX_SRC=dir   the same, for an unpacked nginx source'
 	@echo 'make demo     watch a good rollout and a bad one (KEEP=1: leave nginx running)'
 	@echo 'make test     all tests: unit and end-to-end'
+	@echo 'make kills    200 times: all processes killed after an acknowledgement, nothing lost'
 	@echo 'make unit     unit tests only'
 	@echo 'make asan     all tests, with AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make fuzz     what reads JSON, with libFuzzer (FUZZ_TIME=30 seconds each)'
@@ -104,12 +108,17 @@ demo:
 	@$(MAKE) --no-print-directory build
 	@tools/demo $(if $(filter 1,$(KEEP)),--keep) build/$(MODULE) $(CONF)
 
-test: test-packages build unit-programs
+test: test-packages build unit-programs $(FAULTS)
 	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) \
+		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
 		TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) prove -j $(PROVE_JOBS) -r t
 
 unit: test-packages unit-programs
 	@TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) prove t/unit.t
+
+kills: test-packages build
+	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) TEST_CANARY_KILLS=200 \
+		TEST_NGINX_TIMEOUT=1800 prove t/canary_state.t
 
 test-packages:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES))
@@ -127,8 +136,9 @@ asan:
 
 matrix:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(MATRIX_PACKAGES))
-	@$(MAKE) --no-print-directory unit-programs
+	@$(MAKE) --no-print-directory unit-programs $(FAULTS)
 	@ONLY='$(ONLY)' PROVE_JOBS='$(PROVE_JOBS)' \
+		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
 		TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) tools/matrix build/matrix
 
 fuzz:
@@ -185,6 +195,11 @@ $(UNIT_DIR)/flags: FORCE
 
 .SECONDARY: $(UNIT_OBJS) $(UNIT_TESTS:%=$(UNIT_DIR)/obj/t/unit/%.o)
 -include $(wildcard $(UNIT_DIR)/obj/*/*/*.d)
+
+
+$(FAULTS): t/faults/faults.c
+	@mkdir -p $(@D)
+	@$(CC) -std=gnu11 -Wall -Wextra -Werror -O1 -g -shared -fPIC -o $@ $< -ldl
 
 
 # Fuzz targets: each t/fuzz/*_fuzz.c is one program, with the same sources.

@@ -13,7 +13,8 @@
  *
  * CALL is open, write, fsync, rename or dirsync (fsync of the directory).  It
  * takes that many milliseconds, and then fails with ERRNO, unless that is 0.
- * The file CANARY_FAULTS.log gets a line for each call that was done.
+ * The file CANARY_FAULTS.log gets a line for each call that was done, and
+ * "CALL..." when one begins to take its time.
  */
 
 
@@ -92,6 +93,11 @@ faults_meet(const char *call)
         if (sscanf(line, "%15s %d %d", name, &err, &ms) == 3
             && strcmp(name, call) == 0)
         {
+            if (ms) {
+                (void) snprintf(text, sizeof(text), "%s...", call);
+                faults_done(text);
+            }
+
             delay.tv_sec = ms / 1000;
             delay.tv_nsec = (long) (ms % 1000) * 1000000;
             (void) nanosleep(&delay, NULL);
