@@ -257,6 +257,7 @@ typedef struct {
     uint64_t                            changed;       /* ms, monotonic: when
                                                           it last rose */
     canary_state_file_id_t              file;          /* last read, written */
+    uint32_t                            path;          /* checksum of where */
     ngx_pid_t                           locker;        /* holds the lock; 0:
                                                           nobody here */
     ngx_uint_t                          failing;       /* last try failed */

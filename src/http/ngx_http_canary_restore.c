@@ -221,8 +221,11 @@ ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t own,
     sh = cmcf->sh;
     dir = (char *) cmcf->state_path->name.data;
 
+    /* what was left out, since it was stopped here, is not when it is ours */
+
     if (canary_state_file_stat(dir, &id) != 1
-        || ngx_memcmp(&id, &sh->file, sizeof(canary_state_file_id_t)) == 0
+        || (ngx_memcmp(&id, &sh->file, sizeof(canary_state_file_id_t)) == 0
+            && !(own && sh->foreign))
         || canary_state_file_read(dir, CANARY_STATE_SIZE_MAX, &text, &len,
                                   &id, &error)
            != 1)

@@ -210,18 +210,21 @@ ngx_http_canary_have_lock(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 static void
 ngx_http_canary_got_lock(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 {
+    uint32_t                        path;
     ngx_http_canary_zone_shared_t  *sh;
 
     sh = cmcf->sh;
+    path = ngx_crc32_long(cmcf->state_path->name.data,
+                          cmcf->state_path->name.len);
 
     ngx_http_canary_nameless = 0;
 
     /*
-     * Another nginx may have written until now; what a zone of our own has
-     * written before is older than what the zone is.
+     * Another nginx may have written to the file since we did.  But a path
+     * that a reload has changed leads to what is older than what we know.
      */
 
-    if (sh->foreign || sh->durable == 0) {
+    if (sh->durable == 0 || sh->path == path) {
         ngx_http_canary_follow(cmcf, 1, now, ngx_cycle->log);
     }
 
@@ -238,6 +241,7 @@ ngx_http_canary_got_lock(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
     }
 
     sh->locker = ngx_pid;
+    sh->path = path;
 
     ngx_shmtx_unlock(&cmcf->shpool->mutex);
 }

@@ -314,6 +314,10 @@ sub _clean_up($self, $status) {
 
     $_->DESTROY for grep { defined } @{ $self->{loads} // [] };
     $self->_end_nginx('TERM');
+    for my $master (@{ $self->{masters} // [] }) {
+        $self->turn_to($master);
+        $self->_end_nginx('TERM');
+    }
     $_->stop for values %{ $self->{backends} // {} };
 
     if ($ENV{TEST_NGINX_LEAVE}) {
