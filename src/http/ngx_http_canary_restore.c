@@ -24,6 +24,8 @@ static void ngx_http_canary_restore_endpoint(
 static void ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
     canary_state_endpoint_t *from, ngx_uint_t own, uint64_t now,
     ngx_log_t *log);
+static ngx_uint_t ngx_http_canary_same_event(ngx_http_canary_event_t *last,
+    canary_state_endpoint_t *from);
 static void ngx_http_canary_stop_again(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, ngx_http_canary_event_t *stop,
     uint64_t now, ngx_log_t *log);
@@ -304,8 +306,7 @@ ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
     last = ngx_http_canary_last_event(shared);
 
     if (rollout->generation == from->rollout.generation
-        && from->nevents
-        && last && last->id == from->events[from->nevents - 1].id)
+        && ngx_http_canary_same_event(last, from))
     {
         return;
     }
@@ -336,6 +337,25 @@ ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
     if (stopped) {
         ngx_http_canary_stop_again(cmcf, shared, &stop, now, log);
     }
+}
+
+
+/* another nginx gives the same numbers to events of its own */
+
+static ngx_uint_t
+ngx_http_canary_same_event(ngx_http_canary_event_t *last,
+    canary_state_endpoint_t *from)
+{
+    canary_state_event_t  *event;
+
+    if (last == NULL || from->nevents == 0) {
+        return last == NULL && from->nevents == 0;
+    }
+
+    event = &from->events[from->nevents - 1];
+
+    return last->id == event->id && last->time == event->time
+           && last->verb == event->verb;
 }
 
 
@@ -499,31 +519,17 @@ ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
 }
 
 
-/* those that are not there yet */
-
 static void
 ngx_http_canary_adopt_events(ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t *next, canary_state_endpoint_t *from)
 {
-    ngx_uint_t                i;
-    ngx_http_canary_event_t  *last;
+    ngx_uint_t  i;
 
-    last = ngx_http_canary_last_event(shared);
+    /* since numbers of our own may be those of other events there, all */
 
-    if (last && from->nevents && last->id > from->events[0].id) {
-
-        /* numbers of our own may be those of other events there */
-
-        next->events = 0;
-        last = NULL;
-    }
+    next->events = 0;
 
     for (i = 0; i < from->nevents; i++) {
-
-        if (last && from->events[i].id <= last->id) {
-            continue;
-        }
-
         ngx_http_canary_adopt_event(&from->events[i],
                     &shared->events[next->events++
                                     % (NGX_HTTP_CANARY_EVENTS + 1)]);
