@@ -208,6 +208,13 @@ ngx_http_canary_not_written(ngx_http_canary_write_t *w)
                                        w->snapshot.problem);
     }
 
+    if (ngx_http_canary_milliseconds() < w->deadline) {
+        return ngx_http_canary_problem(w->request,
+                                       NGX_HTTP_SERVICE_UNAVAILABLE,
+                                       "nothing was changed: the state file "
+                                       "was not written; try again");
+    }
+
     return ngx_http_canary_problem(w->request, NGX_HTTP_SERVICE_UNAVAILABLE,
                                    "nothing was changed: the state file was "
                                    "not written within %d seconds",

@@ -300,8 +300,6 @@ ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
         return;
     }
 
-    ngx_http_canary_conclude(sh, shared, NGX_HTTP_CANARY_REFUSED, now, log);
-
     rollout = &ngx_http_canary_record(shared)->rollout;
     last = ngx_http_canary_last_event(shared);
 
@@ -310,6 +308,8 @@ ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
     {
         return;
     }
+
+    ngx_http_canary_conclude(sh, shared, NGX_HTTP_CANARY_REFUSED, now, log);
 
     stopped = (shared->sequence > sh->durable && last
                && !canary_verb_exposes(last->verb)
