@@ -88,6 +88,38 @@ canary_state_file_lock(const char *dir, int *fd, pid_t *holder,
 }
 
 
+/* creates nothing: whoever asks may not be who is to write */
+
+int
+canary_state_file_locked(const char *dir)
+{
+    int                        fd, locked;
+    char                       path[PATH_MAX];
+    struct flock               lock;
+    canary_state_file_error_t  error;
+
+    if (canary_state_file_path(dir, CANARY_STATE_LOCK, path, &error) != 0) {
+        return 0;
+    }
+
+    fd = open(path, O_RDWR|O_CLOEXEC|O_NOFOLLOW);
+
+    if (fd == -1) {
+        return 0;
+    }
+
+    memset(&lock, 0, sizeof(lock));
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+
+    locked = (fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK);
+
+    (void) close(fd);
+
+    return locked;
+}
+
+
 int
 canary_state_file_write(const char *dir, const char *text, size_t len,
     canary_state_file_id_t *id, canary_state_file_error_t *error)

@@ -53,6 +53,10 @@ typedef struct {
 int canary_state_file_lock(const char *dir, int *fd, pid_t *holder,
     canary_state_file_error_t *error);
 
+/* Whether another process has the lock, as far as can be told. */
+
+int canary_state_file_locked(const char *dir);
+
 /*
  * Replaces the file; it is on the disk when this returns 0.  After -1 either
  * the old or the new one is there.  Only with the lock.

@@ -17,7 +17,7 @@ static canary_state_t *ngx_http_canary_read_state(
     ngx_http_canary_main_conf_t *cmcf, canary_state_file_id_t *id,
     ngx_log_t *log);
 static void ngx_http_canary_set_aside(ngx_http_canary_main_conf_t *cmcf,
-    ngx_uint_t level, const char *why, ngx_log_t *log);
+    const char *why, ngx_log_t *log);
 static void ngx_http_canary_restore_endpoint(
     ngx_http_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
     ngx_log_t *log);
@@ -95,7 +95,7 @@ ngx_http_canary_read_state(ngx_http_canary_main_conf_t *cmcf,
         (void) ngx_snprintf((u_char *) why, sizeof(why),
                             "%s failed (%d: %s)%Z", error.call, error.err,
                             strerror(error.err));
-        ngx_http_canary_set_aside(cmcf, NGX_LOG_ERR, why, log);
+        ngx_http_canary_set_aside(cmcf, why, log);
         return NULL;
     }
 
@@ -104,7 +104,7 @@ ngx_http_canary_read_state(ngx_http_canary_main_conf_t *cmcf,
     free(text);
 
     if (state == NULL) {
-        ngx_http_canary_set_aside(cmcf, NGX_LOG_ERR, why, log);
+        ngx_http_canary_set_aside(cmcf, why, log);
     }
 
     return state;
@@ -117,20 +117,18 @@ ngx_http_canary_read_state(ngx_http_canary_main_conf_t *cmcf,
  */
 
 static void
-ngx_http_canary_set_aside(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t level,
-    const char *why, ngx_log_t *log)
+ngx_http_canary_set_aside(ngx_http_canary_main_conf_t *cmcf, const char *why,
+    ngx_log_t *log)
 {
-    int                        fd;
     char                      *dir;
-    pid_t                      holder;
     u_char                     name[CANARY_STATE_FILE_NAME], *p;
     ngx_tm_t                   tm;
     canary_state_file_error_t  error;
 
     dir = (char *) cmcf->state_path->name.data;
 
-    if (canary_state_file_lock(dir, &fd, &holder, &error) == 0) {
-        ngx_log_error(level, log, 0,
+    if (canary_state_file_locked(dir)) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
                       "canary: the state file \"%s/" CANARY_STATE_FILE "\" "
                       "cannot be read: %s; another nginx writes it, so it is "
                       "left there", dir, why);
@@ -146,21 +144,17 @@ ngx_http_canary_set_aside(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t level,
     *p = '\0';
 
     if (canary_state_file_aside(dir, (char *) name, &error) == 0) {
-        ngx_log_error(level, log, 0,
+        ngx_log_error(NGX_LOG_ERR, log, 0,
                       "canary: the state file \"%s/" CANARY_STATE_FILE "\" "
                       "cannot be read: %s; it is kept as \"%s\", and every "
                       "endpoint begins idle on its first release", dir, why,
                       name);
     } else {
-        ngx_log_error(level, log, error.err,
+        ngx_log_error(NGX_LOG_ERR, log, error.err,
                       "canary: the state file \"%s/" CANARY_STATE_FILE "\" "
                       "cannot be read: %s; it cannot be renamed either, and "
                       "every endpoint begins idle on its first release",
                       dir, why);
-    }
-
-    if (fd != -1) {
-        (void) close(fd);
     }
 }
 
@@ -194,6 +188,16 @@ ngx_http_canary_restore_endpoint(ngx_http_canary_main_conf_t *cmcf,
         == NGX_OK)
     {
         ngx_http_canary_adopt_totals(cmcf, shared, from);
+
+        if (from->rollout.phase != CANARY_IDLE) {
+            ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                          "canary: \"%V\" goes on after a restart: rollout "
+                          "of %s, %s, weight %uD of a million", &name,
+                          from->canary,
+                          canary_phase_name(from->rollout.phase),
+                          from->rollout.weight);
+        }
+
         return;
     }
 

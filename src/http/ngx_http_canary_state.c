@@ -154,7 +154,7 @@ static ngx_int_t
 ngx_http_canary_collect_endpoint(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_shared_t *shared, canary_state_endpoint_t *to)
 {
-    ngx_uint_t                 i, began, nreleases;
+    ngx_uint_t                 i, began, nreleases, nevents;
     canary_rollout_t          *rollout;
     ngx_http_canary_record_t  *record, *present;
 
@@ -163,13 +163,14 @@ ngx_http_canary_collect_endpoint(ngx_http_canary_zone_shared_t *sh,
     rollout = &record->rollout;
 
     nreleases = 0;
+    nevents = ngx_min(present->events, NGX_HTTP_CANARY_EVENTS - 1) + 1;
 
     for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
         nreleases += (shared->releases[i].serial != 0);
     }
 
     if (!canary_state_set_name(to, (char *) shared->name, shared->len)
-        || !canary_state_reserve(to, nreleases, NGX_HTTP_CANARY_EVENTS))
+        || !canary_state_reserve(to, nreleases, nevents))
     {
         return NGX_ERROR;
     }
