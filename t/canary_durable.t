@@ -47,12 +47,7 @@ my $config = <<"EOC";
     %%API%%
 EOC
 
-{
-    local $ENV{LD_PRELOAD} = $library;
-    local $ENV{CANARY_FAULTS} = $faults;
-
-    $t->start($config);
-}
+start_faulty();
 
 subtest 'the file is on the disk before the answer' => sub {
     settle();
@@ -160,8 +155,7 @@ subtest 'a broken rule does not wait for the disk' => sub {
     $t->start_rollout('ep', steps => [0.5], rules => [
         rule(error_5xx_rate => 0.1, min_requests => 5) ]);
     break('fsync 0 3000');
-    my $asked = $t->client('api')->start(method => 'POST',
-        uri => '/canary/endpoints/ep/rollout/advance');
+    my $asked = advance();
     wait_until_busy();
     $v2->set(status => 500);
     my $before = $v2->requests;
@@ -182,8 +176,7 @@ subtest 'a broken rule does not wait for the disk' => sub {
 subtest 'a change takes effect when the disk has it' => sub {
     $t->start_rollout('ep', steps => [ 0.2, 0.5 ]);
     break('fsync 0 1500');
-    my $asked = $t->client('api')->start(method => 'POST',
-        uri => '/canary/endpoints/ep/rollout/advance');
+    my $asked = advance();
     wait_until_busy();
     is($t->endpoint('ep')->{weight}, 0.2, 'not before');
     is($t->get('/')->status, 200, 'others are served');
@@ -229,8 +222,7 @@ subtest 'several changes share one fsync' => sub {
 
 subtest 'changes of one endpoint wait for each other' => sub {
     $t->start_rollout('ep', steps => [ map { $_ / 20 } 1 .. 19 ]);
-    my @asked = map { $t->client('api')->start(method => 'POST',
-        uri => '/canary/endpoints/ep/rollout/advance') } 1 .. 10;
+    my @asked = map { advance() } 1 .. 10;
     is($_->finish->status, 200, 'advanced') for @asked;
     is($t->endpoint('ep')->{step}, 11, 'ten steps');
     $t->verb(ep => 'rollback');
@@ -239,8 +231,7 @@ subtest 'changes of one endpoint wait for each other' => sub {
 subtest 'a client that goes away' => sub {
     $t->start_rollout('ep', steps => [ 0.2, 0.5 ]);
     break('fsync 0 1000');
-    my $asked = $t->client('api')->start(method => 'POST',
-        uri => '/canary/endpoints/ep/rollout/advance');
+    my $asked = advance();
     wait_until_busy();
     $asked->close;
     undef $asked;
@@ -253,8 +244,7 @@ subtest 'a client that goes away' => sub {
 subtest 'a worker that dies while it waits' => sub {
     $t->start_rollout('ep', steps => [ 0.2, 0.5, 0.7 ]);
     break('fsync 0 1000');
-    my $asked = $t->client('api')->start(method => 'POST',
-        uri => '/canary/endpoints/ep/rollout/advance');
+    my $asked = advance();
     wait_until_busy();
     $t->kill(KILL => $t->worker_pids);
     $t->wait_for(sub {
@@ -272,8 +262,7 @@ subtest 'a helper that dies while it writes' => sub {
         $t->start_rollout('ep', steps => [ 0.2, 0.5, 0.7 ]);
         my $generation = $t->endpoint('ep')->{generation};
         break($fault);
-        my $asked = $t->client('api')->start(method => 'POST',
-            uri => '/canary/endpoints/ep/rollout/advance');
+        my $asked = advance();
         wait_until_busy();
         unlink $faults;
         $t->kill(KILL => $t->helper_pid);
@@ -283,6 +272,55 @@ subtest 'a helper that dies while it writes' => sub {
         is($answer->json->{generation}, $generation + 1, 'once');
         $t->verb(ep => 'rollback');
     }
+};
+
+subtest 'a reload while a change is being written' => sub {
+    $t->start_rollout('ep', steps => [ 0.2, 0.5, 0.7 ]);
+    break('fsync 0 1000');
+    my $asked = advance();
+    wait_until_busy();
+    $t->reload;
+    my $answer = $asked->finish;
+    is($answer->status, 200, 'the change is done all the same');
+    is($answer->json->{weight}, 0.5, 'its weight');
+    repair();
+    is($t->endpoint('ep')->{step}, 2, 'once');
+    is(false($t->endpoint('ep')->{durable}), 0, 'in the file');
+};
+
+subtest 'a reload with another size of the zone meanwhile' => sub {
+    break('fsync 0 1000');
+    my $asked = advance();
+    wait_until_busy();
+    $t->reload("canary_zone zone=canary:20m; $config");
+    my $answer = $asked->finish;
+    is($answer->status, 503, 'the change is refused');
+    like($answer->json->{detail}, qr/nginx has been reloaded/, 'why');
+    is($t->endpoint('ep')->{step}, 2, 'no change');
+    repair();
+    is($t->verb(ep => 'advance')->{step}, 3, 'the next one is done');
+    $t->stop;
+    $t->start($config);
+    is($t->endpoint('ep')->{step}, 3, 'and is in the file');
+    $t->verb(ep => 'rollback');
+    restart_faulty();
+};
+
+subtest 'a reload that takes the release away meanwhile' => sub {
+    $t->start_rollout('ep', steps => [ 0.2, 0.5, 0.7 ]);
+    $t->verb(ep => 'rollback');
+    break('fsync 0 1000');
+    my $asked = $t->client('api')->start(method => 'POST',
+        uri => '/canary/endpoints/ep/rollout',
+        body => '{"strategy":"direct","release":"v2"}');
+    wait_until_busy();
+    $t->reload($config =~ s/(upstream ep \{.*?)canary_release v2 model_v2/
+        $1canary_release v3 model_v2/sr);
+    my $answer = $asked->finish;
+    is($answer->status, 409, 'the change is cancelled');
+    repair();
+    is($t->endpoint('ep')->{stable}, 'v1', 'stable is what it was');
+    $t->reload($config);
 };
 
 subtest 'a shutdown writes what is left' => sub {
@@ -298,6 +336,29 @@ subtest 'a shutdown writes what is left' => sub {
 
 $t->allow_log(qr/exited on signal 9/);
 $t->finish;
+
+
+sub start_faulty() {
+    local $ENV{LD_PRELOAD} = $library;
+    local $ENV{CANARY_FAULTS} = $faults;
+
+    return $t->start($config);
+}
+
+
+sub restart_faulty() {
+    $t->stop;
+
+    return start_faulty();
+}
+
+
+# Asks for the next step, and does not wait for the answer.
+
+sub advance() {
+    return $t->client('api')->start(method => 'POST',
+        uri => '/canary/endpoints/ep/rollout/advance');
+}
 
 
 sub break($text) {
