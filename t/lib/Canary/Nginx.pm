@@ -438,7 +438,7 @@ sub _reap($self) {
 
     # A new binary is the child of the old one while that lives.
     my $reaped = waitpid($self->{pid}, WNOHANG);
-    return 0 if $reaped != $self->{pid} && _alive($self->{pid});
+    return 0 if $reaped == 0 || $reaped == -1 && _alive($self->{pid});
 
     $self->{last_status} = $? if $reaped == $self->{pid};
     delete $self->{pid};
