@@ -265,9 +265,12 @@ canary_state_file_read(const char *dir, size_t max, char **text, size_t *len,
         return -1;
     }
 
-    /* whatever lies there, opening it does not wait */
+    /*
+     * The directory is the workers', and root may read it: nothing is found
+     * through a link, and nothing that lies there is waited for.
+     */
 
-    fd = open(path, O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY);
+    fd = open(path, O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK|O_NOCTTY);
 
     if (fd == -1) {
         return (errno == ENOENT)

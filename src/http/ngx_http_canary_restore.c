@@ -32,6 +32,9 @@ static void ngx_http_canary_stop_again(ngx_http_canary_main_conf_t *cmcf,
 static ngx_int_t ngx_http_canary_adopt(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from,
     uint64_t now);
+static void ngx_http_canary_adopt_record(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
+    canary_state_endpoint_t *from, uint64_t now);
 static uint32_t ngx_http_canary_adopt_release(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared,
     char *name);
@@ -402,9 +405,6 @@ ngx_http_canary_adopt(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_zone_shared_t  *sh;
 
     sh = cmcf->sh;
-    next = *ngx_http_canary_record(shared);
-    present = &ngx_http_canary_record(shared)->rollout;
-    rollout = &next.rollout;
 
     if (ngx_http_canary_add_history(cmcf->shpool, shared) != NGX_OK
         || (from->rollout.phase != CANARY_IDLE
@@ -413,27 +413,14 @@ ngx_http_canary_adopt(ngx_http_canary_main_conf_t *cmcf,
         return NGX_ERROR;
     }
 
-    same = (present->phase != CANARY_IDLE
-            && present->number == from->rollout.number);
-
-    *rollout = from->rollout;
-    rollout->tests = present->tests;
-    rollout->stable = ngx_http_canary_adopt_release(cmcf, shared,
-                                                    from->stable);
-    rollout->canary = ngx_http_canary_adopt_release(cmcf, shared,
-                                                    from->canary);
-    rollout->last_release = ngx_http_canary_adopt_release(cmcf, shared,
-                                                          from->last_release);
-    canary_rollout_restart(rollout, now);
-
-    ngx_memcpy(next.last_release, from->last_release,
-               NGX_HTTP_CANARY_NAME_MAX);
-    ngx_memcpy(next.last_reason, from->last_reason, NGX_HTTP_CANARY_REASON);
-    next.ended = from->ended;
-
-    ngx_http_canary_adopt_events(shared, &next, from);
-
+    present = &ngx_http_canary_record(shared)->rollout;
     evidence = shared->evidence;
+
+    ngx_http_canary_adopt_record(cmcf, shared, &next, from, now);
+
+    rollout = &next.rollout;
+    same = (present->phase != CANARY_IDLE
+            && present->number == rollout->number);
 
     if (rollout->phase != CANARY_IDLE && !same) {
         canary_evidence_begin(evidence, rollout->tests, now);
@@ -459,6 +446,36 @@ ngx_http_canary_adopt(ngx_http_canary_main_conf_t *cmcf,
     shared->sequence = sh->durable;
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_canary_adopt_record(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
+    canary_state_endpoint_t *from, uint64_t now)
+{
+    canary_rollout_t  *rollout;
+
+    *next = *ngx_http_canary_record(shared);
+
+    rollout = &next->rollout;
+    *rollout = from->rollout;
+
+    rollout->tests = ngx_http_canary_record(shared)->rollout.tests;
+    rollout->stable = ngx_http_canary_adopt_release(cmcf, shared,
+                                                    from->stable);
+    rollout->canary = ngx_http_canary_adopt_release(cmcf, shared,
+                                                    from->canary);
+    rollout->last_release = ngx_http_canary_adopt_release(cmcf, shared,
+                                                          from->last_release);
+    canary_rollout_restart(rollout, now);
+
+    ngx_memcpy(next->last_release, from->last_release,
+               NGX_HTTP_CANARY_NAME_MAX);
+    ngx_memcpy(next->last_reason, from->last_reason, NGX_HTTP_CANARY_REASON);
+    next->ended = from->ended;
+
+    ngx_http_canary_adopt_events(shared, next, from);
 }
 
 

@@ -17,6 +17,11 @@
  */
 
 
+static ngx_http_canary_section_e ngx_http_canary_carry_out(
+    ngx_http_canary_zone_shared_t *sh, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_change_t *change, ngx_http_canary_record_t *next,
+    const ngx_http_canary_figure_t *figures, ngx_uint_t nfigures,
+    ngx_log_t *log);
 static void ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
     ngx_http_canary_event_t *event);
@@ -59,7 +64,6 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
     ngx_uint_t nfigures, ngx_log_t *log)
 {
     ngx_uint_t                exposes;
-    ngx_http_canary_event_t   event;
     ngx_http_canary_record_t  next, *record;
 
     record = ngx_http_canary_record(shared);
@@ -103,21 +107,36 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
 
     ngx_http_canary_add_history(shpool, shared);
 
-    ngx_http_canary_make_event(&event, shared, &record->rollout,
-                               &next.rollout, change, figures, nfigures);
+    return ngx_http_canary_carry_out(sh, shared, change, &next, figures,
+                                     nfigures, log);
+}
+
+
+static ngx_http_canary_section_e
+ngx_http_canary_carry_out(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change,
+    ngx_http_canary_record_t *next, const ngx_http_canary_figure_t *figures,
+    ngx_uint_t nfigures, ngx_log_t *log)
+{
+    canary_rollout_t         *before;
+    ngx_http_canary_event_t   event;
+
+    before = &ngx_http_canary_record(shared)->rollout;
+
+    ngx_http_canary_make_event(&event, shared, before, &next->rollout, change,
+                               figures, nfigures);
 
     event.id = ++sh->last_event;
 
-    if (next.rollout.phase == CANARY_IDLE
-        && (record->rollout.phase != CANARY_IDLE
+    if (next->rollout.phase == CANARY_IDLE
+        && (before->phase != CANARY_IDLE
             || change->command.verb == CANARY_DIRECT))
     {
-        ngx_http_canary_set_last(shared, &next, &event);
+        ngx_http_canary_set_last(shared, next, &event);
     }
 
-    if (exposes) {
-        ngx_http_canary_defer(sh, shared, &next, &event,
-                              change->command.now);
+    if (canary_verb_exposes(change->command.verb)) {
+        ngx_http_canary_defer(sh, shared, next, &event, change->command.now);
         change->sequence = shared->pending.sequence;
         return NGX_HTTP_CANARY_PENDING;
     }
@@ -125,8 +144,8 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_conclude(sh, shared, NGX_HTTP_CANARY_CANCELLED,
                              change->command.now, log);
 
-    ngx_http_canary_take_effect(sh, shared, &next, &event,
-                                change->command.now, log);
+    ngx_http_canary_take_effect(sh, shared, next, &event, change->command.now,
+                                log);
 
     shared->sequence = ngx_http_canary_next_sequence(sh);
     shared->changed = sh->changed;
