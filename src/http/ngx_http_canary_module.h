@@ -757,6 +757,10 @@ ngx_uint_t ngx_http_canary_durable(ngx_http_canary_zone_shared_t *sh,
 canary_state_t *ngx_http_canary_collect(ngx_http_canary_main_conf_t *cmcf,
     uint64_t *sequence);
 
+/* attempts of the configuration's releases that were counted so far, of any
+   kind: rises with each */
+uint64_t ngx_http_canary_attempts(ngx_http_canary_main_conf_t *cmcf);
+
 /* into a zone that knows nothing; when the configuration is certain */
 void ngx_http_canary_restore(ngx_http_canary_main_conf_t *cmcf,
     ngx_log_t *log);

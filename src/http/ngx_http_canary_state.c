@@ -333,3 +333,33 @@ ngx_http_canary_name_of(ngx_http_canary_shared_t *shared, uint32_t id,
                                                 CANARY_STATE_NAME - 1));
     }
 }
+
+
+uint64_t
+ngx_http_canary_attempts(ngx_http_canary_main_conf_t *cmcf)
+{
+    uint64_t                      attempts;
+    ngx_uint_t                    i, n, class;
+    ngx_http_canary_totals_t      sum;
+    ngx_http_canary_release_t    *releases;
+    ngx_http_canary_endpoint_t  **endpoints;
+
+    attempts = 0;
+    endpoints = cmcf->endpoints.elts;
+
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+        releases = endpoints[i]->releases.elts;
+
+        for (n = 0; n < endpoints[i]->releases.nelts; n++) {
+            ngx_http_canary_totals(cmcf->sh, releases[n].totals, &sum);
+
+            for (class = 0; class < 5; class++) {
+                attempts += sum.responses[class];
+            }
+
+            attempts += sum.failed + sum.aborted;
+        }
+    }
+
+    return attempts;
+}

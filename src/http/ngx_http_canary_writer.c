@@ -24,6 +24,8 @@
                                          again without a reason to */
 #define NGX_HTTP_CANARY_LOOK    100   /* ms between looks at the lock */
 #define NGX_HTTP_CANARY_BUSY_MS 5     /* ms between looks at the thread */
+#define NGX_HTTP_CANARY_COUNTED 60000 /* ms until what was counted is written
+                                         without a change */
 
 
 static ngx_uint_t ngx_http_canary_leads(ngx_http_canary_main_conf_t *cmcf);
@@ -35,6 +37,8 @@ static void ngx_http_canary_no_lock(ngx_http_canary_main_conf_t *cmcf,
     pid_t holder, uint64_t now);
 static void ngx_http_canary_free_lock(void);
 static void ngx_http_canary_expire(ngx_http_canary_main_conf_t *cmcf,
+    uint64_t now);
+static void ngx_http_canary_counted(ngx_http_canary_main_conf_t *cmcf,
     uint64_t now);
 static ngx_uint_t ngx_http_canary_to_write(ngx_http_canary_main_conf_t *cmcf,
     uint64_t now);
@@ -100,9 +104,13 @@ ngx_http_canary_writer(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 
     ngx_http_canary_expire(cmcf, now);
 
-    if (ngx_http_canary_have_lock(cmcf, now)
-        && ngx_http_canary_to_write(cmcf, now))
-    {
+    if (!ngx_http_canary_have_lock(cmcf, now)) {
+        return;
+    }
+
+    ngx_http_canary_counted(cmcf, now);
+
+    if (ngx_http_canary_to_write(cmcf, now)) {
         ngx_http_canary_begin_write(cmcf, now);
     }
 }
@@ -332,6 +340,39 @@ ngx_http_canary_expire(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
     }
 
     ngx_shmtx_unlock(&cmcf->shpool->mutex);
+}
+
+
+/* a crash takes no more from the totals than a minute has added to them */
+
+static void
+ngx_http_canary_counted(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
+{
+    uint64_t                        counted;
+    ngx_http_canary_zone_shared_t  *sh;
+
+    static uint64_t  last, known;
+
+    sh = cmcf->sh;
+
+    if (last == 0) {
+        last = now;
+    }
+
+    if (now - last < NGX_HTTP_CANARY_COUNTED) {
+        return;
+    }
+
+    last = now;
+    counted = ngx_http_canary_attempts(cmcf);
+
+    if (counted != known && sh->sequence <= sh->durable) {
+        ngx_shmtx_lock(&cmcf->shpool->mutex);
+        (void) ngx_http_canary_next_sequence(sh);
+        ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    }
+
+    known = counted;
 }
 
 
