@@ -7,10 +7,13 @@
 #   PROVE_JOBS  test files that run beside each other
 #   ONLY        words of the cells of the matrix to run: a version, gcc or clang,
 #               dynamic or static, debug or no-debug
+#   ASAN        1: the matrix is built and run with the sanitizers
 #   CONF        the configuration that the demo runs
 #   FUZZ_TIME   seconds that each fuzz target runs
 #   KEEP        1: the demo leaves nginx running
 #   QUICK       1: the benchmark takes two minutes, with fewer rounds
+#   VECTORS     the file of test vectors for the statistics
+#   RUNS        simulated rollouts for each row of a table
 #   DESTDIR, MODULESDIR
 
 NGINX_SRC  ?= /usr/share/nginx/src
@@ -19,10 +22,13 @@ CFLAGS     ?= -O2 -g -fstack-protector-strong -Wformat \
 LDFLAGS    ?= -Wl,-z,relro -Wl,-z,now
 PROVE_JOBS ?= 1
 ONLY       ?=
+ASAN       ?=
 CONF       ?= conf.example
 KEEP       ?=
 FUZZ_TIME  ?= 30
 QUICK      ?=
+VECTORS    ?= t/vectors/cr-1.json
+RUNS       ?= 1000
 MODULESDIR ?= $(shell PATH='$(PATH)' nginx -V 2>&1 | \
                 sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
 
@@ -56,8 +62,9 @@ SANITIZE := -fsanitize=address,undefined \
             -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
 # NGX_DEBUG_PALLOC: each allocation from a pool is one of malloc, watched.
-ASAN_BUILD := NGINX_SRC='$(NGINX_SRC)' CC='$(CC)' LDFLAGS='$(SANITIZE)' \
-              CFLAGS='-O1 -g $(SANITIZE) -DNGX_DEBUG_PALLOC=1'
+ASAN_FLAGS := CFLAGS='-O1 -g $(SANITIZE) -DNGX_DEBUG_PALLOC=1' \
+              LDFLAGS='$(SANITIZE)'
+ASAN_BUILD := NGINX_SRC='$(NGINX_SRC)' CC='$(CC)' $(ASAN_FLAGS)
 
 # detect_odr_violation: every module has an ngx_modules of its own.
 ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
@@ -68,8 +75,9 @@ ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
 FAULTS := build/faults/faults.so
 
 .NOTPARALLEL:
-.PHONY: build help deps demo test unit test-packages unit-programs asan matrix \
-        fuzz kills bench lint install clean FORCE
+.PHONY: build help deps demo test unit vectors simulate test-packages \
+        unit-programs vectors-program simulate-program asan matrix fuzz \
+        kills bench lint install clean FORCE
 
 build:
 	@tools/packages $(sort $(BUILD_PACKAGES))
@@ -86,11 +94,14 @@ help:
 	@echo 'make test     all tests: unit and end-to-end'
 	@echo 'make kills    200 times: all processes killed after an acknowledgement, nothing lost'
 	@echo 'make unit     unit tests only'
+	@echo 'make vectors  the statistics, with the numbers of a reference (VECTORS=file)'
+	@echo 'make simulate what they do to good and bad canaries, in simulated rollouts (a minute; RUNS=n)'
 	@echo 'make asan     all tests, with AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make fuzz     what reads JSON, with libFuzzer (FUZZ_TIME=30 seconds each)'
 	@echo 'make matrix   all tests with each nginx from 1.22.1 on that Debian has the source of,'
 	@echo '              gcc and clang, dynamic and static, with and without --with-debug'
-	@echo '              (ONLY=1.26.3, ONLY="clang static": a part of that)'
+	@echo '              (ONLY=1.26.3, ONLY="clang static": a part of that; ASAN=1: with the'
+	@echo '              sanitizers, gcc only)'
 	@echo 'make bench    what the module costs, beside others (7 minutes; QUICK=1: 2)'
 	@echo 'make lint     warnings of gcc, clang, cppcheck, shellcheck'
 	@echo 'make install  into $(DESTDIR)$(MODULESDIR)  (DESTDIR, MODULESDIR)'
@@ -120,6 +131,12 @@ kills: test-packages build
 	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) TEST_CANARY_KILLS=200 \
 		TEST_NGINX_TIMEOUT=1800 prove t/canary_state.t
 
+vectors: test-packages vectors-program
+	@$(UNIT_DIR)/vectors '$(VECTORS)'
+
+simulate: test-packages simulate-program
+	@$(UNIT_DIR)/simulate '$(RUNS)'
+
 test-packages:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES))
 
@@ -134,10 +151,12 @@ asan:
 		TEST_CANARY_UNIT=$(CURDIR)/build/asan/unit \
 		prove -j $(PROVE_JOBS) -r t
 
+# With the sanitizers only by gcc: those of clang find more in nginx itself.
 matrix:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(MATRIX_PACKAGES))
 	@$(MAKE) --no-print-directory unit-programs $(FAULTS)
-	@ONLY='$(ONLY)' PROVE_JOBS='$(PROVE_JOBS)' \
+	@$(if $(filter 1,$(ASAN)),$(ASAN_FLAGS) $(ASAN_RUN) ASAN=1) \
+		ONLY='$(ONLY)$(if $(filter 1,$(ASAN)), gcc)' PROVE_JOBS='$(PROVE_JOBS)' \
 		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
 		TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) tools/matrix build/matrix
 
@@ -170,7 +189,8 @@ clean:
 
 
 # Unit tests: each t/unit/*_test.c is one program, with all of src/core and
-# what in src/http needs no nginx: canary_*.c.
+# what in src/http needs no nginx: canary_*.c.  t/vectors/*.c and
+# t/simulate/*.c are one each.
 
 UNIT_DIR      := build/unit
 UNIT_SANITIZE :=
@@ -178,12 +198,23 @@ UNIT_CFLAGS    = -std=c11 -Wall -Wextra -Werror -O1 -g \
                  -Isrc -Isrc/core -Isrc/http $(UNIT_SANITIZE)
 UNIT_SRCS     := $(wildcard src/core/*.c src/http/canary_*.c)
 UNIT_OBJS     := $(UNIT_SRCS:%.c=$(UNIT_DIR)/obj/%.o)
+VECTOR_OBJS   := $(patsubst %.c,$(UNIT_DIR)/obj/%.o,$(wildcard t/vectors/*.c))
+SIMULATE_OBJS := $(patsubst %.c,$(UNIT_DIR)/obj/%.o,$(wildcard t/simulate/*.c))
 UNIT_TESTS    := $(notdir $(basename $(wildcard t/unit/*_test.c)))
 
-unit-programs: $(UNIT_TESTS:%=$(UNIT_DIR)/%)
+unit-programs: vectors-program simulate-program $(UNIT_TESTS:%=$(UNIT_DIR)/%)
+
+vectors-program: $(UNIT_DIR)/vectors
+simulate-program: $(UNIT_DIR)/simulate
 
 $(UNIT_DIR)/%_test: $(UNIT_DIR)/obj/t/unit/%_test.o $(UNIT_OBJS)
 	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka -lcjson -lcrypto -lm
+
+$(UNIT_DIR)/vectors: $(VECTOR_OBJS) $(UNIT_OBJS)
+	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lcrypto -lm
+
+$(UNIT_DIR)/simulate: $(SIMULATE_OBJS) $(UNIT_OBJS)
+	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lcrypto -lm
 
 $(UNIT_DIR)/obj/%.o: %.c $(UNIT_DIR)/flags
 	@mkdir -p $(@D)

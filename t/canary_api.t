@@ -325,7 +325,7 @@ subtest 'releases have all their counters' => sub {
         timeouts   => 0,
         aborted    => 0,
         fallbacks  => 0,
-        latency_ms => { avg => undef },
+        latency_ms => { map { $_ => undef } qw(avg p50 p90 p95 p99) },
     });
 };
 

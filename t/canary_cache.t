@@ -68,6 +68,12 @@ $locations
             proxy_cache_use_stale error http_500 updating;
             proxy_cache_revalidate on;
         }
+        location /renewed {
+            proxy_pass http://ep;
+            proxy_cache cache;
+            proxy_cache_key \$uri;
+            proxy_cache_revalidate on;
+        }
         location /alone {
             proxy_pass http://ep;
             proxy_next_upstream off;
@@ -234,6 +240,32 @@ subtest 'REVALIDATED' => sub {
     is_cached($uri, REVALIDATED => 'old');
     is_grown(\%before, v2 => { attempts => 1, '3xx' => 1 });
     $v2->set;
+};
+
+# What the client gets is the canary's own, but it is not made younger by the
+# word of stable.
+subtest 'REVALIDATED, by a fallback' => sub {
+    for my $kind ([ '/stale', EXPIRED => 'new' ], [ '/renewed', HIT => 'old' ])
+    {
+        my ($prefix, $status, $body) = @$kind;
+        my $uri = stale_uri($prefix);
+        my %before = totals();
+
+        $v2->set(mode => 'close');
+        $v1->set(status => 304,
+                 headers => { 'Cache-Control' => 'max-age=3600' });
+        is_cached($uri, REVALIDATED => 'old', 'fallback');
+        is_grown(\%before, v2 => { attempts => 1, failed => 1 },
+                 v1 => { attempts => 1, '3xx' => 1, fallbacks => 1 });
+        is(($v1->log)[-1]{headers}{'if-none-match'}, '"e"',
+           'stable was asked for a newer one');
+
+        $v1->set;
+        $v2->set(body => 'new');
+        is_cached($uri, $status => $body);
+        is_cached($uri, HIT => $body);
+        $v2->set;
+    }
 };
 
 subtest 'updated in the background' => sub {

@@ -238,12 +238,14 @@ subtest 'refused beside releases' => sub {
     is_refused_beside(@$_) for @beside;
 };
 
-# Later it no longer balances, it only sets what the endpoint has no use for.
+# A balancer at first, later something that each upstream has anyway.
 subtest 'keepalive is refused beside releases' => sub {
-    plan skip_all => 'keepalive is no balancer since nginx 1.29.7'
-        if $t->version >= 1029007;
+    my $later = $t->version >= 1029007;
+    my $keepalive = qr/combined with "keepalive" .* upstreams of the rel/;
 
-    is_refused_beside('keepalive 8;', $balancing);
+    is_refused_beside($_, $later ? $keepalive : $balancing)
+        for 'keepalive 8;', $later ? ('keepalive 32 local;', 'keepalive 0;')
+                                   : ();
 };
 
 subtest 'sticky is refused beside releases' => sub {

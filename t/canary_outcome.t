@@ -13,6 +13,8 @@ use Test::More;
 use Canary::Test;
 
 my $t = Canary::Test->new;
+$t->allow_log(qr/bind\(192\.0\.2\.1\) failed/, qr{unix:\S+/none failed});
+
 my $one = $t->backend('one');        # what every endpoint but `pair` asks
 my $first = $t->backend('first');    # what `pair` asks first,
 my $second = $t->backend('second');  # and what then
@@ -49,6 +51,14 @@ my $http = <<'EOC';
     upstream dead {
         canary_release  v1 a_dead;
         canary_release  v2 b_dead;
+        canary_fallback off;
+    }
+
+    upstream a_none { server unix:%%DIR%%/none; }
+    upstream b_none { server unix:%%DIR%%/none; }
+    upstream none {
+        canary_release  v1 a_none;
+        canary_release  v2 b_none;
         canary_fallback off;
     }
 
@@ -93,6 +103,13 @@ my $http = <<'EOC';
             proxy_request_buffering off;
             proxy_read_timeout 60s;
         }
+        location /unbuffered/small {
+            proxy_pass http://ep;
+            proxy_request_buffering off;
+            proxy_read_timeout 60s;
+            client_max_body_size 10;
+        }
+        location /nowhere   { proxy_pass http://ep; proxy_bind 192.0.2.1; }
         location /upgrade   {
             proxy_pass http://ep;
             proxy_read_timeout 60s;
@@ -137,9 +154,10 @@ my $http = <<'EOC';
 
         location /pair {
             proxy_pass http://pair;
-            proxy_next_upstream error timeout http_500 http_404;
+            proxy_next_upstream error timeout http_500 http_404 http_429;
         }
         location /dead { proxy_pass http://dead; }
+        location /none { proxy_pass http://none; }
         location /kept { proxy_pass http://kept; }
 
         %%AUTH%%
@@ -189,6 +207,9 @@ my @rows = (
 
     # Failures before the header.
     ['refused', fails('refuse', 502), { failed => 1 }],
+    ['refused at once', sub {
+        is($t->get('/none')->status, 502, 'the client got 502');
+    }, { failed => 1 }, 'none'],
     ['connect timeout', fails('blackhole', 504),
         { failed => 1, timeouts => 1 }],
     ['read timeout', fails('hang', 504), { failed => 1, timeouts => 1 }],
@@ -198,6 +219,12 @@ my @rows = (
                                body => 'x' x 20_000_000);
         is($response->status, 504, 'the client got 504');
     }, { failed => 1, timeouts => 1 }],
+    ['reset while the request is sent', sub {
+        $one->set(mode => 'slam');
+        my $response = $t->get('/', method => 'POST',
+                               body => 'x' x 20_000_000);
+        is($response->status, 502, 'the client got 502');
+    }, { failed => 1 }],
     ['closed', fails('close', 502), { failed => 1 }],
     ['reset', fails('reset', 502), { failed => 1 }],
     ['invalid header', fails('bad_header', 502), { failed => 1 }],
@@ -248,6 +275,16 @@ my @rows = (
     }, { aborted => 1 }],
     ['client timed out in its own body', sub {
         half_a_post()->finish;
+    }, { aborted => 1 }],
+    ['client sent a bad body', sub {
+        my $client = half_a_chunk('/unbuffered');
+        is($client->write("\r\nno hex digits here\r\n")->finish->status, 400,
+           'the client got 400');
+    }, { aborted => 1 }],
+    ['client sent too large a body', sub {
+        my $client = half_a_chunk('/unbuffered/small');
+        is($client->write("\r\n20\r\nx")->finish->status, 413,
+           'the client got 413');
     }, { aborted => 1 }],
 
     # What the client does not see.
@@ -324,6 +361,8 @@ my @rows = (
         { '2xx' => 1, '5xx' => 1 }, 'pair'],
     ['404, then 200', pair_does({ status => 404 }, {}, 200),
         { '2xx' => 1, '4xx' => 1 }, 'pair'],
+    ['429, then 200', pair_does({ status => 429 }, {}, 200),
+        { '2xx' => 1, '4xx' => 1 }, 'pair'],
     ['closed, then 200', pair_does({ mode => 'close' }, {}, 200),
         { '2xx' => 1, failed => 1 }, 'pair'],
     ['refused, then 500', pair_does({ mode => 'refuse' }, { status => 500 },
@@ -337,6 +376,9 @@ my @rows = (
         { failed => 1, timeouts => 1, '5xx' => 1 }, 'pair'],
 
     # What is nginx's own.
+    ['no address to connect from', sub {
+        is($t->get('/nowhere')->status, 500, 'the client got 500');
+    }, {}],
     ['dead connections of the keepalive cache', sub {
         $one->set(close_reused => 1);
         my $before = $one->requests;
@@ -364,7 +406,7 @@ my @rows = (
 
 subtest 'stable' => sub { count_rows('v1') };
 
-for my $endpoint (qw(ep pair dead kept)) {
+for my $endpoint (qw(ep pair dead none kept)) {
     $t->start_rollout($endpoint, steps => [1], rules => [
         rule(error_5xx_rate => 0.5, confidence => 'off',
              min_requests => 1_000_000)
@@ -374,7 +416,7 @@ for my $endpoint (qw(ep pair dead kept)) {
 subtest 'canary' => sub { count_rows('v2') };
 
 subtest 'the evidence is what was counted' => sub {
-    for my $endpoint (qw(ep pair dead kept)) {
+    for my $endpoint (qw(ep pair dead none kept)) {
         my $totals = $t->totals($endpoint, 'v2');
         my $attempts = $totals->{attempts} - ($totals->{aborted} // 0);
         my $bad = ($totals->{failed} // 0) + ($totals->{'5xx'} // 0);
@@ -493,12 +535,23 @@ sub client_waits($uri) {
 # wait for the rest, answers nothing.
 
 sub half_a_post() {
+    return half_sent("POST /unbuffered HTTP/1.1\r\nHost: a\r\n"
+                     . "Content-Length: 10\r\n\r\nhalf:");
+}
+
+
+sub half_a_chunk($uri) {
+    return half_sent("POST $uri HTTP/1.1\r\nHost: a\r\n"
+                     . "Transfer-Encoding: chunked\r\n\r\n5\r\nhalf:");
+}
+
+
+sub half_sent($text) {
     $one->set(mode => 'stall_body');
 
     my $before = $one->requests;
     my $client = $t->client;
-    $client->connect->write("POST /unbuffered HTTP/1.1\r\nHost: a\r\n"
-                            . "Content-Length: 10\r\n\r\nhalf:");
+    $client->connect->write($text);
     $t->wait_for(sub { $one->requests > $before }, 5, 'the request to arrive');
 
     return $client;

@@ -51,6 +51,17 @@ my $http = <<'EOC';
     }
     upstream kept_v1 { server 127.0.0.1:%%PORT_c%%; keepalive 4; }
     upstream kept_v2 { server 127.0.0.1:%%PORT_a%%; keepalive 4; }
+    upstream limits_v1 {
+        server 127.0.0.1:%%PORT_c%%  max_fails=0;
+        server 127.0.0.1:%%PORT_d%%  max_fails=0 backup;
+        server 127.0.0.1:%%PORT_v1%% max_fails=0 backup;
+        keepalive 4;
+    }
+    upstream limits_v2 {
+        server 127.0.0.1:%%PORT_a%% max_fails=0;
+        server 127.0.0.1:%%PORT_b%% max_fails=0 backup;
+        keepalive 4;
+    }
     upstream few_v2 {
         zone few_v2 64k;
         server 127.0.0.1:%%PORT_a%% max_conns=1;
@@ -84,6 +95,11 @@ my $http = <<'EOC';
     upstream kept {
         canary_release v1 kept_v1;
         canary_release v2 kept_v2;
+        canary_force   $http_x_force;
+    }
+    upstream limits {
+        canary_release v1 limits_v1;
+        canary_release v2 limits_v2;
         canary_force   $http_x_force;
     }
     upstream busy_v2 {
@@ -150,6 +166,20 @@ my $http = <<'EOC';
             proxy_http_version 1.1;
             proxy_set_header Connection "";
         }
+        location /limits {
+            proxy_pass http://limits;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+
+            location /limits/tries2 {
+                proxy_pass http://limits;
+                proxy_next_upstream_tries 2;
+            }
+            location /limits/tries3 {
+                proxy_pass http://limits;
+                proxy_next_upstream_tries 3;
+            }
+        }
         location /busy_v2     { proxy_pass http://busy_v2; }
         location /busy_v1     { proxy_pass http://busy_v1; }
 
@@ -208,7 +238,9 @@ EOC
 }
 
 if ($resolve) {
-    $dns = dns_server(map { $_ => '127.0.0.1' } qw(one.test two.test));
+    $dns = dns_server(map { $_ => '127.0.0.1' }
+                      qw(one.test two.test three.test four.test));
+    my $cookie = $sticky ? 'sticky cookie three;' : '';
     $upstreams .= <<"EOC";
     resolver 127.0.0.1:$dns->{port} valid=1s ipv6=off;
     upstream resolved_v1 {
@@ -223,9 +255,20 @@ if ($resolve) {
         canary_release v1 resolved_v1;
         canary_release v2 resolved_v2;
     }
+    upstream moving_v2 {
+        zone moving_v2 64k;
+        $cookie
+        server three.test:%%PORT_a%% resolve max_fails=1 fail_timeout=1h;
+        server four.test:%%PORT_b%% resolve max_fails=0;
+    }
+    upstream moving {
+        canary_release  v1 one;
+        canary_release  v2 moving_v2;
+        canary_fallback off;
+    }
 EOC
-    $locations .= "        location /resolved { proxy_pass http://resolved;"
-        . " proxy_set_header Connection close; }\n";
+    $locations .= "        location /$_ { proxy_pass http://$_;"
+        . " proxy_set_header Connection close; }\n" for qw(resolved moving);
 }
 
 $http =~ s/%%UPSTREAMS%%/$upstreams/;
@@ -233,13 +276,11 @@ $http =~ s/%%LOCATIONS%%/$locations/;
 $t->start($http);
 
 # All to the canary.
-for my $endpoint (qw(pairs alone spares marked marked_two kept
-                     busy_v2),
-                  $grpc ? qw(calls calls_dead) : (),
-                  $sticky ? 'stuck' : (), $resolve ? 'resolved' : ())
-{
-    $t->start_rollout($endpoint, steps => [1]);
-}
+my @endpoints = (qw(pairs alone spares marked marked_two kept limits busy_v2),
+                 $grpc ? qw(calls calls_dead) : (),
+                 $sticky ? 'stuck' : (), $resolve ? qw(resolved moving) : ());
+
+$t->start_rollout($_, steps => [1]) for @endpoints;
 $t->start_rollout('busy_v1', steps => [0.01]);
 
 
@@ -366,6 +407,36 @@ subtest 'a fallback to a dead kept connection' => sub {
     all_well();
 };
 
+# A dead one takes no try of a limit.
+subtest 'proxy_next_upstream_tries and dead kept connections' => sub {
+    my @all = qw(a b c d v1);
+
+    is_limited('/limits/tries2', 'a', [qw(a b)],
+               ['dead', 'canary 500', 'stable 200']);
+    is_limited('/limits/tries2', 'a', \@all,
+               ['dead', 'canary 500', 'stable 500']);
+    is_limited('/limits/tries2', 'c', [qw(a)],
+               ['canary 500', 'dead', 'stable 200']);
+    is_limited('/limits/tries2', 'c', \@all,
+               ['canary 500', 'dead', 'stable 500']);
+    is_limited('/limits/tries2', 'ac', [qw(a b)],
+               ['dead', 'canary 500', 'dead', 'stable 200']);
+    is_limited('/limits/tries2', 'ac', \@all,
+               ['dead', 'canary 500', 'dead', 'stable 500']);
+
+    is_limited('/limits/tries3', 'a', [qw(a b c)],
+               ['dead', 'canary 500', 'stable 500', 'stable 200']);
+    is_limited('/limits/tries3', 'a', \@all,
+               ['dead', 'canary 500', 'stable 500', 'stable 500']);
+    is_limited('/limits/tries3', 'c', \@all,
+               ['canary 500', 'dead', 'stable 500', 'stable 500']);
+    is_limited('/limits/tries3', 'ac', \@all,
+               ['dead', 'canary 500', 'dead', 'stable 500', 'stable 500']);
+
+    is_limited('/limits', 'a', \@all,
+               ['dead', 'canary 500', ('stable 500') x 3]);
+};
+
 subtest 'max_conns of the canary' => sub {
     my $busy = hanging('/busy_v2/hang', 'a');
 
@@ -462,11 +533,68 @@ subtest 'names that are resolved at run time' => sub {
     all_well();
 };
 
+# The balancer then refuses to go on, as if no peer were alive.
+subtest 'a name that changes while an attempt is under way' => sub {
+    plan(skip_all => 'no resolve before nginx 1.27.3') unless $resolve;
+
+    for my $name (qw(a b)) {
+        $t->wait_for(sub {
+            ($t->get('/moving')->header('X-Backend') // '') eq $name
+        }, 10, 'the names to be resolved');
+    }
+
+    my $before = $server{a}->requests;
+    my @clients;
+    $server{a}->on('/moving/slow', mode => 'hang');
+    while ($server{a}->requests == $before) {
+        push @clients, $t->client;
+        $clients[-1]->start(uri => '/moving/slow');
+        $t->get('/pairs');    # the worker has passed the other one on
+    }
+
+    $dns->set('three.test', '127.0.0.2');
+    $t->wait_for(sub {
+        $t->get('/moving');
+        $t->error_log =~ m{refused.*moving.*//127\.0\.0\.2:};
+    }, 10, 'the address to be another');
+
+    my $totals = $t->totals('moving', 'v2');
+    $server{a}->set(mode => 'refuse');    # which ends its connections
+    my $response = $clients[-1]->finish;
+    is($response->status, 200, 'answered');
+    is($response->header('X-Backend'), 'b', 'by a server that it now has');
+    is(tries($response), 2, 'at the second try');
+    is(() = ($response->header('Set-Cookie') // '') =~ /\bthree=/g,
+       $sticky ? 1 : 0, 'with one cookie');
+
+    $totals->{$_}++ for qw(failed 2xx);
+    $totals->{attempts} += 2;
+    $t->is_totals('moving', 'v2', $totals, 'and nothing else has failed');
+    all_well();
+};
+
+# Each rollout has a budget of failed attempts for its rule.
+subtest 'each failure of the canary is known to its rule' => sub {
+    for my $endpoint (@endpoints) {
+        my $totals = $t->totals($endpoint, 'v2');
+        my $bad = ($totals->{failed} // 0) + ($totals->{'5xx'} // 0);
+
+        cmp_ok($bad, '>', 0, "$endpoint: some failed");
+        eval { $t->wait_for(sub { spent($endpoint) == $bad }, 3) };
+        is(spent($endpoint), $bad, 'all of them are known');
+    }
+};
+
 $t->finish;
 
 
+sub spent($endpoint) {
+    return $t->endpoint($endpoint)->{rules}[0]{value} // 0;
+}
+
+
 sub all_well() {
-    $_->set for @server{qw(a b c d)};
+    $_->set for @server{qw(a b c d v1)};
 
     return;
 }
@@ -508,6 +636,58 @@ sub is_failed($uri, $tries, $name, %request) {
     is($response->status, 502, $name);
 
     return is(tries($response), $tries, "$uri: tries");
+}
+
+
+# One request, when the kept connections to the servers in $dead are dead, and
+# some servers answer 500: whom nginx asked, with what success, and that each
+# but the dead connections was counted.
+
+sub is_limited($uri, $dead, $bad, $path) {
+    my %dead = map { $_ => 1 } split //, $dead;
+    my %name = map { $server{$_}->port => $_ } qw(a b c d v1);
+    my %role = (a => 'canary', b => 'canary',
+                map { $_ => 'stable' } qw(c d v1));
+    my %bad = map { $_ => [ status => 500 ] } @$bad;
+
+    # They have no other connections than these.
+    $_->set(mode => 'refuse') for @server{keys %role};
+    all_well();
+    for my $name (sort keys %dead) {
+        is($t->get('/limits', headers => { 'X-Force' => $role{$name} })
+             ->header('X-Backend'), $name, "a connection to $name");
+    }
+
+    my %totals = map { $_ => $t->totals('limits', $_) } qw(v1 v2);
+    $server{$_}->set(@{ $bad{$_} // [] }, close_reused => $dead{$_})
+        for keys %role;
+
+    my $response = $t->get($uri);
+    my @statuses = split /, /, $response->header('X-Statuses');
+    my @asked = map {
+        my $name = $name{ s/.*://r };
+        my $status = shift @statuses;
+
+        $status == 502 && $dead{$name} ? 'dead' : "$role{$name} $status";
+    } split /, /, $response->header('X-Upstream');
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    is_deeply(\@asked, $path, "$uri: " . join ', ', @$path);
+    is($response->status, $path->[-1] =~ /(\d+)/ ? $1 : 0, 'as it ended');
+
+    for (map { [ split ] } grep { $_ ne 'dead' } @$path) {
+        my ($role, $status) = @$_;
+        my $sum = $totals{ $role eq 'stable' ? 'v1' : 'v2' };
+
+        $sum->{$_}++ for 'attempts', substr($status, 0, 1) . 'xx',
+            $role eq 'stable' ? 'fallbacks' : ();
+    }
+    $t->is_totals('limits', $_, $totals{$_}, "$_: counted") for qw(v1 v2);
+
+    all_well();
+
+    return;
 }
 
 

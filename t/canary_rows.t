@@ -16,9 +16,11 @@ use Canary::Util qw(fork_child listen_on reserve_port);
 
 my $t = Canary::Test->new(workers => 1);
 my $one = $t->backend('one');
-my $version = $t->version;
 my %has = map { $_ => $t->has("http_$_") }
     qw(fastcgi uwsgi scgi grpc ssl ssi mirror auth_request);
+my $version = $t->version;
+my $http2 = $version >= 1_029_004 && $t->has('http_v2') && $has{grpc};
+my $connect = $version >= 1_031_000 && $t->has('http_tunnel');
 my %of = map { $_ => $t->backend($_, protocol => $_) }
     grep { $has{$_} } qw(fastcgi uwsgi scgi grpc);
 my $tls = $has{ssl} && self_signed();
@@ -55,6 +57,25 @@ $locations .= <<'EOC' if $of{fastcgi};
             fastcgi_param REQUEST_URI $request_uri;
             fastcgi_keep_conn on;
         }
+EOC
+
+# The same peer, which speaks HTTP/2, by proxy_pass.
+if ($http2) {
+    $upstreams .= endpoint_of('http2', 'grpc');
+    $locations .= <<'EOC';
+        location /http2 { proxy_pass http://http2_ep; proxy_http_version 2; }
+EOC
+}
+
+my $connect_http = $connect ? <<'EOC' : '';
+    server {
+        listen 127.0.0.1:%%PORT_connect%%;
+        location / { tunnel_pass ep; }
+    }
+    server {
+        listen 127.0.0.1:%%PORT_connect_short%%;
+        location / { tunnel_pass ep; tunnel_read_timeout 300ms; }
+    }
 EOC
 
 my $tls_http = $tls ? <<'EOC' : '';
@@ -138,7 +159,7 @@ my $http = <<'EOC';
         proxy_set_header      Connection close;
 
         location /        { proxy_pass http://ep; }
-        location /part/   { proxy_pass http://ep; }
+        location /part/   { proxy_pass http://ep; proxy_read_timeout 60s; }
         location /page    { ssi on; proxy_pass http://ep; }
         location /mirror/ { mirror /copy; proxy_pass http://ep; }
         location = /copy  { internal; proxy_pass http://ep/copy; }
@@ -171,13 +192,13 @@ EOC
 my $early = $version >= 1_029_000 ? 'early_hints 1;' : '';
 $http =~ s/HINTS/$hints->{port}/;
 $http =~ s/EARLY/$early/;
-$http =~ s/%%UPSTREAMS%%/$upstreams$tls_http/;
+$http =~ s/%%UPSTREAMS%%/$upstreams$connect_http$tls_http/;
 $http =~ s/%%LOCATIONS%%/$locations$tls_locations/;
 
 $t->start($http, main => 'worker_shutdown_timeout 200ms;');
 
 my @endpoints = ('ep', 'hints_ep', $tls ? qw(tls_ep untls_ep) : (),
-                 map { "${_}_ep" } sort keys %of);
+                 $http2 ? 'http2_ep' : (), map { "${_}_ep" } sort keys %of);
 my %sum;    # what has been counted, by endpoint
 
 for my $endpoint (@endpoints) {
@@ -299,10 +320,42 @@ subtest 'gRPC' => sub {
     row('no trailers', grpc_ep => { attempts => 1, '2xx' => 1, failed => 1 },
         $call->(mode => 'short'));
     row('reset stream', grpc_ep => { failed => 1 }, $call->(mode => 'rst'));
+    row('reset stream in the body',
+        grpc_ep => { attempts => 1, '2xx' => 1, failed => 1 },
+        $call->(mode => 'rst_body', body_delay_ms => 20));
     row('timeout', grpc_ep => { failed => 1, timeouts => 1 },
         $call->(mode => 'hang'));
     row('status 503', grpc_ep => { '5xx' => 1 },
         $call->(status => 503, trailers_only => 1));
+    $of{grpc}->set;
+};
+
+subtest 'HTTP/2' => sub {
+    plan(skip_all => 'no HTTP/2 to upstreams before nginx 1.29.4')
+        unless $http2;
+
+    my $get = sub (%behaviour) {
+        return sub () {
+            $of{grpc}->set(%behaviour);
+            $t->get('/http2');
+        };
+    };
+
+    row('status 200', http2_ep => { '2xx' => 1 }, $get->());
+    row('what only gRPC minds', http2_ep => { '2xx' => 1 },
+        $get->(grpc_status => 14));
+    row('status 404', http2_ep => { '4xx' => 1 }, $get->(status => 404));
+    row('status 503', http2_ep => { '5xx' => 1 },
+        $get->(status => 503, trailers_only => 1));
+    row('reset stream', http2_ep => { failed => 1 }, $get->(mode => 'rst'));
+    row('reset stream in the body',
+        http2_ep => { attempts => 1, '2xx' => 1, failed => 1 },
+        $get->(mode => 'rst_body', body_delay_ms => 20));
+    row('a body without its end',
+        http2_ep => { attempts => 1, '2xx' => 1, failed => 1 },
+        $get->(mode => 'short', body_delay_ms => 20));
+    row('timeout', http2_ep => { failed => 1, timeouts => 1 },
+        $get->(mode => 'hang'));
     $of{grpc}->set;
 };
 
@@ -346,6 +399,16 @@ subtest 'subrequests' => sub {
         $one->on('/part/2');
         is($t->get('/page')->status, 200, 'a page');
     }) if $has{ssi};
+    row('SSI, and the client leaves', ep => { '2xx' => 1, aborted => 2 }, sub {
+        $one->on("/part/$_", mode => 'hang') for 1, 2;
+        my $before = $one->requests;
+        my $client = $t->client;
+        $client->start(uri => '/page/patient');
+        $t->wait_for(sub { $one->requests == $before + 3 }, 5,
+                     'the parts to be asked for');
+        $client->close;
+        $one->on("/part/$_") for 1, 2;
+    }) if $has{ssi};
     row('a mirror', ep => { '2xx' => 2 }, sub {
         is($t->get('/mirror/')->body, 'one', 'unseen');
     });
@@ -380,6 +443,30 @@ subtest 'tunnels' => sub {
         my $client = tunnel('/tunnel');
         $t->reload(undef, gone => 1);
         is($client->read_bytes(1), '', 'the end');
+    });
+};
+
+subtest 'CONNECT' => sub {
+    plan(skip_all => 'no tunnel_pass before nginx 1.31.0') unless $connect;
+
+    row('the peer closes', ep => { '2xx' => 1 }, sub {
+        $one->set;
+        like(connected()->write("GET / HTTP/1.0\r\n\r\n")
+             ->read_bytes(1_000_000), qr/\r\n\r\none$/, 'answered');
+    });
+    row('the client closes', ep => { '2xx' => 1 }, sub {
+        connected()->close;
+    });
+    row('silence', ep => { '2xx' => 1 }, sub {
+        my $client = connected('connect_short');
+        is($client->read_bytes(1), '', 'the end, after the timeout');
+    });
+    row('refused', ep => { failed => 1 }, sub {
+        $one->set(mode => 'refuse');
+        my $client = $t->client('connect');
+        $client->connect->write("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n");
+        is($client->finish->status, 502, 'the client got 502');
+        $one->set;
     });
 };
 
@@ -493,6 +580,24 @@ sub tunnel($uri) {
                                              Upgrade => 'echo' });
     is($client->finish->status, 101, 'the tunnel is open');
     is($client->write('hello')->read_bytes(5), 'hello', 'it works');
+
+    return $client;
+}
+
+
+# A tunnel by CONNECT; the header of the answer to that has been read.
+
+sub connected($port = 'connect') {
+    my $client = $t->client($port);
+    my $head = '';
+
+    $client->connect->write("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n");
+    while ($head !~ /\r\n\r\n$/) {
+        my $byte = $client->read_bytes(1);
+        last if $byte eq '';
+        $head .= $byte;
+    }
+    like($head, qr/^HTTP\S+ 200 /, 'the tunnel is open');
 
     return $client;
 }

@@ -14,65 +14,63 @@
 #define CANARY_COHORTS_UNSETTLED  (CANARY_COHORTS - 8)
 
 
-static void canary_evidence_finish_late(canary_evidence_t *evidence,
-    const canary_ticket_t *ticket, const canary_finish_t *finish);
 static void canary_evidence_open(canary_evidence_t *evidence, uint32_t cohort,
-    uint32_t tests, uint64_t now);
-static void canary_evidence_new_tests(canary_evidence_t *evidence);
+    uint32_t step, uint64_t now);
+static void canary_evidence_close(canary_evidence_t *evidence, uint64_t now);
+static int canary_evidence_is_empty(const canary_evidence_t *evidence);
+static void canary_evidence_new_step(canary_evidence_t *evidence);
 static void canary_evidence_settle(canary_evidence_t *evidence, uint64_t now);
 static void canary_evidence_settle_cohort(canary_evidence_t *evidence,
-    uint32_t cohort);
+    uint32_t number, const canary_cohort_view_t *view);
 static void canary_evidence_overdue(canary_evidence_t *evidence,
-    unsigned side, uint32_t place);
-static void canary_evidence_balance(canary_evidence_t *evidence,
-    unsigned side, uint32_t place);
-static void canary_evidence_cohort_tally(const canary_evidence_t *evidence,
-    uint32_t cohort, unsigned side, canary_tally_t *tally);
+    unsigned side, uint32_t place, int counts);
+static void canary_evidence_fold_oldest(canary_evidence_t *evidence,
+    const canary_cohort_view_t *cohort);
+
+static void canary_evidence_finish_late(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, const canary_finish_t *finish);
+static int canary_evidence_is_ours(const canary_evidence_t *evidence,
+    const canary_ticket_t *ticket);
+static canary_bad_t *canary_evidence_late_bad(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, uint64_t now);
+static void canary_evidence_count_late_slow(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, uint64_t now, uint64_t time);
+
+static void canary_evidence_look(const canary_evidence_t *evidence,
+    uint32_t number, uint64_t now, canary_cohort_view_t *view);
+static void canary_evidence_look_settled(const canary_evidence_t *evidence,
+    uint32_t place, unsigned side, canary_sums_t *sums);
+static void canary_evidence_look_open(const canary_evidence_t *evidence,
+    uint32_t place, unsigned side, canary_sums_t *sums);
+static void canary_evidence_look_current(const canary_evidence_t *evidence,
+    unsigned side, canary_sums_t *sums);
+static void canary_evidence_add_hung(const canary_evidence_t *evidence,
+    uint32_t place, unsigned side, uint64_t age, canary_sums_t *sums);
 static void canary_evidence_sum(const canary_evidence_t *evidence,
     unsigned side, uint32_t place, canary_tally_t *sum);
+static void canary_evidence_sum_slow(const canary_evidence_t *evidence,
+    unsigned side, uint32_t place, canary_slow_t *sum);
 static void canary_evidence_sum_late(const canary_evidence_t *evidence,
     unsigned side, canary_late_t *sum);
-static uint32_t canary_not_negative(uint32_t n);
-static uint32_t canary_tally_in_flight(const canary_tally_t *tally);
-static void canary_count_tally(const canary_tally_t *tally,
+
+static void canary_add_bad(canary_bad_t *sum, const canary_bad_t *bad);
+static void canary_add_slow(canary_slow_t *sum, const canary_slow_t *slow);
+static void canary_count_sums(const canary_sums_t *sums,
+    canary_counts_t *counts);
+static void canary_count_bad(const canary_sums_t *sums,
     canary_counts_t *counts);
 static void canary_count_late(const canary_late_t *late,
-    canary_counts_t *counts);
-
-
-static inline canary_slot_t *
-canary_evidence_slot(const canary_evidence_t *evidence, uint32_t slot)
-{
-    return (canary_slot_t *) &evidence->slots[slot % evidence->nslots];
-}
-
-
-static inline canary_tally_t *
-canary_evidence_tally(const canary_evidence_t *evidence, uint32_t slot,
-    unsigned side, uint32_t cohort)
-{
-    return &canary_evidence_slot(evidence, slot)
-                ->tallies[side][cohort % CANARY_COHORTS];
-}
+    const canary_late_t *base, canary_counts_t *counts);
+static void canary_subtract_slow(canary_slow_t *slow,
+    const canary_slow_t *base);
+static uint32_t canary_not_negative(uint32_t n);
 
 
 static inline canary_late_t *
-canary_evidence_late(const canary_evidence_t *evidence,
-    const canary_ticket_t *ticket)
+canary_evidence_late(const canary_evidence_t *evidence, uint32_t slot,
+    unsigned side)
 {
-    return &canary_evidence_slot(evidence, ticket->slot)->late[ticket->side];
-}
-
-
-/*
- * Counters that depend on each other are added to in the order opposite to
- * that in which canary_evidence_sum() reads them.
- */
-
-static inline void
-canary_add(uint32_t *counter, uint32_t n)
-{
-    (void) __atomic_fetch_add(counter, n, __ATOMIC_RELEASE);
+    return (canary_late_t *) &evidence->slots[slot].late[side];
 }
 
 
@@ -97,6 +95,13 @@ canary_get64(const uint64_t *counter)
 }
 
 
+static inline void
+canary_set(uint32_t *variable, uint32_t value)
+{
+    __atomic_store_n(variable, value, __ATOMIC_RELEASE);
+}
+
+
 /* the clocks of two processes may be a moment apart */
 
 static inline uint64_t
@@ -109,22 +114,47 @@ canary_elapsed(uint64_t now, uint64_t since)
 static inline uint64_t
 canary_evidence_now(const canary_evidence_t *evidence)
 {
-    return __atomic_load_n(&evidence->now, __ATOMIC_ACQUIRE);
+    return canary_get64(&evidence->now);
 }
 
 
-/* Whether an attempt began in this rollout; "now" has been read before. */
+static inline uint32_t
+canary_evidence_current(const canary_evidence_t *evidence)
+{
+    return (uint32_t) evidence->now;
+}
+
+
+static inline uint32_t
+canary_evidence_step(const canary_evidence_t *evidence)
+{
+    return (uint32_t) (evidence->now >> 32);
+}
+
 
 static inline int
-canary_evidence_is_ours(const canary_evidence_t *evidence,
-    const canary_ticket_t *ticket)
+canary_evidence_is_open(const canary_evidence_t *evidence, uint32_t number)
 {
-    uint32_t  first;
-
-    first = __atomic_load_n(&evidence->first, __ATOMIC_RELAXED);
-
-    return (int32_t) (ticket->cohort - first) >= 0;
+    return evidence->open[number % CANARY_COHORTS] == number + 1;
 }
+
+
+static inline int
+canary_evidence_is_discarded(const canary_evidence_t *evidence,
+    uint32_t number)
+{
+    uint32_t  from, to;
+
+    from = __atomic_load_n(&evidence->discarded_from, __ATOMIC_RELAXED);
+    to = __atomic_load_n(&evidence->discarded_to, __ATOMIC_RELAXED);
+
+    return number - from < to - from;
+}
+
+
+/*
+ * Setting up
+ */
 
 
 size_t
@@ -137,54 +167,140 @@ canary_evidence_size(uint32_t nslots)
 void
 canary_evidence_init(canary_evidence_t *evidence, uint32_t nslots)
 {
+    memset(evidence, 0, offsetof(canary_evidence_t, cohorts));
+
     evidence->nslots = nslots;
+}
+
+
+void
+canary_evidence_use(canary_evidence_t *evidence, uint32_t nused)
+{
+    uint32_t        slot;
+    canary_slot_t  *memory;
+
+    if (nused > evidence->nslots) {
+        nused = evidence->nslots;
+    }
+
+    for (slot = evidence->nused; slot < nused; slot++) {
+        memory = &evidence->slots[slot];
+        memset(memory, 0, offsetof(canary_slot_t, slows));
+        evidence->nused = slot + 1;
+    }
+
+    if (evidence->nlimits == 0) {
+        return;
+    }
+
+    for (slot = evidence->limited; slot < nused; slot++) {
+        memory = &evidence->slots[slot];
+        memset(memory->slows, 0, sizeof(memory->slows));
+        evidence->limited = slot + 1;
+    }
 }
 
 
 /*
  * The counters of the slots are never reset: an attempt of the rollout before
- * may be about to add to one.  What it left in flight is evened up when its
- * place in the ring is used again.
+ * may be about to add to one.
  */
 
 void
-canary_evidence_begin(canary_evidence_t *evidence, uint32_t tests,
+canary_evidence_begin(canary_evidence_t *evidence, uint32_t step,
     uint64_t now)
 {
-    uint32_t  cohort;
+    canary_set(&evidence->first, canary_evidence_current(evidence) + 1);
 
-    cohort = (uint32_t) evidence->now + 1;
-
-    memset(evidence->open, 0, sizeof(evidence->open));
-
-    canary_evidence_new_tests(evidence);
+    canary_evidence_repair(evidence, step, now);
 
     memset(evidence->spent, 0, sizeof(evidence->spent));
-
-    evidence->oldest = cohort;
-    __atomic_store_n(&evidence->first, cohort, __ATOMIC_RELAXED);
-
-    canary_evidence_open(evidence, cohort, tests, now);
 }
 
 
 void
-canary_evidence_start(canary_evidence_t *evidence, uint32_t slot,
-    unsigned side, canary_ticket_t *ticket)
+canary_evidence_repair(canary_evidence_t *evidence, uint32_t step,
+    uint64_t now)
 {
-    uint64_t         now;
-    canary_tally_t  *tally;
+    uint32_t  cohort;
 
-    now = canary_evidence_now(evidence);
+    cohort = canary_evidence_current(evidence) + 1;
 
-    ticket->cohort = (uint32_t) now;
-    ticket->tests = (uint32_t) (now >> 32);
-    ticket->slot = slot;
-    ticket->side = (uint8_t) side;
+    memset(evidence->open, 0, sizeof(evidence->open));
 
-    tally = canary_evidence_tally(evidence, slot, side, ticket->cohort);
+    canary_evidence_new_step(evidence);
 
-    canary_add(&tally->started, 1);
+    evidence->oldest = cohort;
+    evidence->discard_from = 0;
+    evidence->discard_to = 0;
+
+    canary_set(&evidence->discarded_from, cohort);
+    canary_set(&evidence->discarded_to, cohort);
+    canary_set(&evidence->first_tested, cohort);
+
+    canary_evidence_open(evidence, cohort, step, now);
+}
+
+
+void
+canary_evidence_new_tests(canary_evidence_t *evidence)
+{
+    canary_set(&evidence->first_tested, canary_evidence_current(evidence));
+}
+
+
+void
+canary_evidence_limits(canary_evidence_t *evidence, uint32_t nlimits,
+    const canary_limits_t *limits)
+{
+    uint32_t  set;
+
+    set = (evidence->limit_set + 1) % CANARY_LIMIT_SETS;
+
+    evidence->sets[set] = *limits;
+
+    canary_set(&evidence->limit_set, set);
+
+    if (evidence->nlimits != nlimits) {
+        canary_set(&evidence->nlimits, nlimits);
+        canary_evidence_use(evidence, evidence->nused);
+    }
+}
+
+
+/*
+ * Counting
+ */
+
+
+/* Whether an attempt began in this rollout; "now" has been read before. */
+
+static int
+canary_evidence_is_ours(const canary_evidence_t *evidence,
+    const canary_ticket_t *ticket)
+{
+    return (int32_t) (ticket->cohort - canary_get(&evidence->first)) >= 0;
+}
+
+
+/* where a bad attempt counts that comes too late; NULL: only in "spent" */
+
+static canary_bad_t *
+canary_evidence_late_bad(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, uint64_t now)
+{
+    canary_late_t  *late;
+
+    late = canary_evidence_late(evidence, ticket->slot, ticket->side);
+
+    if ((int32_t) (ticket->cohort - canary_get(&evidence->first_tested)) < 0
+        || canary_evidence_is_discarded(evidence, ticket->cohort))
+    {
+        return NULL;
+    }
+
+    return ((uint32_t) (now >> 32) == ticket->step) ? &late->step
+                                                    : &late->past;
 }
 
 
@@ -192,37 +308,58 @@ void
 canary_evidence_finish(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, const canary_finish_t *finish)
 {
-    uint32_t         place;
     canary_tally_t  *tally;
 
-    place = ticket->cohort % CANARY_COHORTS;
+    tally = canary_evidence_open_tally(evidence, ticket);
 
-    if (__atomic_load_n(&evidence->open[place], __ATOMIC_ACQUIRE)
-        != ticket->cohort + 1)
-    {
+    if (tally == NULL) {
         canary_evidence_finish_late(evidence, ticket, finish);
         return;
     }
 
-    tally = canary_evidence_tally(evidence, ticket->slot, ticket->side,
-                                  ticket->cohort);
-
     if (finish->bad_4xx) {
-        canary_add(&tally->bad_4xx, 1);
+        canary_evidence_add(&tally->bad_4xx, 1);
     }
 
     if (finish->bad_5xx) {
-        canary_add(&tally->bad_5xx, 1);
+        canary_evidence_add(&tally->bad_5xx, 1);
     }
 
     if (finish->timed) {
-        canary_add(&tally->timed, 1);
+        canary_evidence_add(&tally->timed, 1);
         canary_add64(&tally->time, finish->time);
+    }
+
+    if (finish->untimed) {
+        canary_evidence_add(&tally->untimed, 1);
+
+    } else if (!finish->voided || finish->gave_up) {
+        canary_evidence_count_slow(evidence, ticket, finish->time);
+    }
+
+    if (finish->gave_up) {
+        canary_evidence_add(&tally->gave_up, 1);
     }
 
     /* last: a cohort with nothing in flight may be settled at once */
 
-    canary_add(finish->voided ? &tally->voided : &tally->done, 1);
+    canary_evidence_add(finish->voided ? &tally->voided : &tally->done, 1);
+}
+
+
+void
+canary_evidence_finish_any_good(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, unsigned timed, uint64_t time)
+{
+    canary_finish_t  finish;
+
+    memset(&finish, 0, sizeof(canary_finish_t));
+
+    finish.timed = timed;
+    finish.untimed = !timed;
+    finish.time = time;
+
+    canary_evidence_finish(evidence, ticket, &finish);
 }
 
 
@@ -231,6 +368,7 @@ canary_evidence_finish_late(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, const canary_finish_t *finish)
 {
     uint64_t        now;
+    canary_bad_t   *bad;
     canary_late_t  *late;
 
     now = canary_evidence_now(evidence);
@@ -239,34 +377,43 @@ canary_evidence_finish_late(canary_evidence_t *evidence,
         return;
     }
 
-    late = canary_evidence_late(evidence, ticket);
+    late = canary_evidence_late(evidence, ticket->slot, ticket->side);
+    bad = canary_evidence_late_bad(evidence, ticket, now);
 
-    if ((uint32_t) (now >> 32) != ticket->tests) {
-        if (finish->bad_5xx) {
-            canary_add(&late->past_bad_5xx, 1);
-        }
-
-        return;
-    }
-
-    if (finish->bad_4xx) {
-        canary_add(&late->bad_4xx, 1);
+    if (finish->bad_4xx && bad) {
+        canary_evidence_add(&bad->bad_4xx, 1);
     }
 
     if (finish->bad_5xx) {
-        canary_add(&late->bad_5xx, 1);
+        canary_evidence_add(bad ? &bad->bad_5xx : &late->spent, 1);
     }
 
-    if (finish->timed) {
-        canary_add(&late->timed, 1);
+    if (bad && !finish->untimed && (!finish->voided || finish->gave_up)) {
+        canary_evidence_count_late_slow(evidence, ticket, now, finish->time);
+    }
+
+    if ((uint32_t) (now >> 32) != ticket->step) {
+        return;
+    }
+
+    if (bad && finish->timed) {
+        canary_evidence_add(&late->timed, 1);
         canary_add64(&late->time, finish->time);
     }
 
-    if (finish->voided) {
-        canary_add(&late->voided, 1);
+    if (bad && finish->voided) {
+        canary_evidence_add(&late->voided, 1);
+
+        if (finish->gave_up) {
+            canary_evidence_add(&late->gave_up, 1);
+        }
     }
 
-    canary_add(&late->overdue, (uint32_t) -1);
+    if (finish->untimed) {
+        canary_evidence_add(&late->pending, 1);
+    }
+
+    canary_evidence_add(&late->overdue, (uint32_t) -1);
 }
 
 
@@ -274,8 +421,8 @@ void
 canary_evidence_cut(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, unsigned response_class)
 {
-    uint64_t        now;
-    canary_late_t  *late;
+    uint64_t       now;
+    canary_bad_t  *bad;
 
     if (response_class == 5) {
         return;
@@ -287,68 +434,531 @@ canary_evidence_cut(canary_evidence_t *evidence,
         return;
     }
 
-    late = canary_evidence_late(evidence, ticket);
+    bad = canary_evidence_late_bad(evidence, ticket, now);
 
-    if ((uint32_t) (now >> 32) != ticket->tests) {
-        canary_add(&late->past_bad_5xx, 1);
+    if (bad == NULL) {
+        canary_evidence_add(&canary_evidence_late(evidence, ticket->slot,
+                                                  ticket->side)->spent, 1);
         return;
     }
 
-    canary_add(&late->bad_5xx, 1);
+    canary_evidence_add(&bad->bad_5xx, 1);
 
     if (response_class == 4) {
-        canary_add(&late->bad_both, 1);
+        canary_evidence_add(&bad->bad_both, 1);
     }
 }
 
 
 void
 canary_evidence_time(canary_evidence_t *evidence,
-    const canary_ticket_t *ticket, uint64_t time)
+    const canary_ticket_t *ticket, uint64_t time, int timed)
 {
-    uint64_t        now;
-    canary_late_t  *late;
+    uint64_t         now;
+    canary_late_t   *late;
+    canary_tally_t  *tally;
+
+    tally = canary_evidence_open_tally(evidence, ticket);
+
+    if (tally) {
+        if (timed) {
+            canary_evidence_add(&tally->timed, 1);
+            canary_add64(&tally->time, time);
+        }
+
+        canary_evidence_count_slow(evidence, ticket, time);
+
+        /* last, see canary_evidence_finish() */
+
+        canary_evidence_add(&tally->untimed, (uint32_t) -1);
+
+        return;
+    }
 
     now = canary_evidence_now(evidence);
 
-    if ((uint32_t) (now >> 32) != ticket->tests
-        || !canary_evidence_is_ours(evidence, ticket))
+    if (!canary_evidence_is_ours(evidence, ticket)
+        || canary_evidence_late_bad(evidence, ticket, now) == NULL)
     {
         return;
     }
 
-    late = canary_evidence_late(evidence, ticket);
+    canary_evidence_count_late_slow(evidence, ticket, now, time);
 
-    canary_add(&late->timed, 1);
-    canary_add64(&late->time, time);
+    if ((uint32_t) (now >> 32) != ticket->step) {
+        return;
+    }
+
+    late = canary_evidence_late(evidence, ticket->slot, ticket->side);
+
+    if (timed) {
+        canary_evidence_add(&late->timed, 1);
+        canary_add64(&late->time, time);
+    }
+
+    canary_evidence_add(&late->pending, (uint32_t) -1);
 }
 
 
 void
-canary_evidence_tick(canary_evidence_t *evidence, uint32_t tests,
+canary_evidence_count_slow(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, uint64_t time)
+{
+    uint32_t         i, place, nlimits;
+    canary_slow_t   *slow;
+    const uint64_t  *limits;
+
+    place = ticket->cohort % CANARY_COHORTS;
+    nlimits = canary_get(&evidence->nlimits);
+
+    slow = &evidence->slots[ticket->slot].slows[ticket->side][place];
+    limits = evidence->sets[evidence->set_of[place]].limits[ticket->side];
+
+    for (i = 0; i < nlimits; i++) {
+        if (time > limits[i]) {
+            canary_evidence_add(&slow->slow[i], 1);
+        }
+    }
+}
+
+
+/*
+ * An attempt whose cohort was settled while it was in flight is counted as
+ * slow already if the limit is shorter than that took.
+ */
+
+static void
+canary_evidence_count_late_slow(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, uint64_t now, uint64_t time)
+{
+    uint32_t         i, nlimits;
+    canary_late_t   *late;
+    canary_slow_t   *slow;
+    const uint64_t  *limits;
+
+    late = canary_evidence_late(evidence, ticket->slot, ticket->side);
+    slow = ((uint32_t) (now >> 32) == ticket->step) ? &late->slow
+                                                    : &late->past_slow;
+
+    nlimits = canary_get(&evidence->nlimits);
+    limits = evidence->sets[canary_get(&evidence->limit_set)]
+                     .limits[ticket->side];
+
+    for (i = 0; i < nlimits; i++) {
+        if (limits[i] > CANARY_OVERDUE_MS * 1000 && time > limits[i]) {
+            canary_evidence_add(&slow->slow[i], 1);
+        }
+    }
+}
+
+
+int
+canary_evidence_burn(canary_evidence_t *evidence, unsigned response_class)
+{
+    uint64_t  n, any;
+    unsigned  fuse;
+
+    fuse = (response_class == 4) ? CANARY_FUSE_4XX : CANARY_FUSE_5XX;
+
+    n = __atomic_add_fetch(&evidence->bad[fuse], 1, __ATOMIC_RELAXED);
+    any = __atomic_add_fetch(&evidence->bad[CANARY_FUSE_ANY], 1,
+                             __ATOMIC_RELAXED);
+
+    return n >= canary_get64(&evidence->fuses[fuse])
+           || any >= canary_get64(&evidence->fuses[CANARY_FUSE_ANY]);
+}
+
+
+/*
+ * Cohorts
+ */
+
+
+void
+canary_evidence_tick(canary_evidence_t *evidence, uint32_t step,
     uint64_t now)
 {
-    uint32_t          current;
-    canary_cohort_t  *cohort;
+    uint32_t  current;
 
     canary_evidence_settle(evidence, now);
 
-    current = (uint32_t) evidence->now;
+    current = canary_evidence_current(evidence);
 
-    if ((uint32_t) (evidence->now >> 32) == tests
-        && canary_elapsed(now, evidence->opened) < CANARY_COHORT_MS)
+    if (canary_evidence_step(evidence) == step) {
+
+        if (canary_elapsed(now, evidence->opened) < CANARY_COHORT_MS) {
+            return;
+        }
+
+        /* nothing to tell apart: it goes on as the next one */
+
+        if (canary_evidence_is_empty(evidence)
+            && !(canary_evidence_is_discarded(evidence, current)
+                 && now >= evidence->discard_to))
+        {
+            evidence->opened = now;
+            evidence->cohorts[current % CANARY_COHORTS].began = now;
+            return;
+        }
+    }
+
+    canary_evidence_close(evidence, now);
+
+    if (canary_evidence_step(evidence) != step) {
+        canary_evidence_new_step(evidence);
+    }
+
+    canary_evidence_open(evidence, current + 1, step, now);
+}
+
+
+static int
+canary_evidence_is_empty(const canary_evidence_t *evidence)
+{
+    unsigned              side;
+    uint32_t              slot, place, started;
+    canary_sums_t         sums;
+    const canary_tally_t  *base;
+
+    place = canary_evidence_current(evidence) % CANARY_COHORTS;
+
+    for (side = 0; side < CANARY_SIDES; side++) {
+        base = &evidence->cohorts[place].base[side];
+        started = 0;
+
+        for (slot = 0; slot < evidence->nused; slot++) {
+            started += canary_get(&canary_evidence_tally(evidence, slot, side,
+                                                         place)->started);
+        }
+
+        if (started != base->started) {
+            return 0;
+        }
+
+        canary_evidence_look_current(evidence, side, &sums);
+
+        if (sums.late.bad_4xx || sums.late.bad_5xx) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static void
+canary_evidence_open(canary_evidence_t *evidence, uint32_t number,
+    uint32_t step, uint64_t now)
+{
+    unsigned               side;
+    uint32_t               place;
+    canary_cohort_t       *cohort;
+    canary_cohort_slow_t  *slows;
+
+    place = number % CANARY_COHORTS;
+    cohort = &evidence->cohorts[place];
+    slows = &evidence->cohort_slows[place];
+
+    for (side = 0; side < CANARY_SIDES; side++) {
+        canary_evidence_overdue(evidence, side, place, 0);
+        canary_evidence_sum(evidence, side, place, &cohort->base[side]);
+        canary_evidence_sum_late(evidence, side,
+                                 &evidence->late_opened[side]);
+
+        if (evidence->nlimits) {
+            canary_evidence_sum_slow(evidence, side, place,
+                                     &slows->base[side]);
+        }
+    }
+
+    cohort->began = now;
+    cohort->ended = 0;
+    cohort->step = step;
+    evidence->opened = now;
+    evidence->set_of[place] = (uint8_t) evidence->limit_set;
+
+    if (now < evidence->discard_to) {
+        canary_set(&evidence->discarded_to, number + 1);
+    }
+
+    canary_set(&evidence->open[place], number + 1);
+    __atomic_store_n(&evidence->now, (uint64_t) step << 32 | number,
+                     __ATOMIC_RELEASE);
+}
+
+
+/* it gets what came late while it was the current one */
+
+static void
+canary_evidence_close(canary_evidence_t *evidence, uint64_t now)
+{
+    unsigned               side;
+    uint32_t               place;
+    canary_sums_t          sums;
+    canary_cohort_t       *cohort;
+    canary_cohort_slow_t  *slows;
+
+    place = canary_evidence_current(evidence) % CANARY_COHORTS;
+    cohort = &evidence->cohorts[place];
+    slows = &evidence->cohort_slows[place];
+
+    for (side = 0; side < CANARY_SIDES; side++) {
+        canary_evidence_look_current(evidence, side, &sums);
+
+        cohort->late[side] = sums.late;
+
+        if (evidence->nlimits) {
+            slows->late[side] = sums.late_slow;
+        }
+    }
+
+    cohort->ended = now ? now : 1;
+}
+
+
+/* the evidence of the step before is not of this one */
+
+static void
+canary_evidence_new_step(canary_evidence_t *evidence)
+{
+    unsigned        side;
+    uint32_t        slot;
+    canary_late_t   late, *base;
+
+    for (side = 0; side < CANARY_SIDES; side++) {
+
+        canary_evidence_sum_late(evidence, side, &late);
+
+        base = &evidence->late_base[side];
+
+        evidence->spent[side] += (uint32_t) (late.step.bad_5xx
+                                             - base->step.bad_5xx)
+                                 + (uint32_t) (late.past.bad_5xx
+                                               - base->past.bad_5xx)
+                                 + (uint32_t) (late.spent - base->spent);
+        *base = late;
+
+        for (slot = 0; slot < evidence->nused; slot++) {
+            canary_set(&canary_evidence_late(evidence, slot, side)->overdue,
+                       0);
+            canary_set(&canary_evidence_late(evidence, slot, side)->pending,
+                       0);
+        }
+    }
+
+    memset(evidence->folded, 0, sizeof(evidence->folded));
+}
+
+
+static void
+canary_evidence_settle(canary_evidence_t *evidence, uint64_t now)
+{
+    uint32_t              number, current;
+    uint64_t              age;
+    canary_cohort_view_t  view;
+
+    current = canary_evidence_current(evidence);
+
+    for (number = evidence->oldest; number != current; number++) {
+
+        if (!canary_evidence_is_open(evidence, number)) {
+            continue;
+        }
+
+        age = canary_elapsed(now, evidence->cohorts[number % CANARY_COHORTS]
+                                      .ended);
+
+        if (age < CANARY_COHORT_GRACE
+            && current - number < CANARY_COHORTS_UNSETTLED)
+        {
+            break;
+        }
+
+        canary_evidence_look(evidence, number, now, &view);
+
+        if (view.sides[CANARY_SIDE_STABLE].untimed
+            + view.sides[CANARY_SIDE_CANARY].untimed == 0
+            || age >= CANARY_OVERDUE_MS
+            || current - number >= CANARY_COHORTS_UNSETTLED)
+        {
+            canary_evidence_settle_cohort(evidence, number, &view);
+        }
+    }
+
+    /* never without a free place, though nobody folds */
+
+    while (current - evidence->oldest >= CANARY_COHORTS_UNSETTLED) {
+        canary_evidence_look(evidence, evidence->oldest, now, &view);
+        canary_evidence_fold_oldest(evidence, &view);
+    }
+}
+
+
+/* what was looked at before may have ended since: it is looked at again */
+
+static void
+canary_evidence_settle_cohort(canary_evidence_t *evidence, uint32_t number,
+    const canary_cohort_view_t *view)
+{
+    unsigned               side;
+    uint32_t               place;
+    canary_sums_t          sums;
+    canary_tally_t        *base;
+    canary_cohort_slow_t  *slows;
+
+    place = number % CANARY_COHORTS;
+    slows = &evidence->cohort_slows[place];
+
+    canary_set(&evidence->open[place], 0);
+
+    for (side = 0; side < CANARY_SIDES; side++) {
+
+        canary_evidence_look_open(evidence, place, side, &sums);
+
+        if (sums.untimed) {
+            canary_evidence_add_hung(evidence, place, side,
+                                     CANARY_OVERDUE_MS, &sums);
+            canary_evidence_overdue(evidence, side, place,
+                                    view->step
+                                    == canary_evidence_step(evidence));
+        }
+
+        base = &evidence->cohorts[place].base[side];
+
+        base->started = sums.started;
+        base->voided = 0;
+        base->done = sums.started - sums.in_flight;
+        base->bad_4xx = sums.bad_4xx;
+        base->bad_5xx = sums.bad_5xx;
+        base->untimed = sums.untimed - sums.in_flight;
+        base->timed = sums.timed;
+        base->gave_up = sums.gave_up;
+        base->time = sums.time;
+
+        if (evidence->nlimits) {
+            slows->base[side] = sums.slow;
+        }
+    }
+}
+
+
+/*
+ * What is in flight in a settled cohort is overdue, slot by slot; unless it
+ * counts, it is of another step, or of a cohort that had this place before,
+ * and is evened up so that canary_evidence_reap() finds only what is.
+ */
+
+static void
+canary_evidence_overdue(canary_evidence_t *evidence, unsigned side,
+    uint32_t place, int counts)
+{
+    uint32_t         slot, in_flight, untimed;
+    canary_late_t   *late;
+    canary_tally_t  *tally;
+
+    for (slot = 0; slot < evidence->nused; slot++) {
+        tally = canary_evidence_tally(evidence, slot, side, place);
+        late = canary_evidence_late(evidence, slot, side);
+
+        in_flight = canary_not_negative(tally->started - tally->voided
+                                        - tally->done);
+        untimed = canary_not_negative(tally->untimed);
+
+        if (in_flight) {
+            canary_evidence_add(&tally->done, in_flight);
+        }
+
+        if (untimed) {
+            canary_evidence_add(&tally->untimed, -untimed);
+        }
+
+        if (counts && (in_flight || untimed)) {
+            canary_evidence_add(&late->overdue, in_flight);
+            canary_evidence_add(&late->pending, untimed);
+        }
+    }
+}
+
+
+int
+canary_evidence_fold(canary_evidence_t *evidence, uint64_t now,
+    canary_cohort_view_t *cohort)
+{
+    uint32_t  oldest;
+
+    oldest = evidence->oldest;
+
+    if (oldest == canary_evidence_current(evidence)
+        || canary_evidence_is_open(evidence, oldest)
+        || canary_elapsed(now,
+                          evidence->cohorts[oldest % CANARY_COHORTS].ended)
+           < CANARY_FOLD_MS)
     {
-        return;
+        return 0;
     }
 
-    cohort = &evidence->cohorts[current % CANARY_COHORTS];
-    cohort->ended = now;
+    canary_evidence_look(evidence, oldest, now, cohort);
+    canary_evidence_fold_oldest(evidence, cohort);
 
-    if (cohort->tests != tests) {
-        canary_evidence_new_tests(evidence);
+    return 1;
+}
+
+
+static void
+canary_evidence_fold_oldest(canary_evidence_t *evidence,
+    const canary_cohort_view_t *cohort)
+{
+    unsigned  side;
+
+    for (side = 0; side < CANARY_SIDES; side++) {
+        evidence->spent[side] += cohort->sides[side].bad_5xx;
+
+        if (cohort->step == canary_evidence_step(evidence)
+            && !cohort->discarded)
+        {
+            canary_count_sums(&cohort->sides[side], &evidence->folded[side]);
+        }
     }
 
-    canary_evidence_open(evidence, current + 1, tests, now);
+    evidence->oldest++;
+}
+
+
+void
+canary_evidence_discard(canary_evidence_t *evidence, uint64_t now)
+{
+    uint32_t  number, current, from;
+
+    current = canary_evidence_current(evidence);
+    from = current;
+
+    for (number = evidence->oldest; number != current; number++) {
+        if (evidence->cohorts[number % CANARY_COHORTS].ended
+            > now - CANARY_DISCARD_MS)
+        {
+            from = number;
+            break;
+        }
+    }
+
+    /* what was discarded before and is not folded yet remains so */
+
+    if (evidence->discarded_to == evidence->discarded_from
+        || (int32_t) (evidence->discarded_to - evidence->oldest) <= 0)
+    {
+        canary_set(&evidence->discarded_from, from);
+        evidence->discard_from = now - CANARY_DISCARD_MS;
+    }
+
+    canary_set(&evidence->discarded_to, current + 1);
+    evidence->discard_to = (uint64_t) -1;
+}
+
+
+void
+canary_evidence_keep(canary_evidence_t *evidence, uint64_t now)
+{
+    evidence->discard_to = now + CANARY_DISCARD_MS;
 }
 
 
@@ -360,282 +970,364 @@ canary_evidence_reap(canary_evidence_t *evidence, uint32_t slot)
     canary_late_t   *late;
     canary_tally_t  *tally;
 
+    if (slot >= evidence->nused) {
+        return;
+    }
+
     for (side = 0; side < CANARY_SIDES; side++) {
         for (place = 0; place < CANARY_COHORTS; place++) {
             tally = canary_evidence_tally(evidence, slot, side, place);
-            in_flight = canary_tally_in_flight(tally);
 
+            in_flight = canary_not_negative(canary_get(&tally->started)
+                                            - canary_get(&tally->voided)
+                                            - canary_get(&tally->done));
             if (in_flight) {
-                canary_add(&tally->voided, in_flight);
+                canary_evidence_add(&tally->voided, in_flight);
             }
+
+            canary_set(&tally->untimed, 0);
         }
 
-        late = &canary_evidence_slot(evidence, slot)->late[side];
+        late = canary_evidence_late(evidence, slot, side);
 
-        canary_add(&late->voided,
-                   canary_not_negative(canary_get(&late->overdue)));
+        canary_evidence_add(&late->voided,
+                            canary_not_negative(canary_get(&late->overdue)));
 
-        __atomic_store_n(&late->overdue, 0, __ATOMIC_RELEASE);
+        canary_set(&late->overdue, 0);
+        canary_set(&late->pending, 0);
+    }
+}
+
+
+/*
+ * Looking
+ */
+
+
+uint64_t
+canary_evidence_pulse(const canary_evidence_t *evidence, int *in_flight)
+{
+    unsigned               side;
+    uint32_t               slot, number;
+    uint64_t               pulse;
+    canary_cohort_view_t   view;
+    const canary_late_t   *late;
+
+    *in_flight = 0;
+    pulse = evidence->now * 31;
+
+    for (number = evidence->oldest;
+         number - 1 != canary_evidence_current(evidence);
+         number++)
+    {
+        if (!canary_evidence_is_open(evidence, number)) {
+            continue;
+        }
+
+        canary_evidence_look(evidence, number, 0, &view);
+
+        for (side = 0; side < CANARY_SIDES; side++) {
+            pulse = pulse * 31 + view.sides[side].started;
+            pulse = pulse * 31 + view.sides[side].untimed;
+            *in_flight |= (view.sides[side].untimed != 0);
+        }
+    }
+
+    for (slot = 0; slot < evidence->nused; slot++) {
+        for (side = 0; side < CANARY_SIDES; side++) {
+            late = canary_evidence_late(evidence, slot, side);
+
+            pulse = pulse * 31 + canary_get(&late->step.bad_5xx);
+            pulse = pulse * 31 + canary_get(&late->past.bad_5xx);
+            pulse = pulse * 31 + canary_get(&late->spent);
+            pulse = pulse * 31 + canary_get(&late->overdue);
+            pulse = pulse * 31 + canary_get(&late->pending);
+        }
+    }
+
+    return pulse;
+}
+
+
+void
+canary_evidence_tail(const canary_evidence_t *evidence, uint64_t now,
+    canary_tail_t *tail)
+{
+    uint32_t  number, current;
+
+    tail->n = 0;
+    current = canary_evidence_current(evidence);
+
+    for (number = evidence->oldest; number - 1 != current; number++) {
+        canary_evidence_look(evidence, number, now,
+                             &tail->cohorts[tail->n++]);
     }
 }
 
 
 void
-canary_evidence_view(const canary_evidence_t *evidence, unsigned side,
-    canary_evidence_view_t *view)
+canary_evidence_view(const canary_evidence_t *evidence,
+    const canary_tail_t *tail, unsigned side, canary_evidence_view_t *view)
 {
-    uint32_t        cohort, last, tests;
-    canary_late_t   late;
-    canary_tally_t  tally;
+    uint32_t                     i;
+    canary_late_t                late;
+    const uint64_t              *limits;
+    const canary_late_t         *base;
+    const canary_sums_t         *sums;
+    const canary_cohort_view_t  *cohort;
 
-    view->failing = evidence->settled[side];
-    view->passing = evidence->settled[side];
+    view->failing = evidence->folded[side];
+    view->passing = evidence->folded[side];
     view->spent = evidence->spent[side];
 
-    last = (uint32_t) evidence->now;
-    tests = (uint32_t) (evidence->now >> 32);
+    for (i = 0; i < tail->n; i++) {
+        cohort = &tail->cohorts[i];
+        sums = &cohort->sides[side];
 
-    for (cohort = evidence->oldest; cohort - 1 != last; cohort++) {
+        view->spent += sums->bad_5xx;
 
-        if (evidence->open[cohort % CANARY_COHORTS] != cohort + 1) {
+        if (cohort->step != canary_evidence_step(evidence)
+            || cohort->discarded)
+        {
             continue;
         }
 
-        canary_evidence_cohort_tally(evidence, cohort, side, &tally);
+        canary_count_sums(sums, &view->failing);
 
-        view->spent += tally.bad_5xx;
-
-        if (evidence->cohorts[cohort % CANARY_COHORTS].tests != tests) {
-            continue;
-        }
-
-        canary_count_tally(&tally, &view->failing);
-
-        if (canary_tally_in_flight(&tally) == 0) {
-            canary_count_tally(&tally, &view->passing);
+        if (cohort->settled || sums->untimed == 0) {
+            canary_count_sums(sums, &view->passing);
         }
     }
 
     canary_evidence_sum_late(evidence, side, &late);
 
-    view->spent += late.bad_5xx + late.past_bad_5xx;
-    view->overdue = late.overdue;
+    base = &evidence->late_base[side];
 
-    canary_count_late(&late, &view->failing);
-    canary_count_late(&late, &view->passing);
+    view->spent += (uint32_t) (late.step.bad_5xx - base->step.bad_5xx)
+                   + (uint32_t) (late.past.bad_5xx - base->past.bad_5xx)
+                   + (uint32_t) (late.spent - base->spent);
+    view->overdue = late.overdue;
+    view->pending = late.pending;
+
+    canary_count_late(&late, base, &view->failing);
+    canary_count_late(&late, base, &view->passing);
 
     /* what has been in flight for too long is not going to end well */
 
     view->passing.bad_4xx += view->overdue;
     view->passing.bad_5xx += view->overdue;
     view->passing.bad += view->overdue;
+
+    limits = evidence->sets[evidence->limit_set].limits[side];
+
+    for (i = 0; i < evidence->nlimits; i++) {
+        if (limits[i] > CANARY_OVERDUE_MS * 1000) {
+            view->passing.slow[i] += view->overdue + view->pending;
+        }
+    }
+}
+
+
+void
+canary_evidence_last(const canary_evidence_t *evidence,
+    const canary_tail_t *tail, unsigned side, uint64_t now, uint64_t ms,
+    canary_counts_t *counts)
+{
+    uint32_t                     i, number;
+    canary_cohort_view_t         view;
+    const canary_cohort_view_t  *cohort;
+
+    memset(counts, 0, sizeof(canary_counts_t));
+
+    for (i = tail->n; i > 0; i--) {
+        cohort = &tail->cohorts[i - 1];
+
+        if (cohort->ended && canary_elapsed(now, cohort->ended) >= ms) {
+            return;
+        }
+
+        canary_count_sums(&cohort->sides[side], counts);
+        canary_count_bad(&cohort->sides[side], counts);
+    }
+
+    /* before these, those that are folded and still in the ring */
+
+    for (number = evidence->oldest - 1;
+         number != evidence->first - 1
+         && canary_evidence_current(evidence) - number < CANARY_COHORTS;
+         number--)
+    {
+        canary_evidence_look(evidence, number, now, &view);
+
+        if (canary_elapsed(now, view.ended) >= ms) {
+            return;
+        }
+
+        canary_count_sums(&view.sides[side], counts);
+        canary_count_bad(&view.sides[side], counts);
+    }
 }
 
 
 static void
-canary_evidence_open(canary_evidence_t *evidence, uint32_t number,
-    uint32_t tests, uint64_t now)
+canary_evidence_look(const canary_evidence_t *evidence, uint32_t number,
+    uint64_t now, canary_cohort_view_t *view)
 {
-    unsigned          side;
-    uint32_t          place;
-    canary_cohort_t  *cohort;
+    unsigned                      side;
+    uint32_t                      place;
+    canary_sums_t                *sums;
+    const canary_cohort_t        *cohort;
+    const canary_cohort_slow_t   *slows;
 
     place = number % CANARY_COHORTS;
     cohort = &evidence->cohorts[place];
+    slows = &evidence->cohort_slows[place];
+
+    view->number = number;
+    view->step = cohort->step;
+    view->began = cohort->began;
+    view->ended = cohort->ended;
+    view->limit_set = evidence->set_of[place];
+    view->settled = !canary_evidence_is_open(evidence, number);
+    view->discarded = canary_evidence_is_discarded(evidence, number);
 
     for (side = 0; side < CANARY_SIDES; side++) {
-        canary_evidence_balance(evidence, side, place);
-        canary_evidence_sum(evidence, side, place, &cohort->base[side]);
-    }
+        sums = &view->sides[side];
 
-    cohort->ended = 0;
-    cohort->tests = tests;
-    evidence->opened = now;
+        if (view->settled) {
+            canary_evidence_look_settled(evidence, place, side, sums);
 
-    __atomic_store_n(&evidence->open[place], number + 1, __ATOMIC_RELEASE);
-    __atomic_store_n(&evidence->now, (uint64_t) tests << 32 | number,
-                     __ATOMIC_RELEASE);
-}
+        } else {
+            canary_evidence_look_open(evidence, place, side, sums);
 
-
-/* the evidence of the tests before is only for the budget of the rollout */
-
-static void
-canary_evidence_new_tests(canary_evidence_t *evidence)
-{
-    unsigned        side;
-    uint32_t        slot;
-    canary_late_t   late, *base;
-
-    for (side = 0; side < CANARY_SIDES; side++) {
-
-        canary_evidence_sum_late(evidence, side, &late);
-
-        evidence->spent[side] += late.bad_5xx + late.past_bad_5xx;
-
-        base = &evidence->late_base[side];
-
-        base->bad_4xx += late.bad_4xx;
-        base->bad_5xx += late.bad_5xx;
-        base->bad_both += late.bad_both;
-        base->past_bad_5xx += late.past_bad_5xx;
-        base->voided += late.voided;
-        base->timed += late.timed;
-        base->time += late.time;
-
-        for (slot = 0; slot < evidence->nslots; slot++) {
-            __atomic_store_n(&evidence->slots[slot].late[side].overdue, 0,
-                             __ATOMIC_RELEASE);
+            if (sums->untimed && view->ended) {
+                canary_evidence_add_hung(evidence, place, side,
+                                         canary_elapsed(now, view->ended),
+                                         sums);
+            }
         }
-    }
 
-    memset(evidence->settled, 0, sizeof(evidence->settled));
-}
-
-
-static void
-canary_evidence_settle(canary_evidence_t *evidence, uint64_t now)
-{
-    uint32_t          number, current, in_flight;
-    unsigned          side;
-    canary_tally_t    tally;
-    canary_cohort_t  *cohort;
-
-    current = (uint32_t) evidence->now;
-
-    for (number = evidence->oldest; number != current; number++) {
-
-        if (evidence->open[number % CANARY_COHORTS] != number + 1) {
+        if (view->ended == 0) {
+            canary_evidence_look_current(evidence, side, sums);
             continue;
         }
 
-        cohort = &evidence->cohorts[number % CANARY_COHORTS];
+        sums->late = cohort->late[side];
 
-        if (canary_elapsed(now, cohort->ended) < CANARY_COHORT_GRACE
-            && current - number < CANARY_COHORTS_UNSETTLED)
-        {
-            break;
-        }
+        if (evidence->nlimits) {
+            sums->late_slow = slows->late[side];
 
-        in_flight = 0;
-
-        for (side = 0; side < CANARY_SIDES; side++) {
-            canary_evidence_cohort_tally(evidence, number, side, &tally);
-            in_flight += canary_tally_in_flight(&tally);
-        }
-
-        if (in_flight == 0
-            || canary_elapsed(now, cohort->ended) >= CANARY_OVERDUE_MS
-            || current - number >= CANARY_COHORTS_UNSETTLED)
-        {
-            canary_evidence_settle_cohort(evidence, number);
-        }
-    }
-
-    while (evidence->oldest != current
-           && evidence->open[evidence->oldest % CANARY_COHORTS]
-              != evidence->oldest + 1)
-    {
-        evidence->oldest++;
-    }
-}
-
-
-static void
-canary_evidence_settle_cohort(canary_evidence_t *evidence, uint32_t number)
-{
-    unsigned          side;
-    uint32_t          place;
-    canary_tally_t    tally;
-    canary_cohort_t  *cohort;
-
-    place = number % CANARY_COHORTS;
-    cohort = &evidence->cohorts[place];
-
-    __atomic_store_n(&evidence->open[place], 0, __ATOMIC_RELEASE);
-
-    for (side = 0; side < CANARY_SIDES; side++) {
-
-        canary_evidence_cohort_tally(evidence, number, side, &tally);
-
-        evidence->spent[side] += tally.bad_5xx;
-
-        if (cohort->tests == (uint32_t) (evidence->now >> 32)) {
-            canary_count_tally(&tally, &evidence->settled[side]);
-
-            if (canary_tally_in_flight(&tally)) {
-                canary_evidence_overdue(evidence, side, place);
-            }
-        }
-    }
-}
-
-
-/* what is in flight in a settled cohort is overdue, slot by slot */
-
-static void
-canary_evidence_overdue(canary_evidence_t *evidence, unsigned side,
-    uint32_t place)
-{
-    uint32_t         slot, in_flight;
-    canary_tally_t  *tally;
-
-    for (slot = 0; slot < evidence->nslots; slot++) {
-        tally = canary_evidence_tally(evidence, slot, side, place);
-        in_flight = canary_tally_in_flight(tally);
-
-        if (in_flight) {
-            canary_add(&tally->done, in_flight);
-            canary_add(&canary_evidence_slot(evidence, slot)
-                            ->late[side].overdue, in_flight);
-        }
-    }
-}
-
-
-/*
- * Whatever an earlier cohort left in flight in this place is counted
- * elsewhere, or not at all: its slots are evened up, so that
- * canary_evidence_reap() finds in flight only what is.
- */
-
-static void
-canary_evidence_balance(canary_evidence_t *evidence, unsigned side,
-    uint32_t place)
-{
-    uint32_t         slot, in_flight;
-    canary_tally_t  *tally;
-
-    for (slot = 0; slot < evidence->nslots; slot++) {
-        tally = canary_evidence_tally(evidence, slot, side, place);
-        in_flight = canary_tally_in_flight(tally);
-
-        if (in_flight) {
-            canary_add(&tally->done, in_flight);
+        } else {
+            memset(&sums->late_slow, 0, sizeof(canary_slow_t));
         }
     }
 }
 
 
 static void
-canary_evidence_cohort_tally(const canary_evidence_t *evidence,
-    uint32_t number, unsigned side, canary_tally_t *tally)
+canary_evidence_look_settled(const canary_evidence_t *evidence,
+    uint32_t place, unsigned side, canary_sums_t *sums)
 {
-    uint32_t               place;
+    const canary_tally_t  *final;
+
+    final = &evidence->cohorts[place].base[side];
+
+    sums->started = final->started;
+    sums->in_flight = final->started - final->done;
+    sums->untimed = sums->in_flight + final->untimed;
+    sums->gave_up = final->gave_up;
+    sums->bad_4xx = final->bad_4xx;
+    sums->bad_5xx = final->bad_5xx;
+    sums->timed = final->timed;
+    sums->time = final->time;
+
+    if (evidence->nlimits) {
+        sums->slow = evidence->cohort_slows[place].base[side];
+
+    } else {
+        memset(&sums->slow, 0, sizeof(canary_slow_t));
+    }
+}
+
+
+static void
+canary_evidence_look_open(const canary_evidence_t *evidence,
+    uint32_t place, unsigned side, canary_sums_t *sums)
+{
+    canary_tally_t         tally;
     const canary_tally_t  *base;
 
-    place = number % CANARY_COHORTS;
     base = &evidence->cohorts[place].base[side];
 
-    canary_evidence_sum(evidence, side, place, tally);
+    canary_evidence_sum(evidence, side, place, &tally);
 
-    tally->started -= base->started;
-    tally->voided -= base->voided;
-    tally->done -= base->done;
-    tally->bad_4xx -= base->bad_4xx;
-    tally->bad_5xx -= base->bad_5xx;
-    tally->timed -= base->timed;
-    tally->time -= base->time;
+    tally.voided -= base->voided;
+    tally.started -= base->started;
+
+    sums->started = canary_not_negative(tally.started - tally.voided);
+    sums->in_flight = canary_not_negative(tally.started - tally.voided
+                                          - (tally.done - base->done));
+    sums->untimed = sums->in_flight
+                    + canary_not_negative(tally.untimed - base->untimed);
+    sums->gave_up = tally.gave_up - base->gave_up;
+    sums->bad_4xx = tally.bad_4xx - base->bad_4xx;
+    sums->bad_5xx = tally.bad_5xx - base->bad_5xx;
+    sums->timed = tally.timed - base->timed;
+    sums->time = tally.time - base->time;
+
+    if (evidence->nlimits) {
+        canary_evidence_sum_slow(evidence, side, place, &sums->slow);
+        canary_subtract_slow(&sums->slow,
+                             &evidence->cohort_slows[place].base[side]);
+    } else {
+        memset(&sums->slow, 0, sizeof(canary_slow_t));
+    }
+}
+
+
+/* what came late since the current cohort was opened */
+
+static void
+canary_evidence_look_current(const canary_evidence_t *evidence,
+    unsigned side, canary_sums_t *sums)
+{
+    canary_late_t         late;
+    const canary_late_t  *base;
+
+    base = &evidence->late_opened[side];
+
+    canary_evidence_sum_late(evidence, side, &late);
+
+    sums->late.bad_4xx = late.step.bad_4xx - base->step.bad_4xx
+                         + late.past.bad_4xx - base->past.bad_4xx;
+    sums->late.bad_5xx = late.step.bad_5xx - base->step.bad_5xx
+                         + late.past.bad_5xx - base->past.bad_5xx;
+    sums->late.bad_both = late.step.bad_both - base->step.bad_both
+                          + late.past.bad_both - base->past.bad_both;
+
+    sums->late_slow = late.slow;
+    canary_subtract_slow(&sums->late_slow, &base->slow);
+    canary_subtract_slow(&late.past_slow, &base->past_slow);
+    canary_add_slow(&sums->late_slow, &late.past_slow);
+}
+
+
+/* those whose time is not known are slow once they are older than a limit */
+
+static void
+canary_evidence_add_hung(const canary_evidence_t *evidence, uint32_t place,
+    unsigned side, uint64_t age, canary_sums_t *sums)
+{
+    uint32_t         i;
+    const uint64_t  *limits;
+
+    limits = evidence->sets[evidence->set_of[place]].limits[side];
+
+    for (i = 0; i < evidence->nlimits; i++) {
+        if (age * 1000 >= limits[i]) {
+            sums->slow.slow[i] += sums->untimed;
+        }
+    }
 }
 
 
@@ -654,11 +1346,13 @@ canary_evidence_sum(const canary_evidence_t *evidence, unsigned side,
 
     memset(sum, 0, sizeof(canary_tally_t));
 
-    for (slot = 0; slot < evidence->nslots; slot++) {
+    for (slot = 0; slot < evidence->nused; slot++) {
         tally = canary_evidence_tally(evidence, slot, side, place);
 
         sum->voided += canary_get(&tally->voided);
         sum->done += canary_get(&tally->done);
+        sum->untimed += canary_get(&tally->untimed);
+        sum->gave_up += canary_get(&tally->gave_up);
         sum->time += canary_get64(&tally->time);
         sum->timed += canary_get(&tally->timed);
         sum->bad_5xx += canary_get(&tally->bad_5xx);
@@ -668,39 +1362,91 @@ canary_evidence_sum(const canary_evidence_t *evidence, unsigned side,
 }
 
 
-/* since the present tests began; what has ended is read before how */
+static void
+canary_evidence_sum_slow(const canary_evidence_t *evidence, unsigned side,
+    uint32_t place, canary_slow_t *sum)
+{
+    uint32_t              slot, i;
+    const canary_slow_t  *slow;
+
+    memset(sum, 0, sizeof(canary_slow_t));
+
+    for (slot = 0; slot < evidence->limited; slot++) {
+        slow = &evidence->slots[slot].slows[side][place];
+
+        for (i = 0; i < evidence->nlimits; i++) {
+            sum->slow[i] += canary_get(&slow->slow[i]);
+        }
+    }
+}
+
+
+/* what has ended is read before how */
 
 static void
 canary_evidence_sum_late(const canary_evidence_t *evidence, unsigned side,
     canary_late_t *sum)
 {
-    uint32_t              slot;
-    const canary_late_t  *late, *base;
+    uint32_t              slot, i;
+    const canary_late_t  *late;
 
     memset(sum, 0, sizeof(canary_late_t));
 
-    for (slot = 0; slot < evidence->nslots; slot++) {
-        late = &evidence->slots[slot].late[side];
+    for (slot = 0; slot < evidence->nused; slot++) {
+        late = canary_evidence_late(evidence, slot, side);
 
         sum->overdue += canary_not_negative(canary_get(&late->overdue));
+        sum->pending += canary_not_negative(canary_get(&late->pending));
         sum->voided += canary_get(&late->voided);
+        sum->gave_up += canary_get(&late->gave_up);
         sum->time += canary_get64(&late->time);
         sum->timed += canary_get(&late->timed);
-        sum->past_bad_5xx += canary_get(&late->past_bad_5xx);
-        sum->bad_both += canary_get(&late->bad_both);
-        sum->bad_5xx += canary_get(&late->bad_5xx);
-        sum->bad_4xx += canary_get(&late->bad_4xx);
+        sum->spent += canary_get(&late->spent);
+
+        for (i = 0; i < evidence->nlimits; i++) {
+            sum->slow.slow[i] += canary_get(&late->slow.slow[i]);
+            sum->past_slow.slow[i] += canary_get(&late->past_slow.slow[i]);
+        }
+
+        canary_add_bad(&sum->past, &late->past);
+        canary_add_bad(&sum->step, &late->step);
     }
+}
 
-    base = &evidence->late_base[side];
 
-    sum->voided -= base->voided;
-    sum->time -= base->time;
-    sum->timed -= base->timed;
-    sum->past_bad_5xx -= base->past_bad_5xx;
-    sum->bad_both -= base->bad_both;
-    sum->bad_5xx -= base->bad_5xx;
-    sum->bad_4xx -= base->bad_4xx;
+/*
+ * Sums
+ */
+
+
+static void
+canary_add_bad(canary_bad_t *sum, const canary_bad_t *bad)
+{
+    sum->bad_both += canary_get(&bad->bad_both);
+    sum->bad_5xx += canary_get(&bad->bad_5xx);
+    sum->bad_4xx += canary_get(&bad->bad_4xx);
+}
+
+
+static void
+canary_add_slow(canary_slow_t *sum, const canary_slow_t *slow)
+{
+    uint32_t  i;
+
+    for (i = 0; i < CANARY_LIMITS_MAX; i++) {
+        sum->slow[i] += slow->slow[i];
+    }
+}
+
+
+static void
+canary_subtract_slow(canary_slow_t *slow, const canary_slow_t *base)
+{
+    uint32_t  i;
+
+    for (i = 0; i < CANARY_LIMITS_MAX; i++) {
+        slow->slow[i] -= base->slow[i];
+    }
 }
 
 
@@ -713,33 +1459,65 @@ canary_not_negative(uint32_t n)
 }
 
 
-static uint32_t
-canary_tally_in_flight(const canary_tally_t *tally)
+static void
+canary_count_sums(const canary_sums_t *sums, canary_counts_t *counts)
 {
-    return canary_not_negative(tally->started - tally->voided - tally->done);
+    uint32_t  i;
+
+    counts->started += sums->started;
+    counts->bad_4xx += sums->bad_4xx;
+    counts->bad_5xx += sums->bad_5xx;
+    counts->bad += sums->bad_4xx + sums->bad_5xx;
+    counts->gave_up += sums->gave_up;
+    counts->timed += sums->timed;
+    counts->time += sums->time;
+
+    for (i = 0; i < CANARY_LIMITS_MAX; i++) {
+        counts->slow[i] += sums->slow.slow[i];
+    }
+}
+
+
+/* those that came late as attempts of their own, since they began before */
+
+static void
+canary_count_bad(const canary_sums_t *sums, canary_counts_t *counts)
+{
+    uint32_t  i, bad;
+
+    bad = sums->late.bad_4xx + sums->late.bad_5xx - sums->late.bad_both;
+
+    counts->started += bad;
+    counts->bad += bad;
+    counts->bad_4xx += sums->late.bad_4xx;
+    counts->bad_5xx += sums->late.bad_5xx;
+
+    for (i = 0; i < CANARY_LIMITS_MAX; i++) {
+        counts->slow[i] += sums->late_slow.slow[i];
+    }
 }
 
 
 static void
-canary_count_tally(const canary_tally_t *tally, canary_counts_t *counts)
+canary_count_late(const canary_late_t *late, const canary_late_t *base,
+    canary_counts_t *counts)
 {
-    counts->started += canary_not_negative(tally->started - tally->voided);
-    counts->bad_4xx += tally->bad_4xx;
-    counts->bad_5xx += tally->bad_5xx;
-    counts->bad += tally->bad_4xx + tally->bad_5xx;
-    counts->timed += tally->timed;
-    counts->time += tally->time;
-}
+    uint32_t  i, voided;
 
+    voided = late->voided - base->voided;
 
-static void
-canary_count_late(const canary_late_t *late, canary_counts_t *counts)
-{
-    counts->started -= (late->voided < counts->started) ? late->voided
-                                                        : counts->started;
-    counts->bad_4xx += late->bad_4xx;
-    counts->bad_5xx += late->bad_5xx;
-    counts->bad += late->bad_4xx + late->bad_5xx - late->bad_both;
-    counts->timed += late->timed;
-    counts->time += late->time;
+    counts->started -= (voided < counts->started) ? voided : counts->started;
+    counts->gave_up += (uint32_t) (late->gave_up - base->gave_up);
+    counts->bad_4xx += (uint32_t) (late->step.bad_4xx - base->step.bad_4xx);
+    counts->bad_5xx += (uint32_t) (late->step.bad_5xx - base->step.bad_5xx);
+    counts->bad += (uint32_t) (late->step.bad_4xx - base->step.bad_4xx)
+                   + (uint32_t) (late->step.bad_5xx - base->step.bad_5xx)
+                   - (uint32_t) (late->step.bad_both - base->step.bad_both);
+    counts->timed += (uint32_t) (late->timed - base->timed);
+    counts->time += late->time - base->time;
+
+    for (i = 0; i < CANARY_LIMITS_MAX; i++) {
+        counts->slow[i] += (uint32_t) (late->slow.slow[i]
+                                       - base->slow.slow[i]);
+    }
 }

@@ -32,6 +32,7 @@ static canary_status_t canary_rollout_end(canary_rollout_t *rollout,
 static void canary_rollout_enter_step(canary_rollout_t *rollout,
     uint32_t step, uint64_t now);
 static void canary_rollout_new_tests(canary_rollout_t *rollout, uint64_t now);
+static int canary_rollout_can_begin(const canary_strategy_t *strategy);
 static uint64_t canary_rollout_elapsed(const canary_rollout_t *rollout,
     uint64_t now);
 
@@ -106,6 +107,13 @@ canary_rollout_apply(canary_rollout_t *rollout,
         status = canary_rollout_violate(&next, command->now);
         break;
 
+    case CANARY_HOLDING:
+
+        /* nothing that a client would have to know has changed */
+
+        return canary_rollout_guarded(rollout) ? CANARY_CHANGED
+                                               : CANARY_UNCHANGED;
+
     case CANARY_RELEASE_GONE:
         status = canary_rollout_release_gone(&next, command->release);
         break;
@@ -129,6 +137,7 @@ canary_rollout_restart(canary_rollout_t *rollout, uint64_t now)
 {
     if (rollout->phase != CANARY_IDLE) {
         canary_rollout_new_tests(rollout, now);
+        rollout->trial++;
     }
 }
 
@@ -151,6 +160,7 @@ canary_verb_exposes(canary_verb_t verb)
     case CANARY_PAUSE:
     case CANARY_ROLLBACK:
     case CANARY_VIOLATION:
+    case CANARY_HOLDING:
     case CANARY_RELEASE_GONE:
         return 0;
 
@@ -232,7 +242,7 @@ canary_verb_name(canary_verb_t verb)
 {
     static const char *const  names[] = {
         "start", "start", "PATCH", "advance", "pause", "resume", "promote",
-        "rollback", "tick", "violation", "release gone"
+        "rollback", "tick", "violation", "holding", "release gone"
     };
 
     return names[verb];
@@ -271,13 +281,37 @@ canary_rollout_start(canary_rollout_t *rollout,
         return CANARY_NO_RULE;
     }
 
+    if (!canary_rollout_can_begin(command->strategy)) {
+        return CANARY_NO_BASELINE;
+    }
+
     rollout->number++;
+    rollout->trial++;
     rollout->canary = command->release;
     rollout->strategy = *command->strategy;
 
     canary_rollout_enter_step(rollout, 1, command->now);
 
     return CANARY_CHANGED;
+}
+
+
+static int
+canary_rollout_can_begin(const canary_strategy_t *strategy)
+{
+    uint32_t  i;
+
+    if (canary_strategy_weight(strategy, 1) < CANARY_ONE) {
+        return 1;
+    }
+
+    for (i = 0; i < strategy->nrules; i++) {
+        if (!strategy->rules[i].baseline) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -321,6 +355,7 @@ canary_rollout_patch(canary_rollout_t *rollout,
             != 0 || rollout->strategy.nrules != command->strategy->nrules)
         {
             rollout->tests++;
+            rollout->trial++;
         }
 
         rollout->strategy = *command->strategy;
@@ -345,6 +380,10 @@ canary_rollout_advance(canary_rollout_t *rollout, uint64_t now)
 
     if (rollout->weight == CANARY_ONE) {
         return canary_rollout_end(rollout, CANARY_PROMOTED);
+    }
+
+    if (rollout->phase == CANARY_HALTED) {
+        rollout->trial++;
     }
 
     paused = (rollout->phase == CANARY_PAUSED);
@@ -373,6 +412,7 @@ static canary_status_t
 canary_rollout_resume(canary_rollout_t *rollout, uint64_t now)
 {
     if (rollout->phase == CANARY_HALTED) {
+        rollout->trial++;
         canary_rollout_new_tests(rollout, now);
 
     } else {

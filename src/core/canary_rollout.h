@@ -39,6 +39,8 @@ typedef enum {
     CANARY_TICK = CANARY_VERBS,
                            /* time has passed; command.verdict is known */
     CANARY_VIOLATION,      /* a rule is failing */
+    CANARY_HOLDING,        /* a rule is failing, but stable breaks it too:
+                              only an event */
     CANARY_RELEASE_GONE    /* stable or canary left the configuration;
                               command.release is stable from now on */
 } canary_verb_t;
@@ -50,6 +52,8 @@ typedef enum {
     CANARY_NOT_NOW,        /* the verb does not apply in this phase */
     CANARY_IS_STABLE,      /* the release to roll out is stable already */
     CANARY_NO_RULE,        /* a rollout needs at least one rule */
+    CANARY_NO_BASELINE,    /* at 100 % there is nothing to compare with, and
+                              all rules do */
     CANARY_BAD_WEIGHT      /* not above 0, or not below 1 */
 } canary_status_t;
 
@@ -74,8 +78,12 @@ typedef struct {
     uint32_t           canary;       /* release id or CANARY_NO_RELEASE */
     uint32_t           weight;       /* of the canary, parts per million */
     uint32_t           step;         /* 0..canary_strategy_steps() */
-    uint32_t           tests;        /* number of the present tests: rises
-                                        whenever evidence begins anew */
+    uint32_t           tests;        /* number of the present evidence:
+                                        rises with each step, and whenever
+                                        evidence begins anew */
+    uint32_t           trial;        /* number of the present tests with
+                                        confidence, which go on from step to
+                                        step */
     uint64_t           since;        /* when the clock of the interval or the
                                         bake began; not while paused */
     uint64_t           elapsed;      /* what it showed when paused */

@@ -26,6 +26,8 @@
 #define CANARY_NO_RELEASE   0xffu
 #define CANARY_EPOCH_MASK   0x1ffffffu
 
+#define CANARY_NO_WORD      UINT64_MAX  /* its weight is above 1 */
+
 
 /* The phases of an endpoint; the values are kept in shared memory. */
 

@@ -4,39 +4,33 @@
  */
 
 
+#include <math.h>
 #include <string.h>
 
 #include "canary_rule.h"
 
 
-/* A value that can be compared with a threshold: over attempts. */
-
-typedef struct {
-    uint64_t  sum;
-    uint64_t  attempts;
-} canary_measure_t;
-
-
-static canary_measure_t canary_rule_measure(const canary_rule_t *rule,
-    const canary_counts_t *counts);
+static uint64_t canary_rule_share(const canary_rule_t *rule);
+static const char *canary_rule_complete_budget(canary_rule_t *rule,
+    unsigned given);
 static void canary_rule_add_overdue(const canary_rule_t *rule,
     uint64_t overdue, canary_measure_t *measure);
-static int canary_rule_above(const canary_rule_t *rule,
-    const canary_measure_t *measure);
 static int canary_rule_product_above(uint64_t a, uint32_t n, uint64_t b,
     uint32_t m);
-static uint64_t canary_rule_clean_attempts(const canary_rule_t *rule,
-    const canary_measure_t *measure);
 static void canary_rule_judge_budget(const canary_rule_t *rule,
     const canary_evidence_view_t *view, canary_judgement_t *judgement);
 
 
 const canary_rule_info_t  canary_rule_info[CANARY_RULE_KINDS] = {
-    { "error_4xx_rate", 1007, CANARY_UNIT_RATIO, 1 },
-    { "error_5xx_rate", 1008, CANARY_UNIT_RATIO, 1 },
-    { "error_rate", 0, CANARY_UNIT_RATIO, 1 },
-    { "latency_avg_max", 1005, CANARY_UNIT_LATENCY, 0 },
-    { "failed_requests_max", 0, CANARY_UNIT_COUNT, 1 }
+    { "error_4xx_rate", 1007, CANARY_UNIT_RATIO, 0, 1 },
+    { "error_5xx_rate", 1008, CANARY_UNIT_RATIO, 0, 1 },
+    { "error_rate", 0, CANARY_UNIT_RATIO, 0, 1 },
+    { "latency_avg_max", 1005, CANARY_UNIT_LATENCY, 0, 0 },
+    { "latency_p50_max", 0, CANARY_UNIT_LATENCY, 500000000, 0 },
+    { "latency_p90_max", 1006, CANARY_UNIT_LATENCY, 900000000, 0 },
+    { "latency_p95_max", 0, CANARY_UNIT_LATENCY, 950000000, 0 },
+    { "latency_p99_max", 0, CANARY_UNIT_LATENCY, 990000000, 0 },
+    { "failed_requests_max", 0, CANARY_UNIT_COUNT, 0, 1 }
 };
 
 
@@ -72,21 +66,99 @@ canary_rule_by_verta_id(uint32_t id)
 }
 
 
+canary_unit_t
+canary_rule_unit(const canary_rule_t *rule)
+{
+    canary_unit_t  unit;
+
+    unit = canary_rule_info[rule->kind].unit;
+
+    return (unit == CANARY_UNIT_LATENCY && rule->baseline)
+           ? CANARY_UNIT_FACTOR : unit;
+}
+
+
+const char *
+canary_rule_complete(canary_rule_t *rule, unsigned given)
+{
+    if (canary_rule_info[rule->kind].unit == CANARY_UNIT_COUNT) {
+        return canary_rule_complete_budget(rule, given);
+    }
+
+    if (!(given & CANARY_GIVEN_CONFIDENCE)) {
+        rule->confidence = CANARY_CONFIDENCE_DEFAULT;
+    }
+
+    if (rule->confidence && (given & CANARY_GIVEN_WINDOW)) {
+        return "has a window, which needs \"confidence=off\": with "
+               "confidence all evidence of the rollout counts";
+    }
+
+    if (rule->confidence == 0 && (given & CANARY_GIVEN_BURST)) {
+        return "has a burst, which is only for rules with confidence";
+    }
+
+    if (rule->confidence && !(given & CANARY_GIVEN_BURST)) {
+        rule->burst = CANARY_BURST_DEFAULT;
+    }
+
+    if (!(given & CANARY_GIVEN_MIN_REQUESTS)) {
+        rule->min_requests = (rule->confidence && !rule->baseline
+                              && rule->kind != CANARY_RULE_LATENCY_AVG_MAX)
+                             ? 1 : CANARY_MIN_REQUESTS_PLAIN;
+    }
+
+    return NULL;
+}
+
+
+static const char *
+canary_rule_complete_budget(canary_rule_t *rule, unsigned given)
+{
+    if (rule->confidence
+        || (given & (CANARY_GIVEN_BURST|CANARY_GIVEN_WINDOW
+                     |CANARY_GIVEN_BASELINE)))
+    {
+        return "is a budget: it counts all failed attempts of a rollout, and "
+               "has no confidence, burst, window or baseline";
+    }
+
+    if (!(given & CANARY_GIVEN_MIN_REQUESTS)) {
+        rule->min_requests = 1;
+    }
+
+    return NULL;
+}
+
+
+int
+canary_rule_immediate(const canary_rule_t *rule)
+{
+    return canary_rule_info[rule->kind].immediate
+           && !rule->baseline
+           && (rule->confidence == 0 || rule->burst == 0);
+}
+
+
 double
 canary_rule_threshold(const canary_rule_t *rule)
 {
-    if (canary_rule_info[rule->kind].unit == CANARY_UNIT_RATIO) {
-        return (double) rule->threshold / (double) CANARY_RATIO_ONE;
-    }
+    switch (canary_rule_unit(rule)) {
 
-    return canary_rule_base(rule, (double) rule->threshold);
+    case CANARY_UNIT_RATIO:
+    case CANARY_UNIT_FACTOR:
+        return (double) rule->threshold / (double) CANARY_RATIO_ONE;
+
+    default:
+        return canary_rule_base(rule, (double) rule->threshold);
+    }
 }
 
 
 double
 canary_rule_base(const canary_rule_t *rule, double value)
 {
-    if (canary_rule_info[rule->kind].unit == CANARY_UNIT_LATENCY) {
+    if (canary_rule_unit(rule) == CANARY_UNIT_LATENCY) {
         return value / 1e6;
     }
 
@@ -94,8 +166,62 @@ canary_rule_base(const canary_rule_t *rule, double value)
 }
 
 
+canary_measure_t
+canary_rule_measure(const canary_rule_t *rule, unsigned limit,
+    const canary_counts_t *counts)
+{
+    canary_measure_t  measure;
+
+    measure.attempts = counts->started;
+
+    switch (rule->kind) {
+
+    case CANARY_RULE_ERROR_4XX_RATE:
+        measure.sum = counts->bad_4xx;
+        break;
+
+    case CANARY_RULE_ERROR_5XX_RATE:
+        measure.sum = counts->bad_5xx;
+        break;
+
+    case CANARY_RULE_ERROR_RATE:
+        measure.sum = counts->bad;
+        break;
+
+    case CANARY_RULE_LATENCY_AVG_MAX:
+        measure.sum = counts->time;
+        measure.attempts = counts->timed;
+        break;
+
+    default: /* a quantile */
+        measure.sum = counts->slow[limit];
+        measure.attempts += counts->gave_up;
+        break;
+    }
+
+    return measure;
+}
+
+
+canary_measure_t
+canary_rule_passing_measure(const canary_rule_t *rule, unsigned limit,
+    const canary_evidence_view_t *view)
+{
+    canary_measure_t  measure;
+
+    measure = canary_rule_measure(rule, limit, &view->passing);
+
+    if (rule->kind == CANARY_RULE_LATENCY_AVG_MAX) {
+        canary_rule_add_overdue(rule, view->overdue + view->pending,
+                                &measure);
+    }
+
+    return measure;
+}
+
+
 void
-canary_rule_judge(const canary_rule_t *rule,
+canary_rule_judge(const canary_rule_t *rule, unsigned limit,
     const canary_evidence_view_t *view, canary_judgement_t *judgement)
 {
     canary_measure_t  failing, passing;
@@ -105,17 +231,16 @@ canary_rule_judge(const canary_rule_t *rule,
         return;
     }
 
-    failing = canary_rule_measure(rule, &view->failing);
-    passing = canary_rule_measure(rule, &view->passing);
-
-    if (rule->kind == CANARY_RULE_LATENCY_AVG_MAX) {
-        canary_rule_add_overdue(rule, view->overdue, &passing);
-    }
+    failing = canary_rule_measure(rule, limit, &view->failing);
+    passing = canary_rule_passing_measure(rule, limit, view);
 
     judgement->attempts = failing.attempts;
+    judgement->bad = failing.sum;
     judgement->value = failing.attempts
                        ? (double) failing.sum / (double) failing.attempts : 0;
     judgement->needed = 0;
+    judgement->low = NAN;
+    judgement->high = NAN;
 
     if (failing.attempts >= rule->min_requests
         && canary_rule_above(rule, &failing))
@@ -136,37 +261,6 @@ canary_rule_judge(const canary_rule_t *rule,
 }
 
 
-static canary_measure_t
-canary_rule_measure(const canary_rule_t *rule, const canary_counts_t *counts)
-{
-    canary_measure_t  measure;
-
-    measure.attempts = counts->started;
-
-    switch (rule->kind) {
-
-    case CANARY_RULE_ERROR_4XX_RATE:
-        measure.sum = counts->bad_4xx;
-        break;
-
-    case CANARY_RULE_ERROR_5XX_RATE:
-        measure.sum = counts->bad_5xx;
-        break;
-
-    case CANARY_RULE_ERROR_RATE:
-        measure.sum = counts->bad;
-        break;
-
-    default: /* CANARY_RULE_LATENCY_AVG_MAX */
-        measure.sum = counts->time;
-        measure.attempts = counts->timed;
-        break;
-    }
-
-    return measure;
-}
-
-
 /*
  * How long overdue attempts will take is not known: so long at least, and for
  * a rule that would allow for it, too long.
@@ -180,7 +274,7 @@ canary_rule_add_overdue(const canary_rule_t *rule, uint64_t overdue,
 
     time = CANARY_OVERDUE_MS * 1000;
 
-    if (time <= rule->threshold) {
+    if (!rule->baseline && time <= rule->threshold) {
         time = rule->threshold + 1;
     }
 
@@ -189,23 +283,58 @@ canary_rule_add_overdue(const canary_rule_t *rule, uint64_t overdue,
 }
 
 
-static int
+/* the share of attempts that may be bad, in billionths */
+
+static uint64_t
+canary_rule_share(const canary_rule_t *rule)
+{
+    uint32_t  quantile;
+
+    quantile = canary_rule_info[rule->kind].quantile;
+
+    return quantile ? CANARY_RATIO_ONE - quantile : rule->threshold;
+}
+
+
+int
 canary_rule_above(const canary_rule_t *rule, const canary_measure_t *measure)
 {
-    if (canary_rule_info[rule->kind].unit == CANARY_UNIT_RATIO) {
-        return canary_rule_product_above(measure->sum, CANARY_RATIO_ONE,
-                                         measure->attempts,
-                                         (uint32_t) rule->threshold);
-    }
-
     if (measure->attempts == 0) {
         return 0;
     }
 
-    /* sum / attempts > threshold, with nothing that could overflow */
+    if (rule->kind == CANARY_RULE_LATENCY_AVG_MAX) {
 
-    return measure->sum / measure->attempts
-           + (measure->sum % measure->attempts != 0) > rule->threshold;
+        /* sum / attempts > threshold, with nothing that could overflow */
+
+        return measure->sum / measure->attempts
+               + (measure->sum % measure->attempts != 0) > rule->threshold;
+    }
+
+    return canary_rule_product_above(measure->sum, CANARY_RATIO_ONE,
+                                     measure->attempts,
+                                     (uint32_t) canary_rule_share(rule));
+}
+
+
+int
+canary_rule_above_stable(const canary_rule_t *rule,
+    const canary_measure_t *canary, const canary_measure_t *stable)
+{
+    double  ours, theirs;
+
+    if (canary->attempts == 0 || stable->attempts == 0) {
+        return 0;
+    }
+
+    ours = (double) canary->sum / (double) canary->attempts;
+    theirs = (double) stable->sum / (double) stable->attempts;
+
+    if (rule->kind == CANARY_RULE_LATENCY_AVG_MAX) {
+        return ours > theirs * canary_rule_threshold(rule) * (1 + 1e-12);
+    }
+
+    return ours > theirs + canary_rule_threshold(rule) + 1e-12;
 }
 
 
@@ -237,21 +366,21 @@ canary_rule_product_above(uint64_t a, uint32_t n, uint64_t b, uint32_t m)
  * number of attempts.
  */
 
-static uint64_t
+uint64_t
 canary_rule_clean_attempts(const canary_rule_t *rule,
     const canary_measure_t *measure)
 {
-    uint64_t  total;
+    uint64_t  total, share, level;
 
     total = rule->min_requests;
+    share = canary_rule_share(rule);
 
-    if (canary_rule_info[rule->kind].unit == CANARY_UNIT_RATIO
-        && rule->threshold && canary_rule_above(rule, measure))
+    if (rule->kind != CANARY_RULE_LATENCY_AVG_MAX && !rule->baseline
+        && share && canary_rule_above(rule, measure))
     {
-        uint64_t  level = measure->sum / rule->threshold * CANARY_RATIO_ONE
-                          + (measure->sum % rule->threshold * CANARY_RATIO_ONE
-                             + rule->threshold - 1)
-                            / rule->threshold;
+        level = measure->sum / share * CANARY_RATIO_ONE
+                + (measure->sum % share * CANARY_RATIO_ONE + share - 1)
+                  / share;
 
         total = (level > total) ? level : total;
     }
@@ -266,7 +395,10 @@ canary_rule_judge_budget(const canary_rule_t *rule,
 {
     judgement->value = (double) view->spent;
     judgement->attempts = view->failing.started;
+    judgement->bad = view->spent;
     judgement->needed = 0;
+    judgement->low = NAN;
+    judgement->high = NAN;
     judgement->verdict = (view->spent > rule->threshold) ? CANARY_FAILING
                                                          : CANARY_PASSING;
 }

@@ -15,11 +15,12 @@
  * The exact split.
  *
  * A phase is a 32-bit fraction of a cycle.  Each request adds the weight to
- * it; the request whose addition carries past the end of the cycle goes to
- * the canary.  Over any run of N requests on one phase the canary's count is
- * therefore floor or ceiling of N * weight (Bresenham's line), whatever the
- * requests before.  Several writers may share a phase: the addition is one
- * relaxed atomic operation and each carry is seen by exactly one of them.
+ * it, as a step; the request whose addition carries past the end of the cycle
+ * goes to the canary.  Over any run of N requests on one phase the canary's
+ * count is therefore floor or ceiling of N * weight (Bresenham's line),
+ * whatever the requests before.  Several writers may share a phase: the
+ * addition is one relaxed atomic operation and each carry is seen by exactly
+ * one of them.
  */
 
 
@@ -38,29 +39,32 @@
 uint32_t canary_split_first_phase(uint32_t n);
 
 
-/* Whether this request goes to the canary; weight above 1 counts as 1. */
+/*
+ * What a request adds: 0 to 2^32.  Rounded up: ten requests at 10 % are a full
+ * cycle, not just under it.  Weight above 1 counts as 1.
+ */
+
+static inline uint64_t
+canary_split_step(uint32_t weight)
+{
+    if (weight >= CANARY_ONE) {
+        return (uint64_t) 1 << 32;
+    }
+
+    return (((uint64_t) weight << 32) + CANARY_ONE - 1) / CANARY_ONE;
+}
+
+
+/* Whether this request goes to the canary. */
 
 static inline int
-canary_split_take(uint32_t *phase, uint32_t weight)
+canary_split_take(uint32_t *phase, uint64_t step)
 {
-    uint32_t  step, before;
+    uint32_t  before;
 
-    if (weight == 0) {
-        return 0;
-    }
+    before = __atomic_fetch_add(phase, (uint32_t) step, __ATOMIC_RELAXED);
 
-    if (weight >= CANARY_ONE) {
-        return 1;
-    }
-
-    /* rounded up: ten requests at 10 % are a full cycle, not just under it */
-
-    step = (uint32_t) ((((uint64_t) weight << 32) + CANARY_ONE - 1)
-                       / CANARY_ONE);
-
-    before = __atomic_fetch_add(phase, step, __ATOMIC_RELAXED);
-
-    return (uint32_t) (before + step) < before;
+    return (before + step) >> 32 != 0;
 }
 
 

@@ -50,12 +50,23 @@ static void canary_rule_read_parameters(const cJSON *list,
     const canary_json_at_t *at, int kind, canary_rule_t *rule,
     canary_json_errors_t *errors);
 static int canary_rule_read_parameter(const cJSON *object,
-    const canary_json_at_t *at, int kind, canary_rule_t *rule, unsigned seen,
+    const canary_json_at_t *at, canary_rule_t *rule, unsigned seen,
     canary_json_errors_t *errors);
 static void canary_rule_read_value(int parameter, const cJSON *value,
+    const canary_json_at_t *at, canary_rule_t *rule,
+    canary_json_errors_t *errors);
+static void canary_rule_read_threshold(const cJSON *list,
     const canary_json_at_t *at, int kind, canary_rule_t *rule,
     canary_json_errors_t *errors);
-static void canary_rule_refuse(int parameter, const cJSON *value,
+static void canary_rule_read_burst(const cJSON *value,
+    const canary_json_at_t *at, canary_rule_t *rule,
+    canary_json_errors_t *errors);
+static void canary_rule_read_confidence(const cJSON *value,
+    const canary_json_at_t *at, canary_rule_t *rule,
+    canary_json_errors_t *errors);
+static void canary_rule_finish(canary_rule_t *rule, unsigned seen,
+    const canary_json_at_t *at, canary_json_errors_t *errors);
+static void canary_rule_count_quantiles(const canary_strategy_t *strategy,
     const canary_json_at_t *at, canary_json_errors_t *errors);
 
 
@@ -85,13 +96,36 @@ static const canary_json_range_t  canary_threshold_ranges[] = {
     { "a ratio from 0 to 1", CANARY_RATIO_ONE, 0, CANARY_RATIO_ONE, 0, 1 },
     { "a number of milliseconds from 0.001 to 86400000", 1000, 1,
       CANARY_LATENCY_MAX, 0, 1 },
-    { "a whole number from 0 to 1000000000", 1, 0, CANARY_COUNT_MAX, 1, 1 }
+    { "a whole number from 0 to 1000000000", 1, 0, CANARY_COUNT_MAX, 1, 1 },
+    { "a factor above 0, up to 1000", CANARY_RATIO_ONE, 1, CANARY_FACTOR_MAX,
+      0, 1 }
 };
 
 
 static const canary_json_range_t  canary_min_requests_range = {
     "a whole number from 1 to 1000000000", 1, 1, CANARY_MIN_REQUESTS_MAX, 1, 1
 };
+
+
+static const canary_json_range_t  canary_confidence_range = {
+    "\"off\", or a ratio from 0.5 up to, but not including, 1",
+    CANARY_RATIO_ONE, CANARY_CONFIDENCE_MIN, CANARY_CONFIDENCE_MAX, 0, 1
+};
+
+
+static const canary_json_range_t  canary_burst_range = {
+    "a number of seconds from 0 to 10, in tenths", 1000, 0, CANARY_BURST_MAX,
+    0, 1
+};
+
+
+static const canary_json_range_t  canary_window_range = {
+    "a number of seconds from 0.1 to 86400", 1000, CANARY_WINDOW_MIN,
+    CANARY_WINDOW_MAX, 0, 1
+};
+
+
+static const char *const  canary_baselines[] = { "stable" };
 
 
 static const canary_json_range_t  canary_rule_id_range = {
@@ -132,6 +166,25 @@ canary_rule_json_read(const cJSON *list, const canary_json_at_t *at,
         canary_rule_read(object, &here,
                          &strategy->rules[strategy->nrules++], errors);
     }
+
+    canary_rule_count_quantiles(strategy, at, errors);
+}
+
+
+static void
+canary_rule_count_quantiles(const canary_strategy_t *strategy,
+    const canary_json_at_t *at, canary_json_errors_t *errors)
+{
+    uint32_t  i, n;
+
+    for (i = 0, n = 0; i < strategy->nrules; i++) {
+        n += (canary_rule_info[strategy->rules[i].kind].quantile != 0);
+    }
+
+    if (n > CANARY_LIMITS_MAX) {
+        canary_json_error(errors, at, "there can be at most %d rules about "
+                          "quantiles of latency", CANARY_LIMITS_MAX);
+    }
 }
 
 
@@ -152,7 +205,6 @@ canary_rule_read(const cJSON *object, const canary_json_at_t *at,
     kind = canary_rule_read_kind(members, at, errors);
 
     rule->kind = (kind == -1) ? 0 : (uint32_t) kind;
-    rule->min_requests = CANARY_MIN_REQUESTS_DEFAULT;
 
     if (members[CANARY_MEMBER_PARAMETERS] == NULL) {
         canary_json_error(errors, at, "needs \"rule_parameters\", at least "
@@ -300,8 +352,8 @@ canary_rule_read_parameters(const cJSON *list, const canary_json_at_t *at,
 
     cJSON_ArrayForEach(object, list) {
 
-        parameter = canary_rule_read_parameter(object, &here, kind, rule,
-                                               seen, errors);
+        parameter = canary_rule_read_parameter(object, &here, rule, seen,
+                                               errors);
         if (parameter != -1) {
             seen |= 1u << parameter;
         }
@@ -313,6 +365,87 @@ canary_rule_read_parameters(const cJSON *list, const canary_json_at_t *at,
         canary_json_error(errors, at,
                           "a rule needs the parameter \"threshold\"");
     }
+
+    /* what it is a number of is not known without the rule */
+
+    if (kind != -1) {
+        canary_rule_read_threshold(list, at, kind, rule, errors);
+        canary_rule_finish(rule, seen, at, errors);
+    }
+}
+
+
+/* after the other parameters: its unit depends on the baseline */
+
+static void
+canary_rule_read_threshold(const cJSON *list, const canary_json_at_t *at,
+    int kind, canary_rule_t *rule, canary_json_errors_t *errors)
+{
+    const cJSON       *object, *name, *value;
+    canary_json_at_t   here = { at, NULL, 0 };
+    canary_json_at_t   at_value = { &here, "value", 0 };
+
+    rule->kind = (uint32_t) kind;
+
+    cJSON_ArrayForEach(object, list) {
+
+        name = cJSON_GetObjectItemCaseSensitive(object, "name");
+        value = cJSON_GetObjectItemCaseSensitive(object, "value");
+
+        if (cJSON_IsString(name) && value
+            && strcmp(name->valuestring,
+                      canary_parameter_names[CANARY_PARAMETER_THRESHOLD])
+               == 0)
+        {
+            canary_json_number(value, &at_value,
+                               &canary_threshold_ranges[
+                                                     canary_rule_unit(rule)],
+                               &rule->threshold, errors);
+            return;
+        }
+
+        here.index++;
+    }
+}
+
+
+/* parameters that do not go together */
+
+static void
+canary_rule_finish(canary_rule_t *rule, unsigned seen,
+    const canary_json_at_t *at, canary_json_errors_t *errors)
+{
+    unsigned     given;
+    const char  *wrong;
+
+    given = 0;
+
+    if (seen & 1u << CANARY_PARAMETER_MIN_REQUESTS) {
+        given |= CANARY_GIVEN_MIN_REQUESTS;
+    }
+
+    if (seen & 1u << CANARY_PARAMETER_CONFIDENCE) {
+        given |= CANARY_GIVEN_CONFIDENCE;
+    }
+
+    if (seen & 1u << CANARY_PARAMETER_BURST) {
+        given |= CANARY_GIVEN_BURST;
+    }
+
+    if (seen & 1u << CANARY_PARAMETER_WINDOW) {
+        given |= CANARY_GIVEN_WINDOW;
+    }
+
+    if (seen & 1u << CANARY_PARAMETER_BASELINE) {
+        given |= CANARY_GIVEN_BASELINE;
+    }
+
+    wrong = canary_rule_complete(rule, given);
+
+    if (wrong) {
+        canary_json_error(errors, at, "%s %s",
+                          canary_rule_info[rule->kind].name, wrong);
+    }
 }
 
 
@@ -320,8 +453,7 @@ canary_rule_read_parameters(const cJSON *list, const canary_json_at_t *at,
 
 static int
 canary_rule_read_parameter(const cJSON *object, const canary_json_at_t *at,
-    int kind, canary_rule_t *rule, unsigned seen,
-    canary_json_errors_t *errors)
+    canary_rule_t *rule, unsigned seen, canary_json_errors_t *errors)
 {
     int                parameter;
     const cJSON       *members[CANARY_PARAMETER_MEMBERS], *name, *value;
@@ -356,8 +488,7 @@ canary_rule_read_parameter(const cJSON *object, const canary_json_at_t *at,
                           canary_parameter_names[parameter]);
 
     } else if (value) {
-        canary_rule_read_value(parameter, value, &at_value, kind, rule,
-                               errors);
+        canary_rule_read_value(parameter, value, &at_value, rule, errors);
     }
 
     return parameter;
@@ -366,24 +497,12 @@ canary_rule_read_parameter(const cJSON *object, const canary_json_at_t *at,
 
 static void
 canary_rule_read_value(int parameter, const cJSON *value,
-    const canary_json_at_t *at, int kind, canary_rule_t *rule,
+    const canary_json_at_t *at, canary_rule_t *rule,
     canary_json_errors_t *errors)
 {
     uint64_t  number;
 
     switch (parameter) {
-
-    case CANARY_PARAMETER_THRESHOLD:
-
-        /* what it is a number of is not known without the rule */
-
-        if (kind != -1) {
-            canary_json_number(value, at,
-                        &canary_threshold_ranges[canary_rule_info[kind].unit],
-                        &rule->threshold, errors);
-        }
-
-        break;
 
     case CANARY_PARAMETER_MIN_REQUESTS:
 
@@ -395,28 +514,71 @@ canary_rule_read_value(int parameter, const cJSON *value,
 
         break;
 
-    default:
-        canary_rule_refuse(parameter, value, at, errors);
+    case CANARY_PARAMETER_CONFIDENCE:
+        canary_rule_read_confidence(value, at, rule, errors);
+        break;
+
+    case CANARY_PARAMETER_BURST:
+        canary_rule_read_burst(value, at, rule, errors);
+        break;
+
+    case CANARY_PARAMETER_WINDOW:
+
+        if (canary_json_number(value, at, &canary_window_range, &number,
+                               errors))
+        {
+            rule->window = (uint32_t) number;
+        }
+
+        break;
+
+    case CANARY_PARAMETER_BASELINE:
+
+        if (canary_json_choice(value, at, canary_baselines, 1, errors) == 0) {
+            rule->baseline = 1;
+        }
+
+        break;
+
+    default: /* CANARY_PARAMETER_THRESHOLD: canary_rule_read_threshold() */
         break;
     }
 }
 
 
-/* What judges by statistics: a later version's. */
-
 static void
-canary_rule_refuse(int parameter, const cJSON *value,
-    const canary_json_at_t *at, canary_json_errors_t *errors)
+canary_rule_read_confidence(const cJSON *value, const canary_json_at_t *at,
+    canary_rule_t *rule, canary_json_errors_t *errors)
 {
-    if (parameter != CANARY_PARAMETER_CONFIDENCE) {
-        canary_json_error(errors, at, "this version judges by measured "
-                          "values of the step, without \"%s\": leave it out",
-                          canary_parameter_names[parameter]);
+    uint64_t  number;
+
+    if (cJSON_IsString(value) && strcmp(value->valuestring, "off") == 0) {
+        rule->confidence = 0;
         return;
     }
 
-    if (!cJSON_IsString(value) || strcmp(value->valuestring, "off") != 0) {
-        canary_json_wrong(errors, at, value, "\"off\", or left out, since "
-                          "this version judges by measured values only");
+    if (canary_json_number(value, at, &canary_confidence_range, &number,
+                           errors))
+    {
+        rule->confidence = (uint32_t) number;
     }
+}
+
+
+static void
+canary_rule_read_burst(const cJSON *value, const canary_json_at_t *at,
+    canary_rule_t *rule, canary_json_errors_t *errors)
+{
+    uint64_t  number;
+
+    if (!canary_json_number(value, at, &canary_burst_range, &number, errors)) {
+        return;
+    }
+
+    if (number % 100) {
+        canary_json_wrong(errors, at, value, canary_burst_range.range);
+        return;
+    }
+
+    rule->burst = (uint32_t) number;
 }

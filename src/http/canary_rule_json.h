@@ -23,15 +23,15 @@ void canary_rule_json_write(cJSON *object, const canary_strategy_t *strategy,
     int *failed);
 
 /*
- * Add the threshold of a rule, and a value that was measured for that kind
- * of rule (as in canary_judgement_t), as JSON has them: ratios,
- * milliseconds, counts.  What is no value is null.
+ * Add the threshold of a rule, and a value that was measured for it (as in
+ * canary_judgement_t), as JSON has them: ratios, milliseconds, counts,
+ * factors.  What is no value is null.
  */
 
 void canary_rule_json_write_threshold(cJSON *object, const char *name,
     const canary_rule_t *rule, int *failed);
 void canary_rule_json_write_value(cJSON *object, const char *name,
-    uint32_t kind, double value, int *failed);
+    const canary_rule_t *rule, double value, int *failed);
 
 
 #endif /* CANARY_RULE_JSON_H */

@@ -38,7 +38,7 @@ static void canary_state_say(char *error, const char *format, ...)
 
 const char *const  canary_state_verbs[CANARY_STATE_VERBS] = {
     "start", "direct", "patch", "advance", "pause", "resume", "promote",
-    "rollback", "step", "violation", "release_gone"
+    "rollback", "step", "violation", "holding", "release_gone"
 };
 
 

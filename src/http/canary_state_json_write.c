@@ -38,6 +38,8 @@ static void canary_state_write_point(cJSON *object, const char *name,
     uint32_t phase, uint32_t weight, int *failed);
 static void canary_state_write_figures(cJSON *object,
     const canary_state_event_t *event, int *failed);
+static void canary_state_write_double(cJSON *object, const char *name,
+    double value, int *failed);
 static void canary_state_write_text(cJSON *object, const char *name,
     const char *text, int *failed);
 static void canary_state_write_count(cJSON *object, const char *name,
@@ -310,16 +312,28 @@ canary_state_write_figures(cJSON *object, const canary_state_event_t *event,
                              canary_state_verdicts[judgement->verdict],
                              failed);
 
-        /* cJSON writes as many digits as give the same double again */
+        canary_state_write_double(part, "value", judgement->value, failed);
+        canary_state_write_double(part, "low", judgement->low, failed);
+        canary_state_write_double(part, "high", judgement->high, failed);
 
-        canary_json_add(part, "value", isfinite(judgement->value)
-                                       ? cJSON_CreateNumber(judgement->value)
-                                       : cJSON_CreateNull(), failed);
+        canary_state_write_count(part, "bad", judgement->bad, failed);
 
         canary_state_write_count(part, "attempts", judgement->attempts,
                                  failed);
         canary_state_write_count(part, "needed", judgement->needed, failed);
     }
+}
+
+
+/* cJSON writes as many digits as give the same double again */
+
+static void
+canary_state_write_double(cJSON *object, const char *name, double value,
+    int *failed)
+{
+    canary_json_add(object, name, isfinite(value) ? cJSON_CreateNumber(value)
+                                                  : cJSON_CreateNull(),
+                    failed);
 }
 
 

@@ -37,6 +37,11 @@ int canary_state_members(const cJSON *object, const canary_json_at_t *at,
 uint64_t canary_state_count(const cJSON *value, const canary_json_at_t *at,
     const char *name, uint64_t max, canary_json_errors_t *errors);
 
+/* A number, or NaN for null. */
+
+double canary_state_double(const cJSON *value, const canary_json_at_t *at,
+    const char *name, canary_json_errors_t *errors);
+
 uint32_t canary_state_weight(const cJSON *value, const canary_json_at_t *at,
     canary_json_errors_t *errors);
 

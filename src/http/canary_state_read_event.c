@@ -4,7 +4,6 @@
  */
 
 
-#include <math.h>
 #include <string.h>
 
 #include "canary_rule_json.h"
@@ -32,6 +31,9 @@ enum {
 enum {
     CANARY_JUDGEMENT_VERDICT = 0,
     CANARY_JUDGEMENT_VALUE,
+    CANARY_JUDGEMENT_LOW,
+    CANARY_JUDGEMENT_HIGH,
+    CANARY_JUDGEMENT_BAD,
     CANARY_JUDGEMENT_ATTEMPTS,
     CANARY_JUDGEMENT_NEEDED,
     CANARY_JUDGEMENT_MEMBERS
@@ -60,7 +62,7 @@ static const char *const  canary_event_names[CANARY_EVENT_MEMBERS] = {
 static const char *const  canary_point_names[] = { "phase", "weight" };
 
 static const char *const  canary_judgement_names[] = {
-    "verdict", "value", "attempts", "needed"
+    "verdict", "value", "low", "high", "bad", "attempts", "needed"
 };
 
 
@@ -187,9 +189,8 @@ canary_state_read_judgement(const cJSON *object, const canary_json_at_t *at,
     canary_judgement_t *judgement, canary_json_errors_t *errors)
 {
     int                verdict;
-    const cJSON       *values[CANARY_JUDGEMENT_MEMBERS], *value;
+    const cJSON       *values[CANARY_JUDGEMENT_MEMBERS];
     canary_json_at_t   at_verdict = { at, "verdict", 0 };
-    canary_json_at_t   at_value = { at, "value", 0 };
 
     if (!canary_state_members(object, at, canary_judgement_names,
                               CANARY_JUDGEMENT_MEMBERS, values, errors))
@@ -202,18 +203,14 @@ canary_state_read_judgement(const cJSON *object, const canary_json_at_t *at,
                                  errors);
     judgement->verdict = (canary_verdict_t) (verdict == -1 ? 0 : verdict);
 
-    value = values[CANARY_JUDGEMENT_VALUE];
-
-    if (cJSON_IsNull(value)) {
-        judgement->value = NAN;
-
-    } else if (cJSON_IsNumber(value) && isfinite(value->valuedouble)) {
-        judgement->value = value->valuedouble;
-
-    } else {
-        canary_json_wrong(errors, &at_value, value, "a number or null");
-    }
-
+    judgement->value = canary_state_double(values[CANARY_JUDGEMENT_VALUE],
+                                           at, "value", errors);
+    judgement->low = canary_state_double(values[CANARY_JUDGEMENT_LOW], at,
+                                         "low", errors);
+    judgement->high = canary_state_double(values[CANARY_JUDGEMENT_HIGH], at,
+                                          "high", errors);
+    judgement->bad = canary_state_count(values[CANARY_JUDGEMENT_BAD], at,
+                                        "bad", UINT64_MAX, errors);
     judgement->attempts = canary_state_count(
                                    values[CANARY_JUDGEMENT_ATTEMPTS], at,
                                    "attempts", UINT64_MAX, errors);

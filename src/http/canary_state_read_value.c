@@ -4,6 +4,7 @@
  */
 
 
+#include <math.h>
 #include <string.h>
 
 #include "canary_state_read.h"
@@ -102,6 +103,24 @@ canary_state_digits(const char *text, uint64_t *number)
     }
 
     return 1;
+}
+
+
+double
+canary_state_double(const cJSON *value, const canary_json_at_t *at,
+    const char *name, canary_json_errors_t *errors)
+{
+    canary_json_at_t  here = { at, name, 0 };
+
+    if (cJSON_IsNumber(value) && isfinite(value->valuedouble)) {
+        return value->valuedouble;
+    }
+
+    if (!cJSON_IsNull(value)) {
+        canary_json_wrong(errors, &here, value, "a number or null");
+    }
+
+    return NAN;
 }
 
 

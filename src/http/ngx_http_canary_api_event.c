@@ -20,6 +20,8 @@ static void ngx_http_canary_render_actor(cJSON *object,
     const ngx_http_canary_actor_t *actor, ngx_pool_t *pool, int *failed);
 static void ngx_http_canary_render_state(cJSON *object, const char *name,
     uint32_t phase, uint32_t weight, int *failed);
+static void ngx_http_canary_render_outage(cJSON *object,
+    const ngx_http_canary_event_t *event, int *failed);
 static void ngx_http_canary_render_decision(cJSON *object,
     const ngx_http_canary_event_t *event, int *failed);
 
@@ -151,6 +153,37 @@ ngx_http_canary_render_state(cJSON *object, const char *name, uint32_t phase,
 }
 
 
+/* what stable did in the time in which it broke the rule too */
+
+static void
+ngx_http_canary_render_outage(cJSON *object,
+    const ngx_http_canary_event_t *event, int *failed)
+{
+    const canary_rule_t  *rule;
+
+    rule = &event->figures[0].rule;
+
+    object = canary_json_add_object(object, "stable", failed);
+
+    if (canary_rule_info[rule->kind].quantile) {
+
+        /* its value is a share of attempts, not a time */
+
+        canary_json_add_number(object, "above_threshold",
+                               (uint64_t) (event->outage.value
+                                           * CANARY_RATIO_ONE + 0.5),
+                               9, failed);
+    } else {
+        canary_rule_json_write_value(object, "value", rule,
+                                     event->outage.value, failed);
+    }
+
+    canary_json_add_number(object, "attempts", event->outage.attempts, 0,
+                           failed);
+    canary_json_add_number(object, "seconds", event->outage.ms, 3, failed);
+}
+
+
 /* the figures that decided; of a violation, the rule that broke is first */
 
 static void
@@ -168,15 +201,19 @@ ngx_http_canary_render_decision(cJSON *object,
 
     canary_json_add_number(object, "attempts", event->attempts, 0, failed);
 
-    if (event->verb == CANARY_VIOLATION) {
+    if (event->verb == CANARY_VIOLATION || event->verb == CANARY_HOLDING) {
         broken = &event->figures[0];
         rule = &broken->rule;
 
         canary_json_add_text(object, "rule", canary_rule_info[rule->kind].name,
                              failed);
-        canary_rule_json_write_value(object, "value", rule->kind,
+        canary_rule_json_write_value(object, "value", rule,
                                      broken->judgement.value, failed);
         canary_rule_json_write_threshold(object, "threshold", rule, failed);
+    }
+
+    if (event->verb == CANARY_HOLDING) {
+        ngx_http_canary_render_outage(object, event, failed);
     }
 
     ngx_http_canary_render_figures(canary_json_add_array(object, "rules",

@@ -34,7 +34,10 @@ static void ngx_http_canary_render_release(cJSON *list,
 static void ngx_http_canary_render_totals(cJSON *object,
     ngx_http_canary_totals_t *totals, int *failed);
 static void ngx_http_canary_render_latency(cJSON *object,
-    ngx_http_canary_totals_t *step, int *failed);
+    ngx_http_canary_release_view_t *release, int *failed);
+static void ngx_http_canary_render_proof(cJSON *object,
+    const canary_rule_t *rule, const canary_judgement_t *judgement,
+    int *failed);
 static void ngx_http_canary_render_last(cJSON *object,
     ngx_http_canary_record_t *record, ngx_pool_t *pool, int *failed);
 
@@ -305,7 +308,7 @@ ngx_http_canary_render_release(cJSON *list,
     }
 
     ngx_http_canary_render_totals(object, &release->totals, failed);
-    ngx_http_canary_render_latency(object, &release->step, failed);
+    ngx_http_canary_render_latency(object, release, failed);
 }
 
 
@@ -347,22 +350,41 @@ ngx_http_canary_render_totals(cJSON *object, ngx_http_canary_totals_t *totals,
 }
 
 
+/* quantiles are of what is evidence, the mean is of all that has a time */
+
 static void
-ngx_http_canary_render_latency(cJSON *object, ngx_http_canary_totals_t *step,
-    int *failed)
+ngx_http_canary_render_latency(cJSON *object,
+    ngx_http_canary_release_view_t *release, int *failed)
 {
-    cJSON  *latency;
+    cJSON                     *latency;
+    ngx_uint_t                 i;
+    ngx_http_canary_totals_t  *step;
+
+    static const char *const  names[NGX_HTTP_CANARY_QUANTILES] = {
+        "p50", "p90", "p95", "p99"
+    };
+
+    step = &release->step;
 
     latency = canary_json_add_object(object, "latency_ms", failed);
 
-    if (step->timed == 0) {
+    if (step->timed) {
+        canary_json_add_number(latency, "avg",
+                               (step->time + step->timed / 2) / step->timed,
+                               NGX_HTTP_CANARY_MS_DECIMALS, failed);
+    } else {
         canary_json_add_null(latency, "avg", failed);
-        return;
     }
 
-    canary_json_add_number(latency, "avg",
-                           (step->time + step->timed / 2) / step->timed,
-                           NGX_HTTP_CANARY_MS_DECIMALS, failed);
+    for (i = 0; i < NGX_HTTP_CANARY_QUANTILES; i++) {
+
+        if (release->measured) {
+            canary_json_add_number(latency, names[i], release->quantiles[i],
+                                   NGX_HTTP_CANARY_MS_DECIMALS, failed);
+        } else {
+            canary_json_add_null(latency, names[i], failed);
+        }
+    }
 }
 
 
@@ -388,12 +410,43 @@ ngx_http_canary_render_figures(cJSON *list,
         canary_json_add_text(object, "rule", canary_rule_info[rule->kind].name,
                              failed);
         canary_rule_json_write_threshold(object, "threshold", rule, failed);
-        canary_rule_json_write_value(object, "value", rule->kind,
+        canary_rule_json_write_value(object, "value", rule,
                                      judgement->value, failed);
+
+        if (rule->baseline) {
+            canary_json_add_text(object, "baseline", "stable", failed);
+        }
+
         canary_json_add_number(object, "attempts", judgement->attempts, 0,
                                failed);
         canary_json_add_text(object, "verdict", verdicts[judgement->verdict],
                              failed);
+
+        if (rule->confidence) {
+            ngx_http_canary_render_proof(object, rule, judgement, failed);
+        }
+    }
+}
+
+
+/* between what the value is, and how many good attempts would do */
+
+static void
+ngx_http_canary_render_proof(cJSON *object, const canary_rule_t *rule,
+    const canary_judgement_t *judgement, int *failed)
+{
+    cJSON  *bounds;
+
+    bounds = canary_json_add_array(object, "bounds", failed);
+
+    canary_rule_json_write_value(bounds, NULL, rule, judgement->low, failed);
+    canary_rule_json_write_value(bounds, NULL, rule, judgement->high, failed);
+
+    if (judgement->needed >= CANARY_NEEDED_MAX) {
+        canary_json_add_null(object, "needs", failed);
+
+    } else {
+        canary_json_add_number(object, "needs", judgement->needed, 0, failed);
     }
 }
 

@@ -127,7 +127,8 @@ ngx_http_canary_wait_fate(ngx_http_canary_write_t *w)
     if (fate == NGX_HTTP_CANARY_IS_PENDING && !superseded
         && ngx_http_canary_too_late(w, now))
     {
-        ngx_http_canary_conclude(sh, shared, NGX_HTTP_CANARY_REFUSED, now,
+        ngx_http_canary_conclude(sh, cmcf->shpool, shared,
+                                 NGX_HTTP_CANARY_REFUSED, now,
                                  w->request->connection->log);
 
         fate = ngx_http_canary_fate(shared, w->change.sequence);

@@ -13,6 +13,8 @@ static void ngx_http_canary_render_file(cJSON *object,
 static ngx_uint_t ngx_http_canary_steps(ngx_http_canary_snapshot_t *snapshot);
 static const ngx_http_canary_figure_t *ngx_http_canary_holder(
     ngx_http_canary_snapshot_t *snapshot);
+static uint64_t ngx_http_canary_needed(
+    const ngx_http_canary_figure_t *figure);
 static void ngx_http_canary_wait_reason(u_char *reason, size_t size,
     ngx_http_canary_judgement_t *judgement,
     const ngx_http_canary_figure_t *figure);
@@ -51,7 +53,7 @@ ngx_http_canary_render_waiting(cJSON *object,
     canary_json_add_text(waiting, "rule",
                          canary_rule_info[figure->rule.kind].name, failed);
     canary_json_add_number(waiting, "attempts",
-                           ngx_max(figure->judgement.needed, 1), 0, failed);
+                           ngx_http_canary_needed(figure), 0, failed);
     canary_json_add_text(waiting, "reason", (char *) reason, failed);
 }
 
@@ -90,6 +92,13 @@ ngx_http_canary_steps(ngx_http_canary_snapshot_t *snapshot)
 }
 
 
+static uint64_t
+ngx_http_canary_needed(const ngx_http_canary_figure_t *figure)
+{
+    return ngx_max(figure->judgement.needed, 1);
+}
+
+
 /* the rule that the next step waits for; NULL: none */
 
 static const ngx_http_canary_figure_t *
@@ -106,6 +115,10 @@ ngx_http_canary_holder(ngx_http_canary_snapshot_t *snapshot)
         || judgement->nfigures == 0 || judgement->failing != -1)
     {
         return NULL;
+    }
+
+    if (judgement->held != -1) {
+        return &judgement->figures[judgement->held];
     }
 
     /* without an attempt it holds whatever it does else */
@@ -135,14 +148,18 @@ ngx_http_canary_wait_reason(u_char *reason, size_t size,
     const char  *rule;
 
     rule = canary_rule_info[figure->rule.kind].name;
-    needed = ngx_max(figure->judgement.needed, 1);
+    needed = ngx_http_canary_needed(figure);
 
     /* begun, and not decided yet */
 
     flying = (judgement->started > judgement->attempts)
              ? judgement->started - judgement->attempts : 0;
 
-    if (judgement->started == 0) {
+    if (judgement->held != -1) {
+        ngx_snprintf(reason, size, "stable breaks %s too: evidence does not "
+                     "count until a second after it stops%Z", rule);
+
+    } else if (judgement->started == 0) {
         ngx_snprintf(reason, size, "no attempt in this step yet%Z");
 
     } else if (needed <= flying) {

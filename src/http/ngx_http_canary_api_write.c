@@ -289,6 +289,12 @@ ngx_http_canary_write_done(ngx_http_canary_write_t *w)
                           "one rule; nginx.conf has none for this endpoint");
         return ngx_http_canary_problem_body(w->request, &w->errors);
 
+    case CANARY_NO_BASELINE:
+        canary_json_error(&w->errors, &at_rules, "all compare the canary "
+                          "with stable, but at its first step it has all of "
+                          "the traffic: a rule without a baseline is needed");
+        return ngx_http_canary_problem_body(w->request, &w->errors);
+
     case CANARY_BAD_WEIGHT:
         canary_json_error(&w->errors, &at_weight,
                           "has to be above 0 and below 1");

@@ -16,69 +16,36 @@
  */
 
 
-static canary_evidence_t *ngx_http_canary_evidence(
-    ngx_http_canary_attempt_t *attempt);
 static void ngx_http_canary_failed(ngx_http_canary_attempt_t *attempt,
     ngx_uint_t timedout, uint64_t elapsed);
 static void ngx_http_canary_aborted(ngx_http_canary_attempt_t *attempt,
     uint64_t elapsed);
 static void ngx_http_canary_cut(ngx_http_canary_attempt_t *attempt,
     ngx_uint_t timedout);
-static void ngx_http_canary_time(ngx_http_canary_attempt_t *attempt,
-    uint64_t elapsed);
+static void ngx_http_canary_ignored(ngx_http_canary_attempt_t *attempt);
+static void ngx_http_canary_end_time(ngx_http_canary_attempt_t *attempt,
+    ngx_uint_t complete, uint64_t elapsed);
 static ngx_uint_t ngx_http_canary_too_long(
     ngx_http_canary_attempt_t *attempt, uint64_t elapsed);
-static ngx_uint_t ngx_http_canary_minds_4xx(
-    ngx_http_canary_attempt_t *attempt);
 static void ngx_http_canary_hand_in(ngx_http_canary_attempt_t *attempt,
-    canary_finish_t *finish);
+    canary_evidence_t *evidence, canary_finish_t *finish);
+static void ngx_http_canary_burn(ngx_http_canary_attempt_t *attempt,
+    canary_evidence_t *evidence, ngx_uint_t response_class);
 
 
 void
-ngx_http_canary_take_ticket(ngx_http_canary_attempt_t *attempt)
+ngx_http_canary_void_ticket(ngx_http_canary_attempt_t *attempt,
+    canary_evidence_t *evidence)
 {
-    unsigned            side;
-    canary_route_t      route;
-    canary_finish_t     finish;
-    canary_evidence_t  *evidence;
+    canary_finish_t  finish;
 
-    route = ngx_http_canary_route(attempt->endpoint);
+    ngx_memzero(&finish, sizeof(canary_finish_t));
 
-    if (route.phase == CANARY_IDLE) {
-        return;
-    }
+    finish.voided = 1;
 
-    if (attempt->release->id == route.canary) {
-        side = CANARY_SIDE_CANARY;
+    canary_evidence_finish(evidence, &attempt->ticket, &finish);
 
-    } else if (attempt->release->id == route.stable) {
-        side = CANARY_SIDE_STABLE;
-
-    } else {
-        return;
-    }
-
-    evidence = __atomic_load_n(&attempt->endpoint->shared->evidence,
-                               __ATOMIC_ACQUIRE);
-    if (evidence == NULL) {
-        return;
-    }
-
-    canary_evidence_start(evidence, ngx_http_canary_slot, side,
-                          &attempt->ticket);
-
-    attempt->epoch = route.epoch;
-    attempt->evidence = 1;
-
-    /* the evidence may be that of a rollout that began in between */
-
-    if (ngx_http_canary_route(attempt->endpoint).epoch != route.epoch) {
-        ngx_memzero(&finish, sizeof(canary_finish_t));
-        finish.voided = 1;
-
-        canary_evidence_finish(evidence, &attempt->ticket, &finish);
-        attempt->evidence = 0;
-    }
+    attempt->evidence = 0;
 }
 
 
@@ -86,10 +53,9 @@ void
 ngx_http_canary_attempt_end(ngx_http_canary_attempt_t *attempt,
     canary_facts_t *facts, ngx_int_t header_grpc_status, uint64_t elapsed)
 {
-    canary_finish_t   finish;
     canary_outcome_t  outcome;
 
-    if (!attempt->open) {
+    if (attempt->state == NGX_HTTP_CANARY_ENDED) {
         return;
     }
 
@@ -101,18 +67,18 @@ ngx_http_canary_attempt_end(ngx_http_canary_attempt_t *attempt,
     case CANARY_OUTCOME_RESPONSE:
     case CANARY_OUTCOME_CUT:
 
-        ngx_http_canary_attempt_header(attempt, facts->status,
-                                       header_grpc_status, elapsed);
+        if (!attempt->response) {
+            ngx_http_canary_attempt_any_header(attempt, facts->status,
+                                               header_grpc_status, 0, elapsed);
+        }
+
+        ngx_http_canary_end_time(attempt,
+                                 outcome == CANARY_OUTCOME_RESPONSE
+                                 && facts->complete && !facts->client_gone,
+                                 elapsed);
 
         if (outcome == CANARY_OUTCOME_CUT) {
             ngx_http_canary_cut(attempt, facts->timedout);
-
-        } else if (attempt->endpoint->latency
-                       == NGX_HTTP_CANARY_LATENCY_RESPONSE
-                   && facts->complete && !facts->client_gone
-                   && !attempt->upgraded)
-        {
-            ngx_http_canary_time(attempt, elapsed);
         }
 
         break;
@@ -128,17 +94,21 @@ ngx_http_canary_attempt_end(ngx_http_canary_attempt_t *attempt,
         break;
 
     default: /* CANARY_OUTCOME_IGNORED */
-
-        if (!attempt->response) {
-            ngx_memzero(&finish, sizeof(canary_finish_t));
-            finish.voided = 1;
-            ngx_http_canary_hand_in(attempt, &finish);
-        }
-
+        ngx_http_canary_ignored(attempt);
         break;
     }
 
-    attempt->open = 0;
+    attempt->state = NGX_HTTP_CANARY_ENDED;
+}
+
+
+void
+ngx_http_canary_attempt_any_header(ngx_http_canary_attempt_t *attempt,
+    ngx_uint_t status, ngx_int_t grpc_status, ngx_uint_t trailers,
+    uint64_t elapsed)
+{
+    ngx_http_canary_attempt_header(attempt, status, grpc_status, trailers,
+                                   elapsed);
 }
 
 
@@ -148,13 +118,13 @@ ngx_http_canary_attempt_no_live(ngx_http_canary_attempt_t *attempt)
     ngx_http_canary_attempt_begin(attempt);
     ngx_http_canary_failed(attempt, 0, 0);
 
-    attempt->open = 0;
+    attempt->state = NGX_HTTP_CANARY_ENDED;
 }
 
 
 void
-ngx_http_canary_response_evidence(ngx_http_canary_attempt_t *attempt,
-    ngx_uint_t timed, uint64_t elapsed)
+ngx_http_canary_bad_response(ngx_http_canary_attempt_t *attempt,
+    canary_evidence_t *evidence, ngx_uint_t timed, uint64_t elapsed)
 {
     canary_finish_t  finish;
 
@@ -163,9 +133,10 @@ ngx_http_canary_response_evidence(ngx_http_canary_attempt_t *attempt,
     finish.bad_4xx = (attempt->response == 4);
     finish.bad_5xx = (attempt->response == 5);
     finish.timed = timed;
+    finish.untimed = !timed;
     finish.time = elapsed;
 
-    ngx_http_canary_hand_in(attempt, &finish);
+    ngx_http_canary_hand_in(attempt, evidence, &finish);
 }
 
 
@@ -178,57 +149,88 @@ static void
 ngx_http_canary_failed(ngx_http_canary_attempt_t *attempt,
     ngx_uint_t timedout, uint64_t elapsed)
 {
-    canary_finish_t            finish;
-    ngx_http_canary_totals_t  *totals;
+    ngx_uint_t                measured;
+    canary_finish_t           finish;
+    canary_evidence_t        *evidence;
+    ngx_http_canary_meter_t  *meter;
 
-    totals = ngx_http_canary_attempt_totals(attempt);
+    meter = ngx_http_canary_attempt_meter(attempt);
+    evidence = ngx_http_canary_evidence(attempt, &measured);
 
-    ngx_http_canary_add(&totals->failed, 1);
+    ngx_http_canary_add(&meter->totals.failed, 1);
+
+    if (timedout) {
+        ngx_http_canary_add(&meter->totals.timeouts, 1);
+        ngx_http_canary_add_time(meter, measured, elapsed);
+    }
 
     ngx_memzero(&finish, sizeof(canary_finish_t));
 
     finish.bad_5xx = 1;
+    finish.timed = timedout;
+    finish.time = elapsed;
 
-    if (timedout) {
-        ngx_http_canary_add(&totals->timeouts, 1);
-        ngx_http_canary_add(&totals->timed, 1);
-        ngx_http_canary_add(&totals->time, elapsed);
-
-        finish.timed = 1;
-        finish.time = elapsed;
-    }
-
-    ngx_http_canary_hand_in(attempt, &finish);
+    ngx_http_canary_hand_in(attempt, evidence, &finish);
 }
 
 
 static void
 ngx_http_canary_aborted(ngx_http_canary_attempt_t *attempt, uint64_t elapsed)
 {
-    canary_finish_t  finish;
+    ngx_uint_t                measured;
+    canary_finish_t           finish;
+    canary_evidence_t        *evidence;
+    ngx_http_canary_meter_t  *meter;
 
-    ngx_http_canary_add(&ngx_http_canary_attempt_totals(attempt)->aborted, 1);
+    meter = ngx_http_canary_attempt_meter(attempt);
+    evidence = ngx_http_canary_evidence(attempt, &measured);
+
+    ngx_http_canary_add(&meter->totals.aborted, 1);
+
+    ngx_memzero(&finish, sizeof(canary_finish_t));
+
+    finish.voided = 1;
+    finish.time = elapsed;
+
+    if (evidence && ngx_http_canary_too_long(attempt, elapsed)) {
+        finish.gave_up = 1;
+        finish.timed = 1;
+    }
+
+    ngx_http_canary_hand_in(attempt, evidence, &finish);
+}
+
+
+static void
+ngx_http_canary_ignored(ngx_http_canary_attempt_t *attempt)
+{
+    ngx_uint_t          measured;
+    canary_finish_t     finish;
+    canary_evidence_t  *evidence;
+
+    evidence = ngx_http_canary_evidence(attempt, &measured);
+
+    if (attempt->response) {
+        ngx_http_canary_end_time(attempt, 0, 0);
+        return;
+    }
 
     ngx_memzero(&finish, sizeof(canary_finish_t));
 
     finish.voided = 1;
 
-    if (attempt->evidence && ngx_http_canary_too_long(attempt, elapsed)) {
-        finish.timed = 1;
-        finish.time = elapsed;
-    }
-
-    ngx_http_canary_hand_in(attempt, &finish);
+    ngx_http_canary_hand_in(attempt, evidence, &finish);
 }
 
 
 static void
 ngx_http_canary_cut(ngx_http_canary_attempt_t *attempt, ngx_uint_t timedout)
 {
+    ngx_uint_t                 measured;
     canary_evidence_t         *evidence;
     ngx_http_canary_totals_t  *totals;
 
-    totals = ngx_http_canary_slot_totals(attempt);
+    totals = &ngx_http_canary_meter(attempt)->totals;
 
     ngx_http_canary_add(&totals->failed, 1);
     ngx_http_canary_add(&totals->cut, 1);
@@ -237,7 +239,7 @@ ngx_http_canary_cut(ngx_http_canary_attempt_t *attempt, ngx_uint_t timedout)
         ngx_http_canary_add(&totals->timeouts, 1);
     }
 
-    evidence = ngx_http_canary_evidence(attempt);
+    evidence = ngx_http_canary_evidence(attempt, &measured);
 
     if (evidence == NULL) {
         return;
@@ -245,37 +247,47 @@ ngx_http_canary_cut(ngx_http_canary_attempt_t *attempt, ngx_uint_t timedout)
 
     canary_evidence_cut(evidence, &attempt->ticket, attempt->response);
 
-    if (attempt->role == NGX_HTTP_CANARY_CANARY) {
-        ngx_http_canary_trip(attempt->endpoint, attempt->epoch,
-                             ngx_cycle->log);
+    if (attempt->response != 5) {
+        ngx_http_canary_burn(attempt, evidence, 5);
     }
 }
 
 
+/*
+ * The time of a response that ends with its body.  One that was not completed
+ * has none, but is known to have taken so long.
+ */
+
 static void
-ngx_http_canary_time(ngx_http_canary_attempt_t *attempt, uint64_t elapsed)
+ngx_http_canary_end_time(ngx_http_canary_attempt_t *attempt,
+    ngx_uint_t complete, uint64_t elapsed)
 {
-    canary_evidence_t         *evidence;
-    ngx_http_canary_totals_t  *totals;
+    ngx_uint_t          measured;
+    canary_evidence_t  *evidence;
 
-    totals = ngx_http_canary_slot_totals(attempt);
+    if (attempt->endpoint->latency != NGX_HTTP_CANARY_LATENCY_RESPONSE
+        || attempt->upgraded)
+    {
+        return;
+    }
 
-    ngx_http_canary_add(&totals->timed, 1);
-    ngx_http_canary_add(&totals->time, elapsed);
+    evidence = ngx_http_canary_evidence(attempt, &measured);
 
-    evidence = ngx_http_canary_evidence(attempt);
+    if (complete) {
+        ngx_http_canary_add_time(ngx_http_canary_meter(attempt), measured,
+                                 elapsed);
+    }
 
     if (evidence) {
-        canary_evidence_time(evidence, &attempt->ticket, elapsed);
+        canary_evidence_time(evidence, &attempt->ticket, elapsed, complete);
     }
 }
 
 
 /*
  * Whether a client that gave up had waited longer than a latency rule of the
- * rollout allows.  The record is read without the lock, here and below: rules
- * change but rarely, and a torn read could only misjudge one attempt, or
- * leave it to the control loop.
+ * rollout allows.  The record is read without the lock: rules change but
+ * rarely, and a torn read could only misjudge one attempt.
  */
 
 static ngx_uint_t
@@ -283,37 +295,18 @@ ngx_http_canary_too_long(ngx_http_canary_attempt_t *attempt,
     uint64_t elapsed)
 {
     ngx_uint_t          i;
+    canary_rule_t      *rule;
     canary_strategy_t  *strategy;
 
     strategy = &ngx_http_canary_record(attempt->endpoint->shared)
                    ->rollout.strategy;
 
     for (i = 0; i < strategy->nrules && i < CANARY_RULES_MAX; i++) {
-        if (strategy->rules[i].kind == CANARY_RULE_LATENCY_AVG_MAX
-            && elapsed > strategy->rules[i].threshold)
-        {
-            return 1;
-        }
-    }
+        rule = &strategy->rules[i];
 
-    return 0;
-}
-
-
-/* whether an answer of 4xx may break a rule of the rollout */
-
-static ngx_uint_t
-ngx_http_canary_minds_4xx(ngx_http_canary_attempt_t *attempt)
-{
-    ngx_uint_t          i;
-    canary_strategy_t  *strategy;
-
-    strategy = &ngx_http_canary_record(attempt->endpoint->shared)
-                   ->rollout.strategy;
-
-    for (i = 0; i < strategy->nrules && i < CANARY_RULES_MAX; i++) {
-        if (strategy->rules[i].kind == CANARY_RULE_ERROR_4XX_RATE
-            || strategy->rules[i].kind == CANARY_RULE_ERROR_RATE)
+        if (rule->kind < CANARY_RULE_KINDS
+            && canary_rule_unit(rule) == CANARY_UNIT_LATENCY
+            && elapsed > rule->threshold)
         {
             return 1;
         }
@@ -325,46 +318,45 @@ ngx_http_canary_minds_4xx(ngx_http_canary_attempt_t *attempt)
 
 static void
 ngx_http_canary_hand_in(ngx_http_canary_attempt_t *attempt,
-    canary_finish_t *finish)
+    canary_evidence_t *evidence, canary_finish_t *finish)
 {
-    canary_evidence_t  *evidence;
-
-    evidence = ngx_http_canary_evidence(attempt);
-
     if (evidence == NULL) {
         return;
     }
 
     canary_evidence_finish(evidence, &attempt->ticket, finish);
 
-    if (attempt->role == NGX_HTTP_CANARY_CANARY
-        && (finish->bad_5xx
-            || (finish->bad_4xx && ngx_http_canary_minds_4xx(attempt))))
-    {
-        ngx_http_canary_trip(attempt->endpoint, attempt->epoch,
-                             ngx_cycle->log);
+    if (finish->bad_5xx || finish->bad_4xx) {
+        ngx_http_canary_burn(attempt, evidence, finish->bad_5xx ? 5 : 4);
     }
 }
 
 
-/* where an attempt's ticket is good; NULL if its rollout is over */
+/*
+ * One more bad attempt of the canary: the rules are judged if one may break,
+ * or if the control loop does not.
+ */
 
-static canary_evidence_t *
-ngx_http_canary_evidence(ngx_http_canary_attempt_t *attempt)
+static void
+ngx_http_canary_burn(ngx_http_canary_attempt_t *attempt,
+    canary_evidence_t *evidence, ngx_uint_t response_class)
 {
-    canary_route_t  route;
+    uint64_t  heartbeat, now;
 
-    if (!attempt->evidence) {
-        return NULL;
+    if (attempt->role != NGX_HTTP_CANARY_CANARY) {
+        return;
     }
 
-    route = ngx_http_canary_route(attempt->endpoint);
+    if (!canary_evidence_burn(evidence, response_class)) {
 
-    if (route.phase == CANARY_IDLE || route.epoch != attempt->epoch) {
-        attempt->evidence = 0;
-        return NULL;
+        heartbeat = __atomic_load_n(&attempt->endpoint->main->sh->heartbeat,
+                                    __ATOMIC_RELAXED);
+        now = ngx_http_canary_milliseconds();
+
+        if (now < heartbeat + NGX_HTTP_CANARY_STALE) {
+            return;
+        }
     }
 
-    return __atomic_load_n(&attempt->endpoint->shared->evidence,
-                           __ATOMIC_ACQUIRE);
+    ngx_http_canary_trip(attempt->endpoint, attempt->epoch, ngx_cycle->log);
 }

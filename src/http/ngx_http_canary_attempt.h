@@ -21,13 +21,39 @@
 void ngx_http_canary_attempt_end(ngx_http_canary_attempt_t *attempt,
     canary_facts_t *facts, ngx_int_t header_grpc_status, uint64_t elapsed);
 
+/* as ngx_http_canary_attempt_header(), where it need not be inlined */
+void ngx_http_canary_attempt_any_header(ngx_http_canary_attempt_t *attempt,
+    ngx_uint_t status, ngx_int_t grpc_status, ngx_uint_t trailers,
+    uint64_t elapsed);
+
 /* no live peer: an attempt that failed before it began */
 void ngx_http_canary_attempt_no_live(ngx_http_canary_attempt_t *attempt);
 
-/* its evidence, if a rollout is under way */
-void ngx_http_canary_take_ticket(ngx_http_canary_attempt_t *attempt);
-void ngx_http_canary_response_evidence(ngx_http_canary_attempt_t *attempt,
-    ngx_uint_t timed, uint64_t elapsed);
+/* its evidence was that of another rollout than it began in */
+void ngx_http_canary_void_ticket(ngx_http_canary_attempt_t *attempt,
+    canary_evidence_t *evidence);
+
+/* a response that may be bad evidence */
+void ngx_http_canary_bad_response(ngx_http_canary_attempt_t *attempt,
+    canary_evidence_t *evidence, ngx_uint_t timed, uint64_t elapsed);
+
+
+/* microseconds since it began */
+
+static ngx_inline uint64_t
+ngx_http_canary_attempt_elapsed(ngx_http_canary_attempt_t *attempt)
+{
+    uint64_t  seconds, nanoseconds;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &attempt->now);
+
+    seconds = attempt->now.tv_sec - attempt->started.tv_sec;
+    nanoseconds = attempt->now.tv_nsec - attempt->started.tv_nsec;
+
+    /* the latter may be below zero, their sum is not */
+
+    return (seconds * 1000000000 + nanoseconds) / 1000;
+}
 
 
 static ngx_inline void
@@ -37,48 +63,168 @@ ngx_http_canary_add(uint64_t *counter, uint64_t n)
 }
 
 
-static ngx_inline ngx_http_canary_totals_t *
-ngx_http_canary_slot_totals(ngx_http_canary_attempt_t *attempt)
+static ngx_inline ngx_http_canary_meter_t *
+ngx_http_canary_meter(ngx_http_canary_attempt_t *attempt)
 {
-    return &attempt->release->totals[ngx_http_canary_slot];
+    ngx_http_canary_meter_t  *meter;
+
+    meter = attempt->release->meter;
+
+    if (ngx_http_canary_rarely(meter == NULL)) {
+        meter = ngx_http_canary_make_meter(attempt->endpoint,
+                                           attempt->release);
+    }
+
+    return meter;
+}
+
+
+/*
+ * Times of all attempts, and a histogram of those that are evidence, whether
+ * there is a rollout or not.
+ */
+
+static ngx_inline void
+ngx_http_canary_add_time(ngx_http_canary_meter_t *meter, ngx_uint_t measured,
+    uint64_t elapsed)
+{
+    uint32_t  *bucket;
+
+    ngx_http_canary_add(&meter->totals.timed, 1);
+    ngx_http_canary_add(&meter->totals.time, elapsed);
+
+    if (measured) {
+        bucket = &meter->histogram[canary_histogram_index(elapsed)];
+
+        (void) __atomic_fetch_add(bucket, 1, __ATOMIC_RELAXED);
+    }
+}
+
+
+/* its evidence, if it is on one of the two sides of the rollout */
+
+static ngx_inline void
+ngx_http_canary_take_ticket(ngx_http_canary_attempt_t *attempt,
+    ngx_http_canary_routing_t *routing)
+{
+    unsigned            side;
+    uint64_t            word;
+    canary_evidence_t  *evidence;
+
+    if (attempt->release->id == routing->route.canary) {
+        side = CANARY_SIDE_CANARY;
+
+    } else if (attempt->release->id == routing->route.stable) {
+        side = CANARY_SIDE_STABLE;
+
+    } else {
+        return;
+    }
+
+    evidence = __atomic_load_n(&attempt->endpoint->shared->evidence,
+                               __ATOMIC_ACQUIRE);
+    if (evidence == NULL) {
+        return;
+    }
+
+    canary_evidence_start(evidence, (uint32_t) ngx_http_canary_slot, side,
+                          &attempt->ticket);
+
+    attempt->epoch = routing->route.epoch;
+    attempt->evidence = 1;
+
+    /* the evidence may be that of a rollout that began in between */
+
+    word = ngx_http_canary_word(attempt->endpoint);
+
+    if (ngx_http_canary_rarely(word != routing->word)
+        && canary_route_decode(word).epoch != attempt->epoch)
+    {
+        ngx_http_canary_void_ticket(attempt, evidence);
+    }
 }
 
 
 static ngx_inline void
 ngx_http_canary_attempt_begin(ngx_http_canary_attempt_t *attempt)
 {
-    attempt->started = ngx_http_canary_microseconds();
-    attempt->open = 1;
+    ngx_http_canary_routing_t  *routing;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &attempt->started);
+
+    attempt->state = NGX_HTTP_CANARY_OPEN;
     attempt->evidence = 0;
     attempt->response = 0;
     attempt->upgraded = 0;
 
-    if (attempt->reason != NGX_HTTP_CANARY_BY_FALLBACK
-        && attempt->reason != NGX_HTTP_CANARY_BY_FORCE
-        && ngx_http_canary_route(attempt->endpoint).phase != CANARY_IDLE)
+    if (attempt->reason == NGX_HTTP_CANARY_BY_WEIGHT
+        || attempt->reason == NGX_HTTP_CANARY_BY_KEY)
     {
-        ngx_http_canary_take_ticket(attempt);
+        routing = ngx_http_canary_routing(attempt->endpoint);
+
+        if (routing->route.phase != CANARY_IDLE) {
+            ngx_http_canary_take_ticket(attempt, routing);
+        }
     }
 }
 
 
 /*
- * The totals of a release, to count an attempt in.  Only then it is a fallback
+ * The meter of a release, to count an attempt in.  Only then it is a fallback
  * too: one over a dead kept connection, which nginx makes again, is none.
  */
 
-static ngx_inline ngx_http_canary_totals_t *
-ngx_http_canary_attempt_totals(ngx_http_canary_attempt_t *attempt)
+static ngx_inline ngx_http_canary_meter_t *
+ngx_http_canary_attempt_meter(ngx_http_canary_attempt_t *attempt)
 {
-    ngx_http_canary_totals_t  *totals;
+    ngx_http_canary_meter_t  *meter;
 
-    totals = ngx_http_canary_slot_totals(attempt);
+    meter = ngx_http_canary_meter(attempt);
 
     if (attempt->reason == NGX_HTTP_CANARY_BY_FALLBACK) {
-        ngx_http_canary_add(&totals->fallbacks, 1);
+        ngx_http_canary_add(&meter->totals.fallbacks, 1);
     }
 
-    return totals;
+    return meter;
+}
+
+
+/*
+ * Where an attempt's ticket is good; NULL if its rollout is over.  It is also
+ * told whether its time belongs in the histogram: during a rollout it does if
+ * it is evidence of that, else if it may be of the next one.
+ */
+
+static ngx_inline canary_evidence_t *
+ngx_http_canary_evidence(ngx_http_canary_attempt_t *attempt,
+    ngx_uint_t *measured)
+{
+    canary_route_t  route;
+
+    route = ngx_http_canary_route(attempt->endpoint);
+
+    if (route.phase == CANARY_IDLE) {
+        *measured = (attempt->reason == NGX_HTTP_CANARY_BY_WEIGHT
+                     || attempt->reason == NGX_HTTP_CANARY_BY_KEY);
+        attempt->evidence = 0;
+        return NULL;
+    }
+
+    *measured = 0;
+
+    if (!attempt->evidence) {
+        return NULL;
+    }
+
+    if (route.epoch != attempt->epoch) {
+        attempt->evidence = 0;
+        return NULL;
+    }
+
+    *measured = 1;
+
+    return __atomic_load_n(&attempt->endpoint->shared->evidence,
+                           __ATOMIC_ACQUIRE);
 }
 
 
@@ -86,36 +232,47 @@ static ngx_inline void
 ngx_http_canary_response(ngx_http_canary_attempt_t *attempt,
     ngx_uint_t response_class, ngx_uint_t timed, uint64_t elapsed)
 {
-    ngx_http_canary_totals_t  *totals;
+    ngx_uint_t                measured;
+    canary_evidence_t        *evidence;
+    ngx_http_canary_meter_t  *meter;
 
     attempt->response = response_class;
 
-    totals = ngx_http_canary_attempt_totals(attempt);
+    meter = ngx_http_canary_attempt_meter(attempt);
+    evidence = ngx_http_canary_evidence(attempt, &measured);
 
-    ngx_http_canary_add(&totals->responses[response_class - 1], 1);
+    ngx_http_canary_add(&meter->totals.responses[response_class - 1], 1);
 
     if (timed) {
-        ngx_http_canary_add(&totals->timed, 1);
-        ngx_http_canary_add(&totals->time, elapsed);
+        ngx_http_canary_add_time(meter, measured, elapsed);
     }
 
-    if (attempt->evidence) {
-        ngx_http_canary_response_evidence(attempt, timed, elapsed);
+    if (evidence == NULL) {
+        return;
+    }
+
+    if (response_class >= 4) {
+        ngx_http_canary_bad_response(attempt, evidence, timed, elapsed);
+
+    } else {
+        canary_evidence_finish_good(evidence, &attempt->ticket, timed,
+                                    elapsed);
     }
 }
 
 
-/* a response header; status and grpc_status as in canary_outcome.h */
+/*
+ * The response header of an open attempt; status and grpc_status as in
+ * canary_outcome.h.  Trailers may follow that tell how it ended.
+ */
 
 static ngx_inline void
 ngx_http_canary_attempt_header(ngx_http_canary_attempt_t *attempt,
-    ngx_uint_t status, ngx_int_t grpc_status, uint64_t elapsed)
+    ngx_uint_t status, ngx_int_t grpc_status, ngx_uint_t trailers,
+    uint64_t elapsed)
 {
-    unsigned  response_class;
-
-    if (!attempt->open || attempt->response) {
-        return;
-    }
+    unsigned    response_class;
+    ngx_uint_t  timed;
 
     response_class = canary_response_class(status, (int) grpc_status);
 
@@ -125,13 +282,18 @@ ngx_http_canary_attempt_header(ngx_http_canary_attempt_t *attempt,
         return;
     }
 
-    attempt->upgraded = (status == NGX_HTTP_SWITCHING_PROTOCOLS);
+    timed = (attempt->endpoint->latency == NGX_HTTP_CANARY_LATENCY_HEADER);
 
-    ngx_http_canary_response(attempt, response_class,
-                             attempt->endpoint->latency
-                                 == NGX_HTTP_CANARY_LATENCY_HEADER
-                             || attempt->upgraded,
-                             elapsed);
+    attempt->state = (timed && !trailers) ? NGX_HTTP_CANARY_COUNTED
+                                          : NGX_HTTP_CANARY_RESPONDED;
+
+    if (status == NGX_HTTP_SWITCHING_PROTOCOLS) {
+        attempt->upgraded = 1;
+    }
+
+    timed |= attempt->upgraded;
+
+    ngx_http_canary_response(attempt, response_class, timed, elapsed);
 }
 
 

@@ -7,113 +7,211 @@
 #include "ngx_http_canary_module.h"
 
 
-static ngx_http_canary_ctx_t *ngx_http_canary_find_ctx(ngx_http_request_t *r);
-static ngx_http_canary_ctx_t *ngx_http_canary_take_ctx(ngx_http_request_t *r);
-static void ngx_http_canary_cleanup(void *data);
-static ngx_http_canary_choice_t *ngx_http_canary_add_choice(
+static ngx_http_canary_ctx_t *ngx_http_canary_choose_any(
+    ngx_http_request_t *r, ngx_http_canary_endpoint_t *endpoint);
+static ngx_inline ngx_http_canary_ctx_t *ngx_http_canary_decide(
+    ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
+    ngx_http_canary_choice_t *choice, ngx_http_canary_endpoint_t *endpoint,
+    ngx_http_canary_routing_t *routing);
+static ngx_http_canary_choice_t *ngx_http_canary_next_choice(
     ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
     ngx_http_canary_endpoint_t *endpoint);
-static void ngx_http_canary_decide(ngx_http_request_t *r,
+static ngx_http_canary_ctx_t *ngx_http_canary_get_ctx(ngx_http_request_t *r);
+static ngx_http_canary_ctx_t *ngx_http_canary_find_ctx(ngx_http_request_t *r);
+static ngx_http_canary_ctx_t *ngx_http_canary_take_ctx(ngx_http_request_t *r);
+static ngx_inline void ngx_http_canary_set_ctx(ngx_http_request_t *r,
+    ngx_http_canary_ctx_t *ctx);
+static void ngx_http_canary_cleanup(void *data);
+static ngx_http_canary_ctx_t *ngx_http_canary_decide_by_strings(
+    ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
     ngx_http_canary_choice_t *choice);
 static ngx_uint_t ngx_http_canary_force(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice);
 static ngx_http_canary_release_t *ngx_http_canary_named(
     ngx_http_canary_choice_t *choice, ngx_str_t *name);
-static ngx_int_t ngx_http_canary_get_key(ngx_http_request_t *r,
-    ngx_http_canary_endpoint_t *endpoint, ngx_str_t *key);
-static ngx_uint_t ngx_http_canary_is_for_canary(ngx_http_request_t *r,
+static ngx_inline ngx_uint_t ngx_http_canary_is_for_canary(
+    ngx_http_request_t *r, ngx_http_canary_choice_t *choice);
+static ngx_uint_t ngx_http_canary_by_value(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice);
-static ngx_uint_t ngx_http_canary_take(ngx_http_canary_endpoint_t *endpoint,
-    uint32_t weight);
+static ngx_inline ngx_uint_t ngx_http_canary_by_key(
+    ngx_http_canary_choice_t *choice, u_char *key, size_t len);
 
 
 static ngx_http_canary_ctx_t  *ngx_http_canary_spare;
 
 
-ngx_http_canary_choice_t *
-ngx_http_canary_choose(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
+/*
+ * Most requests come here once, and find a spare context and the routing word
+ * that they found before: all that they need is here, and nothing is called.
+ */
+
+ngx_http_canary_ctx_t *
+ngx_http_canary_choose(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint)
 {
-    ngx_http_canary_choice_t  *choice;
+    ngx_http_request_t         *mr;
+    ngx_http_canary_ctx_t      *ctx;
+    ngx_http_canary_routing_t  *routing;
 
-    if (ctx->last) {
+    mr = r->main;
+    ctx = ngx_http_canary_spare;
+    routing = &endpoint->routing;
 
-        for (choice = &ctx->choice; choice; choice = choice->next) {
-            if (choice->endpoint == endpoint) {
-                ctx->last = choice;
-                return choice;
-            }
-        }
-    }
-
-    choice = ngx_http_canary_add_choice(r, ctx, endpoint);
-
-    if (choice && (endpoint->force
-                   || canary_route_decode(choice->word).phase != CANARY_IDLE))
+    if (ctx == NULL || ngx_http_get_module_ctx(mr, ngx_http_canary_module)
+        || mr->internal || mr->filter_finalize
+        || routing->word != ngx_http_canary_word(endpoint))
     {
-        ngx_http_canary_decide(r, choice);
+        return ngx_http_canary_choose_any(r, endpoint);
     }
 
-    return choice;
+    ngx_http_canary_spare = ctx->spare;
+
+    ngx_http_canary_set_ctx(mr, ctx);
+
+    return ngx_http_canary_decide(r, ctx, &ctx->choice, endpoint, routing);
 }
 
 
-/* for stable: complete, since what decides may itself ask for the choice */
-
-static ngx_http_canary_choice_t *
-ngx_http_canary_add_choice(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
+static ngx_http_canary_noinline ngx_http_canary_ctx_t *
+ngx_http_canary_choose_any(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint)
 {
+    ngx_http_canary_ctx_t     *ctx;
     ngx_http_canary_choice_t  *choice;
+
+    ctx = ngx_http_canary_get_ctx(r->main);
+    if (ctx == NULL) {
+        return NULL;
+    }
 
     choice = &ctx->choice;
 
     if (ctx->last) {
-        choice = ngx_pcalloc(r->main->pool, sizeof(ngx_http_canary_choice_t));
+        choice = ngx_http_canary_next_choice(r, ctx, endpoint);
         if (choice == NULL) {
             return NULL;
         }
 
-        choice->next = ctx->choice.next;
-        ctx->choice.next = choice;
+        if (choice->endpoint) {
+            ctx->last = choice;
+            return ctx;
+        }
     }
 
+    return ngx_http_canary_decide(r, ctx, choice, endpoint,
+                                  ngx_http_canary_routing(endpoint));
+}
+
+
+/*
+ * The choice is that of stable first, and complete: strings that decide may
+ * themselves ask for the choice.
+ */
+
+static ngx_inline ngx_http_canary_ctx_t *
+ngx_http_canary_decide(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
+    ngx_http_canary_choice_t *choice, ngx_http_canary_endpoint_t *endpoint,
+    ngx_http_canary_routing_t *routing)
+{
+    choice->word = routing->word;
     choice->endpoint = endpoint;
-    choice->word = ngx_http_canary_word(endpoint);
-    choice->release = ngx_http_canary_stable(endpoint,
-                                   canary_route_decode(choice->word).stable);
+    choice->release = routing->stable;
+    choice->reason = NGX_HTTP_CANARY_BY_WEIGHT;
+    choice->role = NGX_HTTP_CANARY_STABLE;
+    choice->in_cache_key = 0;
+    choice->moved = 0;
 
     ctx->last = choice;
+
+    if (routing->by_strings) {
+        return ngx_http_canary_decide_by_strings(r, ctx, choice);
+    }
+
+    if (routing->step && canary_split_take(routing->phase, routing->step)) {
+        choice->release = routing->canary;
+        choice->role = NGX_HTTP_CANARY_CANARY;
+    }
+
+    return ctx;
+}
+
+
+/* the choice of the endpoint, or else a new one, without an endpoint yet */
+
+static ngx_http_canary_noinline ngx_http_canary_choice_t *
+ngx_http_canary_next_choice(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
+    ngx_http_canary_endpoint_t *endpoint)
+{
+    ngx_http_canary_choice_t  *choice;
+
+    for (choice = &ctx->choice; choice; choice = choice->next) {
+        if (choice->endpoint == endpoint) {
+            return choice;
+        }
+    }
+
+    choice = ngx_pcalloc(r->main->pool, sizeof(ngx_http_canary_choice_t));
+    if (choice == NULL) {
+        return NULL;
+    }
+
+    choice->next = ctx->choice.next;
+    ctx->choice.next = choice;
 
     return choice;
 }
 
 
-static ngx_http_canary_noinline void
-ngx_http_canary_decide(ngx_http_request_t *r,
-    ngx_http_canary_choice_t *choice)
+void
+ngx_http_canary_reroute(ngx_http_canary_endpoint_t *endpoint, uint64_t word)
+{
+    ngx_http_canary_shared_t   *shared;
+    ngx_http_canary_routing_t  *routing;
+
+    shared = endpoint->shared;
+    routing = &endpoint->routing;
+
+    routing->word = word;
+    routing->route = canary_route_decode(word);
+    routing->stable = ngx_http_canary_stable(endpoint, routing->route.stable);
+    routing->canary = ngx_http_canary_release(endpoint, routing->route.canary);
+
+    routing->step = routing->canary ? canary_split_step(routing->route.weight)
+                                    : 0;
+    routing->by_strings = endpoint->force
+                          || (endpoint->key
+                              && routing->route.phase != CANARY_IDLE);
+    routing->phase = shared->phases + ngx_worker % shared->nphases
+                                 * (NGX_HTTP_CANARY_LINE / sizeof(uint32_t));
+}
+
+
+static ngx_http_canary_noinline ngx_http_canary_ctx_t *
+ngx_http_canary_decide_by_strings(ngx_http_request_t *r,
+    ngx_http_canary_ctx_t *ctx, ngx_http_canary_choice_t *choice)
 {
     canary_route_t              route;
     ngx_http_canary_release_t  *release;
 
-    if (choice->endpoint->force && ngx_http_canary_force(r, choice)) {
-        return;
-    }
-
     route = canary_route_decode(choice->word);
 
-    if (route.canary == CANARY_NO_RELEASE
-        || !ngx_http_canary_is_for_canary(r, choice))
+    if (!(choice->endpoint->force && ngx_http_canary_force(r, choice))
+        && route.phase != CANARY_IDLE && route.canary != CANARY_NO_RELEASE
+        && ngx_http_canary_is_for_canary(r->main, choice))
     {
-        return;
+        release = ngx_http_canary_release(choice->endpoint, route.canary);
+
+        if (release) {
+            choice->release = release;
+            choice->role = NGX_HTTP_CANARY_CANARY;
+        }
     }
 
-    release = ngx_http_canary_release(choice->endpoint, route.canary);
+    /* strings may have asked for other choices */
 
-    if (release) {
-        choice->release = release;
-        choice->role = NGX_HTTP_CANARY_CANARY;
-    }
+    ctx->last = choice;
+
+    return ctx;
 }
 
 
@@ -122,7 +220,7 @@ ngx_http_canary_decide(ngx_http_request_t *r,
  * the choice is made for all of them.
  */
 
-static ngx_uint_t
+static ngx_http_canary_noinline ngx_uint_t
 ngx_http_canary_force(ngx_http_request_t *r, ngx_http_canary_choice_t *choice)
 {
     ngx_str_t                   name;
@@ -194,56 +292,62 @@ ngx_http_canary_named(ngx_http_canary_choice_t *choice, ngx_str_t *name)
 }
 
 
-static ngx_int_t
-ngx_http_canary_get_key(ngx_http_request_t *r,
-    ngx_http_canary_endpoint_t *endpoint, ngx_str_t *key)
+static ngx_inline ngx_uint_t
+ngx_http_canary_is_for_canary(ngx_http_request_t *r,
+    ngx_http_canary_choice_t *choice)
 {
-    ngx_http_variable_value_t  *value;
+    ngx_http_variable_value_t   *value;
+    ngx_http_canary_endpoint_t  *endpoint;
+
+    endpoint = choice->endpoint;
+
+    if (endpoint->key == NULL) {
+        return ngx_http_canary_by_key(choice, NULL, 0);
+    }
 
     if (endpoint->key_variable == -1) {
-        return ngx_http_complex_value(r, endpoint->key, key);
+        return ngx_http_canary_by_value(r, choice);
     }
 
     value = ngx_http_get_flushed_variable(r, endpoint->key_variable);
 
-    if (value == NULL) {
-        return NGX_ERROR;
-    }
-
-    key->len = value->not_found ? 0 : value->len;
-    key->data = value->data;
-
-    return NGX_OK;
+    return value && ngx_http_canary_by_key(choice, value->data,
+                                           value->not_found ? 0 : value->len);
 }
 
 
-static ngx_uint_t
-ngx_http_canary_is_for_canary(ngx_http_request_t *r,
+static ngx_http_canary_noinline ngx_uint_t
+ngx_http_canary_by_value(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice)
 {
-    ngx_str_t                    key;
+    ngx_str_t  key;
+
+    return ngx_http_complex_value(r, choice->endpoint->key, &key) == NGX_OK
+           && ngx_http_canary_by_key(choice, key.data, key.len);
+}
+
+
+/* requests without a key are split like others */
+
+static ngx_inline ngx_uint_t
+ngx_http_canary_by_key(ngx_http_canary_choice_t *choice, u_char *key,
+    size_t len)
+{
     canary_route_t               route;
     ngx_http_canary_endpoint_t  *endpoint;
 
     endpoint = choice->endpoint;
     route = canary_route_decode(choice->word);
 
-    if (endpoint->key) {
-
-        if (ngx_http_canary_get_key(r->main, endpoint, &key) != NGX_OK) {
-            return 0;
-        }
-
-        if (key.len) {
-            choice->reason = NGX_HTTP_CANARY_BY_KEY;
-
-            return canary_key_place(endpoint->salt, route.epoch,
-                                    key.data, key.len)
-                   < route.weight;
-        }
+    if (len == 0) {
+        return canary_split_take(endpoint->routing.phase,
+                                 canary_split_step(route.weight));
     }
 
-    return ngx_http_canary_take(endpoint, route.weight);
+    choice->reason = NGX_HTTP_CANARY_BY_KEY;
+
+    return canary_key_place(endpoint->salt, route.epoch, key, len)
+           < route.weight;
 }
 
 
@@ -258,32 +362,16 @@ ngx_http_canary_last_choice(ngx_http_request_t *r)
 }
 
 
-static ngx_uint_t
-ngx_http_canary_take(ngx_http_canary_endpoint_t *endpoint, uint32_t weight)
-{
-    uint32_t                  *phase;
-    ngx_http_canary_shared_t  *shared;
-
-    shared = endpoint->shared;
-
-    phase = shared->phases + ngx_worker % shared->nphases
-                             * (NGX_HTTP_CANARY_LINE / sizeof(uint32_t));
-
-    return canary_split_take(phase, weight);
-}
-
-
 /*
  * A choice belongs to the main request.  Contexts of modules are wiped by
  * internal redirects, so it is also found by its cleanup handler.
  */
 
-ngx_http_canary_ctx_t *
+static ngx_http_canary_ctx_t *
 ngx_http_canary_get_ctx(ngx_http_request_t *r)
 {
     ngx_http_canary_ctx_t  *ctx;
 
-    r = r->main;
     ctx = ngx_http_canary_find_ctx(r);
 
     if (ctx) {
@@ -291,16 +379,10 @@ ngx_http_canary_get_ctx(ngx_http_request_t *r)
     }
 
     ctx = ngx_http_canary_take_ctx(r);
-    if (ctx == NULL) {
-        return NULL;
+
+    if (ctx) {
+        ngx_http_canary_set_ctx(r, ctx);
     }
-
-    ctx->cleanup.handler = ngx_http_canary_cleanup;
-    ctx->cleanup.data = ctx;
-    ctx->cleanup.next = r->pool->cleanup;
-    r->pool->cleanup = &ctx->cleanup;
-
-    ngx_http_set_ctx(r, ctx, ngx_http_canary_module);
 
     return ctx;
 }
@@ -344,25 +426,43 @@ ngx_http_canary_take_ctx(ngx_http_request_t *r)
 
     /* so that sanitizers see a context that is used after its request */
 
-    return ngx_pcalloc(r->pool, sizeof(ngx_http_canary_ctx_t));
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_canary_ctx_t));
 
-#endif
+#else
 
     ctx = ngx_http_canary_spare;
 
     if (ctx) {
         ngx_http_canary_spare = ctx->spare;
-
-        /* the rest is set before it is looked at */
-
-        ctx->last = NULL;
-        ctx->peer.request = NULL;
-        ngx_memzero(&ctx->choice, sizeof(ngx_http_canary_choice_t));
-
         return ctx;
     }
 
-    return ngx_calloc(sizeof(ngx_http_canary_ctx_t), r->connection->log);
+    ctx = ngx_calloc(sizeof(ngx_http_canary_ctx_t), r->connection->log);
+
+#endif
+
+    if (ctx) {
+        ctx->cleanup.handler = ngx_http_canary_cleanup;
+        ctx->cleanup.data = ctx;
+    }
+
+    return ctx;
+}
+
+
+/* What a context held before is gone with this, or set before it is used. */
+
+static ngx_inline void
+ngx_http_canary_set_ctx(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx)
+{
+    ctx->last = NULL;
+    ctx->choice.next = NULL;
+    ctx->peer.request = NULL;
+
+    ctx->cleanup.next = r->pool->cleanup;
+    r->pool->cleanup = &ctx->cleanup;
+
+    ngx_http_set_ctx(r, ctx, ngx_http_canary_module);
 }
 
 

@@ -45,6 +45,12 @@ ngx_int_t ngx_http_canary_parse_ratio(ngx_str_t *value, ngx_uint_t decimals,
     uint64_t *parts);
 
 
+/* when upstream{} blocks get their balancers */
+
+ngx_int_t ngx_http_canary_check_keepalive(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *uscf);
+
+
 /* postconfiguration */
 
 ngx_int_t ngx_http_canary_check_upstreams(ngx_conf_t *cf,

@@ -16,6 +16,10 @@ static ngx_int_t ngx_http_canary_check_endpoint(ngx_conf_t *cf,
 static ngx_int_t ngx_http_canary_find_upstream(ngx_conf_t *cf,
     ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_release_t *release);
 static void ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf);
+#if (NGX_HTTP_CANARY_GRPC_RETRY_UNSAFE                                       \
+     || NGX_HTTP_CANARY_KEEPALIVE_NO_BALANCER)
+static ngx_module_t *ngx_http_canary_find_module(ngx_conf_t *cf, char *name);
+#endif
 
 
 ngx_int_t
@@ -231,6 +235,7 @@ ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
     endpoint->key_variable = cscf->key_variable;
     endpoint->force = cscf->force;
     endpoint->salt = canary_key_salt(endpoint->name.data, endpoint->name.len);
+    endpoint->routing.word = CANARY_NO_WORD;
 }
 
 
@@ -283,7 +288,7 @@ ngx_http_canary_check_grpc(ngx_conf_t *cf)
 {
 #if (NGX_HTTP_CANARY_GRPC_RETRY_UNSAFE)
 
-    ngx_uint_t                     i;
+    ngx_module_t                  *module;
     ngx_http_conf_ctx_t           *ctx;
     ngx_http_upstream_conf_t      *conf;
     ngx_http_canary_release_t     *release;
@@ -297,20 +302,14 @@ ngx_http_canary_check_grpc(ngx_conf_t *cf)
         return;
     }
 
-    for (i = 0; cf->cycle->modules[i]; i++) {
-        if (ngx_strcmp(cf->cycle->modules[i]->name, "ngx_http_grpc_module")
-            == 0)
-        {
-            break;
-        }
-    }
+    module = ngx_http_canary_find_module(cf, "ngx_http_grpc_module");
 
-    if (cf->cycle->modules[i] == NULL) {
+    if (module == NULL) {
         return;
     }
 
     ctx = cf->ctx;
-    conf = ctx->loc_conf[cf->cycle->modules[i]->ctx_index];
+    conf = ctx->loc_conf[module->ctx_index];
     uscf = conf->upstream;
 
     if (uscf == NULL || uscf->srv_conf == NULL) {
@@ -335,3 +334,82 @@ ngx_http_canary_check_grpc(ngx_conf_t *cf)
 
 #endif
 }
+
+
+/*
+ * Up to nginx 1.29.6 "keepalive" is a balancer, and refused as one.  Later it
+ * only sets a number, with which the configuration of its module begins: that
+ * is compared with a configuration in which nothing is set, before the module
+ * sets its defaults.
+ */
+
+ngx_int_t
+ngx_http_canary_check_keepalive(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *uscf)
+{
+#if (NGX_HTTP_CANARY_KEEPALIVE_NO_BALANCER)
+
+    ngx_uint_t                  *set, *unset;
+    ngx_module_t                *module;
+    ngx_http_module_t           *ctx;
+    ngx_http_canary_release_t   *release;
+    ngx_http_canary_srv_conf_t  *cscf;
+
+    module = ngx_http_canary_find_module(cf,
+                                         "ngx_http_upstream_keepalive_module");
+    if (module == NULL) {
+        return NGX_OK;
+    }
+
+    ctx = module->ctx;
+    unset = ctx->create_srv_conf(cf);
+
+    if (unset == NULL) {
+        return NGX_ERROR;
+    }
+
+    set = ngx_http_conf_upstream_srv_conf(uscf, (*module));
+
+    if (*set == *unset) {
+        return NGX_OK;
+    }
+
+    cscf = ngx_http_conf_upstream_srv_conf(uscf, ngx_http_canary_module);
+    release = cscf->endpoint->releases.elts;
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "\"canary_release\" cannot be combined with \"keepalive\" "
+                  "in one upstream, put it into the upstreams of the "
+                  "releases: upstream \"%V\" in %s:%ui",
+                  &uscf->host, release->file, release->line);
+
+    return NGX_ERROR;
+
+#else
+
+    return NGX_OK;
+
+#endif
+}
+
+
+#if (NGX_HTTP_CANARY_GRPC_RETRY_UNSAFE                                       \
+     || NGX_HTTP_CANARY_KEEPALIVE_NO_BALANCER)
+
+/* NULL: nginx is without it */
+
+static ngx_module_t *
+ngx_http_canary_find_module(ngx_conf_t *cf, char *name)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; cf->cycle->modules[i]; i++) {
+        if (ngx_strcmp(cf->cycle->modules[i]->name, name) == 0) {
+            break;
+        }
+    }
+
+    return cf->cycle->modules[i];
+}
+
+#endif

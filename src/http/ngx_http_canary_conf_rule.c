@@ -13,7 +13,11 @@ static char *ngx_http_canary_rule_kind(ngx_conf_t *cf, ngx_str_t *name,
 static char *ngx_http_canary_rule_threshold(ngx_conf_t *cf, ngx_str_t *value,
     canary_rule_t *rule);
 static char *ngx_http_canary_rule_parameter(ngx_conf_t *cf,
+    ngx_str_t *parameter, canary_rule_t *rule, ngx_uint_t *given);
+static char *ngx_http_canary_rule_confidence(ngx_conf_t *cf,
     ngx_str_t *parameter, canary_rule_t *rule);
+static char *ngx_http_canary_rule_complete(ngx_conf_t *cf,
+    ngx_array_t *rules, canary_rule_t *rule, ngx_uint_t given);
 
 
 char *
@@ -23,7 +27,7 @@ ngx_http_canary_add_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     char           *rv;
     ngx_str_t      *value;
-    ngx_uint_t      i;
+    ngx_uint_t      i, given;
     canary_rule_t  *rule;
 
     ngx_http_canary_note(cf, cscf);
@@ -49,8 +53,7 @@ ngx_http_canary_add_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_memzero(rule, sizeof(canary_rule_t));
 
-    rule->min_requests = CANARY_MIN_REQUESTS_DEFAULT;
-
+    given = 0;
     value = cf->args->elts;
 
     rv = ngx_http_canary_rule_kind(cf, &value[1], rule);
@@ -58,16 +61,52 @@ ngx_http_canary_add_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return rv;
     }
 
+    for (i = 3; i < cf->args->nelts; i++) {
+        rv = ngx_http_canary_rule_parameter(cf, &value[i], rule, &given);
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    /* what it is a number of depends on the baseline */
+
     rv = ngx_http_canary_rule_threshold(cf, &value[2], rule);
     if (rv != NGX_CONF_OK) {
         return rv;
     }
 
-    for (i = 3; i < cf->args->nelts; i++) {
-        rv = ngx_http_canary_rule_parameter(cf, &value[i], rule);
-        if (rv != NGX_CONF_OK) {
-            return rv;
-        }
+    return ngx_http_canary_rule_complete(cf, cscf->rules, rule, given);
+}
+
+
+static char *
+ngx_http_canary_rule_complete(ngx_conf_t *cf, ngx_array_t *rules,
+    canary_rule_t *rule, ngx_uint_t given)
+{
+    ngx_uint_t      i, quantiles;
+    const char     *wrong;
+    canary_rule_t  *all;
+
+    wrong = canary_rule_complete(rule, given);
+
+    if (wrong) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "rule \"%s\" %s",
+                           canary_rule_info[rule->kind].name, wrong);
+        return NGX_CONF_ERROR;
+    }
+
+    all = rules->elts;
+    quantiles = 0;
+
+    for (i = 0; i < rules->nelts; i++) {
+        quantiles += (canary_rule_info[all[i].kind].quantile != 0);
+    }
+
+    if (quantiles > CANARY_LIMITS_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "too many rules about quantiles of latency, at "
+                           "most %d are possible", CANARY_LIMITS_MAX);
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
@@ -113,7 +152,7 @@ ngx_http_canary_rule_threshold(ngx_conf_t *cf, ngx_str_t *value,
 
     name = (ngx_str_t *) cf->args->elts + 1;
 
-    switch (canary_rule_info[rule->kind].unit) {
+    switch (canary_rule_unit(rule)) {
 
     case CANARY_UNIT_RATIO:
 
@@ -146,6 +185,20 @@ ngx_http_canary_rule_threshold(ngx_conf_t *cf, ngx_str_t *value,
         rule->threshold = (uint64_t) n * 1000;
         break;
 
+    case CANARY_UNIT_FACTOR:
+
+        if (ngx_http_canary_parse_ratio(value, 9, &rule->threshold) != NGX_OK
+            || rule->threshold == 0 || rule->threshold > CANARY_FACTOR_MAX)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid threshold \"%V\" of rule \"%V\" with "
+                               "a baseline, it must be a factor above 0, up "
+                               "to 1000, such as \"1.3\"", value, name);
+            return NGX_CONF_ERROR;
+        }
+
+        break;
+
     default: /* CANARY_UNIT_COUNT */
 
         n = ngx_atoi(value->data, value->len);
@@ -168,12 +221,15 @@ ngx_http_canary_rule_threshold(ngx_conf_t *cf, ngx_str_t *value,
 
 static char *
 ngx_http_canary_rule_parameter(ngx_conf_t *cf, ngx_str_t *parameter,
-    canary_rule_t *rule)
+    canary_rule_t *rule, ngx_uint_t *given)
 {
-    ngx_int_t  n;
+    ngx_int_t   n;
+    ngx_str_t   value;
+    ngx_uint_t  bit;
 
     if (ngx_strncmp(parameter->data, "min_requests=", 13) == 0) {
 
+        bit = CANARY_GIVEN_MIN_REQUESTS;
         n = ngx_atoi(parameter->data + 13, parameter->len - 13);
 
         if (n == NGX_ERROR || n == 0
@@ -188,36 +244,107 @@ ngx_http_canary_rule_parameter(ngx_conf_t *cf, ngx_str_t *parameter,
 
         rule->min_requests = (uint32_t) n;
 
-        return NGX_CONF_OK;
-    }
+    } else if (ngx_strncmp(parameter->data, "confidence=", 11) == 0) {
 
-    if (ngx_strcmp(parameter->data, "confidence=off") == 0) {
-        return NGX_CONF_OK;
-    }
+        bit = CANARY_GIVEN_CONFIDENCE;
 
-    if (ngx_strncmp(parameter->data, "confidence=", 11) == 0) {
+        if (ngx_http_canary_rule_confidence(cf, parameter, rule)
+            != NGX_CONF_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+
+    } else if (ngx_strncmp(parameter->data, "burst=", 6) == 0) {
+
+        bit = CANARY_GIVEN_BURST;
+
+        value.data = parameter->data + 6;
+        value.len = parameter->len - 6;
+
+        n = ngx_parse_time(&value, 0);
+
+        if (n == NGX_ERROR || (uint64_t) n > CANARY_BURST_MAX || n % 100) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid \"%V\", burst must be 0 or a multiple "
+                               "of 100ms, up to 10s", parameter);
+            return NGX_CONF_ERROR;
+        }
+
+        rule->burst = (uint32_t) n;
+
+    } else if (ngx_strncmp(parameter->data, "window=", 7) == 0) {
+
+        bit = CANARY_GIVEN_WINDOW;
+
+        value.data = parameter->data + 7;
+        value.len = parameter->len - 7;
+
+        n = ngx_parse_time(&value, 0);
+
+        if (n == NGX_ERROR || (uint64_t) n < CANARY_WINDOW_MIN
+            || (uint64_t) n > CANARY_WINDOW_MAX)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid \"%V\", window must be a time from "
+                               "100ms to 24h", parameter);
+            return NGX_CONF_ERROR;
+        }
+
+        rule->window = (uint32_t) n;
+
+    } else if (ngx_strcmp(parameter->data, "baseline=stable") == 0) {
+        bit = CANARY_GIVEN_BASELINE;
+        rule->baseline = 1;
+
+    } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" is not supported by this version, which "
-                           "judges by measured values: only "
-                           "\"confidence=off\" is", parameter);
+                           "invalid parameter \"%V\" of \"canary_rule\", it "
+                           "must be \"min_requests=number\", "
+                           "\"confidence=number\" or \"confidence=off\", "
+                           "\"burst=time\", \"window=time\" or "
+                           "\"baseline=stable\"", parameter);
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_strncmp(parameter->data, "burst=", 6) == 0
-        || ngx_strncmp(parameter->data, "window=", 7) == 0
-        || ngx_strncmp(parameter->data, "baseline=", 9) == 0)
+    if (*given & bit) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "parameter \"%V\" of \"canary_rule\" is here "
+                           "twice", parameter);
+        return NGX_CONF_ERROR;
+    }
+
+    *given |= bit;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_canary_rule_confidence(ngx_conf_t *cf, ngx_str_t *parameter,
+    canary_rule_t *rule)
+{
+    uint64_t   n;
+    ngx_str_t  value;
+
+    value.data = parameter->data + 11;
+    value.len = parameter->len - 11;
+
+    if (value.len == 3 && ngx_strncmp(value.data, "off", 3) == 0) {
+        rule->confidence = 0;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_http_canary_parse_ratio(&value, 9, &n) != NGX_OK
+        || n < CANARY_CONFIDENCE_MIN || n > CANARY_CONFIDENCE_MAX)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" is not supported by this version, whose "
-                           "rules have only \"min_requests=\" and "
-                           "\"confidence=off\"", parameter);
+                           "invalid \"%V\", confidence must be a ratio from "
+                           "0.5 up to, but not including, 1, such as "
+                           "\"0.999\", or \"off\"", parameter);
         return NGX_CONF_ERROR;
     }
 
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid parameter \"%V\" of \"canary_rule\", it must "
-                       "be \"min_requests=number\" or \"confidence=off\"",
-                       parameter);
+    rule->confidence = (uint32_t) n;
 
-    return NGX_CONF_ERROR;
+    return NGX_CONF_OK;
 }

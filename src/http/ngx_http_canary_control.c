@@ -200,13 +200,18 @@ ngx_http_canary_control_endpoint(ngx_http_canary_zone_shared_t *sh,
 
     record = ngx_http_canary_record(shared);
 
-    if (shared->evidence == NULL) {
-        return record->rollout.phase != CANARY_IDLE;
+    if (record->rollout.phase == CANARY_IDLE) {
+
+        /* evidence that waits for a rollout whose start is pending */
+
+        return shared->evidence != NULL;
     }
 
-    canary_evidence_tick(shared->evidence, record->rollout.tests, now);
+    if (shared->evidence == NULL) {
+        return 1;
+    }
 
-    (void) ngx_http_canary_progress(sh, shpool, shared, now, ngx_cycle->log);
+    ngx_http_canary_progress(sh, shpool, shared, now, ngx_cycle->log);
 
     return 1;
 }

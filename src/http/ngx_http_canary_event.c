@@ -14,6 +14,8 @@ static void ngx_http_canary_patch_reason(u_char *p, u_char *last,
     const canary_rollout_t *from, const canary_rollout_t *to);
 static u_char *ngx_http_canary_violation(u_char *p, u_char *last,
     const ngx_http_canary_figure_t *figure);
+static void ngx_http_canary_holding(u_char *p, u_char *last,
+    ngx_http_canary_event_t *event);
 static u_char *ngx_http_canary_number(u_char *p, u_char *last, double value);
 static u_char *ngx_http_canary_percent(u_char *p, u_char *last,
     uint32_t weight);
@@ -53,8 +55,15 @@ ngx_http_canary_make_event(ngx_http_canary_event_t *event,
                                              0xffffffff);
     }
 
-    if (change->command.verb == CANARY_VIOLATION && nfigures) {
+    if ((change->command.verb == CANARY_VIOLATION
+         || change->command.verb == CANARY_HOLDING)
+        && nfigures)
+    {
         event->attempts = (uint32_t) figures[0].judgement.attempts;
+    }
+
+    if (change->outage) {
+        event->outage = *change->outage;
     }
 
     if (change->reason[0]) {
@@ -87,7 +96,7 @@ ngx_http_canary_reason(ngx_http_canary_event_t *event,
         id = to->stable;
     }
 
-    release = &shared->releases[id];
+    release = shared->releases[id];
 
     switch (event->verb) {
 
@@ -129,6 +138,10 @@ ngx_http_canary_reason(ngx_http_canary_event_t *event,
 
     case CANARY_VIOLATION:
         (void) ngx_http_canary_violation(p, last, &event->figures[0]);
+        break;
+
+    case CANARY_HOLDING:
+        ngx_http_canary_holding(p, last, event);
         break;
 
     case CANARY_RELEASE_GONE:
@@ -173,20 +186,61 @@ ngx_http_canary_violation(u_char *p, u_char *last,
     scale = 1;
     unit = "";
 
-    if (canary_rule_info[figure->rule.kind].unit == CANARY_UNIT_LATENCY) {
+    if (canary_rule_unit(&figure->rule) == CANARY_UNIT_LATENCY) {
         scale = 1000;
         unit = "ms";
     }
 
     p = ngx_slprintf(p, last, "%s ", canary_rule_info[figure->rule.kind].name);
-    p = ngx_http_canary_number(p, last, scale * canary_rule_base(&figure->rule,
-                                                figure->judgement.value));
+
+    if (figure->judgement.value == figure->judgement.value) {
+        p = ngx_http_canary_number(p, last,
+                                   scale * canary_rule_base(&figure->rule,
+                                                   figure->judgement.value));
+    } else {
+        p = ngx_slprintf(p, last, "not known yet");
+    }
+
     p = ngx_slprintf(p, last, "%s > ", unit);
     p = ngx_http_canary_number(p, last,
                                scale * canary_rule_threshold(&figure->rule));
 
     return ngx_slprintf(p, last, "%s after %uL attempts", unit,
                         figure->judgement.attempts);
+}
+
+
+/* "holding: error_5xx_rate 0.3 > 0.1 after 20 attempts, but stable has ..." */
+
+static void
+ngx_http_canary_holding(u_char *p, u_char *last,
+    ngx_http_canary_event_t *event)
+{
+    double                           value;
+    const char                      *unit;
+    const ngx_http_canary_figure_t  *figure;
+
+    figure = &event->figures[0];
+    value = event->outage.value;
+    unit = "";
+
+    if (canary_rule_info[figure->rule.kind].quantile) {
+        value *= 100;
+        unit = "% above it";
+
+    } else if (canary_rule_unit(&figure->rule) == CANARY_UNIT_LATENCY) {
+        value /= 1000;
+        unit = "ms";
+    }
+
+    p = ngx_slprintf(p, last, "holding: ");
+    p = ngx_http_canary_violation(p, last, figure);
+    p = ngx_slprintf(p, last, ", but stable breaks it too with ");
+    p = ngx_http_canary_number(p, last, value);
+    p = ngx_slprintf(p, last, "%s in the last ", unit);
+    p = ngx_http_canary_number(p, last, (double) event->outage.ms / 1000);
+
+    (void) ngx_slprintf(p, last, "s");
 }
 
 

@@ -27,9 +27,8 @@ ngx_http_canary_is_grpc(ngx_http_request_t *r)
 
     module = &r->upstream->conf->module;
 
-    return module->len == 4 && ngx_strncmp(module->data, "grpc", 4) == 0;
+    return module->len == 4 && ngx_memcmp(module->data, "grpc", 4) == 0;
 }
-
 
 
 /* the number in a grpc-status header; -1: there is none */

@@ -28,9 +28,12 @@ static void ngx_http_canary_import_phases(ngx_http_canary_shared_t *to,
     ngx_http_canary_shared_t *from);
 static void ngx_http_canary_import_spent(ngx_http_canary_shared_t *to,
     ngx_http_canary_shared_t *from);
+static ngx_int_t ngx_http_canary_import_events(
+    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *to,
+    ngx_http_canary_shared_t *from);
 static ngx_uint_t ngx_http_canary_import_release(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *to,
-    ngx_http_canary_shared_t *from, uint32_t id);
+    ngx_http_canary_shared_t *from, uint32_t id, ngx_int_t *rc);
 
 
 ngx_int_t
@@ -94,12 +97,13 @@ static ngx_int_t
 ngx_http_canary_import_endpoint(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_shared_t *from)
 {
-    ngx_uint_t                         id;
-    canary_rollout_t                  *rollout;
-    ngx_http_canary_shared_t          *to;
-    ngx_http_canary_record_t          *record;
-    ngx_http_canary_release_shared_t  *release;
+    ngx_int_t                  rc;
+    ngx_uint_t                 id;
+    canary_rollout_t          *rollout;
+    ngx_http_canary_shared_t  *to;
+    ngx_http_canary_record_t  *record;
 
+    rc = NGX_OK;
     to = endpoint->shared;
     record = ngx_http_canary_record(to);
 
@@ -107,33 +111,30 @@ ngx_http_canary_import_endpoint(ngx_http_canary_main_conf_t *cmcf,
     rollout = &record->rollout;
 
     rollout->stable = ngx_http_canary_import_release(cmcf, to, from,
-                                                     rollout->stable);
+                                                     rollout->stable, &rc);
     rollout->canary = ngx_http_canary_import_release(cmcf, to, from,
-                                                     rollout->canary);
+                                                     rollout->canary, &rc);
     rollout->last_release = ngx_http_canary_import_release(cmcf, to, from,
-                                                     rollout->last_release);
+                                               rollout->last_release, &rc);
 
     /* those are sure of a place; the rest have what is left */
 
     for (id = 0; id < NGX_HTTP_CANARY_RELEASES_SEEN; id++) {
-        release = &from->releases[id];
-
-        if (release->serial && release->totals) {
-            (void) ngx_http_canary_import_release(cmcf, to, from, id);
+        if (from->releases[id] && from->releases[id]->serial) {
+            (void) ngx_http_canary_import_release(cmcf, to, from, id, &rc);
         }
+    }
+
+    if (rc != NGX_OK && !cmcf->committed) {
+        return NGX_ERROR;
     }
 
     ngx_http_canary_import_phases(to, from);
 
-    if (from->events) {
-
-        if (ngx_http_canary_add_history(cmcf->shpool, to) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        ngx_memcpy(to->events, from->events,
-                   (NGX_HTTP_CANARY_EVENTS + 1)
-                   * sizeof(ngx_http_canary_event_t));
+    if (from->events
+        && ngx_http_canary_import_events(cmcf, to, from) != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     if (rollout->phase != CANARY_IDLE
@@ -158,20 +159,26 @@ static ngx_int_t
 ngx_http_canary_import_evidence(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *to, ngx_http_canary_shared_t *from)
 {
+    canary_times_t     times;
     canary_rollout_t  *rollout;
 
     rollout = &ngx_http_canary_record(to)->rollout;
 
     if (rollout->stable == CANARY_NO_RELEASE
         || rollout->canary == CANARY_NO_RELEASE
+        || ngx_http_canary_add_meters(cmcf->sh, cmcf->shpool, to, rollout)
+           != NGX_OK
         || ngx_http_canary_equip(cmcf->sh, cmcf->shpool, to) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     rollout->tests++;
-    canary_evidence_begin(to->evidence, rollout->tests,
-                          ngx_http_canary_milliseconds());
+    rollout->trial++;
+
+    ngx_http_canary_times(to, rollout, 0, &times);
+    canary_judge_begin(to->evidence, rollout, ngx_http_canary_milliseconds(),
+                       &times);
 
     ngx_http_canary_import_spent(to, from);
 
@@ -232,47 +239,78 @@ ngx_http_canary_import_spent(ngx_http_canary_shared_t *to,
     ngx_http_canary_shared_t *from)
 {
     unsigned                side;
+    canary_tail_t           tail;
     canary_evidence_view_t  view;
 
     if (from->evidence == NULL) {
         return;
     }
 
+    canary_evidence_tail(from->evidence, 0, &tail);
+
     for (side = 0; side < CANARY_SIDES; side++) {
-        canary_evidence_view(from->evidence, side, &view);
+        canary_evidence_view(from->evidence, &tail, side, &view);
 
         to->evidence->spent[side] = view.spent;
     }
 }
 
 
-/* the id that a release of the old zone has in the new one */
+/* the places that were written to, whatever is shown of them */
+
+static ngx_int_t
+ngx_http_canary_import_events(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *to, ngx_http_canary_shared_t *from)
+{
+    uint64_t  n;
+
+    if (ngx_http_canary_add_history(cmcf->shpool, to) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    n = ngx_min(ngx_http_canary_record(from)->events,
+                NGX_HTTP_CANARY_EVENTS + 1);
+
+    ngx_memcpy(to->events, from->events, n * sizeof(ngx_http_canary_event_t));
+
+    return NGX_OK;
+}
+
+
+/*
+ * The id that a release of the old zone has in the new one.  *rc becomes
+ * NGX_ERROR if not all that is counted of it could be copied.
+ */
 
 static ngx_uint_t
 ngx_http_canary_import_release(ngx_http_canary_main_conf_t *cmcf,
-    ngx_http_canary_shared_t *to, ngx_http_canary_shared_t *from, uint32_t id)
+    ngx_http_canary_shared_t *to, ngx_http_canary_shared_t *from, uint32_t id,
+    ngx_int_t *rc)
 {
     ngx_str_t                          name;
-    ngx_http_canary_release_shared_t  *place, *release;
+    ngx_uint_t                         place;
+    ngx_http_canary_release_shared_t  *release;
 
     if (id >= NGX_HTTP_CANARY_RELEASES_SEEN) {
         return id;
     }
 
-    release = &from->releases[id];
+    release = from->releases[id];
 
     name.data = release->name;
     name.len = release->len;
 
     place = ngx_http_canary_add_place(cmcf, to, &name);
-    if (place == NULL) {
+    if (place == CANARY_NO_RELEASE) {
         return CANARY_NO_RELEASE;
     }
 
-    if (release->totals) {
-        ngx_http_canary_totals(cmcf->old, release->totals, place->totals);
-        place->base = release->base;
+    if (ngx_http_canary_import_meters(cmcf->sh, cmcf->shpool,
+                                      to->releases[place], from, release)
+        != NGX_OK)
+    {
+        *rc = NGX_ERROR;
     }
 
-    return place - to->releases;
+    return place;
 }

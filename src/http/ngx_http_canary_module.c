@@ -8,8 +8,6 @@
 #include "ngx_http_canary_conf.h"
 
 
-static ngx_int_t ngx_http_canary_header_filter(ngx_http_request_t *r);
-
 static void *ngx_http_canary_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_canary_create_srv_conf(ngx_conf_t *cf);
 static void *ngx_http_canary_create_loc_conf(ngx_conf_t *cf);
@@ -183,20 +181,6 @@ ngx_module_t  ngx_http_canary_module = {
 };
 
 
-static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
-
-
-static ngx_int_t
-ngx_http_canary_header_filter(ngx_http_request_t *r)
-{
-    if (r->upstream) {
-        ngx_http_canary_count_header(r);
-    }
-
-    return ngx_http_next_header_filter(r);
-}
-
-
 static void *
 ngx_http_canary_create_main_conf(ngx_conf_t *cf)
 {
@@ -331,8 +315,7 @@ ngx_http_canary_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    ngx_http_next_header_filter = ngx_http_top_header_filter;
-    ngx_http_top_header_filter = ngx_http_canary_header_filter;
+    ngx_http_canary_add_header_filter();
 
     return NGX_OK;
 }

@@ -13,6 +13,8 @@
 #include <ngx_http.h>
 
 #include "canary_evidence.h"
+#include "canary_histogram.h"
+#include "canary_judge.h"
 #include "canary_key.h"
 #include "canary_outcome.h"
 #include "canary_rollout.h"
@@ -21,6 +23,8 @@
 #include "canary_state_file.h"
 #include "canary_state_json.h"
 #include "canary_strategy.h"
+
+#include "ngx_http_canary_compat.h"
 
 
 #define NGX_HTTP_CANARY_RELEASES_MAX   16    /* of an endpoint, configured */
@@ -49,6 +53,7 @@
 /* for what is rare beside what is not: it takes no registers from it */
 
 #define ngx_http_canary_noinline       __attribute__((noinline))
+#define ngx_http_canary_rarely(x)      __builtin_expect(!!(x), 0)
 
 
 /*
@@ -61,7 +66,7 @@
  */
 
 
-/* Counters of a release in one slot; writers: atomic additions. */
+/* Counters of a release. */
 
 typedef struct {
     uint64_t                            responses[5];  /* 1xx to 5xx */
@@ -72,25 +77,48 @@ typedef struct {
     uint64_t                            fallbacks;
     uint64_t                            timed;
     uint64_t                            time;          /* microseconds */
-    uint64_t                            reserved[4];
 } ngx_http_canary_totals_t;
 
 
 /*
+ * What one worker counts of one release; writers: atomic additions.  It is
+ * made when first needed.  The worker that takes the place of another, after
+ * a reload or because that one died, goes on with its meter; so two may add
+ * to it for a while.  The padding makes it a whole number of lines.
+ */
+
+typedef struct ngx_http_canary_meter_s  ngx_http_canary_meter_t;
+
+struct ngx_http_canary_meter_s {
+    ngx_http_canary_totals_t            totals;
+    ngx_http_canary_meter_t            *next;          /* of those not in use,
+                                                          under the lock */
+    u_char                              pad[NGX_HTTP_CANARY_LINE - 104];
+    uint32_t                            histogram[CANARY_HISTOGRAM_BUCKETS];
+                                                       /* of times that are
+                                                          evidence */
+};
+
+
+/*
  * A release as the zone knows it.  Its id is its place in the table, written
- * into routing words.  All under the lock, but for the totals.
+ * into routing words.  All under the lock, but for what is in the meters.
  */
 
 typedef struct {
-    ngx_http_canary_totals_t           *totals;        /* [nslots] or NULL */
-    ngx_http_canary_totals_t            base;          /* their sum when the
-                                                          step began */
+    ngx_http_canary_meter_t            *base;          /* sum of the meters
+                                                          when the step began;
+                                                          NULL: nothing */
+    ngx_http_canary_totals_t           *past;          /* of meters that were
+                                                          given up, or NULL */
     ngx_uint_t                          first;         /* serial numbers of */
     ngx_uint_t                          serial;        /* the first and last
                                                           configuration that
                                                           name it; 0: free */
     size_t                              len;
     u_char                              name[NGX_HTTP_CANARY_NAME_MAX];
+    ngx_http_canary_meter_t            *meters[];      /* [nphases], each
+                                                          may be NULL */
 } ngx_http_canary_release_shared_t;
 
 
@@ -124,6 +152,8 @@ typedef struct {
                                                           with figures */
     uint32_t                            nfigures;
     ngx_http_canary_figure_t            figures[NGX_HTTP_CANARY_FIGURES];
+    canary_outage_t                     outage;        /* of stable, if that
+                                                          holds the rollout */
     ngx_http_canary_actor_t             actor;
     u_char                              reason[NGX_HTTP_CANARY_REASON];
 } ngx_http_canary_event_t;
@@ -209,15 +239,16 @@ struct ngx_http_canary_shared_s {
 
     ngx_http_canary_event_t            *events;        /* ring, or NULL */
 
-    ngx_http_canary_release_shared_t    releases
+    ngx_http_canary_release_shared_t   *releases
                                             [NGX_HTTP_CANARY_RELEASES_SEEN];
+                                                       /* NULL: never used */
 
     uint32_t                           *phases;        /* one to a line, by
                                                           ngx_worker */
-    ngx_uint_t                          nphases;
+    ngx_uint_t                          nphases;       /* and of meters */
 
     size_t                              len;
-    u_char                              name[1];       /* of len bytes */
+    u_char                              name[];        /* of len bytes */
 };
 
 
@@ -233,6 +264,8 @@ typedef struct {
 typedef struct {
     uint64_t                            magic;         /* and layout */
     ngx_uint_t                          nslots;
+    ngx_uint_t                          nused;         /* slots that ever had
+                                                          a process */
     ngx_uint_t                          serial;        /* of the newest
                                                           configuration */
     ngx_uint_t                          superseded;    /* state has moved to
@@ -271,8 +304,9 @@ typedef struct {
     ngx_http_canary_shared_t           *active;        /* those with a rollout,
                                                           and such as just had
                                                           one */
-    canary_evidence_t                  *spare;         /* list of those not
+    canary_evidence_t                  *spare;         /* lists of those not
                                                           in use */
+    ngx_http_canary_meter_t            *spare_meters;
     ngx_http_canary_process_t           processes[NGX_HTTP_CANARY_PROCESSES];
 } ngx_http_canary_zone_shared_t;
 
@@ -288,11 +322,32 @@ typedef struct {
     ngx_http_upstream_srv_conf_t       *upstream;
     ngx_uint_t                          number;        /* in the Verta API */
     uint32_t                            id;            /* in the zone */
-    ngx_http_canary_totals_t           *totals;        /* in the zone */
+    ngx_http_canary_meter_t            *meter;         /* of this process;
+                                                          NULL: not yet */
 
     u_char                             *file;          /* of the directive */
     ngx_uint_t                          line;
 } ngx_http_canary_release_t;
+
+
+/*
+ * What the routing word of an endpoint comes to.  Each process works it out
+ * when the word has changed, and not for each request.
+ */
+
+typedef struct {
+    uint64_t                            word;          /* that it was made of;
+                                                          CANARY_NO_WORD */
+    canary_route_t                      route;
+    ngx_http_canary_release_t          *stable;
+    ngx_http_canary_release_t          *canary;        /* NULL: not in this
+                                                          configuration */
+    uint64_t                            step;          /* of the split; 0 if
+                                                          there is no canary */
+    uint32_t                           *phase;         /* of this worker */
+    ngx_uint_t                          by_strings;    /* keys or forces
+                                                          decide */
+} ngx_http_canary_routing_t;
 
 
 typedef struct ngx_http_canary_main_conf_s  ngx_http_canary_main_conf_t;
@@ -315,6 +370,7 @@ typedef struct {
     uint64_t                            salt;          /* of the key */
 
     ngx_http_canary_shared_t           *shared;
+    ngx_http_canary_routing_t           routing;       /* of this process */
     u_char                              by_id[256];    /* release id to
                                                           index, or 255 */
 } ngx_http_canary_endpoint_t;
@@ -409,18 +465,28 @@ typedef struct ngx_http_canary_choice_s  ngx_http_canary_choice_t;
 
 struct ngx_http_canary_choice_s {
     ngx_http_canary_choice_t           *next;
-    ngx_http_canary_endpoint_t         *endpoint;
     uint64_t                            word;          /* routing word that it
                                                           was made by */
+    ngx_http_canary_endpoint_t         *endpoint;
     ngx_http_canary_release_t          *release;       /* of the last attempt,
                                                           or chosen for it */
-    unsigned                            reason:2;      /* of the enums above */
-    unsigned                            role:2;
-    unsigned                            in_cache_key:1; /* was looked at for
+    uint8_t                             reason;        /* of the enums above */
+    uint8_t                             role;
+    uint8_t                             in_cache_key;  /* was looked at for
                                                           a cache key */
-    unsigned                            moved:1;       /* to another release
+    uint8_t                             moved;         /* to another release
                                                           since it was made */
 };
+
+
+/* how far an attempt has come; before it began, it has ended */
+
+typedef enum {
+    NGX_HTTP_CANARY_ENDED = 0,
+    NGX_HTTP_CANARY_OPEN,
+    NGX_HTTP_CANARY_RESPONDED,         /* its header is counted */
+    NGX_HTTP_CANARY_COUNTED            /* and a good end adds nothing to it */
+} ngx_http_canary_state_e;
 
 
 /* An attempt on a release, as it is being accounted. */
@@ -428,15 +494,17 @@ struct ngx_http_canary_choice_s {
 typedef struct {
     ngx_http_canary_endpoint_t         *endpoint;
     ngx_http_canary_release_t          *release;
-    uint64_t                            started;       /* microseconds,
-                                                          monotonic */
+    struct timespec                     started;       /* monotonic */
+    struct timespec                     now;           /* when last asked; not
+                                                          on the stack, which
+                                                          would be guarded */
     canary_ticket_t                     ticket;
     uint32_t                            epoch;         /* of the ticket */
     uint8_t                             reason;        /* as in the choice, */
     uint8_t                             role;          /* but of this one */
     uint8_t                             response;      /* class, once it is
                                                           counted */
-    uint8_t                             open;          /* begun, not ended */
+    uint8_t                             state;
     uint8_t                             evidence;      /* has a ticket */
     uint8_t                             upgraded;
 } ngx_http_canary_attempt_t;
@@ -445,23 +513,25 @@ typedef struct {
 /* The balancer of a request to an endpoint; see ngx_http_canary_upstream.c. */
 
 typedef struct {
-    ngx_http_request_t                 *request;
-    ngx_http_canary_choice_t           *choice;
     ngx_http_canary_attempt_t           attempt;
+    ngx_http_canary_choice_t           *choice;
 
-    /* the balancer of the release */
+    /* the balancer of the release, in nginx's order: copied in wide words */
 
-    void                               *data;
     ngx_event_get_peer_pt               get;
     ngx_event_free_peer_pt              free;
     ngx_event_notify_peer_pt            notify;
+    void                               *data;
 #if (NGX_SSL || NGX_COMPAT)
     ngx_event_set_peer_session_pt       set_session;
     ngx_event_save_peer_session_pt      save_session;
 #endif
     ngx_uint_t                          tries;
+#if (NGX_HTTP_CANARY_HAVE_RESOLVE)
+    ngx_uint_t                          config;        /* of its servers, when
+                                                          it was made */
+#endif
 
-    ngx_uint_t                          used;          /* attempts made */
     ngx_list_part_t                    *headers;       /* where the response's
                                                           headers ended */
     ngx_uint_t                          nheaders;      /* when it began */
@@ -470,7 +540,9 @@ typedef struct {
                                                      ngx_int_t rc);
     ngx_int_t                           rc;
 
-    uint8_t                             finalized;
+    ngx_http_request_t                 *request;
+    uint32_t                            used;          /* attempts made */
+    uint16_t                            finalized;
     uint8_t                             failed;        /* the last attempt,
                                                           and it counts */
     uint8_t                             switched;
@@ -505,7 +577,7 @@ ngx_int_t ngx_http_canary_init_upstream(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *us);
 ngx_int_t ngx_http_canary_init_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
-void ngx_http_canary_count_header(ngx_http_request_t *r);
+void ngx_http_canary_add_header_filter(void);
 
 /* the last attempt that the request itself made; NULL: none */
 ngx_http_canary_attempt_t *ngx_http_canary_last_attempt(
@@ -514,10 +586,13 @@ ngx_http_canary_attempt_t *ngx_http_canary_last_attempt(
 
 /* ngx_http_canary_choice.c */
 
-/* NULL: no memory */
-ngx_http_canary_ctx_t *ngx_http_canary_get_ctx(ngx_http_request_t *r);
-ngx_http_canary_choice_t *ngx_http_canary_choose(ngx_http_request_t *r,
-    ngx_http_canary_ctx_t *ctx, ngx_http_canary_endpoint_t *endpoint);
+/* the context, whose last choice is that of the endpoint; NULL: no memory */
+ngx_http_canary_ctx_t *ngx_http_canary_choose(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint);
+
+/* when the routing word has changed */
+void ngx_http_canary_reroute(ngx_http_canary_endpoint_t *endpoint,
+    uint64_t word);
 
 /* NULL: the request has not come to an endpoint */
 ngx_http_canary_choice_t *ngx_http_canary_last_choice(ngx_http_request_t *r);
@@ -563,6 +638,23 @@ static ngx_inline canary_route_t
 ngx_http_canary_route(ngx_http_canary_endpoint_t *endpoint)
 {
     return canary_route_decode(ngx_http_canary_word(endpoint));
+}
+
+
+/* what that comes to; good until the endpoint is routed again */
+
+static ngx_inline ngx_http_canary_routing_t *
+ngx_http_canary_routing(ngx_http_canary_endpoint_t *endpoint)
+{
+    uint64_t  word;
+
+    word = ngx_http_canary_word(endpoint);
+
+    if (ngx_http_canary_rarely(word != endpoint->routing.word)) {
+        ngx_http_canary_reroute(endpoint, word);
+    }
+
+    return &endpoint->routing;
 }
 
 
@@ -628,9 +720,9 @@ ngx_int_t ngx_http_canary_register(ngx_http_canary_main_conf_t *cmcf,
 void ngx_http_canary_reconcile(ngx_http_canary_main_conf_t *cmcf,
     ngx_log_t *log);
 
-/* under the lock: the place of a release, a new one if need be; NULL: the
-   zone is full */
-ngx_http_canary_release_shared_t *ngx_http_canary_add_place(
+/* under the lock: the id of a release, a new one if need be;
+   CANARY_NO_RELEASE: the zone is full, or the table is */
+ngx_uint_t ngx_http_canary_add_place(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared,
     ngx_str_t *name);
 
@@ -679,6 +771,7 @@ typedef struct {
     ngx_uint_t                        (*match)(void *data,
                                                uint64_t generation);
     void                               *data;
+    const canary_outage_t              *outage;        /* CANARY_HOLDING */
 
     /* result */
 
@@ -706,8 +799,9 @@ ngx_http_canary_record(ngx_http_canary_shared_t *shared)
 
 /* makes a record that was decided the present one, with its event */
 void ngx_http_canary_take_effect(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
-    ngx_http_canary_event_t *event, uint64_t now, ngx_log_t *log);
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event,
+    uint64_t now, ngx_log_t *log);
 
 /* evidence of a rollout that is over, or did not begin, may be used again */
 void ngx_http_canary_put_spare(ngx_http_canary_zone_shared_t *sh,
@@ -723,9 +817,60 @@ ngx_int_t ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
 ngx_int_t ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared);
 
-/* the sum of a release's slots */
-void ngx_http_canary_totals(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_totals_t *totals, ngx_http_canary_totals_t *sum);
+
+/* ngx_http_canary_meter.c: what is counted of releases */
+
+/* the meter that this process is to use for a release from now on */
+ngx_http_canary_meter_t *ngx_http_canary_make_meter(
+    ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_release_t *release);
+
+/* Under the lock. */
+
+/* makes sure of what both sides of a rollout need to be counted, and to be
+   shown by steps; NGX_ERROR: the zone is full */
+ngx_int_t ngx_http_canary_add_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    const canary_rollout_t *rollout);
+
+/* what is shown of the current step counts from here */
+void ngx_http_canary_begin_step(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared);
+
+/* NULL: nothing was counted of a release lately */
+ngx_http_canary_meter_t *ngx_http_canary_any_meter(
+    ngx_http_canary_shared_t *shared, ngx_http_canary_release_shared_t *place);
+
+/* what the meters of a release hold, and their difference to its base */
+void ngx_http_canary_sum_meters(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place, ngx_http_canary_meter_t *sum);
+void ngx_http_canary_subtract_base(ngx_http_canary_release_shared_t *place,
+    ngx_http_canary_meter_t *sum);
+
+/* their histograms only, since ever and since the base */
+void ngx_http_canary_sum_times(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place, canary_histogram_t *all,
+    canary_histogram_t *step);
+
+void ngx_http_canary_add_totals(ngx_http_canary_totals_t *to,
+    const ngx_http_canary_totals_t *totals);
+
+/* all that another zone knows of a release; NGX_ERROR: the zone is full */
+ngx_int_t ngx_http_canary_import_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_release_shared_t *place,
+    ngx_http_canary_shared_t *from, ngx_http_canary_release_shared_t *release);
+
+/*
+ * When no process uses the release: gives its meters up, and what they
+ * counted is kept with it (NGX_ERROR: the zone is full, nothing is done) or
+ * forgotten.
+ */
+
+ngx_int_t ngx_http_canary_retire_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place);
+void ngx_http_canary_forget_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place);
 
 
 /* ngx_http_canary_pending.c: under the lock */
@@ -739,8 +884,8 @@ void ngx_http_canary_defer(ngx_http_canary_zone_shared_t *sh,
 
 /* ends what is pending, if anything is; APPLIED makes it happen */
 void ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_fate_e fate,
-    uint64_t now, ngx_log_t *log);
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_fate_e fate, uint64_t now, ngx_log_t *log);
 
 ngx_http_canary_fate_e ngx_http_canary_fate(ngx_http_canary_shared_t *shared,
     uint64_t sequence);
@@ -792,23 +937,22 @@ typedef struct {
     ngx_uint_t                          nfigures;
     ngx_http_canary_figure_t            figures[CANARY_RULES_MAX];
     ngx_int_t                           failing;       /* index, or -1 */
+    ngx_int_t                           held;          /* rule that stable
+                                                          breaks too, or -1 */
 } ngx_http_canary_judgement_t;
 
-void ngx_http_canary_judge(ngx_http_canary_shared_t *shared,
-    ngx_http_canary_judgement_t *judgement);
+/* what has been measured of the sides of which that is needed */
+void ngx_http_canary_times(ngx_http_canary_shared_t *shared,
+    const canary_rollout_t *rollout, ngx_uint_t detail,
+    canary_times_t *times);
 
-/*
- * Judges the rules, only those about errors if immediate, and acts when one
- * is broken; returns 1 if it was.
- */
+/* with "detail", what is only to be shown is computed too */
+void ngx_http_canary_judge(ngx_http_canary_shared_t *shared, uint64_t now,
+    ngx_uint_t detail, ngx_http_canary_judgement_t *judgement);
 
-ngx_uint_t ngx_http_canary_guard(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_judgement_t *judgement, ngx_uint_t immediate,
-    uint64_t now, ngx_log_t *log);
-
-/* judges, and takes the next step when it is time to; 1: there was a change */
-ngx_uint_t ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
+/* the control loop: judges if there is a reason to, acts when a rule is
+   broken, and takes the next step when it is time to */
+void ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t now,
     ngx_log_t *log);
 
@@ -835,6 +979,9 @@ ngx_int_t ngx_http_canary_api_handler(ngx_http_request_t *r);
 
 /* ngx_http_canary_snapshot.c: a consistent copy for those who show it */
 
+#define NGX_HTTP_CANARY_QUANTILES  4                  /* p50, p90, p95, p99 */
+
+
 typedef struct {
     ngx_str_t                           name;
     ngx_str_t                           upstream;
@@ -843,6 +990,11 @@ typedef struct {
     ngx_http_canary_totals_t            totals;        /* since the state
                                                           began */
     ngx_http_canary_totals_t            step;          /* since the step */
+    uint64_t                            measured;      /* since the step: times
+                                                          in the histogram, */
+    uint32_t                            quantiles[NGX_HTTP_CANARY_QUANTILES];
+                                                       /* and of these,
+                                                          microseconds */
 } ngx_http_canary_release_view_t;
 
 

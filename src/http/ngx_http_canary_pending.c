@@ -56,8 +56,8 @@ ngx_http_canary_defer(ngx_http_canary_zone_shared_t *sh,
 
 void
 ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_fate_e fate,
-    uint64_t now, ngx_log_t *log)
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_fate_e fate, uint64_t now, ngx_log_t *log)
 {
     uint64_t                    waited;
     ngx_http_canary_record_t   *record, next;
@@ -85,8 +85,8 @@ ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
 
         canary_rollout_delay(&record->rollout, &next.rollout, waited);
 
-        ngx_http_canary_take_effect(sh, shared, &next, &pending->event, now,
-                                    log);
+        ngx_http_canary_take_effect(sh, shpool, shared, &next,
+                                    &pending->event, now, log);
     }
 
     if (fate == NGX_HTTP_CANARY_APPLIED) {

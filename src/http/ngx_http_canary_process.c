@@ -8,10 +8,10 @@
 
 
 /*
- * Each worker has a slot of its own to count in, also while workers of two
- * configurations live beside each other.  The table of processes tells whose
- * slot is whose, so that what a killed worker had in flight can be taken out,
- * and which configurations are still in use.
+ * Each worker has a slot of its own to count evidence in, also while workers
+ * of two configurations live beside each other.  The table of processes tells
+ * whose slot is whose, so that what a killed worker had in flight can be taken
+ * out, and which configurations are still in use.
  */
 
 
@@ -21,6 +21,8 @@ static ngx_http_canary_process_t *ngx_http_canary_free_process(
     ngx_http_canary_zone_shared_t *sh);
 static ngx_uint_t ngx_http_canary_free_slot(
     ngx_http_canary_zone_shared_t *sh);
+static void ngx_http_canary_use_slot(ngx_http_canary_zone_shared_t *sh,
+    ngx_uint_t slot);
 static ngx_uint_t ngx_http_canary_slot_owners(
     ngx_http_canary_zone_shared_t *sh, ngx_uint_t slot);
 static void ngx_http_canary_clear_slot(ngx_http_canary_zone_shared_t *sh,
@@ -54,6 +56,8 @@ ngx_http_canary_enter_process(ngx_http_canary_main_conf_t *cmcf)
         process->serial = cmcf->serial;
         process->slot = ngx_http_canary_slot;
     }
+
+    ngx_http_canary_use_slot(sh, ngx_http_canary_slot);
 
     ngx_shmtx_unlock(&cmcf->shpool->mutex);
 }
@@ -173,6 +177,27 @@ ngx_http_canary_free_slot(ngx_http_canary_zone_shared_t *sh)
     }
 
     return best;
+}
+
+
+/* the memory of a slot is not touched before somebody has it */
+
+static void
+ngx_http_canary_use_slot(ngx_http_canary_zone_shared_t *sh, ngx_uint_t slot)
+{
+    ngx_http_canary_shared_t  *shared;
+
+    if (slot < sh->nused) {
+        return;
+    }
+
+    sh->nused = slot + 1;
+
+    for (shared = sh->endpoints; shared; shared = shared->next) {
+        if (shared->evidence) {
+            canary_evidence_use(shared->evidence, (uint32_t) sh->nused);
+        }
+    }
 }
 
 

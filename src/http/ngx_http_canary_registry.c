@@ -22,14 +22,19 @@
  */
 
 
+static size_t ngx_http_canary_shared_size(ngx_str_t *name,
+    ngx_uint_t nphases);
+static size_t ngx_http_canary_phases_place(ngx_str_t *name);
 static void ngx_http_canary_forget_failed(ngx_http_canary_zone_shared_t *sh);
 static ngx_int_t ngx_http_canary_register_endpoint(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_endpoint_t *endpoint,
     ngx_log_t *log);
-static ngx_http_canary_release_shared_t *ngx_http_canary_find_place(
-    ngx_http_canary_shared_t *shared, u_char *name, size_t len);
-static ngx_http_canary_release_shared_t *ngx_http_canary_free_place(
+static ngx_uint_t ngx_http_canary_find_place(
+    ngx_http_canary_shared_t *shared, ngx_str_t *name);
+static ngx_uint_t ngx_http_canary_free_place(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared);
+static ngx_uint_t ngx_http_canary_unused(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_release_shared_t *place);
 static ngx_uint_t ngx_http_canary_no_place(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, ngx_str_t *name);
 static ngx_uint_t ngx_http_canary_referenced(ngx_http_canary_shared_t *shared,
@@ -43,40 +48,68 @@ static void ngx_http_canary_check_releases(
     ngx_log_t *log);
 static void ngx_http_canary_drop_endpoints(
     ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log);
+static void ngx_http_canary_retire_releases(
+    ngx_http_canary_main_conf_t *cmcf);
 static void ngx_http_canary_release_gone(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, ngx_uint_t stable, char *reason,
     ngx_log_t *log);
 static void ngx_http_canary_free_shared(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared);
+static void ngx_http_canary_free_release(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_release_shared_t *place);
+
+
+/* with the phases, which begin at a line of their own */
+
+static size_t
+ngx_http_canary_shared_size(ngx_str_t *name, ngx_uint_t nphases)
+{
+    return ngx_http_canary_phases_place(name)
+           + nphases * NGX_HTTP_CANARY_LINE;
+}
+
+
+static size_t
+ngx_http_canary_phases_place(ngx_str_t *name)
+{
+    return ngx_align(sizeof(ngx_http_canary_shared_t) + name->len,
+                     NGX_HTTP_CANARY_LINE);
+}
 
 
 size_t
 ngx_http_canary_zone_needed(ngx_http_canary_main_conf_t *cmcf,
     ngx_uint_t nslots)
 {
-    size_t                        size, totals;
+    size_t                        size, release;
     ngx_uint_t                    i;
     ngx_http_canary_endpoint_t  **endpoints;
 
-    /* the slab allocator rounds up to pages, or to powers of two */
+    /*
+     * All releases, a meter for each endpoint, and one rollout with three
+     * more; the slab allocator rounds up to pages, or to powers of two.
+     */
 
-    totals = nslots * sizeof(ngx_http_canary_totals_t);
+    release = sizeof(ngx_http_canary_release_shared_t)
+              + nslots / 2 * sizeof(ngx_http_canary_meter_t *);
+    release = (release <= 128) ? 128 : 2 * release;
 
     size = 8 * ngx_pagesize
            + ngx_align(sizeof(ngx_http_canary_zone_shared_t), ngx_pagesize)
-           + ngx_align(canary_evidence_size(nslots), ngx_pagesize);
+           + ngx_align(canary_judge_size((uint32_t) nslots), ngx_pagesize)
+           + ngx_align((NGX_HTTP_CANARY_EVENTS + 1)
+                       * sizeof(ngx_http_canary_event_t), ngx_pagesize)
+           + 4 * ngx_pagesize;
 
     endpoints = cmcf->endpoints.elts;
 
     for (i = 0; i < cmcf->endpoints.nelts; i++) {
-        size += ngx_align(sizeof(ngx_http_canary_shared_t)
-                          + endpoints[i]->name.len, ngx_pagesize)
-                + 2 * nslots * NGX_HTTP_CANARY_LINE
-                + 2 * totals * endpoints[i]->releases.nelts;
+        size += ngx_align(ngx_http_canary_shared_size(&endpoints[i]->name,
+                                                      nslots / 2),
+                          ngx_pagesize)
+                + release * endpoints[i]->releases.nelts
+                + sizeof(ngx_http_canary_meter_t);
     }
-
-    size += ngx_align((NGX_HTTP_CANARY_EVENTS + 1)
-                      * sizeof(ngx_http_canary_event_t), ngx_pagesize);
 
     /* and has a table of the pages itself */
 
@@ -127,9 +160,9 @@ ngx_http_canary_forget_failed(ngx_http_canary_zone_shared_t *sh)
 
     for (shared = sh->endpoints; shared; shared = shared->next) {
         for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
-            place = &shared->releases[i];
+            place = shared->releases[i];
 
-            if (place->serial <= sh->serial) {
+            if (place == NULL || place->serial <= sh->serial) {
                 continue;
             }
 
@@ -143,10 +176,9 @@ static ngx_int_t
 ngx_http_canary_register_endpoint(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_endpoint_t *endpoint, ngx_log_t *log)
 {
-    ngx_uint_t                         i;
-    ngx_http_canary_shared_t          *shared;
-    ngx_http_canary_release_t         *releases;
-    ngx_http_canary_release_shared_t  *place;
+    ngx_uint_t                  i, place;
+    ngx_http_canary_shared_t   *shared;
+    ngx_http_canary_release_t  *releases;
 
     shared = ngx_http_canary_find_shared(cmcf->sh, &endpoint->name);
 
@@ -167,7 +199,7 @@ ngx_http_canary_register_endpoint(ngx_http_canary_main_conf_t *cmcf,
 
         place = ngx_http_canary_add_place(cmcf, shared, &releases[i].name);
 
-        if (place == NULL) {
+        if (place == CANARY_NO_RELEASE) {
 
             if (!ngx_http_canary_no_place(cmcf, shared, &releases[i].name)) {
                 return NGX_ERROR;
@@ -183,9 +215,8 @@ ngx_http_canary_register_endpoint(ngx_http_canary_main_conf_t *cmcf,
             return NGX_DECLINED;
         }
 
-        releases[i].id = place - shared->releases;
-        releases[i].totals = place->totals;
-        endpoint->by_id[releases[i].id] = (u_char) i;
+        releases[i].id = (uint32_t) place;
+        endpoint->by_id[place] = (u_char) i;
     }
 
     return NGX_OK;
@@ -221,25 +252,20 @@ ngx_http_canary_create_shared(ngx_http_canary_main_conf_t *cmcf,
 
     sh = cmcf->sh;
 
-    shared = ngx_slab_calloc_locked(cmcf->shpool,
-                                    sizeof(ngx_http_canary_shared_t)
-                                    + name->len);
-    if (shared == NULL) {
-        return NULL;
-    }
-
     /* half of the slots are for the workers of an older configuration */
 
     nphases = sh->nslots / 2;
 
-    shared->phases = ngx_slab_calloc_locked(cmcf->shpool,
-                                            nphases * NGX_HTTP_CANARY_LINE);
-    if (shared->phases == NULL) {
-        ngx_slab_free_locked(cmcf->shpool, shared);
+    shared = ngx_slab_calloc_locked(cmcf->shpool,
+                                    ngx_http_canary_shared_size(
+                                        name, nphases));
+    if (shared == NULL) {
         return NULL;
     }
 
     shared->nphases = nphases;
+    shared->phases = (uint32_t *) ((u_char *) shared
+                            + ngx_http_canary_phases_place(name));
 
     for (i = 0; i < nphases; i++) {
         phase = shared->phases
@@ -259,64 +285,72 @@ ngx_http_canary_create_shared(ngx_http_canary_main_conf_t *cmcf,
 }
 
 
-ngx_http_canary_release_shared_t *
+ngx_uint_t
 ngx_http_canary_add_place(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, ngx_str_t *name)
 {
+    ngx_uint_t                         id;
     ngx_http_canary_release_shared_t  *place;
 
-    place = ngx_http_canary_find_place(shared, name->data, name->len);
+    id = ngx_http_canary_find_place(shared, name);
+
+    if (id == CANARY_NO_RELEASE) {
+        id = ngx_http_canary_free_place(cmcf, shared);
+    }
+
+    if (id == CANARY_NO_RELEASE) {
+        return CANARY_NO_RELEASE;
+    }
+
+    place = shared->releases[id];
 
     if (place == NULL) {
-        place = ngx_http_canary_free_place(cmcf, shared);
+        place = ngx_slab_calloc_locked(cmcf->shpool,
+                                       sizeof(ngx_http_canary_release_shared_t)
+                                       + shared->nphases
+                                         * sizeof(ngx_http_canary_meter_t *));
         if (place == NULL) {
-            return NULL;
+            return CANARY_NO_RELEASE;
         }
 
+        shared->releases[id] = place;
+    }
+
+    if (place->serial == 0) {
         place->first = cmcf->serial;
         place->len = name->len;
         ngx_memcpy(place->name, name->data, name->len);
     }
 
-    if (place->totals == NULL) {
-        place->totals = ngx_slab_calloc_locked(cmcf->shpool,
-                                        cmcf->sh->nslots
-                                        * sizeof(ngx_http_canary_totals_t));
-        if (place->totals == NULL) {
-            return NULL;
-        }
-    }
-
     place->serial = cmcf->serial;
 
-    return place;
+    return id;
 }
 
 
-static ngx_http_canary_release_shared_t *
-ngx_http_canary_find_place(ngx_http_canary_shared_t *shared, u_char *name,
-    size_t len)
+static ngx_uint_t
+ngx_http_canary_find_place(ngx_http_canary_shared_t *shared, ngx_str_t *name)
 {
     ngx_uint_t                         i;
     ngx_http_canary_release_shared_t  *place;
 
     for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
-        place = &shared->releases[i];
+        place = shared->releases[i];
 
-        if (place->serial && place->len == len
-            && ngx_memcmp(place->name, name, len) == 0)
+        if (place && place->serial && place->len == name->len
+            && ngx_memcmp(place->name, name->data, name->len) == 0)
         {
-            return place;
+            return i;
         }
     }
 
-    return NULL;
+    return CANARY_NO_RELEASE;
 }
 
 
 /* a place that was never used, or one that nobody can refer to any more */
 
-static ngx_http_canary_release_shared_t *
+static ngx_uint_t
 ngx_http_canary_free_place(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared)
 {
@@ -324,35 +358,47 @@ ngx_http_canary_free_place(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_release_shared_t  *place;
 
     for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
-        if (shared->releases[i].serial == 0) {
-            return &shared->releases[i];
+        place = shared->releases[i];
+
+        if (place == NULL || place->serial == 0) {
+            return i;
         }
     }
 
     for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
-        place = &shared->releases[i];
+        place = shared->releases[i];
 
         if (place->serial >= cmcf->sh->serial
-            || ngx_http_canary_serial_alive(cmcf->sh, place->first,
-                                            place->serial)
+            || !ngx_http_canary_unused(cmcf, place)
             || ngx_http_canary_referenced(shared, i))
         {
             continue;
         }
 
-        ngx_memzero(place->name, NGX_HTTP_CANARY_NAME_MAX);
-        ngx_memzero(&place->base, sizeof(ngx_http_canary_totals_t));
-        place->serial = 0;
+        ngx_http_canary_forget_meters(cmcf->sh, shared, place);
 
-        if (place->totals) {
-            ngx_memzero(place->totals, cmcf->sh->nslots
-                                       * sizeof(ngx_http_canary_totals_t));
+        if (place->past) {
+            ngx_memzero(place->past, sizeof(ngx_http_canary_totals_t));
         }
 
-        return place;
+        ngx_memzero(place->name, NGX_HTTP_CANARY_NAME_MAX);
+        place->serial = 0;
+
+        return i;
     }
 
-    return NULL;
+    return CANARY_NO_RELEASE;
+}
+
+
+/* no live process has a configuration with that name */
+
+static ngx_uint_t
+ngx_http_canary_unused(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_release_shared_t *place)
+{
+    return !ngx_http_canary_serial_alive(cmcf->sh, place->first,
+                                         place->serial);
 }
 
 
@@ -362,8 +408,8 @@ static ngx_uint_t
 ngx_http_canary_no_place(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, ngx_str_t *name)
 {
-    return ngx_http_canary_find_place(shared, name->data, name->len) == NULL
-           && ngx_http_canary_free_place(cmcf, shared) == NULL;
+    return ngx_http_canary_find_place(shared, name) == CANARY_NO_RELEASE
+           && ngx_http_canary_free_place(cmcf, shared) == CANARY_NO_RELEASE;
 }
 
 
@@ -416,6 +462,7 @@ ngx_http_canary_reconcile(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 
     ngx_http_canary_check_endpoints(cmcf, log);
     ngx_http_canary_drop_endpoints(cmcf, log);
+    ngx_http_canary_retire_releases(cmcf);
 
     (void) ngx_http_canary_next_sequence(cmcf->sh);
 
@@ -471,7 +518,7 @@ ngx_http_canary_stamp(ngx_http_canary_endpoint_t *endpoint,
     releases = endpoint->releases.elts;
 
     for (i = 0; i < endpoint->releases.nelts; i++) {
-        endpoint->shared->releases[releases[i].id].serial = serial;
+        endpoint->shared->releases[releases[i].id]->serial = serial;
     }
 }
 
@@ -507,7 +554,7 @@ ngx_http_canary_check_releases(ngx_http_canary_main_conf_t *cmcf,
             || (rollout->canary != CANARY_NO_RELEASE
                 && endpoint->by_id[rollout->canary] == 0xff)))
     {
-        ngx_http_canary_conclude(cmcf->sh, endpoint->shared,
+        ngx_http_canary_conclude(cmcf->sh, cmcf->shpool, endpoint->shared,
                                  NGX_HTTP_CANARY_CANCELLED,
                                  ngx_http_canary_milliseconds(), log);
     }
@@ -552,7 +599,8 @@ ngx_http_canary_drop_endpoints(ngx_http_canary_main_conf_t *cmcf,
             continue;
         }
 
-        ngx_http_canary_conclude(sh, shared, NGX_HTTP_CANARY_CANCELLED,
+        ngx_http_canary_conclude(sh, cmcf->shpool, shared,
+                                 NGX_HTTP_CANARY_CANCELLED,
                                  ngx_http_canary_milliseconds(), log);
 
         rollout = &ngx_http_canary_record(shared)->rollout;
@@ -572,6 +620,39 @@ ngx_http_canary_drop_endpoints(ngx_http_canary_main_conf_t *cmcf,
         }
 
         next = &shared->next;
+    }
+}
+
+
+/*
+ * Of releases that are not configured any more only the totals are kept.  A
+ * single process is not told from what it was with the configuration before,
+ * whose requests may still have to be counted.
+ */
+
+static void
+ngx_http_canary_retire_releases(ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_uint_t                         i;
+    ngx_http_canary_shared_t          *shared;
+    ngx_http_canary_release_shared_t  *place;
+
+    if (ngx_process == NGX_PROCESS_SINGLE) {
+        return;
+    }
+
+    for (shared = cmcf->sh->endpoints; shared; shared = shared->next) {
+        for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+            place = shared->releases[i];
+
+            if (place && place->serial < cmcf->serial
+                && ngx_http_canary_any_meter(shared, place)
+                && ngx_http_canary_unused(cmcf, place))
+            {
+                (void) ngx_http_canary_retire_meters(cmcf->sh, cmcf->shpool,
+                                                     shared, place);
+            }
+        }
     }
 }
 
@@ -617,8 +698,8 @@ ngx_http_canary_free_shared(ngx_http_canary_main_conf_t *cmcf,
     }
 
     for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
-        if (shared->releases[i].totals) {
-            ngx_slab_free_locked(cmcf->shpool, shared->releases[i].totals);
+        if (shared->releases[i]) {
+            ngx_http_canary_free_release(cmcf, shared, shared->releases[i]);
         }
     }
 
@@ -626,6 +707,19 @@ ngx_http_canary_free_shared(ngx_http_canary_main_conf_t *cmcf,
         ngx_slab_free_locked(cmcf->shpool, shared->events);
     }
 
-    ngx_slab_free_locked(cmcf->shpool, shared->phases);
     ngx_slab_free_locked(cmcf->shpool, shared);
+}
+
+
+static void
+ngx_http_canary_free_release(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_release_shared_t *place)
+{
+    ngx_http_canary_forget_meters(cmcf->sh, shared, place);
+
+    if (place->past) {
+        ngx_slab_free_locked(cmcf->shpool, place->past);
+    }
+
+    ngx_slab_free_locked(cmcf->shpool, place);
 }

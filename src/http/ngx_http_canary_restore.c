@@ -316,7 +316,8 @@ ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
         return;
     }
 
-    ngx_http_canary_conclude(sh, shared, NGX_HTTP_CANARY_REFUSED, now, log);
+    ngx_http_canary_conclude(sh, cmcf->shpool, shared, NGX_HTTP_CANARY_REFUSED,
+                             now, log);
 
     stopped = (shared->sequence > sh->durable && last
                && !canary_verb_exposes(last->verb)
@@ -399,6 +400,7 @@ ngx_http_canary_adopt(ngx_http_canary_main_conf_t *cmcf,
     uint64_t now)
 {
     ngx_uint_t                      place, same;
+    canary_times_t                  times;
     canary_rollout_t               *present, *rollout;
     canary_evidence_t              *evidence;
     ngx_http_canary_record_t        next;
@@ -422,8 +424,16 @@ ngx_http_canary_adopt(ngx_http_canary_main_conf_t *cmcf,
     same = (present->phase != CANARY_IDLE
             && present->number == rollout->number);
 
+    if (rollout->phase != CANARY_IDLE
+        && ngx_http_canary_add_meters(sh, cmcf->shpool, shared, rollout)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     if (rollout->phase != CANARY_IDLE && !same) {
-        canary_evidence_begin(evidence, rollout->tests, now);
+        ngx_http_canary_times(shared, rollout, 0, &times);
+        canary_judge_begin(evidence, rollout, now, &times);
 
         evidence->spent[CANARY_SIDE_STABLE] = from->spent_stable;
         evidence->spent[CANARY_SIDE_CANARY] = from->spent_canary;
@@ -440,7 +450,7 @@ ngx_http_canary_adopt(ngx_http_canary_main_conf_t *cmcf,
         ngx_http_canary_put_spare(sh, shared);
 
     } else {
-        canary_evidence_tick(evidence, rollout->tests, now);
+        (void) canary_judge_tick(evidence, rollout, now);
     }
 
     shared->sequence = sh->durable;
@@ -462,6 +472,7 @@ ngx_http_canary_adopt_record(ngx_http_canary_main_conf_t *cmcf,
     *rollout = from->rollout;
 
     rollout->tests = ngx_http_canary_record(shared)->rollout.tests;
+    rollout->trial = ngx_http_canary_record(shared)->rollout.trial;
     rollout->stable = ngx_http_canary_adopt_release(cmcf, shared,
                                                     from->stable);
     rollout->canary = ngx_http_canary_adopt_release(cmcf, shared,
@@ -485,8 +496,7 @@ static uint32_t
 ngx_http_canary_adopt_release(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, char *name)
 {
-    ngx_str_t                          text;
-    ngx_http_canary_release_shared_t  *place;
+    ngx_str_t  text;
 
     if (name[0] == '\0') {
         return CANARY_NO_RELEASE;
@@ -495,9 +505,7 @@ ngx_http_canary_adopt_release(ngx_http_canary_main_conf_t *cmcf,
     text.data = (u_char *) name;
     text.len = ngx_strlen(name);
 
-    place = ngx_http_canary_add_place(cmcf, shared, &text);
-
-    return place ? (uint32_t) (place - shared->releases) : CANARY_NO_RELEASE;
+    return (uint32_t) ngx_http_canary_add_place(cmcf, shared, &text);
 }
 
 
@@ -519,9 +527,18 @@ ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
             continue;
         }
 
-        release = &shared->releases[id];
+        release = shared->releases[id];
+
+        if (release->past == NULL) {
+            release->past = ngx_slab_calloc_locked(cmcf->shpool,
+                                         sizeof(ngx_http_canary_totals_t));
+            if (release->past == NULL) {
+                return;
+            }
+        }
+
         totals = &from->releases[i].totals;
-        to = &release->totals[0];
+        to = release->past;
 
         for (n = 0; n < 5; n++) {
             to->responses[n] = totals->responses[n];
@@ -534,8 +551,6 @@ ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
         to->fallbacks = totals->fallbacks;
         to->timed = totals->timed;
         to->time = totals->time;
-
-        release->base = *to;
     }
 }
 

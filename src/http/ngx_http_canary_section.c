@@ -18,15 +18,13 @@
 
 
 static ngx_http_canary_section_e ngx_http_canary_carry_out(
-    ngx_http_canary_zone_shared_t *sh, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_change_t *change, ngx_http_canary_record_t *next,
-    const ngx_http_canary_figure_t *figures, ngx_uint_t nfigures,
-    ngx_log_t *log);
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change,
+    ngx_http_canary_record_t *next, const ngx_http_canary_figure_t *figures,
+    ngx_uint_t nfigures, ngx_log_t *log);
 static void ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
-    ngx_http_canary_event_t *event);
-static void ngx_http_canary_begin_step(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared);
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event);
 static canary_evidence_t *ngx_http_canary_take_spare(
     ngx_http_canary_zone_shared_t *sh, uint64_t rested);
 static void ngx_http_canary_set_last(ngx_http_canary_shared_t *shared,
@@ -99,7 +97,9 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
     }
 
     if (next.rollout.phase != CANARY_IDLE
-        && ngx_http_canary_equip(sh, shpool, shared) != NGX_OK)
+        && (ngx_http_canary_add_meters(sh, shpool, shared, &next.rollout)
+                != NGX_OK
+            || ngx_http_canary_equip(sh, shpool, shared) != NGX_OK))
     {
         change->status = CANARY_UNCHANGED;
         return NGX_HTTP_CANARY_NO_MEMORY;
@@ -107,16 +107,17 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
 
     ngx_http_canary_add_history(shpool, shared);
 
-    return ngx_http_canary_carry_out(sh, shared, change, &next, figures,
-                                     nfigures, log);
+    return ngx_http_canary_carry_out(sh, shpool, shared, change, &next,
+                                     figures, nfigures, log);
 }
 
 
 static ngx_http_canary_section_e
 ngx_http_canary_carry_out(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change,
-    ngx_http_canary_record_t *next, const ngx_http_canary_figure_t *figures,
-    ngx_uint_t nfigures, ngx_log_t *log)
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_change_t *change, ngx_http_canary_record_t *next,
+    const ngx_http_canary_figure_t *figures, ngx_uint_t nfigures,
+    ngx_log_t *log)
 {
     canary_rollout_t         *before;
     ngx_http_canary_event_t   event;
@@ -141,11 +142,11 @@ ngx_http_canary_carry_out(ngx_http_canary_zone_shared_t *sh,
         return NGX_HTTP_CANARY_PENDING;
     }
 
-    ngx_http_canary_conclude(sh, shared, NGX_HTTP_CANARY_CANCELLED,
+    ngx_http_canary_conclude(sh, shpool, shared, NGX_HTTP_CANARY_CANCELLED,
                              change->command.now, log);
 
-    ngx_http_canary_take_effect(sh, shared, next, &event, change->command.now,
-                                log);
+    ngx_http_canary_take_effect(sh, shpool, shared, next, &event,
+                                change->command.now, log);
 
     shared->sequence = ngx_http_canary_next_sequence(sh);
     shared->changed = sh->changed;
@@ -157,24 +158,27 @@ ngx_http_canary_carry_out(ngx_http_canary_zone_shared_t *sh,
 
 void
 ngx_http_canary_take_effect(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
-    ngx_http_canary_event_t *event, uint64_t now, ngx_log_t *log)
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event,
+    uint64_t now, ngx_log_t *log)
 {
-    ngx_uint_t  begins;
+    ngx_uint_t      begins;
+    canary_times_t  times;
 
     begins = (ngx_http_canary_record(shared)->rollout.phase == CANARY_IDLE);
 
     if (begins && next->rollout.phase != CANARY_IDLE) {
-        canary_evidence_begin(shared->evidence, next->rollout.tests, now);
+        ngx_http_canary_times(shared, &next->rollout, 0, &times);
+        canary_judge_begin(shared->evidence, &next->rollout, now, &times);
     }
 
-    ngx_http_canary_publish(sh, shared, next, event);
+    ngx_http_canary_publish(sh, shpool, shared, next, event);
 
     if (next->rollout.phase == CANARY_IDLE) {
         ngx_http_canary_put_spare(sh, shared);
 
     } else {
-        canary_evidence_tick(shared->evidence, next->rollout.tests, now);
+        (void) canary_judge_tick(shared->evidence, &next->rollout, now);
     }
 
     ngx_http_canary_log_event(event, shared, log);
@@ -183,8 +187,8 @@ ngx_http_canary_take_effect(ngx_http_canary_zone_shared_t *sh,
 
 static void
 ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
-    ngx_http_canary_event_t *event)
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event)
 {
     ngx_uint_t                 place;
     ngx_http_canary_record_t  *record;
@@ -199,7 +203,7 @@ ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
     }
 
     if (next->rollout.tests != record->rollout.tests) {
-        ngx_http_canary_begin_step(sh, shared);
+        ngx_http_canary_begin_step(sh, shpool, shared);
     }
 
     place = !(shared->current & 1);
@@ -222,25 +226,6 @@ ngx_http_canary_repair(ngx_http_canary_shared_t *shared)
 
     if (word != shared->route) {
         __atomic_store_n(&shared->route, word, __ATOMIC_RELEASE);
-    }
-}
-
-
-/* what is shown of the current step counts from here */
-
-static void
-ngx_http_canary_begin_step(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared)
-{
-    ngx_uint_t                         i;
-    ngx_http_canary_release_shared_t  *release;
-
-    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
-        release = &shared->releases[i];
-
-        if (release->totals) {
-            ngx_http_canary_totals(sh, release->totals, &release->base);
-        }
     }
 }
 
@@ -272,10 +257,10 @@ ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
                                           now - NGX_HTTP_CANARY_QUARANTINE);
 
     if (evidence == NULL) {
-        evidence = ngx_slab_calloc_locked(shpool,
-                                          canary_evidence_size(sh->nslots));
+        evidence = ngx_slab_alloc_locked(shpool,
+                                         canary_judge_size(sh->nslots));
         if (evidence) {
-            canary_evidence_init(evidence, sh->nslots);
+            canary_evidence_init(evidence, (uint32_t) sh->nslots);
 
         } else {
             evidence = ngx_http_canary_take_spare(sh, now);
@@ -286,6 +271,8 @@ ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
         return NGX_ERROR;
     }
 
+    canary_evidence_use(evidence, (uint32_t) sh->nused);
+
     __atomic_store_n(&shared->evidence, evidence, __ATOMIC_RELEASE);
 
     return NGX_OK;
@@ -294,7 +281,8 @@ ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
 
 /*
  * Without memory for its history an endpoint can still be changed towards
- * stable: the event is in the log.
+ * stable: the event is in the log.  Most of the memory is not touched, since
+ * only what was written will be read.
  */
 
 ngx_int_t
@@ -302,7 +290,7 @@ ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared)
 {
     if (shared->events == NULL) {
-        shared->events = ngx_slab_calloc_locked(shpool,
+        shared->events = ngx_slab_alloc_locked(shpool,
                                      (NGX_HTTP_CANARY_EVENTS + 1)
                                      * sizeof(ngx_http_canary_event_t));
     }
@@ -365,34 +353,11 @@ ngx_http_canary_set_last(ngx_http_canary_shared_t *shared,
     ngx_memzero(next->last_release, NGX_HTTP_CANARY_NAME_MAX);
 
     if (next->rollout.last_release < NGX_HTTP_CANARY_RELEASES_SEEN) {
-        release = &shared->releases[next->rollout.last_release];
+        release = shared->releases[next->rollout.last_release];
         ngx_memcpy(next->last_release, release->name, release->len);
     }
 
     ngx_memcpy(next->last_reason, event->reason, NGX_HTTP_CANARY_REASON);
 
     next->ended = event->time;
-}
-
-
-void
-ngx_http_canary_totals(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_totals_t *totals, ngx_http_canary_totals_t *sum)
-{
-    uint64_t    *from, *to;
-    ngx_uint_t   slot, i;
-
-    ngx_memzero(sum, sizeof(ngx_http_canary_totals_t));
-
-    to = (uint64_t *) sum;
-
-    for (slot = 0; slot < sh->nslots; slot++) {
-        from = (uint64_t *) &totals[slot];
-
-        for (i = 0; i < sizeof(ngx_http_canary_totals_t) / sizeof(uint64_t);
-             i++)
-        {
-            to[i] += __atomic_load_n(&from[i], __ATOMIC_RELAXED);
-        }
-    }
 }

@@ -7,8 +7,9 @@
 #include "ngx_http_canary_module.h"
 
 
-static void ngx_http_canary_view_release(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_release_t *release,
+static void ngx_http_canary_view_release(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_t *release, ngx_http_canary_release_view_t *view);
+static void ngx_http_canary_view_quantiles(const uint32_t *counts,
     ngx_http_canary_release_view_t *view);
 
 
@@ -43,10 +44,10 @@ ngx_http_canary_snapshot(ngx_http_canary_endpoint_t *endpoint,
     snapshot->durable = ngx_http_canary_durable(sh, shared, snapshot->now);
     ngx_memcpy(snapshot->problem, sh->problem, NGX_HTTP_CANARY_PROBLEM);
 
-    ngx_http_canary_judge(shared, &snapshot->judgement);
+    ngx_http_canary_judge(shared, snapshot->now, 1, &snapshot->judgement);
 
     for (i = 0; i < snapshot->nreleases; i++) {
-        ngx_http_canary_view_release(sh, shared, &releases[i],
+        ngx_http_canary_view_release(shared, &releases[i],
                                      &snapshot->releases[i]);
     }
 
@@ -55,26 +56,66 @@ ngx_http_canary_snapshot(ngx_http_canary_endpoint_t *endpoint,
 
 
 static void
-ngx_http_canary_view_release(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_release_t *release,
-    ngx_http_canary_release_view_t *view)
+ngx_http_canary_view_release(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_t *release, ngx_http_canary_release_view_t *view)
 {
-    uint64_t    *base, *total, *step;
-    ngx_uint_t   i;
+    ngx_http_canary_meter_t            sum;
+    ngx_http_canary_release_shared_t  *place;
 
     view->name = release->name;
     view->upstream = release->upstream_name;
     view->number = release->number;
     view->id = release->id;
 
-    ngx_http_canary_totals(sh, release->totals, &view->totals);
+    place = shared->releases[release->id];
 
-    base = (uint64_t *) &shared->releases[release->id].base;
-    total = (uint64_t *) &view->totals;
-    step = (uint64_t *) &view->step;
+    ngx_http_canary_sum_meters(shared, place, &sum);
 
-    for (i = 0; i < sizeof(ngx_http_canary_totals_t) / sizeof(uint64_t); i++) {
-        step[i] = total[i] - base[i];
+    view->totals = sum.totals;
+
+    if (place->past) {
+        ngx_http_canary_add_totals(&view->totals, place->past);
+    }
+
+    ngx_http_canary_subtract_base(place, &sum);
+
+    view->step = sum.totals;
+
+    if (view->step.timed) {
+        ngx_http_canary_view_quantiles(sum.histogram, view);
+    }
+}
+
+
+/* each is told as the middle of its bucket, which is 1.6 % off at most */
+
+static void
+ngx_http_canary_view_quantiles(const uint32_t *counts,
+    ngx_http_canary_release_view_t *view)
+{
+    uint32_t            bucket;
+    ngx_uint_t          i;
+    canary_histogram_t  histogram;
+
+    static const uint32_t  quantiles[NGX_HTTP_CANARY_QUANTILES] = {
+        500000000, 900000000, 950000000, 990000000
+    };
+
+    for (i = 0; i < CANARY_HISTOGRAM_BUCKETS; i++) {
+        histogram.counts[i] = counts[i];
+    }
+
+    view->measured = canary_histogram_total(&histogram);
+
+    if (view->measured == 0) {
+        return;
+    }
+
+    for (i = 0; i < NGX_HTTP_CANARY_QUANTILES; i++) {
+        bucket = canary_histogram_quantile(&histogram, quantiles[i]);
+
+        view->quantiles[i] = (canary_histogram_low(bucket)
+                              + canary_histogram_high(bucket) + 1) / 2;
     }
 }
 

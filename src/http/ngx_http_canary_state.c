@@ -16,13 +16,14 @@ static ngx_uint_t ngx_http_canary_count_shared(
 static ngx_int_t ngx_http_canary_collect_all(
     ngx_http_canary_main_conf_t *cmcf, canary_state_t *state);
 static ngx_int_t ngx_http_canary_collect_endpoint(
-    ngx_http_canary_zone_shared_t *sh, ngx_http_canary_shared_t *shared,
-    canary_state_endpoint_t *to);
+    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *to);
 static void ngx_http_canary_collect_releases(
-    ngx_http_canary_zone_shared_t *sh, ngx_http_canary_shared_t *shared,
-    canary_state_endpoint_t *to);
-static void ngx_http_canary_collect_totals(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *to);
+static void ngx_http_canary_collect_totals(ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_shared_t *release, canary_state_totals_t *to);
+static void ngx_http_canary_all_totals(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *release,
+    ngx_http_canary_totals_t *sum);
 static void ngx_http_canary_collect_events(ngx_http_canary_shared_t *shared,
     uint64_t number, canary_state_endpoint_t *to);
 static void ngx_http_canary_collect_event(
@@ -120,7 +121,7 @@ ngx_http_canary_collect_all(ngx_http_canary_main_conf_t *cmcf,
             if (shared && n < state->nendpoints
                 && ngx_http_canary_record(shared)->rollout.generation)
             {
-                rc = ngx_http_canary_collect_endpoint(sh, shared,
+                rc = ngx_http_canary_collect_endpoint(shared,
                                                      &state->endpoints[n++]);
             }
         }
@@ -151,8 +152,8 @@ ngx_http_canary_collect_all(ngx_http_canary_main_conf_t *cmcf,
 /* what is pending is in the file as if it had taken effect */
 
 static ngx_int_t
-ngx_http_canary_collect_endpoint(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *to)
+ngx_http_canary_collect_endpoint(ngx_http_canary_shared_t *shared,
+    canary_state_endpoint_t *to)
 {
     ngx_uint_t                 i, began, nreleases, nevents;
     canary_rollout_t          *rollout;
@@ -166,7 +167,7 @@ ngx_http_canary_collect_endpoint(ngx_http_canary_zone_shared_t *sh,
     nevents = ngx_min(present->events, NGX_HTTP_CANARY_EVENTS - 1) + 1;
 
     for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
-        nreleases += (shared->releases[i].serial != 0);
+        nreleases += (shared->releases[i] && shared->releases[i]->serial);
     }
 
     if (!canary_state_set_name(to, (char *) shared->name, shared->len)
@@ -185,7 +186,7 @@ ngx_http_canary_collect_endpoint(ngx_http_canary_zone_shared_t *sh,
     ngx_memcpy(to->last_reason, record->last_reason, NGX_HTTP_CANARY_REASON);
     to->ended = record->ended;
 
-    ngx_http_canary_collect_releases(sh, shared, to);
+    ngx_http_canary_collect_releases(shared, to);
 
     ngx_http_canary_collect_events(shared, present->events, to);
 
@@ -199,40 +200,36 @@ ngx_http_canary_collect_endpoint(ngx_http_canary_zone_shared_t *sh,
 
 
 static void
-ngx_http_canary_collect_releases(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *to)
+ngx_http_canary_collect_releases(ngx_http_canary_shared_t *shared,
+    canary_state_endpoint_t *to)
 {
     ngx_uint_t                         i;
     canary_state_release_t            *release;
     ngx_http_canary_release_shared_t  *place;
 
     for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
-        place = &shared->releases[i];
+        place = shared->releases[i];
 
-        if (place->serial == 0) {
+        if (place == NULL || place->serial == 0) {
             continue;
         }
 
         release = &to->releases[to->nreleases++];
 
         ngx_http_canary_name_of(shared, i, release->name);
-        ngx_http_canary_collect_totals(sh, place, &release->totals);
+        ngx_http_canary_collect_totals(shared, place, &release->totals);
     }
 }
 
 
 static void
-ngx_http_canary_collect_totals(ngx_http_canary_zone_shared_t *sh,
+ngx_http_canary_collect_totals(ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_shared_t *release, canary_state_totals_t *to)
 {
     ngx_uint_t                i;
     ngx_http_canary_totals_t  sum;
 
-    if (release->totals == NULL) {
-        return;
-    }
-
-    ngx_http_canary_totals(sh, release->totals, &sum);
+    ngx_http_canary_all_totals(shared, release, &sum);
 
     for (i = 0; i < 5; i++) {
         to->responses[i] = sum.responses[i];
@@ -245,6 +242,26 @@ ngx_http_canary_collect_totals(ngx_http_canary_zone_shared_t *sh,
     to->fallbacks = sum.fallbacks;
     to->timed = sum.timed;
     to->time = sum.time;
+}
+
+
+static void
+ngx_http_canary_all_totals(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *release, ngx_http_canary_totals_t *sum)
+{
+    ngx_uint_t  i;
+
+    ngx_memzero(sum, sizeof(ngx_http_canary_totals_t));
+
+    for (i = 0; i < shared->nphases; i++) {
+        if (release->meters[i]) {
+            ngx_http_canary_add_totals(sum, &release->meters[i]->totals);
+        }
+    }
+
+    if (release->past) {
+        ngx_http_canary_add_totals(sum, release->past);
+    }
 }
 
 
@@ -305,16 +322,19 @@ static void
 ngx_http_canary_collect_spent(ngx_http_canary_shared_t *shared,
     ngx_uint_t began, canary_state_endpoint_t *to)
 {
+    canary_tail_t           tail;
     canary_evidence_view_t  view;
 
     if (!began || shared->evidence == NULL) {
         return;
     }
 
-    canary_evidence_view(shared->evidence, CANARY_SIDE_STABLE, &view);
+    canary_evidence_tail(shared->evidence, 0, &tail);
+
+    canary_evidence_view(shared->evidence, &tail, CANARY_SIDE_STABLE, &view);
     to->spent_stable = view.spent;
 
-    canary_evidence_view(shared->evidence, CANARY_SIDE_CANARY, &view);
+    canary_evidence_view(shared->evidence, &tail, CANARY_SIDE_CANARY, &view);
     to->spent_canary = view.spent;
 }
 
@@ -327,8 +347,8 @@ ngx_http_canary_name_of(ngx_http_canary_shared_t *shared, uint32_t id,
 
     ngx_memzero(name, CANARY_STATE_NAME);
 
-    if (id < NGX_HTTP_CANARY_RELEASES_SEEN) {
-        release = &shared->releases[id];
+    if (id < NGX_HTTP_CANARY_RELEASES_SEEN && shared->releases[id]) {
+        release = shared->releases[id];
         ngx_memcpy(name, release->name, ngx_min(release->len,
                                                 CANARY_STATE_NAME - 1));
     }
@@ -338,11 +358,12 @@ ngx_http_canary_name_of(ngx_http_canary_shared_t *shared, uint32_t id,
 uint64_t
 ngx_http_canary_attempts(ngx_http_canary_main_conf_t *cmcf)
 {
-    uint64_t                      attempts;
-    ngx_uint_t                    i, n, class;
-    ngx_http_canary_totals_t      sum;
-    ngx_http_canary_release_t    *releases;
-    ngx_http_canary_endpoint_t  **endpoints;
+    uint64_t                            attempts;
+    ngx_uint_t                          i, n, class;
+    ngx_http_canary_totals_t            sum;
+    ngx_http_canary_release_t          *releases;
+    ngx_http_canary_endpoint_t        **endpoints;
+    ngx_http_canary_release_shared_t   *place;
 
     attempts = 0;
     endpoints = cmcf->endpoints.elts;
@@ -351,7 +372,13 @@ ngx_http_canary_attempts(ngx_http_canary_main_conf_t *cmcf)
         releases = endpoints[i]->releases.elts;
 
         for (n = 0; n < endpoints[i]->releases.nelts; n++) {
-            ngx_http_canary_totals(cmcf->sh, releases[n].totals, &sum);
+            place = endpoints[i]->shared->releases[releases[n].id];
+
+            if (place == NULL) {
+                continue;
+            }
+
+            ngx_http_canary_all_totals(endpoints[i]->shared, place, &sum);
 
             for (class = 0; class < 5; class++) {
                 attempts += sum.responses[class];

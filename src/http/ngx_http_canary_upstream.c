@@ -6,6 +6,7 @@
 
 #include "ngx_http_canary_module.h"
 #include "ngx_http_canary_attempt.h"
+#include "ngx_http_canary_conf.h"
 #include "ngx_http_canary_facts.h"
 #include "ngx_http_canary_compat.h"
 
@@ -25,16 +26,22 @@
 static ngx_inline ngx_uint_t ngx_http_canary_is_canary(
     ngx_http_canary_peer_t *cp);
 static ngx_inline ngx_int_t ngx_http_canary_attach(
-    ngx_http_canary_peer_t *cp,
-    ngx_http_canary_release_t *release);
+    ngx_http_canary_peer_t *cp, ngx_http_request_t *r,
+    ngx_http_upstream_t *u, ngx_http_canary_release_t *release);
 static ngx_int_t ngx_http_canary_get_peer(ngx_peer_connection_t *pc,
     void *data);
-static ngx_int_t ngx_http_canary_get_inner(ngx_http_canary_peer_t *cp,
+static ngx_int_t ngx_http_canary_again(ngx_http_canary_peer_t *cp,
     ngx_peer_connection_t *pc);
+static ngx_inline ngx_int_t ngx_http_canary_get_inner(
+    ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc);
 static ngx_int_t ngx_http_canary_no_live(ngx_http_canary_peer_t *cp,
+    ngx_peer_connection_t *pc);
+static ngx_int_t ngx_http_canary_get_changed(ngx_http_canary_peer_t *cp,
     ngx_peer_connection_t *pc);
 static void ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state);
+static void ngx_http_canary_free_any(ngx_peer_connection_t *pc,
+    ngx_http_canary_peer_t *cp, ngx_uint_t state);
 static void ngx_http_canary_notify_peer(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t type);
 #if (NGX_SSL || NGX_COMPAT)
@@ -52,11 +59,20 @@ static ngx_int_t ngx_http_canary_switch(ngx_http_canary_peer_t *cp,
     ngx_peer_connection_t *pc, ngx_http_canary_release_t *release);
 static void ngx_http_canary_drop_cookies(ngx_http_canary_peer_t *cp);
 static ngx_uint_t ngx_http_canary_may_retry(ngx_http_request_t *r);
-static void ngx_http_canary_settle(ngx_http_canary_choice_t *choice);
+static ngx_inline void ngx_http_canary_settle(ngx_http_request_t *r,
+    ngx_http_canary_choice_t *choice);
 static void ngx_http_canary_keep_uncached(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice);
 static void ngx_http_canary_account(ngx_http_canary_peer_t *cp,
     ngx_uint_t state);
+static ngx_int_t ngx_http_canary_header_filter(ngx_http_request_t *r);
+static ngx_inline void ngx_http_canary_count_header(ngx_http_request_t *r,
+    ngx_http_upstream_t *u);
+static void ngx_http_canary_count_grpc_header(ngx_http_request_t *r,
+    ngx_http_canary_attempt_t *attempt, uint64_t elapsed);
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 
 
 ngx_int_t
@@ -65,7 +81,7 @@ ngx_http_canary_init_upstream(ngx_conf_t *cf,
 {
     us->peer.init = ngx_http_canary_init_peer;
 
-    return NGX_OK;
+    return ngx_http_canary_check_keepalive(cf, us);
 }
 
 
@@ -76,14 +92,19 @@ ngx_http_canary_init_peer(ngx_http_request_t *r,
     ngx_http_upstream_t         *u;
     ngx_http_canary_ctx_t       *ctx;
     ngx_http_canary_peer_t      *cp;
+    ngx_http_canary_choice_t    *choice;
     ngx_http_canary_srv_conf_t  *cscf;
 
     cscf = ngx_http_conf_upstream_srv_conf(us, ngx_http_canary_module);
 
-    ctx = ngx_http_canary_get_ctx(r);
+    ctx = ngx_http_canary_choose(r, cscf->endpoint);
     if (ctx == NULL) {
         return NGX_ERROR;
     }
+
+    choice = ctx->last;
+
+    ngx_http_canary_settle(r, choice);
 
     cp = &ctx->peer;
 
@@ -95,48 +116,35 @@ ngx_http_canary_init_peer(ngx_http_request_t *r,
     }
 
     cp->request = r;
+    cp->choice = choice;
     cp->used = 0;
     cp->finalized = 0;
     cp->failed = 0;
     cp->switched = 0;
-    cp->attempt.open = 0;
+
+    cp->attempt.endpoint = choice->endpoint;
+    cp->attempt.reason = choice->reason;
+    cp->attempt.role = choice->role;
     cp->attempt.response = 0;
-
-    cp->choice = ngx_http_canary_choose(r, ctx, cscf->endpoint);
-    if (cp->choice == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_canary_settle(cp->choice);
-
-    if (cp->choice->moved) {
-        ngx_http_canary_keep_uncached(r, cp->choice);
-    }
-
-    cp->attempt.endpoint = cscf->endpoint;
-    cp->attempt.release = cp->choice->release;
-    cp->attempt.reason = cp->choice->reason;
-    cp->attempt.role = cp->choice->role;
-
-    u = r->upstream;
+    cp->attempt.state = NGX_HTTP_CANARY_ENDED;
 
     cp->headers = r->headers_out.headers.last;
     cp->nheaders = cp->headers->nelts;
 
-    if (ngx_http_canary_attach(cp, cp->choice->release) != NGX_OK) {
+    u = r->upstream;
+
+    if (ngx_http_canary_attach(cp, r, u, choice->release) != NGX_OK) {
         return NGX_ERROR;
-    }
-
-    u->peer.tries = cp->tries;
-
-    if (ngx_http_canary_is_canary(cp) && ngx_http_canary_fallback(cp, 1)) {
-        u->peer.tries++;
     }
 
     /* tells how a request ended, right before its last peer is freed */
 
     cp->finalize_request = u->finalize_request;
     u->finalize_request = ngx_http_canary_finalize_request;
+
+    if (ngx_http_canary_is_canary(cp) && ngx_http_canary_fallback(cp, 1)) {
+        u->peer.tries++;
+    }
 
     return NGX_OK;
 }
@@ -172,36 +180,37 @@ ngx_http_canary_last_attempt(ngx_http_request_t *r)
  * If its canary has been rolled back since, stable serves.
  */
 
-static void
-ngx_http_canary_settle(ngx_http_canary_choice_t *choice)
+static ngx_inline void
+ngx_http_canary_settle(ngx_http_request_t *r, ngx_http_canary_choice_t *choice)
 {
-    uint64_t        word;
-    canary_route_t  route;
+    ngx_http_canary_routing_t  *routing;
 
-    if (choice->role != NGX_HTTP_CANARY_CANARY
-        || choice->reason == NGX_HTTP_CANARY_BY_FORCE)
+    if (choice->role == NGX_HTTP_CANARY_CANARY
+        && choice->reason != NGX_HTTP_CANARY_BY_FORCE)
     {
-        return;
+        routing = ngx_http_canary_routing(choice->endpoint);
+
+        if (choice->release->id != routing->route.canary
+            && choice->release->id != routing->route.stable)
+        {
+            choice->word = routing->word;
+            choice->release = routing->stable;
+            choice->role = NGX_HTTP_CANARY_STABLE;
+            choice->moved = 1;
+        }
     }
 
-    word = ngx_http_canary_word(choice->endpoint);
-    route = canary_route_decode(word);
-
-    if (choice->release->id != route.canary
-        && choice->release->id != route.stable)
-    {
-        choice->word = word;
-        choice->release = ngx_http_canary_stable(choice->endpoint,
-                                                 route.stable);
-        choice->role = NGX_HTTP_CANARY_STABLE;
-        choice->moved = 1;
+    if (choice->moved) {
+        ngx_http_canary_keep_uncached(r, choice);
     }
 }
 
 
 /*
  * The answer of one release is not stored under a key that names another.  The
- * key may have been made by a subrequest that waited for a lock meanwhile.
+ * key may have been made by a subrequest that waited for a lock meanwhile.  Nor
+ * does a 304 of it renew what is stored: nginx does that only if the file is
+ * still the one that the request has opened.
  */
 
 static void
@@ -212,6 +221,10 @@ ngx_http_canary_keep_uncached(ngx_http_request_t *r,
 
     if (choice->in_cache_key) {
         r->upstream->cacheable = 0;
+
+        if (r->cache) {
+            r->cache->uniq = 0;
+        }
     }
 
 #endif
@@ -223,22 +236,19 @@ ngx_http_canary_keep_uncached(ngx_http_request_t *r,
  * what it finds in peer.data for its own, and keepalive takes what it finds
  * in peer.notify for the original: both have to be empty.  Where peers come
  * from shared memory nginx looks at u->upstream for how long to keep them.
+ * The tries are those of the release: who switches sets those of the request.
  */
 
 static ngx_inline ngx_int_t
-ngx_http_canary_attach(ngx_http_canary_peer_t *cp,
-    ngx_http_canary_release_t *release)
+ngx_http_canary_attach(ngx_http_canary_peer_t *cp, ngx_http_request_t *r,
+    ngx_http_upstream_t *u, ngx_http_canary_release_t *release)
 {
-    ngx_uint_t              tries;
-    ngx_http_request_t     *r;
-    ngx_http_upstream_t    *u;
     ngx_peer_connection_t  *pc;
 
-    r = cp->request;
-    u = r->upstream;
     pc = &u->peer;
 
-    tries = pc->tries;
+    cp->attempt.release = release;
+    u->upstream = release->upstream;
 
     pc->data = NULL;
     pc->notify = NULL;
@@ -248,34 +258,36 @@ ngx_http_canary_attach(ngx_http_canary_peer_t *cp,
     pc->sid = NULL;
 #endif
 
+#if (NGX_HTTP_CANARY_HAVE_RESOLVE)
+    cp->config = ngx_http_canary_peers_config(release->upstream);
+#endif
+
     if (release->upstream->peer.init(r, release->upstream) != NGX_OK) {
         pc->data = cp;
         return NGX_ERROR;
     }
 
-    cp->data = pc->data;
+    cp->tries = pc->tries;
     cp->get = pc->get;
     cp->free = pc->free;
     cp->notify = pc->notify;
-    cp->tries = pc->tries;
+    cp->data = pc->data;
 
-    pc->data = cp;
     pc->get = ngx_http_canary_get_peer;
     pc->free = ngx_http_canary_free_peer;
-    pc->notify = cp->notify ? ngx_http_canary_notify_peer : NULL;
+    pc->data = cp;
+
+    if (pc->notify) {
+        pc->notify = ngx_http_canary_notify_peer;
+    }
 
 #if (NGX_SSL || NGX_COMPAT)
     cp->set_session = pc->set_session;
     cp->save_session = pc->save_session;
 
-    pc->set_session = cp->set_session ? ngx_http_canary_set_session : NULL;
-    pc->save_session = cp->save_session ? ngx_http_canary_save_session : NULL;
+    pc->set_session = ngx_http_canary_set_session;
+    pc->save_session = ngx_http_canary_save_session;
 #endif
-
-    pc->tries = tries;
-    u->upstream = release->upstream;
-
-    cp->attempt.release = release;
 
     return NGX_OK;
 }
@@ -286,25 +298,11 @@ ngx_http_canary_get_peer(ngx_peer_connection_t *pc, void *data)
 {
     ngx_http_canary_peer_t *cp = data;
 
-    ngx_int_t                   rc;
-    ngx_http_canary_release_t  *stable;
+    ngx_int_t  rc;
 
-    if (cp->failed && ngx_http_canary_is_canary(cp)) {
-        stable = ngx_http_canary_fallback(cp, 1);
-
-        if (stable && ngx_http_canary_switch(cp, pc, stable) != NGX_OK) {
-            return NGX_ERROR;
-        }
+    if (cp->used && ngx_http_canary_again(cp, pc) != NGX_OK) {
+        return NGX_ERROR;
     }
-
-    /* nginx gives back the try that a dead kept connection took */
-
-    if (cp->used && !cp->failed) {
-        cp->tries++;
-        cp->used--;
-    }
-
-    cp->failed = 0;
 
     rc = ngx_http_canary_get_inner(cp, pc);
 
@@ -325,12 +323,40 @@ ngx_http_canary_get_peer(ngx_peer_connection_t *pc, void *data)
 }
 
 
+/* another attempt: where it is to be made */
+
+static ngx_http_canary_noinline ngx_int_t
+ngx_http_canary_again(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc)
+{
+    ngx_http_canary_release_t  *stable;
+
+    if (cp->failed && ngx_http_canary_is_canary(cp)) {
+        stable = ngx_http_canary_fallback(cp, 1);
+
+        if (stable && ngx_http_canary_switch(cp, pc, stable) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    /* nginx gives back the try that a dead kept connection took */
+
+    if (!cp->failed) {
+        cp->tries++;
+        cp->used--;
+    }
+
+    cp->failed = 0;
+
+    return NGX_OK;
+}
+
+
 /*
  * Both sides count tries: nginx those of the request, the balancer those of
  * its release.  What the balancer adds or takes away is passed on.
  */
 
-static ngx_int_t
+static ngx_inline ngx_int_t
 ngx_http_canary_get_inner(ngx_http_canary_peer_t *cp,
     ngx_peer_connection_t *pc)
 {
@@ -342,11 +368,15 @@ ngx_http_canary_get_inner(ngx_http_canary_peer_t *cp,
     pc->tries = cp->tries;
     rc = cp->get(pc, cp->data);
 
-    if (pc->tries > cp->tries) {
-        tries += pc->tries - cp->tries;
+    if (pc->tries != cp->tries) {
+
+        if (pc->tries > cp->tries) {
+            tries += pc->tries - cp->tries;
+        }
+
+        cp->tries = pc->tries;
     }
 
-    cp->tries = pc->tries;
     pc->tries = tries;
 
     return rc;
@@ -359,11 +389,17 @@ ngx_http_canary_get_inner(ngx_http_canary_peer_t *cp,
  * other release is tried.
  */
 
-static ngx_int_t
+static ngx_http_canary_noinline ngx_int_t
 ngx_http_canary_no_live(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc)
 {
     ngx_int_t                   rc;
     ngx_http_canary_release_t  *other;
+
+    rc = ngx_http_canary_get_changed(cp, pc);
+
+    if (rc != NGX_BUSY) {
+        return rc;
+    }
 
     ngx_http_canary_attempt_no_live(&cp->attempt);
 
@@ -386,11 +422,51 @@ ngx_http_canary_no_live(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc)
     rc = ngx_http_canary_get_inner(cp, pc);
 
     if (rc == NGX_BUSY) {
+        rc = ngx_http_canary_get_changed(cp, pc);
+    }
+
+    if (rc == NGX_BUSY) {
         ngx_http_canary_attempt_no_live(&cp->attempt);
         pc->name = &cp->attempt.endpoint->name;
     }
 
     return rc;
+}
+
+
+/*
+ * A balancer also gives no peer when the names of its servers have been
+ * resolved to others since it was initialized: it is initialized once more,
+ * for the servers that there are now.
+ */
+
+static ngx_int_t
+ngx_http_canary_get_changed(ngx_http_canary_peer_t *cp,
+    ngx_peer_connection_t *pc)
+{
+#if (NGX_HTTP_CANARY_HAVE_RESOLVE)
+
+    ngx_http_canary_release_t  *release;
+
+    release = cp->attempt.release;
+
+    if (ngx_http_canary_peers_config(release->upstream) == cp->config) {
+        return NGX_BUSY;
+    }
+
+    ngx_http_canary_drop_cookies(cp);
+
+    if (ngx_http_canary_attach(cp, release) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_canary_get_inner(cp, pc);
+
+#else
+
+    return NGX_BUSY;
+
+#endif
 }
 
 
@@ -474,7 +550,7 @@ ngx_http_canary_switch(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc,
 
     ngx_http_canary_keep_uncached(r, choice);
 
-    if (ngx_http_canary_attach(cp, release) != NGX_OK) {
+    if (ngx_http_canary_attach(cp, r, r->upstream, release) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -532,25 +608,10 @@ ngx_http_canary_drop_cookies(ngx_http_canary_peer_t *cp)
 
 
 /*
- * Most attempts end like this: counted when their header came, and nothing
- * that happened afterwards counts.
+ * Most attempts end well, were counted when their header came, and are the
+ * last of their request: nothing is left to be done, and nobody counts tries
+ * any more.
  */
-
-static ngx_inline ngx_uint_t
-ngx_http_canary_is_done(ngx_http_canary_peer_t *cp, ngx_uint_t state)
-{
-    if (state || !cp->finalized || cp->rc != NGX_OK || !cp->attempt.response
-        || cp->attempt.endpoint->latency != NGX_HTTP_CANARY_LATENCY_HEADER
-        || ngx_http_canary_is_grpc(cp->request))
-    {
-        return 0;
-    }
-
-    cp->attempt.open = 0;
-
-    return 1;
-}
-
 
 static void
 ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
@@ -558,13 +619,29 @@ ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
 {
     ngx_http_canary_peer_t *cp = data;
 
+    if (state || !cp->finalized || cp->rc != NGX_OK
+        || cp->attempt.state != NGX_HTTP_CANARY_COUNTED)
+    {
+        ngx_http_canary_free_any(pc, cp, state);
+        return;
+    }
+
+    cp->attempt.state = NGX_HTTP_CANARY_ENDED;
+
+    pc->tries = cp->tries;
+    cp->free(pc, cp->data, 0);
+}
+
+
+static ngx_http_canary_noinline void
+ngx_http_canary_free_any(ngx_peer_connection_t *pc, ngx_http_canary_peer_t *cp,
+    ngx_uint_t state)
+{
     ngx_uint_t  tries;
 
     /* keepalive may take the connection: it is looked at before that */
 
-    if (!ngx_http_canary_is_done(cp, state)) {
-        ngx_http_canary_account(cp, state);
-    }
+    ngx_http_canary_account(cp, state);
 
     tries = pc->tries;
 
@@ -634,7 +711,7 @@ ngx_http_canary_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
 }
 
 
-static ngx_http_canary_noinline void
+static void
 ngx_http_canary_account(ngx_http_canary_peer_t *cp, ngx_uint_t state)
 {
     uint64_t             elapsed, header;
@@ -649,7 +726,7 @@ ngx_http_canary_account(ngx_http_canary_peer_t *cp, ngx_uint_t state)
         ngx_http_canary_facts_of_end(cp->rc, &facts);
     }
 
-    elapsed = ngx_http_canary_microseconds() - cp->attempt.started;
+    elapsed = ngx_http_canary_attempt_elapsed(&cp->attempt);
 
     /*
      * A header that no filter has seen, though the response went on for
@@ -678,30 +755,62 @@ ngx_http_canary_account(ngx_http_canary_peer_t *cp, ngx_uint_t state)
 }
 
 
+void
+ngx_http_canary_add_header_filter(void)
+{
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_canary_header_filter;
+}
+
+
+static ngx_int_t
+ngx_http_canary_header_filter(ngx_http_request_t *r)
+{
+    if (r->upstream && r->upstream->peer.get == ngx_http_canary_get_peer) {
+        ngx_http_canary_count_header(r, r->upstream);
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
 /* a header goes to the client: its attempt is counted now, not at its end */
 
-void
-ngx_http_canary_count_header(ngx_http_request_t *r)
+static ngx_inline void
+ngx_http_canary_count_header(ngx_http_request_t *r, ngx_http_upstream_t *u)
 {
-    ngx_http_upstream_t     *u;
+    uint64_t                 elapsed;
     ngx_http_canary_peer_t  *cp;
-
-    u = r->upstream;
-
-    if (u->peer.get != ngx_http_canary_get_peer) {
-        return;
-    }
 
     cp = u->peer.data;
 
-    if (!cp->attempt.open || u->state == NULL
+    if (cp->attempt.state != NGX_HTTP_CANARY_OPEN || u->state == NULL
         || u->state->header_time == (ngx_msec_t) -1)
     {
         return;
     }
 
+    elapsed = ngx_http_canary_attempt_elapsed(&cp->attempt);
+
+    if (ngx_http_canary_is_grpc(r)) {
+        ngx_http_canary_count_grpc_header(r, &cp->attempt, elapsed);
+        return;
+    }
+
+    /* tunnel_pass has tunnels that begin with 200 */
+
+    cp->attempt.upgraded = u->upgrade;
+
     ngx_http_canary_attempt_header(&cp->attempt, ngx_http_canary_status(r),
-                                   ngx_http_canary_grpc_status(r),
-                                   ngx_http_canary_microseconds()
-                                   - cp->attempt.started);
+                                   -1, 0, elapsed);
+}
+
+
+static ngx_http_canary_noinline void
+ngx_http_canary_count_grpc_header(ngx_http_request_t *r,
+    ngx_http_canary_attempt_t *attempt, uint64_t elapsed)
+{
+    ngx_http_canary_attempt_any_header(attempt, ngx_http_canary_status(r),
+                                       ngx_http_canary_grpc_status(r), 1,
+                                       elapsed);
 }

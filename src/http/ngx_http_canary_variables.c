@@ -190,9 +190,9 @@ ngx_http_canary_present_choice(ngx_http_request_t *r)
         cscf = ngx_http_conf_upstream_srv_conf(uscf, ngx_http_canary_module);
 
         if (cscf->endpoint && cscf->endpoint->shared) {
-            ctx = ngx_http_canary_get_ctx(r);
+            ctx = ngx_http_canary_choose(r, cscf->endpoint);
 
-            return ctx ? ngx_http_canary_choose(r, ctx, cscf->endpoint) : NULL;
+            return ctx ? ctx->last : NULL;
         }
     }
 

@@ -334,7 +334,8 @@ ngx_http_canary_expire(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
             && now - shared->pending.decided >= NGX_HTTP_CANARY_PATIENCE
             && now > shared->pending.decided)
         {
-            ngx_http_canary_conclude(cmcf->sh, shared, NGX_HTTP_CANARY_REFUSED,
+            ngx_http_canary_conclude(cmcf->sh, cmcf->shpool, shared,
+                                     NGX_HTTP_CANARY_REFUSED,
                                      now, ngx_cycle->log);
         }
     }
@@ -509,7 +510,8 @@ ngx_http_canary_settle_all(ngx_http_canary_main_conf_t *cmcf,
         if (shared->pending.sequence
             && shared->pending.sequence <= sequence)
         {
-            ngx_http_canary_conclude(sh, shared, fate, now, ngx_cycle->log);
+            ngx_http_canary_conclude(sh, cmcf->shpool, shared, fate, now,
+                                     ngx_cycle->log);
         }
     }
 

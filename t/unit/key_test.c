@@ -51,6 +51,12 @@ a_place_is_below_one_and_always_the_same(void **state)
 {
     unsigned  n;
 
+    static const char      key[] = "a-longer-key";
+    static const uint32_t  by_length[sizeof(key)] = {
+        232502, 22870, 41890, 955801, 213256, 796550, 527312, 324068, 945414,
+        714326, 319381, 737600, 138847
+    };
+
     (void) state;
 
     for (n = 0; n < KEYS; n++) {
@@ -66,6 +72,11 @@ a_place_is_below_one_and_always_the_same(void **state)
                                       "alice", 5), 688219);
     assert_int_equal(canary_key_place(canary_key_salt("", 0), 0, "", 0),
                      148078);
+
+    for (n = 0; n < sizeof(key); n++) {
+        assert_int_equal(canary_key_place(canary_key_salt("some-path", 9), 1,
+                                          key, n), by_length[n]);
+    }
 }
 
 

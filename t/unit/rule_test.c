@@ -63,7 +63,7 @@ judge(canary_rule_t rule, canary_evidence_view_t view)
 
     memset(&judgement, 0x55, sizeof(canary_judgement_t));
 
-    canary_rule_judge(&rule, &view, &judgement);
+    canary_rule_judge(&rule, 0, &view, &judgement);
 
     return judgement;
 }

@@ -72,6 +72,13 @@ share_worst_window(const share_t *share)
 }
 
 
+static int
+take(uint32_t *phase, uint32_t weight)
+{
+    return canary_split_take(phase, canary_split_step(weight));
+}
+
+
 static uint32_t
 taken_of(uint32_t *phase, uint32_t weight, uint32_t requests)
 {
@@ -80,7 +87,7 @@ taken_of(uint32_t *phase, uint32_t weight, uint32_t requests)
     taken = 0;
 
     while (requests--) {
-        taken += canary_split_take(phase, weight);
+        taken += take(phase, weight);
     }
 
     return taken;
@@ -224,7 +231,7 @@ no_window_at_all_is_off_by_more_than_one(void **state)
 
             for (request = 0; request < 10000; request++) {
                 share_count(&share, weights[i],
-                            canary_split_take(&phase, weights[i]));
+                            take(&phase, weights[i]));
             }
 
             assert_true(share_worst_window(&share) <= CANARY_ONE);
@@ -254,7 +261,7 @@ another_weight_goes_on_where_the_last_one_was(void **state)
                 weight = 1 + unit_below(&seed, CANARY_ONE - 1);
             }
 
-            share_count(&share, weight, canary_split_take(&phase, weight));
+            share_count(&share, weight, take(&phase, weight));
         }
 
         assert_true(share_worst_window(&share) <= CANARY_ONE);
@@ -284,8 +291,7 @@ workers_in_turn_are_off_by_at_most_one_each(void **state)
 
             for (request = 0; request < 5000; request++) {
                 share_count(&share, weights[i],
-                            canary_split_take(&phases[request % workers],
-                                              weights[i]));
+                            take(&phases[request % workers], weights[i]));
             }
 
             assert_true(share_worst_window(&share)
@@ -322,7 +328,7 @@ workers_at_random_are_off_by_at_most_one_each(void **state)
                 n = unit_below(&seed, 1 + unit_below(&seed, workers));
 
                 share_count(&share, weights[i],
-                            canary_split_take(&phases[n], weights[i]));
+                            take(&phases[n], weights[i]));
             }
 
             assert_true(share_worst_window(&share)
@@ -357,7 +363,7 @@ a_power_of_two_of_workers_in_turn_splits_like_one(void **state)
 
             for (round = 1; round <= 500; round++) {
                 for (n = 0; n < workers; n++) {
-                    taken += canary_split_take(&phases[n], weights[i]);
+                    taken += take(&phases[n], weights[i]);
                 }
 
                 share = (uint64_t) workers * round * weights[i];
@@ -383,7 +389,7 @@ at_1_percent_64_workers_do_not_starve_the_canary(void **state)
     taken = 0;
 
     for (request = 1; request <= 6400; request++) {
-        taken += canary_split_take(&phases[request % 64], 10000);
+        taken += take(&phases[request % 64], 10000);
 
         if (request == 128) {
             assert_int_equal(taken, 1);
@@ -415,7 +421,7 @@ at_1_percent_64_workers_at_random_do_not_starve_the_canary(void **state)
     taken = 0;
 
     for (request = 0; request < 640; request++) {
-        taken += canary_split_take(&phases[unit_below(&seed, 64)], 10000);
+        taken += take(&phases[unit_below(&seed, 64)], 10000);
     }
 
     /* its share is 6.4 */

@@ -145,7 +145,7 @@ test_contract_example(void **state)
     assert_int_equal(strategy.rules[0].kind, CANARY_RULE_ERROR_4XX_RATE);
     assert_int_equal(strategy.rules[0].threshold, 100000000);
     assert_int_equal(strategy.rules[0].min_requests,
-                     CANARY_MIN_REQUESTS_DEFAULT);
+                     1);
 }
 
 

@@ -593,7 +593,8 @@ sub _fields(@fields) {
 
 
 # `grpc_status` (default 0) is in the trailers, or with `trailers_only` in the
-# header; mode `rst` answers with RST_STREAM, `short` with a body and no end.
+# header; mode `rst` answers with RST_STREAM, `rst_body` with a body and then
+# that, `short` with a body and no end.
 
 sub render($class, $behaviour, $request) {
     my $stream = $request->{stream};
@@ -606,10 +607,8 @@ sub render($class, $behaviour, $request) {
         Canary::Protocol::pairs($behaviour->{headers}),
     );
 
-    if ($mode eq 'rst') {
-        my $code = pack 'N', INTERNAL_ERROR;
-        return (_frame(RST_STREAM, 0, $stream, $code), '', 'keep');
-    }
+    my $rst = _frame(RST_STREAM, 0, $stream, pack 'N', INTERNAL_ERROR);
+    return ($rst, '', 'keep') if $mode eq 'rst';
 
     if ($behaviour->{trailers_only}) {
         my $block = _fields(@header, @grpc);
@@ -621,6 +620,7 @@ sub render($class, $behaviour, $request) {
     my $head = _frame(HEADERS, END_HEADERS, $stream, _fields(@header));
     my $data = _frame(DATA, 0, $stream, $message);
     return ($head, $data, 'close') if $mode eq 'short';
+    return ($head, $data . $rst, 'keep') if $mode eq 'rst_body';
 
     croak "unknown mode '$mode'" unless $mode eq 'answer';
 

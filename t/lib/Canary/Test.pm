@@ -124,8 +124,8 @@ reset (after the request), slam (close at the first byte), hang, stall_body
 (stop reading after the header), refuse (port closed), blackhole (connecting
 never ends), until_close (a body without a length), bad_header, big_header,
 no_status, short, short_chunked, bad_chunk, hang_body, upgrade (101, then
-echo). For grpc also grpc_status and trailers_only, and the mode rst. Each
-answer has X-Backend: NAME.
+echo). For grpc also grpc_status and trailers_only, and the modes rst and
+rst_body (a body, then a reset stream). Each answer has X-Backend: NAME.
 
 =back
 

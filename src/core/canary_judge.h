@@ -1,0 +1,160 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef CANARY_JUDGE_H
+#define CANARY_JUDGE_H
+
+
+#include <stdint.h>
+
+#include "canary_evidence.h"
+#include "canary_rollout.h"
+#include "canary_trial.h"
+
+
+/*
+ * Judges a rollout by its evidence: all of its rules, whether a rule that is
+ * broken is broken by stable as well, and from how many bad attempts on it is
+ * worth while to look.
+ *
+ * What is remembered lies behind the evidence, in the same block of shared
+ * memory.  All of this is under the zone's lock.
+ *
+ * "times" are histograms of all times of the two releases so far, as far as
+ * they are evidence: those of the sides that canary_judge_needs_times() names
+ * are looked at, so it may be NULL if there are none.
+ */
+
+
+#define CANARY_RECENT_MS  1000    /* how often stable's times of late are
+                                     taken anew; half of them stay */
+
+
+typedef struct {
+    canary_histogram_t  sides[CANARY_SIDES];
+    canary_histogram_t  step[CANARY_SIDES];     /* of these, since the step
+                                                   began */
+} canary_times_t;
+
+
+/* A histogram at some time; modulo 2^32. */
+
+typedef struct {
+    uint32_t  counts[CANARY_HISTOGRAM_BUCKETS];
+} canary_times_mark_t;
+
+
+typedef struct {
+    uint32_t             busy;           /* somebody is writing here */
+    uint32_t             tests;          /* number of the present tests */
+    uint32_t             step;           /* and of the step */
+    uint32_t             needs_times;    /* sides, to judge */
+    uint32_t             has_windows;
+    uint32_t             comparable;     /* a bit for each set of limits */
+    uint32_t             holding;        /* stable breaks a rule as well */
+    uint32_t             held_rule;
+    uint32_t             verdict;        /* the last one, of all rules */
+    uint64_t             decided;        /* and the attempts it was about */
+    uint64_t             pulse;          /* see canary_judge_tick() */
+    uint64_t             recent_since;   /* ms */
+
+    canary_trial_t       trials[CANARY_RULES_MAX];
+
+    /* not touched unless a rule needs it */
+
+    canary_times_mark_t  seen;           /* of the canary, the tick before */
+    canary_times_mark_t  recent;         /* of stable, weighted */
+    canary_times_mark_t  recent_seen;
+} canary_judge_t;
+
+
+/* What stable did when it was found to break a rule too. */
+
+typedef struct {
+    uint64_t  ms;             /* in this last time */
+    uint64_t  attempts;
+    double    value;          /* as in canary_judgement_t */
+} canary_outage_t;
+
+
+typedef struct {
+    uint64_t            decided;      /* attempts of the canary in the step */
+    uint64_t            started;
+    uint64_t            stable_started;
+    canary_verdict_t    verdict;      /* of all rules together */
+    uint32_t            n;            /* rules */
+    canary_judgement_t  rules[CANARY_RULES_MAX];
+} canary_result_t;
+
+
+/* The bytes of a block that holds evidence and judge, most of it untouched. */
+
+size_t canary_judge_size(uint32_t nslots);
+
+static inline canary_judge_t *
+canary_judge(const canary_evidence_t *evidence)
+{
+    return (canary_judge_t *) ((char *) evidence
+                               + canary_evidence_size(evidence->nslots));
+}
+
+
+/*
+ * The sides, a bit 1 << side each, whose times a rollout with this strategy
+ * is judged by; with "detail", those by which it is shown.
+ */
+
+unsigned canary_judge_needs_times(const canary_strategy_t *strategy,
+    int detail);
+
+/* The rollout begins: to be called before requests are routed by it. */
+
+void canary_judge_begin(canary_evidence_t *evidence,
+    const canary_rollout_t *rollout, uint64_t now,
+    const canary_times_t *times);
+
+/*
+ * To be called at least every 50 ms, and after each change of the rollout.
+ * Returns 0 if nothing has come since the last time, so that the verdicts are
+ * what they were; else canary_judge_measure() is to be called before they are
+ * asked for.  If a process died in the middle of this, evidence and tests
+ * begin anew, but for budgets.
+ */
+
+int canary_judge_tick(canary_evidence_t *evidence,
+    const canary_rollout_t *rollout, uint64_t now);
+void canary_judge_measure(canary_evidence_t *evidence,
+    const canary_rollout_t *rollout, uint64_t now,
+    const canary_times_t *times);
+
+/*
+ * Judges all rules, and sets the fuses anew.  "needed" and the bounds are
+ * computed only if there is to be detail.
+ */
+
+void canary_judge_rules(canary_evidence_t *evidence,
+    const canary_rollout_t *rollout, uint64_t now,
+    const canary_times_t *times, int detail, canary_result_t *result);
+
+/*
+ * Whether stable breaks a rule that the canary breaks, so that nothing
+ * follows but a hold: evidence is discarded until stable does not break it
+ * any more.
+ */
+
+int canary_judge_excuse(canary_evidence_t *evidence,
+    const canary_rollout_t *rollout, uint32_t rule, uint64_t now,
+    canary_outage_t *outage);
+void canary_judge_hold(canary_evidence_t *evidence, uint32_t rule,
+    uint64_t now);
+
+/* Whether there is a hold; ends it when it is over. */
+
+int canary_judge_holds(canary_evidence_t *evidence,
+    const canary_rollout_t *rollout, uint64_t now);
+
+
+#endif /* CANARY_JUDGE_H */

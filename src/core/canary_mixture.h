@@ -1,0 +1,142 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef CANARY_MIXTURE_H
+#define CANARY_MIXTURE_H
+
+
+#include <stdint.h>
+
+#include "canary_sequential.h"
+
+
+/*
+ * A test of a whole rollout that does not become blind.
+ *
+ * A test that only accumulates needs long to notice that a release which was
+ * good for half an hour has broken.  So this one mixes tests that start at
+ * different times, with weights that add up to at most 1: half of it starts
+ * with the rollout, a quarter is spread over the beginnings of its later
+ * steps, and a quarter over its cohorts (e-detectors: Shin, Ramdas, Rinaldo,
+ * 2024).  A mixture of e-processes is one, so over the whole rollout, and
+ * however often one looks, the sum of all reaches 1/alpha with probability
+ * alpha or less while the rate is at most p0.
+ *
+ * Tests that have started share one number R_j for each of the eight
+ * alternatives of canary_sequential.h:
+ *
+ *     at the start        R_j = 1/2 / 8
+ *     at a later step     w = min(step_pot, 1/4 / (steps - 1))
+ *                         step_pot -= w,  R_j += w/8
+ *     at a cohort, n > 0  w = tick_pot / ticks
+ *                         tick_pot -= w,  R_j = (R_j + w/8) * F_j
+ *
+ * F_j is the cohort's likelihood ratio: see the functions that fold.  A
+ * cohort is what started within the same 100 ms, or what the rule calls one
+ * burst.
+ *
+ * R_j is kept as r * 2^exponent, since no evidence is too much or too little
+ * to be accounted for: at nearly all times the exponents are 0 (scaled is 0)
+ * and a fold is a few operations per alternative.
+ *
+ * The struct is plain data without pointers.  To evaluate cohorts that may
+ * still change, fold them into a copy.
+ */
+
+typedef struct {
+    double    r[CANARY_ALTERNATIVES];          /* 0 or above, finite */
+    double    step_pot;                        /* weight to be spent yet */
+    double    tick_pot;
+    double    step_share;                      /* of a step */
+    double    tick_share;                      /* of tick_pot, of a cohort */
+    int64_t   exponent[CANARY_ALTERNATIVES];
+    uint64_t  scaled;                          /* some exponent is not 0 */
+} canary_mixture_t;
+
+
+/*
+ * What a rule with confidence asks for, beside the proof.  They are gates:
+ * with them it is proven just as well.
+ */
+
+typedef struct {
+    double    evidence;       /* 1/alpha: 1000 with confidence 0.999 */
+    uint64_t  min_requests;   /* of the step */
+    uint64_t  min_bad;        /* of the rollout */
+} canary_demand_t;
+
+
+/*
+ * The beginning of a rollout with so many planned steps and cohorts, of each
+ * at least 1.  A rollout may well have more of them.
+ */
+
+void canary_mixture_init(canary_mixture_t *mixture, uint32_t steps,
+    uint64_t ticks);
+
+/* Before the first cohort of any step but the first is folded. */
+
+void canary_mixture_begin_step(canary_mixture_t *mixture);
+
+
+/*
+ * Fold a cohort of n attempts with k bad ones; nothing is done if both are 0.
+ * More bad attempts than attempts are taken for as many attempts.
+ *
+ * canary_mixture_fold_attempts ("burst=0"): each attempt is an observation,
+ *     F_j = exp(k u_j - n c_j).
+ *
+ * canary_mixture_fold_burst: the cohort as a whole is one,
+ *     F_j = 1 - k/n + k/n exp(u_j), times exp(-c_j),
+ * the average of the ratios of its attempts.  However they depend on each
+ * other, it is on average at most 1.
+ */
+
+void canary_mixture_fold_attempts(canary_mixture_t *mixture,
+    const canary_grid_t *grid, uint64_t n, uint64_t k);
+void canary_mixture_fold_burst(canary_mixture_t *mixture,
+    const canary_grid_t *grid, uint64_t n, uint64_t k);
+
+/* Fold a cohort, or block, whose ln F_j are these, finite. */
+
+void canary_mixture_fold_logs(canary_mixture_t *mixture,
+    const double log_factors[CANARY_ALTERNATIVES]);
+
+
+/*
+ * The sum of all R_j, 0 to CANARY_MIXTURE_MAX, and its logarithm, which is
+ * always finite and goes beyond that range.
+ */
+
+#define CANARY_MIXTURE_MAX  1e300
+
+double canary_mixture_sum(const canary_mixture_t *mixture);
+double canary_mixture_log_e(const canary_mixture_t *mixture);
+
+
+/*
+ * Whether a rate is proven to be above p0, n of the step's attempts and k of
+ * the rollout's bad ones being known.  With a p0 of 0 any bad attempt proves
+ * it; with one above CANARY_RATE_MAX nothing does.
+ */
+
+int canary_mixture_violated(const canary_mixture_t *mixture,
+    const canary_grid_t *grid, const canary_demand_t *demand, uint64_t n,
+    uint64_t k);
+
+/*
+ * How many bad attempts more there have to be, all in the next cohort and in
+ * the "burst=0" form, before the sum can reach the evidence: with fewer it
+ * need not be computed.  A bound from below, at least 1,
+ *
+ *     ceil((ln(evidence) - ln(sum + w)) / u_7).
+ */
+
+uint64_t canary_mixture_bad_needed(const canary_mixture_t *mixture,
+    const canary_grid_t *grid, double evidence);
+
+
+#endif /* CANARY_MIXTURE_H */

@@ -1,0 +1,437 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+
+
+/*
+ * What is counted of releases.
+ *
+ * A meter is 3 KB and there may be as many as endpoints, releases and workers
+ * multiplied, so each is made when a worker first makes an attempt on a
+ * release.  Where the zone has no room for one, workers share.
+ *
+ * The memory of meters is never given back to the zone: those that nobody
+ * uses are in a list.  They are cut from runs of pages, since the zone's
+ * allocator would round each up to a page.
+ */
+
+
+#define NGX_HTTP_CANARY_METERS_RUN  4    /* are 3 pages of 4 KB */
+
+
+static ngx_int_t ngx_http_canary_add_side(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_uint_t id);
+static ngx_int_t ngx_http_canary_add_meter(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_meter_t **meter);
+static void ngx_http_canary_cut_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool);
+static void ngx_http_canary_put_meter(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_meter_t **meter);
+static ngx_int_t ngx_http_canary_add_past(ngx_slab_pool_t *shpool,
+    ngx_http_canary_release_shared_t *place);
+
+
+/* counts what no memory is left for, and nobody reads */
+
+static ngx_http_canary_meter_t  ngx_http_canary_lost;
+
+
+ngx_http_canary_noinline ngx_http_canary_meter_t *
+ngx_http_canary_make_meter(ngx_http_canary_endpoint_t *endpoint,
+    ngx_http_canary_release_t *release)
+{
+    ngx_http_canary_meter_t           *meter, **own;
+    ngx_http_canary_shared_t          *shared;
+    ngx_http_canary_main_conf_t       *cmcf;
+    ngx_http_canary_release_shared_t  *place;
+
+    cmcf = endpoint->main;
+    shared = endpoint->shared;
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    place = shared->releases[release->id];
+    own = &place->meters[ngx_worker % shared->nphases];
+
+    /* additions are atomic, so workers may share a meter */
+
+    meter = (ngx_http_canary_add_meter(cmcf->sh, cmcf->shpool, own) == NGX_OK)
+            ? *own : ngx_http_canary_any_meter(shared, place);
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+
+    if (meter == NULL) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "canary: no memory in canary_zone \"%V\" to count "
+                      "attempts on release \"%V\" of \"%V\": those of this "
+                      "process will be missing in its totals",
+                      &cmcf->zone_name, &release->name, &endpoint->name);
+
+        meter = &ngx_http_canary_lost;
+    }
+
+    release->meter = meter;
+
+    return meter;
+}
+
+
+ngx_http_canary_meter_t *
+ngx_http_canary_any_meter(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < shared->nphases; i++) {
+        if (place->meters[i]) {
+            return place->meters[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_int_t
+ngx_http_canary_add_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    const canary_rollout_t *rollout)
+{
+    if (ngx_http_canary_add_side(sh, shpool, shared, rollout->stable)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_canary_add_side(sh, shpool, shared, rollout->canary);
+}
+
+
+/* a base of zeros is as good as none */
+
+static ngx_int_t
+ngx_http_canary_add_side(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, ngx_uint_t id)
+{
+    ngx_http_canary_release_shared_t  *place;
+
+    place = shared->releases[id];
+
+    if (ngx_http_canary_any_meter(shared, place) == NULL
+        && ngx_http_canary_add_meter(sh, shpool, &place->meters[0]) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_canary_add_meter(sh, shpool, &place->base);
+}
+
+
+/*
+ * Releases that are in no rollout may have found no memory for a base: theirs
+ * is then that of an earlier step.
+ */
+
+void
+ngx_http_canary_begin_step(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared)
+{
+    ngx_uint_t                         i;
+    ngx_http_canary_release_shared_t  *place;
+
+    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+        place = shared->releases[i];
+
+        if (place && ngx_http_canary_any_meter(shared, place)
+            && ngx_http_canary_add_meter(sh, shpool, &place->base) == NGX_OK)
+        {
+            ngx_http_canary_sum_meters(shared, place, place->base);
+        }
+    }
+}
+
+
+void
+ngx_http_canary_sum_meters(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place, ngx_http_canary_meter_t *sum)
+{
+    ngx_uint_t                i, k;
+    ngx_http_canary_meter_t  *meter;
+
+    ngx_memzero(sum, sizeof(ngx_http_canary_meter_t));
+
+    for (i = 0; i < shared->nphases; i++) {
+        meter = place->meters[i];
+
+        if (meter == NULL) {
+            continue;
+        }
+
+        ngx_http_canary_add_totals(&sum->totals, &meter->totals);
+
+        for (k = 0; k < CANARY_HISTOGRAM_BUCKETS; k++) {
+            sum->histogram[k] += __atomic_load_n(&meter->histogram[k],
+                                                 __ATOMIC_RELAXED);
+        }
+    }
+}
+
+
+/*
+ * By the control loop at each tick.  Counters are copied first, and plainly,
+ * so that the compiler may take several at a time: each is read as a whole.
+ */
+
+void
+ngx_http_canary_sum_times(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place, canary_histogram_t *all,
+    canary_histogram_t *step)
+{
+    uint32_t    sum[CANARY_HISTOGRAM_BUCKETS], part[CANARY_HISTOGRAM_BUCKETS];
+    ngx_uint_t  i, k;
+
+    ngx_memzero(sum, sizeof(sum));
+
+    for (i = 0; i < shared->nphases; i++) {
+
+        if (place->meters[i] == NULL) {
+            continue;
+        }
+
+        ngx_memcpy(part, place->meters[i]->histogram, sizeof(part));
+
+        for (k = 0; k < CANARY_HISTOGRAM_BUCKETS; k++) {
+            sum[k] += part[k];
+        }
+    }
+
+    for (k = 0; k < CANARY_HISTOGRAM_BUCKETS; k++) {
+        all->counts[k] = sum[k];
+    }
+
+    if (place->base) {
+        for (k = 0; k < CANARY_HISTOGRAM_BUCKETS; k++) {
+            sum[k] -= place->base->histogram[k];
+        }
+    }
+
+    for (k = 0; k < CANARY_HISTOGRAM_BUCKETS; k++) {
+        step->counts[k] = sum[k];
+    }
+}
+
+
+void
+ngx_http_canary_add_totals(ngx_http_canary_totals_t *to,
+    const ngx_http_canary_totals_t *totals)
+{
+    uint64_t        *counter;
+    ngx_uint_t       i;
+    const uint64_t  *more;
+
+    counter = (uint64_t *) to;
+    more = (const uint64_t *) totals;
+
+    for (i = 0; i < sizeof(ngx_http_canary_totals_t) / sizeof(uint64_t); i++) {
+        counter[i] += __atomic_load_n(&more[i], __ATOMIC_RELAXED);
+    }
+}
+
+
+void
+ngx_http_canary_subtract_base(ngx_http_canary_release_shared_t *place,
+    ngx_http_canary_meter_t *sum)
+{
+    uint64_t                 *counter, *less;
+    ngx_uint_t                i;
+    ngx_http_canary_meter_t  *base;
+
+    base = place->base;
+
+    if (base == NULL) {
+        return;
+    }
+
+    counter = (uint64_t *) &sum->totals;
+    less = (uint64_t *) &base->totals;
+
+    for (i = 0; i < sizeof(ngx_http_canary_totals_t) / sizeof(uint64_t); i++) {
+        counter[i] -= less[i];
+    }
+
+    /* modulo 2^32, so that it does not matter if one has overflowed */
+
+    for (i = 0; i < CANARY_HISTOGRAM_BUCKETS; i++) {
+        sum->histogram[i] -= base->histogram[i];
+    }
+}
+
+
+ngx_int_t
+ngx_http_canary_import_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_release_shared_t *place,
+    ngx_http_canary_shared_t *from, ngx_http_canary_release_shared_t *release)
+{
+    if (release->past) {
+        if (ngx_http_canary_add_past(shpool, place) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        *place->past = *release->past;
+    }
+
+    if (release->base) {
+        if (ngx_http_canary_add_meter(sh, shpool, &place->base) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        *place->base = *release->base;
+    }
+
+    /* nobody counts in the new zone yet, so any meter will do */
+
+    if (ngx_http_canary_any_meter(from, release)) {
+        if (ngx_http_canary_add_meter(sh, shpool, &place->meters[0])
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        ngx_http_canary_sum_meters(from, release, place->meters[0]);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_canary_retire_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place)
+{
+    ngx_http_canary_meter_t  sum;
+
+    if (ngx_http_canary_any_meter(shared, place)) {
+        if (ngx_http_canary_add_past(shpool, place) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        ngx_http_canary_sum_meters(shared, place, &sum);
+        ngx_http_canary_add_totals(place->past, &sum.totals);
+    }
+
+    ngx_http_canary_forget_meters(sh, shared, place);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_canary_forget_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_release_shared_t *place)
+{
+    ngx_uint_t  i;
+
+    ngx_http_canary_put_meter(sh, &place->base);
+
+    for (i = 0; i < shared->nphases; i++) {
+        ngx_http_canary_put_meter(sh, &place->meters[i]);
+    }
+}
+
+
+/*
+ * A meter of zeros, unless there is one.  A process that is killed here may
+ * lose one, but leaves none in two places, nor one with old counts.
+ */
+
+static ngx_int_t
+ngx_http_canary_add_meter(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_meter_t **meter)
+{
+    ngx_http_canary_meter_t  *spare;
+
+    if (*meter) {
+        return NGX_OK;
+    }
+
+    if (sh->spare_meters == NULL) {
+        ngx_http_canary_cut_meters(sh, shpool);
+    }
+
+    spare = sh->spare_meters;
+
+    if (spare == NULL) {
+        return NGX_ERROR;
+    }
+
+    __atomic_store_n(&sh->spare_meters, spare->next, __ATOMIC_RELEASE);
+
+    ngx_memzero(spare, sizeof(ngx_http_canary_meter_t));
+
+    __atomic_store_n(meter, spare, __ATOMIC_RELEASE);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_canary_cut_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool)
+{
+    size_t                    size;
+    ngx_uint_t                n;
+    ngx_http_canary_meter_t  *meter;
+
+    size = ngx_align(NGX_HTTP_CANARY_METERS_RUN
+                     * sizeof(ngx_http_canary_meter_t), ngx_pagesize);
+
+    meter = ngx_slab_alloc_locked(shpool, size);
+    if (meter == NULL) {
+        return;
+    }
+
+    for (n = size / sizeof(ngx_http_canary_meter_t); n; n--) {
+        meter->next = sh->spare_meters;
+
+        __atomic_store_n(&sh->spare_meters, meter++, __ATOMIC_RELEASE);
+    }
+}
+
+
+static void
+ngx_http_canary_put_meter(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_meter_t **meter)
+{
+    ngx_http_canary_meter_t  *spare;
+
+    spare = *meter;
+
+    if (spare == NULL) {
+        return;
+    }
+
+    __atomic_store_n(meter, NULL, __ATOMIC_RELEASE);
+
+    spare->next = sh->spare_meters;
+
+    __atomic_store_n(&sh->spare_meters, spare, __ATOMIC_RELEASE);
+}
+
+
+static ngx_int_t
+ngx_http_canary_add_past(ngx_slab_pool_t *shpool,
+    ngx_http_canary_release_shared_t *place)
+{
+    if (place->past == NULL) {
+        place->past = ngx_slab_calloc_locked(shpool,
+                                             sizeof(ngx_http_canary_totals_t));
+    }
+
+    return place->past ? NGX_OK : NGX_ERROR;
+}

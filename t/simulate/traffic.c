@@ -1,0 +1,170 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include <math.h>
+
+#include "traffic.h"
+
+
+static void random_init(random_t *random, uint64_t seed);
+static uint64_t random_next(random_t *random);
+static double random_unit(random_t *random);
+static void traffic_next_bad(traffic_t *traffic);
+static uint32_t traffic_requests(traffic_t *traffic);
+
+
+static void
+random_init(random_t *random, uint64_t seed)
+{
+    int       i;
+    uint64_t  z;
+
+    for (i = 0; i < 4; i++) {
+        seed += 0x9e3779b97f4a7c15ull;
+
+        z = seed;
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+
+        random->state[i] = z ^ (z >> 31);
+    }
+}
+
+
+static uint64_t
+random_next(random_t *random)
+{
+    uint64_t   product, *s, shifted;
+
+    s = random->state;
+
+    product = s[1] * 5;
+    product = ((product << 7) | (product >> 57)) * 9;
+    shifted = s[1] << 17;
+
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= shifted;
+    s[3] = (s[3] << 45) | (s[3] >> 19);
+
+    return product;
+}
+
+
+/* From 0 to 1, both exclusive. */
+
+static double
+random_unit(random_t *random)
+{
+    return ((double) (random_next(random) >> 12) + 0.5) / 4503599627370496.0;
+}
+
+
+void
+traffic_init(traffic_t *traffic, uint64_t seed, double attempts, double share,
+    uint32_t repeats)
+{
+    double    chance, requests, sum;
+    uint32_t  i;
+
+    random_init(&traffic->random, seed);
+
+    /* of one request there are 1 + (repeats - 1) * bad attempts on average */
+
+    traffic->repeats = repeats;
+    traffic->bad = share / (repeats - (repeats - 1) * share);
+
+    requests = attempts / (1 + (repeats - 1) * traffic->bad);
+
+    chance = exp(-requests);
+    sum = 0;
+
+    for (i = 0; i < TRAFFIC_MAX; i++) {
+        sum += chance;
+        traffic->cdf[i] = sum;
+        chance *= requests / (i + 1);
+    }
+
+    traffic_next_bad(traffic);
+}
+
+
+void
+traffic_change(traffic_t *traffic, double share)
+{
+    traffic->bad = share;
+
+    traffic_next_bad(traffic);
+}
+
+
+static void
+traffic_next_bad(traffic_t *traffic)
+{
+    if (traffic->bad <= 0) {
+        traffic->until_bad = INFINITY;
+        return;
+    }
+
+    traffic->until_bad = floor(log(random_unit(&traffic->random))
+                               / log1p(-traffic->bad));
+}
+
+
+static uint32_t
+traffic_requests(traffic_t *traffic)
+{
+    double    x;
+    uint32_t  high, low, middle;
+
+    x = random_unit(&traffic->random);
+    low = 0;
+    high = TRAFFIC_MAX / 4 - 1;
+
+    while (low < high) {
+        middle = (low + high) / 2;
+
+        if (traffic->cdf[middle] < x) {
+            low = middle + 1;
+
+        } else {
+            high = middle;
+        }
+    }
+
+    return low;
+}
+
+
+void
+traffic_tick(traffic_t *traffic, tick_t *tick)
+{
+    double    requests;
+    uint32_t  i;
+
+    requests = traffic_requests(traffic);
+
+    tick->attempts = 0;
+    tick->bad = 0;
+
+    while (traffic->until_bad < requests
+           && tick->attempts + requests + traffic->repeats < TRAFFIC_MAX)
+    {
+        requests -= traffic->until_bad + 1;
+        tick->attempts += (uint32_t) traffic->until_bad;
+
+        for (i = 0; i < traffic->repeats; i++) {
+            tick->place[tick->bad++] = ++tick->attempts;
+        }
+
+        traffic_next_bad(traffic);
+    }
+
+    tick->attempts += (uint32_t) requests;
+    traffic->until_bad -= requests;
+}

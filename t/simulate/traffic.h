@@ -1,0 +1,64 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef TRAFFIC_H
+#define TRAFFIC_H
+
+
+#include <stdint.h>
+
+
+/*
+ * The attempts on a canary, tick by tick: requests come as a Poisson process,
+ * and each of them is bad by chance, independently of the others.  A bad one
+ * may be retried at once, with the same result.  The same seed gives the same
+ * attempts.
+ */
+
+#define TRAFFIC_MAX  1024      /* attempts in a tick, at most */
+
+
+/* xoshiro256** (Blackman, Vigna), seeded by splitmix64 (Steele, Vigna). */
+
+typedef struct {
+    uint64_t  state[4];
+} random_t;
+
+
+typedef struct {
+    random_t  random;
+    double    cdf[TRAFFIC_MAX];        /* of the requests in a tick */
+    double    share;                   /* bad attempts of all */
+    double    bad;                     /* chance of a request to be bad */
+    double    until_bad;               /* good requests until the next bad */
+    uint32_t  repeats;                 /* attempts of a bad request */
+} traffic_t;
+
+
+typedef struct {
+    uint32_t  attempts;
+    uint32_t  bad;
+    uint32_t  place[TRAFFIC_MAX];      /* of each bad attempt, from 1 on */
+} tick_t;
+
+
+/*
+ * attempts: their mean number in a tick, at most 100; share: how many of them
+ * are bad on average, 0 to 1; repeats: 1, or how often a bad request is
+ * tried.
+ */
+
+void traffic_init(traffic_t *traffic, uint64_t seed, double attempts,
+    double share, uint32_t repeats);
+
+/* Another share of bad attempts from the next tick on; only with repeats 1. */
+
+void traffic_change(traffic_t *traffic, double share);
+
+void traffic_tick(traffic_t *traffic, tick_t *tick);
+
+
+#endif /* TRAFFIC_H */
