@@ -133,7 +133,8 @@ subtest 'the log says it once' => sub {
 subtest 'no step is taken while the disk refuses' => sub {
     $t->start_rollout('ep', steps => [ map { $_ / 10 } 2 .. 9 ],
         interval => 0.2, rules => [
-            rule(error_5xx_rate => 0.5, min_requests => 1) ]);
+            rule(error_5xx_rate => 0.5, confidence => 'off',
+                 min_requests => 1) ]);
     break('write ' . ENOSPC . ' 0');
     $t->wait_for(sub {
         requests(20);
@@ -153,7 +154,8 @@ subtest 'no step is taken while the disk refuses' => sub {
 
 subtest 'a broken rule does not wait for the disk' => sub {
     $t->start_rollout('ep', steps => [0.5], rules => [
-        rule(error_5xx_rate => 0.1, min_requests => 5) ]);
+        rule(error_5xx_rate => 0.1, confidence => 'off',
+             min_requests => 5) ]);
     break('fsync 0 3000');
     my $asked = advance();
     wait_until_busy();

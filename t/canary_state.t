@@ -267,7 +267,8 @@ sub enter($phase) {
 
     start(steps => [ $phase =~ /baking|100/ ? 1 : 0.5 ],
           $halted ? (on_violation => 'halt', rules => [
-              rule(error_5xx_rate => 0.1, min_requests => 2) ]) : ());
+              rule(error_5xx_rate => 0.1, confidence => 'off',
+                   min_requests => 2) ]) : ());
     $t->verb(ep => 'pause') if $phase =~ /paused/;
 
     if ($halted) {

@@ -200,8 +200,15 @@ ngx_http_canary_control_endpoint(ngx_http_canary_zone_shared_t *sh,
 
     record = ngx_http_canary_record(shared);
 
+    if (record->rollout.phase == CANARY_IDLE) {
+
+        /* evidence that waits for a rollout whose start is pending */
+
+        return shared->evidence != NULL;
+    }
+
     if (shared->evidence == NULL) {
-        return record->rollout.phase != CANARY_IDLE;
+        return 1;
     }
 
     canary_evidence_tick(shared->evidence, record->rollout.tests, now);

@@ -23,7 +23,11 @@ ngx_http_canary_judge(ngx_http_canary_shared_t *shared,
     ngx_memzero(judgement, sizeof(ngx_http_canary_judgement_t));
     judgement->failing = -1;
 
-    if (shared->evidence == NULL) {
+    strategy = &ngx_http_canary_record(shared)->rollout.strategy;
+
+    if (shared->evidence == NULL
+        || ngx_http_canary_record(shared)->rollout.phase == CANARY_IDLE)
+    {
         return;
     }
 
@@ -35,8 +39,6 @@ ngx_http_canary_judge(ngx_http_canary_shared_t *shared,
     judgement->started = canary.failing.started;
     judgement->stable_started = stable.failing.started;
     judgement->verdict = CANARY_PASSING;
-
-    strategy = &ngx_http_canary_record(shared)->rollout.strategy;
 
     for (i = 0; i < strategy->nrules; i++) {
         figure = &judgement->figures[i];
