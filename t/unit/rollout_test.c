@@ -2230,6 +2230,115 @@ name_cells(cell_t *cells)
 }
 
 
+/* What others do to a rollout */
+
+
+static void
+a_restart_begins_the_tests_and_the_clock_of_a_step_anew(void **state)
+{
+    size_t            i;
+    int64_t           length;
+    canary_rollout_t  rollout, before;
+
+    (void) state;
+
+    for (i = 0; i < UNIT_LENGTH(situations); i++) {
+        rollout = rollout_in(&situations[i]);
+        before = rollout;
+
+        canary_rollout_restart(&rollout, BEGIN + 500000);
+
+        assert_state(&rollout, situations[i].phase, situations[i].weight,
+                     before.step);
+        assert_int_equal(rollout.generation, before.generation);
+        assert_int_equal(rollout.number, before.number);
+
+        if (situations[i].phase == CANARY_IDLE) {
+            assert_memory_equal(&rollout, &before, sizeof(canary_rollout_t));
+            continue;
+        }
+
+        assert_int_equal(rollout.tests, before.tests + 1);
+
+        length = (situations[i].phase == CANARY_HALTED) ? -1
+                 : (situations[i].weight == CANARY_ONE) ? BAKE : INTERVAL;
+
+        assert_int_equal(canary_rollout_remaining(&rollout, BEGIN + 500000),
+                         length);
+    }
+}
+
+
+static void
+a_clock_begins_when_the_change_that_began_it_takes_effect(void **state)
+{
+    canary_rollout_t  before, after;
+
+    (void) state;
+
+    before = started_linear(20);
+    after = before;
+
+    assert_int_equal(apply(&after, CANARY_ADVANCE, BEGIN + 1000),
+                     CANARY_CHANGED);
+    canary_rollout_delay(&before, &after, 3000);
+    assert_int_equal(canary_rollout_remaining(&after, BEGIN + 4000),
+                     INTERVAL);
+
+    /* what was left when it was paused is left when it goes on */
+
+    assert_int_equal(apply(&before, CANARY_PAUSE, BEGIN + 2500),
+                     CANARY_CHANGED);
+    after = before;
+    assert_int_equal(apply(&after, CANARY_RESUME, BEGIN + 5000),
+                     CANARY_CHANGED);
+    canary_rollout_delay(&before, &after, 3000);
+    assert_int_equal(canary_rollout_remaining(&after, BEGIN + 8000),
+                     INTERVAL - 2500);
+}
+
+
+static void
+a_clock_that_goes_on_is_not_set_back_by_a_change(void **state)
+{
+    canary_rollout_t   before, after;
+    canary_strategy_t  strategy;
+
+    (void) state;
+
+    before = started_linear(20);
+    after = before;
+    strategy = strategy_of(20 * PERCENT);
+    strategy.bake = BAKE;
+
+    assert_int_equal(patch_strategy(&after, BEGIN + 1000, &strategy),
+                     CANARY_CHANGED);
+    canary_rollout_delay(&before, &after, 3000);
+    assert_int_equal(canary_rollout_remaining(&after, BEGIN + 4000),
+                     INTERVAL - 4000);
+}
+
+
+static void
+what_stops_a_rollout_need_not_wait(void **state)
+{
+    (void) state;
+
+    assert_true(canary_verb_exposes(CANARY_START));
+    assert_true(canary_verb_exposes(CANARY_DIRECT));
+    assert_true(canary_verb_exposes(CANARY_PATCH));
+    assert_true(canary_verb_exposes(CANARY_ADVANCE));
+    assert_true(canary_verb_exposes(CANARY_RESUME));
+    assert_true(canary_verb_exposes(CANARY_PROMOTE));
+    assert_true(canary_verb_exposes(CANARY_TICK));
+
+    assert_false(canary_verb_exposes(CANARY_PAUSE));
+    assert_false(canary_verb_exposes(CANARY_ROLLBACK));
+    assert_false(canary_verb_exposes(CANARY_VIOLATION));
+    assert_false(canary_verb_exposes(CANARY_RELEASE_GONE));
+}
+
+
 int
 main(void)
 {
@@ -2326,6 +2435,14 @@ main(void)
             a_time_before_the_step_began_counts_as_its_beginning),
         cmocka_unit_test(
             verbs_phases_and_results_have_the_names_of_the_manual),
+
+        cmocka_unit_test(
+            a_restart_begins_the_tests_and_the_clock_of_a_step_anew),
+        cmocka_unit_test(
+            a_clock_begins_when_the_change_that_began_it_takes_effect),
+        cmocka_unit_test(
+            a_clock_that_goes_on_is_not_set_back_by_a_change),
+        cmocka_unit_test(what_stops_a_rollout_need_not_wait),
 
         cmocka_unit_test(any_commands_in_any_order_keep_the_state_sound)
     };
