@@ -128,7 +128,7 @@ ngx_http_canary_wait_fate(ngx_http_canary_write_t *w)
         && ngx_http_canary_too_late(w, now))
     {
         ngx_http_canary_conclude(sh, cmcf->shpool, shared,
-                                 NGX_HTTP_CANARY_REFUSED, now,
+                                 NGX_HTTP_CANARY_NOT_WRITTEN, now,
                                  w->request->connection->log);
 
         fate = ngx_http_canary_fate(shared, w->change.sequence);
@@ -148,7 +148,7 @@ ngx_http_canary_wait_fate(ngx_http_canary_write_t *w)
     case NGX_HTTP_CANARY_CANCELLED:
         return ngx_http_canary_was_cancelled(w);
 
-    default: /* NGX_HTTP_CANARY_REFUSED, NGX_HTTP_CANARY_FORGOTTEN */
+    default: /* NGX_HTTP_CANARY_NOT_WRITTEN, NGX_HTTP_CANARY_FORGOTTEN */
         return ngx_http_canary_not_written(w);
     }
 }

@@ -226,7 +226,7 @@ typedef struct {
 typedef enum {
     NGX_HTTP_CANARY_IS_PENDING = 0,
     NGX_HTTP_CANARY_APPLIED,
-    NGX_HTTP_CANARY_REFUSED,       /* the file could not be written */
+    NGX_HTTP_CANARY_NOT_WRITTEN,   /* the file could not be written */
     NGX_HTTP_CANARY_CANCELLED,     /* another change came first */
     NGX_HTTP_CANARY_FORGOTTEN      /* too long ago to know */
 } ngx_http_canary_fate_e;

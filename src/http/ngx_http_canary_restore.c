@@ -316,7 +316,8 @@ ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
         return;
     }
 
-    ngx_http_canary_conclude(sh, cmcf->shpool, shared, NGX_HTTP_CANARY_REFUSED,
+    ngx_http_canary_conclude(sh, cmcf->shpool, shared,
+                             NGX_HTTP_CANARY_NOT_WRITTEN,
                              now, log);
 
     stopped = (shared->sequence > sh->durable && last

@@ -295,7 +295,7 @@ ngx_http_canary_no_lock(ngx_http_canary_main_conf_t *cmcf, pid_t holder,
 
     ngx_shmtx_unlock(&cmcf->shpool->mutex);
 
-    ngx_http_canary_settle_all(cmcf, NGX_HTTP_CANARY_REFUSED, (uint64_t) -1,
+    ngx_http_canary_settle_all(cmcf, NGX_HTTP_CANARY_NOT_WRITTEN, (uint64_t) -1,
                                now);
 
     ngx_http_canary_follow(cmcf, 0, now, ngx_cycle->log);
@@ -335,7 +335,7 @@ ngx_http_canary_expire(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
             && now > shared->pending.decided)
         {
             ngx_http_canary_conclude(cmcf->sh, cmcf->shpool, shared,
-                                     NGX_HTTP_CANARY_REFUSED,
+                                     NGX_HTTP_CANARY_NOT_WRITTEN,
                                      now, ngx_cycle->log);
         }
     }
@@ -477,7 +477,8 @@ ngx_http_canary_write_refused(ngx_http_canary_main_conf_t *cmcf,
     sh = cmcf->sh;
     all = (sh->sequence <= sequence);
 
-    ngx_http_canary_settle_all(cmcf, NGX_HTTP_CANARY_REFUSED, sequence, now);
+    ngx_http_canary_settle_all(cmcf, NGX_HTTP_CANARY_NOT_WRITTEN, sequence,
+                               now);
 
     ngx_shmtx_lock(&cmcf->shpool->mutex);
 
