@@ -9,9 +9,13 @@
 #include "canary_evidence.h"
 
 
-/* Cohorts that are older than this many others are settled early. */
+/*
+ * Cohorts that are older than this many others are settled and folded early;
+ * older than so many, dropped if nobody folds them.
+ */
 
 #define CANARY_COHORTS_UNSETTLED  (CANARY_COHORTS - 8)
+#define CANARY_COHORTS_UNFOLDED   (CANARY_COHORTS - 4)
 
 
 static void canary_evidence_open(canary_evidence_t *evidence, uint32_t cohort,
@@ -21,7 +25,7 @@ static int canary_evidence_is_empty(const canary_evidence_t *evidence);
 static void canary_evidence_new_step(canary_evidence_t *evidence);
 static void canary_evidence_settle(canary_evidence_t *evidence, uint64_t now);
 static void canary_evidence_settle_cohort(canary_evidence_t *evidence,
-    uint32_t number, const canary_cohort_view_t *view);
+    uint32_t number, const canary_cohort_view_t *view, uint64_t now);
 static void canary_evidence_overdue(canary_evidence_t *evidence,
     unsigned side, uint32_t place, int counts);
 static void canary_evidence_fold_oldest(canary_evidence_t *evidence,
@@ -52,6 +56,8 @@ static void canary_evidence_sum_slow(const canary_evidence_t *evidence,
     unsigned side, uint32_t place, canary_slow_t *sum);
 static void canary_evidence_sum_late(const canary_evidence_t *evidence,
     unsigned side, canary_late_t *sum);
+static uint64_t canary_evidence_sum_spent(const canary_evidence_t *evidence,
+    unsigned side);
 
 static void canary_add_bad(canary_bad_t *sum, const canary_bad_t *bad);
 static void canary_add_slow(canary_slow_t *sum, const canary_slow_t *slow);
@@ -78,6 +84,16 @@ static inline void
 canary_add64(uint64_t *counter, uint64_t n)
 {
     (void) __atomic_fetch_add(counter, n, __ATOMIC_RELEASE);
+}
+
+
+static inline void
+canary_evidence_spend(const canary_evidence_t *evidence,
+    const canary_ticket_t *ticket)
+{
+    canary_add64(&canary_evidence_late(evidence, ticket->slot,
+                                       ticket->side)->spent,
+                 1);
 }
 
 
@@ -214,7 +230,17 @@ canary_evidence_begin(canary_evidence_t *evidence, uint32_t step,
 
     canary_evidence_repair(evidence, step, now);
 
-    memset(evidence->spent, 0, sizeof(evidence->spent));
+    canary_evidence_spent(evidence, CANARY_SIDE_STABLE, 0);
+    canary_evidence_spent(evidence, CANARY_SIDE_CANARY, 0);
+}
+
+
+void
+canary_evidence_spent(canary_evidence_t *evidence, unsigned side,
+    uint64_t spent)
+{
+    evidence->spent_base[side] = canary_evidence_sum_spent(evidence, side)
+                                 - spent;
 }
 
 
@@ -231,7 +257,6 @@ canary_evidence_repair(canary_evidence_t *evidence, uint32_t step,
     canary_evidence_new_step(evidence);
 
     evidence->oldest = cohort;
-    evidence->discard_from = 0;
     evidence->discard_to = 0;
 
     canary_set(&evidence->discarded_from, cohort);
@@ -283,7 +308,7 @@ canary_evidence_is_ours(const canary_evidence_t *evidence,
 }
 
 
-/* where a bad attempt counts that comes too late; NULL: only in "spent" */
+/* where a bad attempt counts that comes too late; NULL: it is no evidence */
 
 static canary_bad_t *
 canary_evidence_late_bad(canary_evidence_t *evidence,
@@ -322,6 +347,7 @@ canary_evidence_finish(canary_evidence_t *evidence,
     }
 
     if (finish->bad_5xx) {
+        canary_evidence_spend(evidence, ticket);
         canary_evidence_add(&tally->bad_5xx, 1);
     }
 
@@ -385,7 +411,11 @@ canary_evidence_finish_late(canary_evidence_t *evidence,
     }
 
     if (finish->bad_5xx) {
-        canary_evidence_add(bad ? &bad->bad_5xx : &late->spent, 1);
+        canary_evidence_spend(evidence, ticket);
+
+        if (bad) {
+            canary_evidence_add(&bad->bad_5xx, 1);
+        }
     }
 
     if (bad && !finish->untimed && (!finish->voided || finish->gave_up)) {
@@ -434,11 +464,11 @@ canary_evidence_cut(canary_evidence_t *evidence,
         return;
     }
 
+    canary_evidence_spend(evidence, ticket);
+
     bad = canary_evidence_late_bad(evidence, ticket, now);
 
     if (bad == NULL) {
-        canary_evidence_add(&canary_evidence_late(evidence, ticket->slot,
-                                                  ticket->side)->spent, 1);
         return;
     }
 
@@ -454,6 +484,7 @@ void
 canary_evidence_time(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, uint64_t time, int timed)
 {
+    int              counts;
     uint64_t         now;
     canary_late_t   *late;
     canary_tally_t  *tally;
@@ -477,13 +508,15 @@ canary_evidence_time(canary_evidence_t *evidence,
 
     now = canary_evidence_now(evidence);
 
-    if (!canary_evidence_is_ours(evidence, ticket)
-        || canary_evidence_late_bad(evidence, ticket, now) == NULL)
-    {
+    if (!canary_evidence_is_ours(evidence, ticket)) {
         return;
     }
 
-    canary_evidence_count_late_slow(evidence, ticket, now, time);
+    counts = (canary_evidence_late_bad(evidence, ticket, now) != NULL);
+
+    if (counts) {
+        canary_evidence_count_late_slow(evidence, ticket, now, time);
+    }
 
     if ((uint32_t) (now >> 32) != ticket->step) {
         return;
@@ -491,7 +524,7 @@ canary_evidence_time(canary_evidence_t *evidence,
 
     late = canary_evidence_late(evidence, ticket->slot, ticket->side);
 
-    if (timed) {
+    if (counts && timed) {
         canary_evidence_add(&late->timed, 1);
         canary_add64(&late->time, time);
     }
@@ -721,22 +754,12 @@ canary_evidence_close(canary_evidence_t *evidence, uint64_t now)
 static void
 canary_evidence_new_step(canary_evidence_t *evidence)
 {
-    unsigned        side;
-    uint32_t        slot;
-    canary_late_t   late, *base;
+    unsigned  side;
+    uint32_t  slot;
 
     for (side = 0; side < CANARY_SIDES; side++) {
 
-        canary_evidence_sum_late(evidence, side, &late);
-
-        base = &evidence->late_base[side];
-
-        evidence->spent[side] += (uint32_t) (late.step.bad_5xx
-                                             - base->step.bad_5xx)
-                                 + (uint32_t) (late.past.bad_5xx
-                                               - base->past.bad_5xx)
-                                 + (uint32_t) (late.spent - base->spent);
-        *base = late;
+        canary_evidence_sum_late(evidence, side, &evidence->late_base[side]);
 
         for (slot = 0; slot < evidence->nused; slot++) {
             canary_set(&canary_evidence_late(evidence, slot, side)->overdue,
@@ -781,13 +804,13 @@ canary_evidence_settle(canary_evidence_t *evidence, uint64_t now)
             || age >= CANARY_OVERDUE_MS
             || current - number >= CANARY_COHORTS_UNSETTLED)
         {
-            canary_evidence_settle_cohort(evidence, number, &view);
+            canary_evidence_settle_cohort(evidence, number, &view, now);
         }
     }
 
     /* never without a free place, though nobody folds */
 
-    while (current - evidence->oldest >= CANARY_COHORTS_UNSETTLED) {
+    while (current - evidence->oldest >= CANARY_COHORTS_UNFOLDED) {
         canary_evidence_look(evidence, evidence->oldest, now, &view);
         canary_evidence_fold_oldest(evidence, &view);
     }
@@ -798,7 +821,7 @@ canary_evidence_settle(canary_evidence_t *evidence, uint64_t now)
 
 static void
 canary_evidence_settle_cohort(canary_evidence_t *evidence, uint32_t number,
-    const canary_cohort_view_t *view)
+    const canary_cohort_view_t *view, uint64_t now)
 {
     unsigned               side;
     uint32_t               place;
@@ -809,6 +832,7 @@ canary_evidence_settle_cohort(canary_evidence_t *evidence, uint32_t number,
     place = number % CANARY_COHORTS;
     slows = &evidence->cohort_slows[place];
 
+    evidence->cohorts[place].settled = now;
     canary_set(&evidence->open[place], 0);
 
     for (side = 0; side < CANARY_SIDES; side++) {
@@ -817,7 +841,7 @@ canary_evidence_settle_cohort(canary_evidence_t *evidence, uint32_t number,
 
         if (sums.untimed) {
             canary_evidence_add_hung(evidence, place, side,
-                                     CANARY_OVERDUE_MS, &sums);
+                                     CANARY_OVERDUE_MS + 1, &sums);
             canary_evidence_overdue(evidence, side, place,
                                     view->step
                                     == canary_evidence_step(evidence));
@@ -884,15 +908,21 @@ int
 canary_evidence_fold(canary_evidence_t *evidence, uint64_t now,
     canary_cohort_view_t *cohort)
 {
-    uint32_t  oldest;
+    uint32_t  oldest, current;
+    uint64_t  age;
 
     oldest = evidence->oldest;
+    current = canary_evidence_current(evidence);
 
-    if (oldest == canary_evidence_current(evidence)
-        || canary_evidence_is_open(evidence, oldest)
-        || canary_elapsed(now,
-                          evidence->cohorts[oldest % CANARY_COHORTS].ended)
-           < CANARY_FOLD_MS)
+    if (oldest == current || canary_evidence_is_open(evidence, oldest)) {
+        return 0;
+    }
+
+    age = canary_elapsed(now,
+                         evidence->cohorts[oldest % CANARY_COHORTS].settled);
+
+    if (age < CANARY_FOLD_MS
+        && current - oldest < CANARY_COHORTS_UNSETTLED)
     {
         return 0;
     }
@@ -911,8 +941,6 @@ canary_evidence_fold_oldest(canary_evidence_t *evidence,
     unsigned  side;
 
     for (side = 0; side < CANARY_SIDES; side++) {
-        evidence->spent[side] += cohort->sides[side].bad_5xx;
-
         if (cohort->step == canary_evidence_step(evidence)
             && !cohort->discarded)
         {
@@ -927,16 +955,15 @@ canary_evidence_fold_oldest(canary_evidence_t *evidence,
 void
 canary_evidence_discard(canary_evidence_t *evidence, uint64_t now)
 {
-    uint32_t  number, current, from;
+    uint32_t  current, from;
 
     current = canary_evidence_current(evidence);
-    from = current;
 
-    for (number = evidence->oldest; number != current; number++) {
-        if (evidence->cohorts[number % CANARY_COHORTS].ended
-            > now - CANARY_DISCARD_MS)
+    for (from = evidence->oldest; from != current; from++) {
+        if (canary_evidence_is_open(evidence, from)
+            || evidence->cohorts[from % CANARY_COHORTS].settled
+               > now - CANARY_DISCARD_MS)
         {
-            from = number;
             break;
         }
     }
@@ -947,7 +974,6 @@ canary_evidence_discard(canary_evidence_t *evidence, uint64_t now)
         || (int32_t) (evidence->discarded_to - evidence->oldest) <= 0)
     {
         canary_set(&evidence->discarded_from, from);
-        evidence->discard_from = now - CANARY_DISCARD_MS;
     }
 
     canary_set(&evidence->discarded_to, current + 1);
@@ -1039,7 +1065,7 @@ canary_evidence_pulse(const canary_evidence_t *evidence, int *in_flight)
 
             pulse = pulse * 31 + canary_get(&late->step.bad_5xx);
             pulse = pulse * 31 + canary_get(&late->past.bad_5xx);
-            pulse = pulse * 31 + canary_get(&late->spent);
+            pulse = pulse * 31 + canary_get64(&late->spent);
             pulse = pulse * 31 + canary_get(&late->overdue);
             pulse = pulse * 31 + canary_get(&late->pending);
         }
@@ -1078,13 +1104,10 @@ canary_evidence_view(const canary_evidence_t *evidence,
 
     view->failing = evidence->folded[side];
     view->passing = evidence->folded[side];
-    view->spent = evidence->spent[side];
 
     for (i = 0; i < tail->n; i++) {
         cohort = &tail->cohorts[i];
         sums = &cohort->sides[side];
-
-        view->spent += sums->bad_5xx;
 
         if (cohort->step != canary_evidence_step(evidence)
             || cohort->discarded)
@@ -1103,11 +1126,13 @@ canary_evidence_view(const canary_evidence_t *evidence,
 
     base = &evidence->late_base[side];
 
-    view->spent += (uint32_t) (late.step.bad_5xx - base->step.bad_5xx)
-                   + (uint32_t) (late.past.bad_5xx - base->past.bad_5xx)
-                   + (uint32_t) (late.spent - base->spent);
     view->overdue = late.overdue;
     view->pending = late.pending;
+
+    /* after the others, so that it is never behind them */
+
+    view->spent = canary_evidence_sum_spent(evidence, side)
+                  - evidence->spent_base[side];
 
     canary_count_late(&late, base, &view->failing);
     canary_count_late(&late, base, &view->passing);
@@ -1142,7 +1167,9 @@ canary_evidence_last(const canary_evidence_t *evidence,
     for (i = tail->n; i > 0; i--) {
         cohort = &tail->cohorts[i - 1];
 
-        if (cohort->ended && canary_elapsed(now, cohort->ended) >= ms) {
+        if ((int32_t) (cohort->number - evidence->first_tested) < 0
+            || (cohort->ended && canary_elapsed(now, cohort->ended) >= ms))
+        {
             return;
         }
 
@@ -1153,7 +1180,7 @@ canary_evidence_last(const canary_evidence_t *evidence,
     /* before these, those that are folded and still in the ring */
 
     for (number = evidence->oldest - 1;
-         number != evidence->first - 1
+         (int32_t) (number - evidence->first_tested) >= 0
          && canary_evidence_current(evidence) - number < CANARY_COHORTS;
          number--)
     {
@@ -1312,7 +1339,10 @@ canary_evidence_look_current(const canary_evidence_t *evidence,
 }
 
 
-/* those whose time is not known are slow once they are older than a limit */
+/*
+ * Those whose time is not known are slow once they are older than a limit,
+ * which both ends of their age in whole milliseconds leave no doubt about.
+ */
 
 static void
 canary_evidence_add_hung(const canary_evidence_t *evidence, uint32_t place,
@@ -1324,7 +1354,7 @@ canary_evidence_add_hung(const canary_evidence_t *evidence, uint32_t place,
     limits = evidence->sets[evidence->set_of[place]].limits[side];
 
     for (i = 0; i < evidence->nlimits; i++) {
-        if (age * 1000 >= limits[i]) {
+        if (age * 1000 >= limits[i] + 1000) {
             sums->slow.slow[i] += sums->untimed;
         }
     }
@@ -1401,7 +1431,6 @@ canary_evidence_sum_late(const canary_evidence_t *evidence, unsigned side,
         sum->gave_up += canary_get(&late->gave_up);
         sum->time += canary_get64(&late->time);
         sum->timed += canary_get(&late->timed);
-        sum->spent += canary_get(&late->spent);
 
         for (i = 0; i < evidence->nlimits; i++) {
             sum->slow.slow[i] += canary_get(&late->slow.slow[i]);
@@ -1411,6 +1440,21 @@ canary_evidence_sum_late(const canary_evidence_t *evidence, unsigned side,
         canary_add_bad(&sum->past, &late->past);
         canary_add_bad(&sum->step, &late->step);
     }
+}
+
+
+static uint64_t
+canary_evidence_sum_spent(const canary_evidence_t *evidence, unsigned side)
+{
+    uint32_t  slot;
+    uint64_t  spent;
+
+    for (slot = 0, spent = 0; slot < evidence->nused; slot++) {
+        spent += canary_get64(&canary_evidence_late(evidence, slot,
+                                                    side)->spent);
+    }
+
+    return spent;
 }
 
 

@@ -369,7 +369,7 @@ a_hung_canary_is_too_slow_at_the_limit_of_a_latency_rule(void **state)
 
     ms = sim_pass(sim, MINUTE);
     assert_true(sim->broken);
-    assert_in_range(ms, 250, 250 + 700);
+    assert_in_range(ms, 250, 250 + 800);
     sim_free(sim);
 
     /* by single attempts */
@@ -546,8 +546,7 @@ overdue_attempts_and_limits_below_and_above_10_s(void **state)
             sim_attempt(sim, CANARY, sim_good(tests[i].time), tests[i].time);
         }
 
-        sim_pass(sim, 60000);
-        sim->broken = 0;
+        sim_goes_on(sim, 60000);
         sim_judge(sim);
 
         assert_int_equal(sim->result.rules[0].bad, tests[i].slow ? 100 : 0);
@@ -731,7 +730,7 @@ outcomes_that_come_after_their_step(void **state)
     int               n, patched;
     sim_t            *sim;
     canary_rule_t     rules[2];
-    canary_ticket_t   tickets[4];
+    canary_ticket_t   tickets[30];
 
     (void) state;
 
@@ -741,7 +740,7 @@ outcomes_that_come_after_their_step(void **state)
 
         sim = sim_new(rules, 2, 10);
 
-        for (n = 0; n < 4; n++) {
+        for (n = 0; n < 30; n++) {
             tickets[n] = sim_begin(sim, CANARY);
         }
 
@@ -757,13 +756,14 @@ outcomes_that_come_after_their_step(void **state)
 
         sim_pass(sim, 20000);
 
-        for (n = 0; n < 4; n++) {
+        for (n = 0; n < 30; n++) {
             (void) sim_end(sim, tickets[n], sim_bad(40000));
         }
 
+        (void) sim_begin(sim, CANARY);
         sim_judge(sim);
 
-        assert_int_equal(sim->result.rules[0].attempts, 0);
+        assert_int_equal(sim->result.rules[0].attempts, 1);
         assert_int_equal(sim->result.rules[0].bad, 0);
         assert_int_equal(sim->result.rules[0].verdict,
                          patched ? CANARY_UNDECIDED : CANARY_FAILING);
@@ -1198,16 +1198,11 @@ only_the_last_time_counts_in_a_window(void **state)
         assert_in_range(sim_pass(sim, window), window / 5, window / 2 + 100);
         assert_true(sim->broken);
 
-        sim->broken = 0;
-        sim->traffic[CANARY].bad = 0;
-        sim_pass(sim, 150);
-        sim->broken = 0;
+        /* when the first of the bad ones leave it, it is over */
 
-        while (sim_verdict(sim, 0) == CANARY_FAILING) {
-            sim_pass(sim, 50);
-            sim->broken = 0;
-            assert_true(sim->now < SIM_BEGIN + 6 * window + 10000);
-        }
+        sim->traffic[CANARY].bad = 0;
+        sim_goes_on(sim, window * 7 / 8 + 200);
+        assert_int_not_equal(sim_verdict(sim, 0), CANARY_FAILING);
 
         sim_survives(sim, window + 1000);
         assert_int_equal(sim->result.rules[0].bad, 0);
@@ -1228,8 +1223,7 @@ a_window_without_attempts_is_undecided(void **state)
     sim_attempts(sim, CANARY, 100, sim_bad(1));
     assert_int_equal(sim_verdict(sim, 0), CANARY_FAILING);
 
-    sim_pass(sim, 3000);
-    sim->broken = 0;
+    sim_goes_on(sim, 3000);
     sim_survives(sim, 5000);
     assert_int_equal(sim_verdict(sim, 0), CANARY_UNDECIDED);
     assert_int_equal(sim->result.rules[0].needed, 10);
@@ -1340,7 +1334,7 @@ an_outage_of_both_holds_and_condemns_nobody(void **state)
         uint32_t  bad_ms;
         uint32_t  ms;
     } tests[] = {
-        { 1, 5, 500 },
+        { 1, 5, 1000 },
         { 1, 5, 3000 },
         { 1, 5, 30000 },
         { 0.5, 5, 5000 },
@@ -1363,7 +1357,12 @@ an_outage_of_both_holds_and_condemns_nobody(void **state)
         assert_true(sim->holds > 0);
         assert_false(canary_judge_holds(sim->evidence, &sim->rollout,
                                         sim->now));
-        assert_int_equal(sim_verdict(sim, 0), CANARY_PASSING);
+
+        /* what had begun long before the hold is the step's all the same */
+
+        assert_int_equal(sim_verdict(sim, 0),
+                         (tests[i].bad_ms < 60000) ? CANARY_PASSING
+                                                   : CANARY_UNDECIDED);
 
         /* after which it is as watchful as before */
 
@@ -1540,7 +1539,7 @@ evidence_of_a_hold_is_discarded(void **state)
 
     /* these have been within the last second, these are in the hold */
 
-    canary_judge_hold(sim->evidence, 0, sim->now);
+    canary_judge_hold(sim->evidence, &sim->rollout, 0, sim->now);
     assert_true(canary_judge(sim->evidence)->holding);
     sim_judge(sim);
     assert_int_equal(sim->result.rules[0].attempts, 1000);
@@ -1602,7 +1601,7 @@ times_of_a_hold_are_awaited_no_more(void **state)
     (void) state;
 
     sim = sim_one(sim_plain(CANARY_RULE_LATENCY_AVG_MAX, 1000000, 1));
-    canary_judge_hold(sim->evidence, 0, sim->now);
+    canary_judge_hold(sim->evidence, &sim->rollout, 0, sim->now);
     sim_pass(sim, 100);
 
     for (n = 0; n < 10; n++) {

@@ -362,7 +362,7 @@ sim_attempt(sim_t *sim, unsigned side, canary_finish_t finish, uint32_t ms)
 
     assert_true(ms < SIM_ENDS);
 
-    end = &sim->ends[(sim->now + ms) % SIM_ENDS];
+    end = &sim->ends[(sim->now + (ms ? ms : 1)) % SIM_ENDS];
     attempt->next = *end;
     *end = n;
 }
@@ -459,7 +459,7 @@ sim_control(sim_t *sim)
             sim->broken = 1;
 
         } else if (!canary_judge(sim->evidence)->holding) {
-            canary_judge_hold(sim->evidence, i, sim->now);
+            canary_judge_hold(sim->evidence, &sim->rollout, i, sim->now);
             sim->outage = outage;
             sim->holds++;
         }
@@ -488,6 +488,22 @@ sim_pass(sim_t *sim, uint64_t ms)
     }
 
     return sim->now - began;
+}
+
+
+/* Whatever is broken meanwhile. */
+
+static inline void
+sim_goes_on(sim_t *sim, uint64_t ms)
+{
+    uint64_t  until;
+
+    for (until = sim->now + ms; sim->now < until; ) {
+        sim->broken = 0;
+        sim_pass(sim, until - sim->now);
+    }
+
+    sim->broken = 0;
 }
 
 
