@@ -79,7 +79,8 @@ void canary_mixture_init(canary_mixture_t *mixture, uint32_t steps,
 
 /*
  * All that was folded counts no more, nor weight that was spent on it: until
- * a step begins, or the next cohort is folded, the sum is 0.
+ * a step begins, or the next cohort is folded, the sum is 0, and has no
+ * logarithm.
  */
 
 void canary_mixture_forget(canary_mixture_t *mixture);

@@ -116,7 +116,7 @@ void canary_trial_proof(const canary_trial_t *trial,
     const canary_rule_t *rule, const canary_tail_t *tail, uint32_t first,
     uint32_t comparable, canary_proof_t *proof);
 
-/* Whether it is proven that the rule is broken, with n attempts in the step. */
+/* Whether it is proven that the rule is broken; n attempts in the step. */
 
 int canary_trial_violated(const canary_trial_t *trial,
     const canary_rule_t *rule, const canary_proof_t *proof, uint64_t n);
