@@ -151,7 +151,9 @@ ngx_http_canary_guard(ngx_http_canary_zone_shared_t *sh,
         change.command.verb = CANARY_HOLDING;
         change.outage = &outage;
 
-        canary_judge_hold(shared->evidence, (uint32_t) excused, now);
+        canary_judge_hold(shared->evidence,
+                          &ngx_http_canary_record(shared)->rollout,
+                          (uint32_t) excused, now);
     }
 
     ngx_http_canary_violate(sh, shpool, shared, &change, broken, now, log);
