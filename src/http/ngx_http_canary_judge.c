@@ -259,6 +259,12 @@ ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
 
     holds = canary_judge_holds(shared->evidence, rollout, now);
 
+    /* of the times of a step none are known to be of cohorts that count */
+
+    if (holds) {
+        ngx_http_canary_begin_step(sh, shpool, shared);
+    }
+
     if (!moved && !holds && ngx_http_canary_is_settled(shared, now)) {
         return;
     }
