@@ -67,7 +67,8 @@ for my $case ([ 'errors', {} ],
         start($endpoint, rule(error_5xx_rate => 0.01, baseline => 'stable',
                               %$parameters));
         canary_of($endpoint)->set(nth => { n => 5, status => 500 });
-        falls($endpoint, qr/^error_5xx_rate 0\.\d+ > 0\.01 above stable's after/);
+        falls($endpoint,
+              qr/^error_5xx_rate 0\.\d+ > 0\.01 above stable's after/);
     };
 }
 
