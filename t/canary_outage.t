@@ -79,7 +79,10 @@ for my $case ([ 'errors', 'error_5xx_rate', 0.1, qr/[\d.]+/ ],
         is_deeply($holding->{to}, $holding->{from}, 'it changes nothing');
         is_deeply($holding->{to}, { phase => 'progressing', weight => 0.1 },
                   'the weight stays');
-        cmp_ok($stable->{attempts}, '>=', 3, 'with what stable did');
+        my ($broken) = @{ $holding->{figures}{rules} };
+        is($broken->{verdict}, 'failing', 'with what the canary did');
+        cmp_ok($broken->{attempts}, '>', 0, 'in its attempts');
+        cmp_ok($stable->{attempts}, '>=', 3, 'and what stable did');
         cmp_ok($stable->{seconds}, '<=', 10, 'of late');
 
         my $before = $t->endpoint($endpoint);

@@ -157,11 +157,15 @@ ngx_http_canary_guard(ngx_http_canary_zone_shared_t *sh,
 
         change.command.verb = CANARY_HOLDING;
         change.outage = &outage;
-
-        canary_judge_hold(shared->evidence, (uint32_t) excused, now);
     }
 
     ngx_http_canary_violate(sh, shpool, shared, &change, broken, now, log);
+
+    /* only now: what the event tells of is discarded */
+
+    if (change.command.verb == CANARY_HOLDING) {
+        canary_judge_hold(shared->evidence, (uint32_t) broken, now);
+    }
 
     return change.status == CANARY_CHANGED
            && change.command.verb == CANARY_VIOLATION;
