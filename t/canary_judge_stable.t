@@ -15,7 +15,7 @@ my $t = Canary::Test->new;
 my $v1 = $t->backend('v1');
 my $v2 = $t->backend('v2');
 
-my @endpoints = qw(errors errors_off latency mean common all);
+my @endpoints = qw(errors errors_off latency mean common left all);
 my @upstreams = map { <<~EOC } @endpoints;
     upstream $_ {
         canary_release  v1 model_v1;
@@ -114,6 +114,30 @@ subtest 'what both have breaks none of them' => sub {
     is($t->endpoint('common')->{phase}, 'progressing', 'it goes on');
     is(scalar $t->events('common'), 1, 'and nothing has happened');
     $t->verb(common => 'rollback');
+};
+
+# Nothing of the canary is ever answered, and no client waits for long.
+
+subtest 'a hung canary, and clients that go away' => sub {
+    both();
+    start('left', rule(latency_p90_max => 1.5, baseline => 'stable'));
+    my $load = load('left', connections => 2, rate => 200);
+    $t->wait_for(
+        sub { $t->endpoint('left')->{rules}[0]{verdict} eq 'passing' });
+    $load->stop;
+    canary_of('left')->set(mode => 'hang');
+
+    my $turns = 0;
+    while ($t->endpoint('left')->{phase} eq 'progressing' && $turns++ < 60) {
+        my @waiting = map { $t->client->start(uri => '/left') } 1 .. 2;
+        Canary::Util::pause(0.15);
+        $_->close for @waiting;
+    }
+
+    my $last = $t->endpoint('left')->{last_rollout};
+    is($last->{result}, 'rolled_back', "rolled back in turn $turns");
+    like($last->{reason}, qr/^latency_p90_max > 1\.5 times stable's: /,
+         'the reason');
 };
 
 subtest 'with nothing to compare with' => sub {
