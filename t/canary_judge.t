@@ -133,7 +133,7 @@ subtest '5 % of errors are not 10 %' => sub {
     patch(good => (progress_interval_seconds => 0.1));
     my $load = load('good', connections => 2, rate => 2000);
     wait_until_idle('good');
-    $load->stop;
+    $load->stop;        # as stable it has nothing to fall back on
     is($t->endpoint('good')->{last_rollout}{result}, 'promoted', 'promoted');
 };
 

@@ -81,7 +81,8 @@ subtest 'a bad canary' => sub {
     requests(100);
     is($v2->requests - $before, 10, 'ten attempts reach it');
 
-    is_rolled_back(qr/^error_5xx_rate 1 > 0\.1 after 10 attempts$/);
+    # The control loop may see it first, while the tenth is under way.
+    is_rolled_back(qr/^error_5xx_rate (?:1|0\.9) > 0\.1 after 10 attempts$/);
     is(requests(50)->{v1}, 50, 'v1 serves all');
     $v2->set;
 };

@@ -84,6 +84,11 @@ Returns when the new workers serve alone; with `gone`, when the old ones have
 ended too. With `fails => 1` the configuration is expected to be refused; the
 reason is returned.
 
+=item $t->crash
+
+Kills all processes of nginx at once; C<< $t->start >> is then what a machine
+does after a power failure.
+
 =item $t->stop, $t->kill(SIGNAL => $pid), $t->master_pid, $t->worker_pids,
 $t->old_worker_pids, $t->helper_pid
 
@@ -310,6 +315,10 @@ sub _clean_up($self, $status) {
 
     $_->DESTROY for grep { defined } @{ $self->{loads} // [] };
     $self->_end_nginx('TERM');
+    for my $master (@{ $self->{masters} // [] }) {
+        $self->turn_to($master);
+        $self->_end_nginx('TERM');
+    }
     $_->stop for values %{ $self->{backends} // {} };
 
     if ($ENV{TEST_NGINX_LEAVE}) {
