@@ -79,9 +79,11 @@ build:
 ifeq ($(NGINX_SRC),/usr/share/nginx/src)
 	@tools/loads build/$(MODULE)
 endif
+	@$(MAKE) --no-print-directory $(REPLAY)
 
 help:
-	@echo 'make build    build/$(MODULE), for the nginx on the PATH (the default)'
+	@echo 'make build    build/$(MODULE), for the nginx on the PATH (the default),'
+	@echo '              and build/canary-replay'
 	@echo 'make build NGINX_SRC=dir   the same, for an unpacked nginx source'
 	@echo 'make demo     watch a good rollout and a bad one (KEEP=1: leave nginx running)'
 	@echo 'make test     all tests: unit and end-to-end'
@@ -131,15 +133,18 @@ asan:
 	@$(ASAN_BUILD) NGINX_SRC=build/asan/src tools/build build/asan
 	@$(MAKE) --no-print-directory unit-programs \
 		UNIT_DIR=build/asan/unit UNIT_SANITIZE='$(SANITIZE)'
+	@$(MAKE) --no-print-directory build/asan/canary-replay \
+		REPLAY=build/asan/canary-replay $(ASAN_FLAGS)
 	@$(ASAN_RUN) TEST_NGINX_BINARY=$(CURDIR)/build/asan/nginx \
 		TEST_CANARY_MODULE=$(CURDIR)/build/asan/$(MODULE) \
 		TEST_CANARY_UNIT=$(CURDIR)/build/asan/unit \
+		TEST_CANARY_REPLAY=$(CURDIR)/build/asan/canary-replay \
 		prove -j $(PROVE_JOBS) -r t
 
 # With the sanitizers only by gcc: those of clang find more in nginx itself.
 matrix:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(MATRIX_PACKAGES))
-	@$(MAKE) --no-print-directory unit-programs
+	@$(MAKE) --no-print-directory unit-programs $(REPLAY)
 	@$(if $(filter 1,$(ASAN)),$(ASAN_FLAGS) $(ASAN_RUN) ASAN=1) \
 		ONLY='$(ONLY)$(if $(filter 1,$(ASAN)), gcc)' PROVE_JOBS='$(PROVE_JOBS)' \
 		TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) tools/matrix build/matrix
@@ -203,3 +208,21 @@ $(UNIT_DIR)/flags: FORCE
 
 .SECONDARY: $(UNIT_OBJS) $(UNIT_TESTS:%=$(UNIT_DIR)/obj/t/unit/%.o)
 -include $(wildcard $(UNIT_DIR)/obj/*/*/*.d)
+
+
+# The core offline, with the same sources.
+
+REPLAY         := build/canary-replay
+REPLAY_SRCS    := $(wildcard src/replay/*.c) $(UNIT_SRCS)
+REPLAY_HEADERS := $(wildcard src/replay/*.h src/core/*.h src/http/canary_*.h)
+REPLAY_CFLAGS   = -std=c11 -Wall -Wextra -Werror -Isrc -Isrc/core -Isrc/http \
+                  -Isrc/replay $(CFLAGS)
+
+$(REPLAY): $(REPLAY_SRCS) $(REPLAY_HEADERS) $(REPLAY).flags
+	@$(CC) $(REPLAY_CFLAGS) $(LDFLAGS) -o $@ $(REPLAY_SRCS) -lcjson -lm
+	@echo 'Built $@'
+
+$(REPLAY).flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(REPLAY_CFLAGS) $(LDFLAGS)' | cmp -s - $@ || \
+		echo '$(CC) $(REPLAY_CFLAGS) $(LDFLAGS)' >$@
