@@ -9,6 +9,7 @@
 #               dynamic or static, debug or no-debug
 #   ASAN        1: the matrix is built and run with the sanitizers
 #   CONF        the configuration that the demo runs
+#   FUZZ_TIME   seconds that each fuzz target runs
 #   KEEP        1: the demo leaves nginx running
 #   QUICK       1: the benchmark takes two minutes, with fewer rounds
 #   VECTORS     the file of test vectors for the statistics
@@ -24,6 +25,7 @@ ONLY       ?=
 ASAN       ?=
 CONF       ?= conf.example
 KEEP       ?=
+FUZZ_TIME  ?= 30
 QUICK      ?=
 VECTORS    ?= t/vectors/cr-1.json
 RUNS       ?= 1000
@@ -44,6 +46,7 @@ BUILD_PACKAGES := $(firstword $(subst -, ,$(notdir $(CC)))) make libc6-dev \
 TEST_PACKAGES  := gcc libcmocka-dev openssl perl
 ASAN_PACKAGES  := dpkg-dev libpcre2-dev zlib1g-dev
 MATRIX_PACKAGES := gcc clang dpkg-dev libpcre2-dev zlib1g-dev
+FUZZ_PACKAGES  := clang libcjson-dev libssl-dev
 LINT_PACKAGES  := gcc clang perl
 BENCH_PACKAGES := gcc libc6-dev perl valgrind wrk haproxy libnginx-mod-http-lua
 
@@ -70,7 +73,7 @@ ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
 
 .NOTPARALLEL:
 .PHONY: build help deps demo test unit vectors simulate test-packages \
-        unit-programs vectors-program simulate-program asan matrix bench lint install clean FORCE
+        unit-programs vectors-program simulate-program asan matrix fuzz bench lint install clean FORCE
 
 build:
 	@tools/packages $(sort $(BUILD_PACKAGES))
@@ -91,6 +94,7 @@ help:
 	@echo 'make vectors  the statistics, with the numbers of a reference (VECTORS=file)'
 	@echo 'make simulate what they do to good and bad canaries, in simulated rollouts (a minute; RUNS=n)'
 	@echo 'make asan     all tests, with AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make fuzz     what reads input, with libFuzzer (FUZZ_TIME=30 seconds each)'
 	@echo 'make matrix   all tests with each nginx from 1.22.1 on that Debian has the source of,'
 	@echo '              gcc and clang, dynamic and static, with and without --with-debug'
 	@echo '              (ONLY=1.26.3, ONLY="clang static": a part of that; ASAN=1: with the'
@@ -104,7 +108,8 @@ help:
 	@echo 'CC=clang, PROVE_JOBS=n, CONF=file (demo) may be set too.'
 
 deps:
-	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(ASAN_PACKAGES) $(MATRIX_PACKAGES) $(BENCH_PACKAGES) $(LINT_PACKAGES))
+	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(ASAN_PACKAGES) $(MATRIX_PACKAGES) $(FUZZ_PACKAGES) \
+		$(BENCH_PACKAGES) $(LINT_PACKAGES))
 
 demo:
 	@tools/packages $(sort $(BUILD_PACKAGES) perl $(if $(filter 1,$(KEEP)),curl))
@@ -148,6 +153,13 @@ matrix:
 	@$(if $(filter 1,$(ASAN)),$(ASAN_FLAGS) $(ASAN_RUN) ASAN=1) \
 		ONLY='$(ONLY)$(if $(filter 1,$(ASAN)), gcc)' PROVE_JOBS='$(PROVE_JOBS)' \
 		TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) tools/matrix build/matrix
+
+fuzz:
+	@tools/packages $(sort $(FUZZ_PACKAGES))
+	@$(MAKE) --no-print-directory fuzz-programs
+	@for target in $(FUZZ_TARGETS); do \
+		t/fuzz/run $(FUZZ_DIR)/$$target $(FUZZ_TIME) || exit 1; \
+	done
 
 # For the nginx on the PATH.
 bench:
@@ -226,3 +238,22 @@ $(REPLAY).flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(CC) $(REPLAY_CFLAGS) $(LDFLAGS)' | cmp -s - $@ || \
 		echo '$(CC) $(REPLAY_CFLAGS) $(LDFLAGS)' >$@
+
+
+# Fuzz targets: each t/fuzz/*_fuzz.c is one program, with the same sources,
+# and with what is in src/replay but for its main().
+
+FUZZ_DIR     := build/fuzz
+FUZZ_CFLAGS  := -std=c11 -Wall -Wextra -Werror -O1 -g -Isrc -Isrc/core -Isrc/http \
+                -Isrc/replay -fsanitize=fuzzer,address,undefined \
+                -fno-sanitize-recover=undefined
+FUZZ_TARGETS := $(notdir $(basename $(wildcard t/fuzz/*_fuzz.c)))
+FUZZ_SRCS    := $(filter-out %_main.c,$(REPLAY_SRCS))
+
+.PHONY: fuzz-programs
+
+fuzz-programs: $(FUZZ_TARGETS:%=$(FUZZ_DIR)/%)
+
+$(FUZZ_DIR)/%: t/fuzz/%.c t/fuzz/fuzz.h $(FUZZ_SRCS) $(REPLAY_HEADERS) Makefile
+	@mkdir -p $(@D)
+	@clang $(FUZZ_CFLAGS) -o $@ $< $(FUZZ_SRCS) -lcjson -lcrypto -lm

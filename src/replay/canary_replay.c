@@ -56,6 +56,7 @@ struct canary_replay_s {
     uint64_t                  clock;   /* microseconds; 0: not begun */
     uint64_t                  tick;    /* ms: the next one */
     uint64_t                  active;  /* ms: when something was due last */
+    uint64_t                  window;  /* ms: the longest of a rule */
 
     uint32_t                  left_weight;
     uint64_t                  left_at; /* ms: see canary_replay_follow() */
@@ -111,6 +112,7 @@ static void canary_replay_times(canary_replay_t *replay);
 canary_replay_t *
 canary_replay_create(const canary_replay_options_t *options)
 {
+    uint32_t          i;
     canary_replay_t  *replay;
 
     replay = calloc(1, sizeof(canary_replay_t));
@@ -131,6 +133,12 @@ canary_replay_create(const canary_replay_options_t *options)
     canary_evidence_use(replay->evidence, 1);
 
     canary_rollout_init(&replay->rollout, STABLE_ID);
+
+    for (i = 0; i < options->strategy->nrules; i++) {
+        if (options->strategy->rules[i].window > replay->window) {
+            replay->window = options->strategy->rules[i].window;
+        }
+    }
 
     return replay;
 }
@@ -540,9 +548,7 @@ canary_replay_next_tick(const canary_replay_t *replay, uint64_t until)
         return replay->tick + CANARY_REPLAY_TICK_MS;
     }
 
-    if (quiet < CANARY_WINDOW_MAX + QUIET_MS
-        && canary_judge(replay->evidence)->has_windows)
-    {
+    if (quiet < QUIET_MS + replay->window) {
         return replay->tick + 1000;
     }
 
