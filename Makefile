@@ -14,7 +14,7 @@
 #   QUICK       1: the benchmark takes two minutes, with fewer rounds
 #   VECTORS     the file of test vectors for the statistics
 #   RUNS        simulated rollouts for each row of a table
-#   DESTDIR, MODULESDIR
+#   DESTDIR, MODULESDIR, BINDIR
 
 NGINX_SRC  ?= /usr/share/nginx/src
 CFLAGS     ?= -O2 -g -fstack-protector-strong -Wformat \
@@ -29,6 +29,7 @@ FUZZ_TIME  ?= 30
 QUICK      ?=
 VECTORS    ?= t/vectors/cr-1.json
 RUNS       ?= 1000
+BINDIR     ?= /usr/local/bin
 MODULESDIR ?= $(shell PATH='$(PATH)' nginx -V 2>&1 | \
                 sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
 
@@ -101,7 +102,8 @@ help:
 	@echo '              sanitizers, gcc only)'
 	@echo 'make bench    what the module costs, beside others (7 minutes; QUICK=1: 2)'
 	@echo 'make lint     warnings of gcc, clang, cppcheck, shellcheck'
-	@echo 'make install  into $(DESTDIR)$(MODULESDIR)  (DESTDIR, MODULESDIR)'
+	@echo 'make install  into $(DESTDIR)$(MODULESDIR) and $(DESTDIR)$(BINDIR)'
+	@echo '              (DESTDIR, MODULESDIR, BINDIR)'
 	@echo 'make deps     the Debian packages for all of that (each target installs its own)'
 	@echo 'make clean    remove build/'
 	@echo
@@ -177,6 +179,8 @@ install: build
 	install -d '$(DESTDIR)$(MODULESDIR)'
 	install -m 644 build/$(MODULE) '$(DESTDIR)$(MODULESDIR)/$(MODULE).new'
 	mv -f '$(DESTDIR)$(MODULESDIR)/$(MODULE).new' '$(DESTDIR)$(MODULESDIR)/$(MODULE)'
+	install -d '$(DESTDIR)$(BINDIR)'
+	install -m 755 $(REPLAY) '$(DESTDIR)$(BINDIR)'
 
 clean:
 	rm -rf build
