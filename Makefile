@@ -72,9 +72,13 @@ ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
             LSAN_OPTIONS=suppressions=$(CURDIR)/tools/lsan.supp:print_suppressions=0 \
             UBSAN_OPTIONS=print_stacktrace=1
 
+# A broken disk, for nginx under test.
+FAULTS := build/faults/faults.so
+
 .NOTPARALLEL:
 .PHONY: build help deps demo test unit vectors simulate test-packages \
-        unit-programs vectors-program simulate-program asan matrix fuzz bench lint install clean FORCE
+        unit-programs vectors-program simulate-program asan matrix fuzz \
+        kills bench lint install clean FORCE
 
 build:
 	@tools/packages $(sort $(BUILD_PACKAGES))
@@ -91,6 +95,7 @@ help:
 	@echo 'make build NGINX_SRC=dir   the same, for an unpacked nginx source'
 	@echo 'make demo     watch a good rollout and a bad one (KEEP=1: leave nginx running)'
 	@echo 'make test     all tests: unit and end-to-end'
+	@echo 'make kills    200 times: all processes killed after an acknowledgement, nothing lost'
 	@echo 'make unit     unit tests only'
 	@echo 'make vectors  the statistics, with the numbers of a reference (VECTORS=file)'
 	@echo 'make simulate what they do to good and bad canaries, in simulated rollouts (a minute; RUNS=n)'
@@ -118,12 +123,17 @@ demo:
 	@$(MAKE) --no-print-directory build
 	@tools/demo $(if $(filter 1,$(KEEP)),--keep) build/$(MODULE) $(CONF)
 
-test: test-packages build unit-programs
+test: test-packages build unit-programs $(FAULTS)
 	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) \
+		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
 		TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) prove -j $(PROVE_JOBS) -r t
 
 unit: test-packages unit-programs
 	@TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) prove t/unit.t
+
+kills: test-packages build
+	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) TEST_CANARY_KILLS=200 \
+		TEST_NGINX_TIMEOUT=1800 prove t/canary_state.t
 
 vectors: test-packages vectors-program
 	@$(UNIT_DIR)/vectors '$(VECTORS)'
@@ -151,9 +161,10 @@ asan:
 # With the sanitizers only by gcc: those of clang find more in nginx itself.
 matrix:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(MATRIX_PACKAGES))
-	@$(MAKE) --no-print-directory unit-programs $(REPLAY)
+	@$(MAKE) --no-print-directory unit-programs $(FAULTS) $(REPLAY)
 	@$(if $(filter 1,$(ASAN)),$(ASAN_FLAGS) $(ASAN_RUN) ASAN=1) \
 		ONLY='$(ONLY)$(if $(filter 1,$(ASAN)), gcc)' PROVE_JOBS='$(PROVE_JOBS)' \
+		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
 		TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) tools/matrix build/matrix
 
 fuzz:
@@ -206,13 +217,13 @@ vectors-program: $(UNIT_DIR)/vectors
 simulate-program: $(UNIT_DIR)/simulate
 
 $(UNIT_DIR)/%_test: $(UNIT_DIR)/obj/t/unit/%_test.o $(UNIT_OBJS)
-	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka -lcjson -lm
+	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka -lcjson -lcrypto -lm
 
 $(UNIT_DIR)/vectors: $(VECTOR_OBJS) $(UNIT_OBJS)
-	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lm
+	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lcrypto -lm
 
 $(UNIT_DIR)/simulate: $(SIMULATE_OBJS) $(UNIT_OBJS)
-	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lm
+	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lcrypto -lm
 
 $(UNIT_DIR)/obj/%.o: %.c $(UNIT_DIR)/flags
 	@mkdir -p $(@D)
@@ -226,10 +237,16 @@ $(UNIT_DIR)/flags: FORCE
 -include $(wildcard $(UNIT_DIR)/obj/*/*/*.d)
 
 
-# The core offline, with the same sources.
+$(FAULTS): t/faults/faults.c
+	@mkdir -p $(@D)
+	@$(CC) -std=gnu11 -Wall -Wextra -Werror -O1 -g -shared -fPIC -o $@ $< -ldl
+
+
+# The core offline, with the same sources, but for the state file's.
 
 REPLAY         := build/canary-replay
-REPLAY_SRCS    := $(wildcard src/replay/*.c) $(UNIT_SRCS)
+REPLAY_SRCS    := $(wildcard src/replay/*.c) \
+                  $(filter-out src/http/canary_state_%,$(UNIT_SRCS))
 REPLAY_HEADERS := $(wildcard src/replay/*.h src/core/*.h src/http/canary_*.h)
 REPLAY_CFLAGS   = -std=c11 -Wall -Wextra -Werror -Isrc -Isrc/core -Isrc/http \
                   -Isrc/replay $(CFLAGS)
@@ -252,7 +269,7 @@ FUZZ_CFLAGS  := -std=c11 -Wall -Wextra -Werror -O1 -g -Isrc -Isrc/core -Isrc/htt
                 -Isrc/replay -fsanitize=fuzzer,address,undefined \
                 -fno-sanitize-recover=undefined
 FUZZ_TARGETS := $(notdir $(basename $(wildcard t/fuzz/*_fuzz.c)))
-FUZZ_SRCS    := $(filter-out %_main.c,$(REPLAY_SRCS))
+FUZZ_SRCS    := $(filter-out %_main.c,$(sort $(REPLAY_SRCS) $(UNIT_SRCS)))
 
 .PHONY: fuzz-programs
 

@@ -549,7 +549,7 @@ subtest 'a name that changes while an attempt is under way' => sub {
     while ($server{a}->requests == $before) {
         push @clients, $t->client;
         $clients[-1]->start(uri => '/moving/slow');
-        $t->get('/moving');    # the worker has passed the other one on
+        $t->get('/pairs');    # the worker has passed the other one on
     }
 
     $dns->set('three.test', '127.0.0.2');

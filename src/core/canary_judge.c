@@ -17,6 +17,7 @@ typedef struct {
     canary_judge_t          *judge;
     const canary_rollout_t  *rollout;
     const canary_times_t    *times;
+    unsigned                 sides;      /* whose times are known */
     uint64_t                 now;
     int                      detail;
     canary_tail_t            tail;
@@ -93,18 +94,33 @@ canary_judge_size(uint32_t nslots)
 }
 
 
-int
-canary_judge_needs_times(const canary_strategy_t *strategy)
+unsigned
+canary_judge_needs_times(const canary_strategy_t *strategy, int detail)
 {
-    uint32_t  i;
+    uint32_t              i;
+    unsigned              sides;
+    const canary_rule_t  *rule;
+
+    sides = 0;
 
     for (i = 0; i < strategy->nrules; i++) {
-        if (canary_rule_is_latency(&strategy->rules[i])) {
-            return 1;
+        rule = &strategy->rules[i];
+
+        if (!canary_rule_is_latency(rule)) {
+            continue;
+        }
+
+        if (rule->baseline) {
+            sides |= 1u << CANARY_SIDE_CANARY | 1u << CANARY_SIDE_STABLE;
+
+        } else if (canary_rule_is_quantile(rule) ? detail
+                                                 : rule->confidence != 0)
+        {
+            sides |= 1u << CANARY_SIDE_CANARY;
         }
     }
 
-    return 0;
+    return sides;
 }
 
 
@@ -135,8 +151,11 @@ canary_judge_begin(canary_evidence_t *evidence,
 
     judge->step = rollout->tests;
 
-    if (judge->needs_times) {
+    if (judge->needs_times & 1u << CANARY_SIDE_CANARY) {
         canary_times_mark(&judge->seen, &times->sides[CANARY_SIDE_CANARY]);
+    }
+
+    if (judge->needs_times & 1u << CANARY_SIDE_STABLE) {
         canary_times_mark(&judge->recent_seen,
                           &times->sides[CANARY_SIDE_STABLE]);
         memset(&judge->recent, 0, sizeof(canary_times_mark_t));
@@ -151,8 +170,7 @@ canary_judge_begin(canary_evidence_t *evidence,
 
 int
 canary_judge_tick(canary_evidence_t *evidence,
-    const canary_rollout_t *rollout, uint64_t now,
-    const canary_times_t *times)
+    const canary_rollout_t *rollout, uint64_t now)
 {
     int              tested, in_flight;
     uint64_t         pulse;
@@ -181,13 +199,6 @@ canary_judge_tick(canary_evidence_t *evidence,
 
     canary_judge_fold(judge, evidence, &rollout->strategy, now);
 
-    if (judge->needs_times) {
-        canary_judge_fold_times(judge, evidence, &rollout->strategy, now,
-                                times);
-        canary_judge_look_back(judge, evidence, &rollout->strategy, now,
-                               times);
-    }
-
     __atomic_store_n(&judge->busy, 0, __ATOMIC_RELEASE);
 
     pulse = canary_evidence_pulse(evidence, &in_flight);
@@ -199,6 +210,31 @@ canary_judge_tick(canary_evidence_t *evidence,
     judge->pulse = pulse;
 
     return 1;
+}
+
+
+void
+canary_judge_measure(canary_evidence_t *evidence,
+    const canary_rollout_t *rollout, uint64_t now,
+    const canary_times_t *times)
+{
+    canary_judge_t  *judge;
+
+    judge = canary_judge(evidence);
+
+    __atomic_store_n(&judge->busy, 1, __ATOMIC_SEQ_CST);
+
+    if (judge->needs_times & 1u << CANARY_SIDE_CANARY) {
+        canary_judge_fold_times(judge, evidence, &rollout->strategy, now,
+                                times);
+    }
+
+    if (judge->needs_times & 1u << CANARY_SIDE_STABLE) {
+        canary_judge_look_back(judge, evidence, &rollout->strategy, now,
+                               times);
+    }
+
+    __atomic_store_n(&judge->busy, 0, __ATOMIC_RELEASE);
 }
 
 
@@ -214,7 +250,7 @@ canary_judge_new_tests(canary_judge_t *judge, canary_evidence_t *evidence,
     planned = canary_judge_planned(strategy);
 
     judge->tests = rollout->trial;
-    judge->needs_times = canary_judge_needs_times(strategy);
+    judge->needs_times = canary_judge_needs_times(strategy, 0);
     judge->has_windows = 0;
     judge->holding = 0;
 
@@ -464,6 +500,7 @@ canary_judge_rules(canary_evidence_t *evidence,
     session.evidence = evidence;
     session.judge = canary_judge(evidence);
     session.rollout = rollout;
+    session.sides = canary_judge_needs_times(&rollout->strategy, detail);
     session.times = times;
     session.now = now;
     session.detail = detail;
@@ -791,7 +828,7 @@ canary_judge_quantile(canary_session_t *session, unsigned side,
 {
     uint32_t  bucket;
 
-    if (session->times == NULL) {
+    if (!(session->sides & 1u << side)) {
         return NAN;
     }
 
@@ -826,14 +863,12 @@ canary_judge_bounds(canary_session_t *session, uint32_t number,
 
     if (canary_rule_is_quantile(rule)) {
 
-        if (session->times) {
-            canary_histogram_bounds(&session->times->step[CANARY_SIDE_CANARY],
-                                    canary_rule_info[rule->kind].quantile,
-                                    confidence, &bounds);
+        canary_histogram_bounds(&session->times->step[CANARY_SIDE_CANARY],
+                                canary_rule_info[rule->kind].quantile,
+                                confidence, &bounds);
 
-            judgement->low = bounds.low;
-            judgement->high = bounds.unbounded ? NAN : bounds.high;
-        }
+        judgement->low = bounds.low;
+        judgement->high = bounds.unbounded ? NAN : bounds.high;
 
         return;
     }

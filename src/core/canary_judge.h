@@ -24,8 +24,8 @@
  * memory.  All of this is under the zone's lock.
  *
  * "times" are histograms of all times of the two releases so far, as far as
- * they are evidence; they may be NULL if canary_judge_needs_times() says so,
- * else what depends on them is not known.
+ * they are evidence: those of the sides that canary_judge_needs_times() names
+ * are looked at, so it may be NULL if there are none.
  */
 
 
@@ -51,7 +51,7 @@ typedef struct {
     uint32_t             busy;           /* somebody is writing here */
     uint32_t             tests;          /* number of the present tests */
     uint32_t             step;           /* and of the step */
-    uint32_t             needs_times;
+    uint32_t             needs_times;    /* sides, to judge */
     uint32_t             has_windows;
     uint32_t             comparable;     /* a bit for each set of limits */
     uint32_t             holding;        /* stable breaks a rule as well */
@@ -63,7 +63,7 @@ typedef struct {
 
     canary_trial_t       trials[CANARY_RULES_MAX];
 
-    /* only with rules about latencies */
+    /* not touched unless a rule needs it */
 
     canary_times_mark_t  seen;           /* of the canary, the tick before */
     canary_times_mark_t  recent;         /* of stable, weighted */
@@ -102,9 +102,13 @@ canary_judge(const canary_evidence_t *evidence)
 }
 
 
-/* Whether a rollout with this strategy is judged by times. */
+/*
+ * The sides, a bit 1 << side each, whose times a rollout with this strategy
+ * is judged by; with "detail", those by which it is shown.
+ */
 
-int canary_judge_needs_times(const canary_strategy_t *strategy);
+unsigned canary_judge_needs_times(const canary_strategy_t *strategy,
+    int detail);
 
 /* The rollout begins: to be called before requests are routed by it. */
 
@@ -115,11 +119,14 @@ void canary_judge_begin(canary_evidence_t *evidence,
 /*
  * To be called at least every 50 ms, and after each change of the rollout.
  * Returns 0 if nothing has come since the last time, so that the verdicts are
- * what they were.  If a process died in the middle of this, evidence and
- * tests begin anew, but for budgets.
+ * what they were; else canary_judge_measure() is to be called before they are
+ * asked for.  If a process died in the middle of this, evidence and tests
+ * begin anew, but for budgets.
  */
 
 int canary_judge_tick(canary_evidence_t *evidence,
+    const canary_rollout_t *rollout, uint64_t now);
+void canary_judge_measure(canary_evidence_t *evidence,
     const canary_rollout_t *rollout, uint64_t now,
     const canary_times_t *times);
 

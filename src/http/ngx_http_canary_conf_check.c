@@ -337,10 +337,10 @@ ngx_http_canary_check_grpc(ngx_conf_t *cf)
 
 
 /*
- * "keepalive" is a balancer, and refused as one, only up to nginx 1.29.6.
- * Later it sets nothing but a number, which its module keeps to itself, but
- * its configuration begins with it; what that begins with when nothing is
- * set, the module tells.  Called before the module sets its defaults.
+ * Up to nginx 1.29.6 "keepalive" is a balancer, and refused as one.  Later it
+ * only sets a number, with which the configuration of its module begins: that
+ * is compared with a configuration in which nothing is set, before the module
+ * sets its defaults.
  */
 
 ngx_int_t

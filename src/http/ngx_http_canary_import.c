@@ -75,6 +75,14 @@ ngx_http_canary_import(ngx_http_canary_main_conf_t *cmcf)
     }
 
     if (cmcf->committed) {
+        cmcf->sh->writer = cmcf->old->writer;
+        cmcf->sh->sequence = cmcf->old->sequence;
+        cmcf->sh->durable = cmcf->old->durable;
+        cmcf->sh->refused = cmcf->old->refused;
+        cmcf->sh->file = cmcf->old->file;
+        cmcf->sh->path = cmcf->old->path;
+        cmcf->sh->locker = cmcf->old->locker;
+
         cmcf->old->superseded = 1;
     }
 
@@ -170,7 +178,7 @@ ngx_http_canary_import_evidence(ngx_http_canary_main_conf_t *cmcf,
     rollout->tests++;
     rollout->trial++;
 
-    ngx_http_canary_times(to, rollout, &times);
+    ngx_http_canary_times(to, rollout, 0, &times);
     canary_judge_begin(to->evidence, rollout, ngx_http_canary_milliseconds(),
                        &times);
 

@@ -27,31 +27,24 @@ static ngx_uint_t ngx_http_canary_is_settled(
 
 void
 ngx_http_canary_times(ngx_http_canary_shared_t *shared,
-    const canary_rollout_t *rollout, canary_times_t *times)
+    const canary_rollout_t *rollout, ngx_uint_t detail, canary_times_t *times)
 {
-    ngx_uint_t                         side, i;
-    ngx_http_canary_meter_t            sum;
-    ngx_http_canary_release_shared_t  *place;
+    unsigned    sides;
+    ngx_uint_t  side;
 
-    if (!canary_judge_needs_times(&rollout->strategy)) {
-        return;
-    }
+    sides = canary_judge_needs_times(&rollout->strategy, (int) detail);
 
     for (side = 0; side < CANARY_SIDES; side++) {
-        place = shared->releases[(side == CANARY_SIDE_CANARY)
-                                 ? rollout->canary : rollout->stable];
 
-        ngx_http_canary_sum_meters(shared, place, &sum);
-
-        for (i = 0; i < CANARY_HISTOGRAM_BUCKETS; i++) {
-            times->sides[side].counts[i] = sum.histogram[i];
+        if (!(sides & 1u << side)) {
+            continue;
         }
 
-        ngx_http_canary_subtract_base(place, &sum);
-
-        for (i = 0; i < CANARY_HISTOGRAM_BUCKETS; i++) {
-            times->step[side].counts[i] = sum.histogram[i];
-        }
+        ngx_http_canary_sum_times(shared,
+                                  shared->releases[(side == CANARY_SIDE_CANARY)
+                                                   ? rollout->canary
+                                                   : rollout->stable],
+                                  &times->sides[side], &times->step[side]);
     }
 }
 
@@ -69,13 +62,13 @@ ngx_http_canary_judge(ngx_http_canary_shared_t *shared, uint64_t now,
     judgement->failing = -1;
     judgement->held = -1;
 
-    if (shared->evidence == NULL) {
+    rollout = &ngx_http_canary_record(shared)->rollout;
+
+    if (shared->evidence == NULL || rollout->phase == CANARY_IDLE) {
         return;
     }
 
-    rollout = &ngx_http_canary_record(shared)->rollout;
-
-    ngx_http_canary_times(shared, rollout, &times);
+    ngx_http_canary_times(shared, rollout, detail, &times);
 
     canary_judge_rules(shared->evidence, rollout, now, &times, (int) detail,
                        &result);
@@ -249,9 +242,12 @@ ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
 
     rollout = &ngx_http_canary_record(shared)->rollout;
 
-    ngx_http_canary_times(shared, rollout, &times);
+    moved = canary_judge_tick(shared->evidence, rollout, now);
 
-    moved = canary_judge_tick(shared->evidence, rollout, now, &times);
+    if (moved) {
+        ngx_http_canary_times(shared, rollout, 0, &times);
+        canary_judge_measure(shared->evidence, rollout, now, &times);
+    }
 
     if (!canary_rollout_guarded(rollout)) {
         return;
@@ -266,6 +262,12 @@ ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
     if (ngx_http_canary_guard(sh, shpool, shared, &judgement, 0, now, log)
         || canary_judge_holds(shared->evidence, rollout, now))
     {
+        return;
+    }
+
+    /* a step that cannot be put down is none */
+
+    if (sh->failing || sh->foreign) {
         return;
     }
 

@@ -182,6 +182,50 @@ ngx_http_canary_sum_meters(ngx_http_canary_shared_t *shared,
 }
 
 
+/*
+ * By the control loop at each tick.  Counters are copied first, and plainly,
+ * so that the compiler may take several at a time: each is read as a whole.
+ */
+
+void
+ngx_http_canary_sum_times(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place, canary_histogram_t *all,
+    canary_histogram_t *step)
+{
+    uint32_t    sum[CANARY_HISTOGRAM_BUCKETS], part[CANARY_HISTOGRAM_BUCKETS];
+    ngx_uint_t  i, k;
+
+    ngx_memzero(sum, sizeof(sum));
+
+    for (i = 0; i < shared->nphases; i++) {
+
+        if (place->meters[i] == NULL) {
+            continue;
+        }
+
+        ngx_memcpy(part, place->meters[i]->histogram, sizeof(part));
+
+        for (k = 0; k < CANARY_HISTOGRAM_BUCKETS; k++) {
+            sum[k] += part[k];
+        }
+    }
+
+    for (k = 0; k < CANARY_HISTOGRAM_BUCKETS; k++) {
+        all->counts[k] = sum[k];
+    }
+
+    if (place->base) {
+        for (k = 0; k < CANARY_HISTOGRAM_BUCKETS; k++) {
+            sum[k] -= place->base->histogram[k];
+        }
+    }
+
+    for (k = 0; k < CANARY_HISTOGRAM_BUCKETS; k++) {
+        step->counts[k] = sum[k];
+    }
+}
+
+
 void
 ngx_http_canary_add_totals(ngx_http_canary_totals_t *to,
     const ngx_http_canary_totals_t *totals)

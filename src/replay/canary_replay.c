@@ -764,10 +764,13 @@ canary_replay_tick(canary_replay_t *replay, uint64_t now)
     canary_command_t       command;
     canary_replay_event_t  event;
 
-    canary_replay_times(replay);
+    moved = canary_judge_tick(replay->evidence, &replay->rollout, now);
 
-    moved = canary_judge_tick(replay->evidence, &replay->rollout, now,
-                              &replay->times);
+    if (moved) {
+        canary_replay_times(replay);
+        canary_judge_measure(replay->evidence, &replay->rollout, now,
+                             &replay->times);
+    }
 
     if (!canary_rollout_guarded(&replay->rollout)) {
         return;
@@ -974,9 +977,7 @@ canary_replay_entered(canary_replay_t *replay, const canary_rollout_t *from,
         memcpy(replay->before, replay->times.sides, sizeof(replay->before));
     }
 
-    canary_replay_times(replay);
-    (void) canary_judge_tick(replay->evidence, &replay->rollout, now,
-                             &replay->times);
+    (void) canary_judge_tick(replay->evidence, &replay->rollout, now);
 }
 
 
@@ -1004,7 +1005,7 @@ canary_replay_times(canary_replay_t *replay)
 {
     unsigned  side;
 
-    if (!canary_judge_needs_times(replay->options.strategy)) {
+    if (!canary_judge_needs_times(replay->options.strategy, 1)) {
         return;
     }
 
