@@ -444,6 +444,18 @@ subtest 'a rollout in nginx' => sub {
         upstream b { server 127.0.0.1:%%PORT_v2%%; }
         upstream ep { canary_release v1 a; canary_release v2 b; }
 
+        upstream pair {
+            server 127.0.0.1:%%PORT_v2%% max_fails=0;
+            server 127.0.0.1:%%PORT_v2%% max_fails=0;
+        }
+        upstream dead { server 127.0.0.1:%%PORT_v2%% down; }
+        upstream kinds {
+            canary_release v1 a;
+            canary_release v2 pair;
+            canary_fallback off;
+        }
+        upstream none { canary_release v1 a; canary_release v2 dead; }
+
         server {
             listen 127.0.0.1:%%PORT_http%%;
             access_log %%DIR%%/replay.log replay;
@@ -451,6 +463,25 @@ subtest 'a rollout in nginx' => sub {
 
             location / { proxy_pass http://ep; }
             location /plain { proxy_pass http://ep; proxy_next_upstream off; }
+        }
+
+        server {
+            listen 127.0.0.1:%%PORT_kinds%%;
+            access_log %%DIR%%/kinds.log replay;
+            proxy_read_timeout 300ms;
+            proxy_next_upstream off;
+
+            location / { proxy_pass http://kinds; }
+            location /patient { proxy_pass http://kinds; proxy_read_timeout 60s; }
+            location /nowhere { proxy_pass http://kinds; proxy_bind 192.0.2.1; }
+            location /retried { proxy_pass http://kinds; proxy_next_upstream error http_500; }
+            location /none { proxy_pass http://none; }
+            location /again {
+                proxy_pass http://kinds;
+                proxy_intercept_errors on;
+                error_page 500 = /second;
+            }
+            location = /second { internal; proxy_pass http://kinds; }
         }
 
         %%API%%
@@ -480,10 +511,66 @@ EOC
     is($run->{summary}{canary}{'5xx'}, $v2_totals->{'5xx'}, 'after as many 5xx');
     is($run->{summary}{canary}{failed}, $v2_totals->{failed}, 'and failures');
 
+    all_kinds($t, $v2);
     $t->stop;
 };
 
 done_testing();
+
+
+# Whatever may become of an attempt is in the log as it is in the totals.
+
+sub all_kinds($t, $v2) {
+    $t->allow_log(qr/bind\(192\.0\.2\.1\) failed/);
+    $t->start_rollout($_, steps => [1]) for qw(kinds none);
+
+    my @kinds = ({}, { status => 404 }, { status => 503 }, { mode => 'close' },
+        { mode => 'refuse' }, { mode => 'hang' }, { mode => 'bad_header' });
+
+    for my $kind (@kinds) {
+        $v2->set(%$kind);
+        $t->get('/', port => 'kinds');
+    }
+
+    $v2->set;
+    $t->get('/nowhere', port => 'kinds');
+    $t->get('/none', port => 'kinds');
+
+    $v2->set(status => 500);
+    $t->get('/retried', port => 'kinds');
+    $t->get('/again', port => 'kinds');
+
+    $v2->set(mode => 'hang');
+    my $client = $t->client('kinds');
+    $client->start(uri => '/patient');
+    $t->wait_for(sub { $v2->stats->{open} }, 10, 'the request');
+    $client->reset;
+
+    my $lines = @kinds + 5;
+    $t->wait_for(sub { ($t->read_file('kinds.log') =~ tr/\n//) == $lines }, 10, 'the log');
+
+    my @log = map { "$_\n" } split /\n/, $t->read_file('kinds.log');
+
+    for my $endpoint (qw(kinds none)) {
+        my $totals = $t->totals($endpoint, 'v2');
+        my $run = replay(\@log, encode([0.5], rule(failed_requests_max => 1000)),
+            '--endpoint', $endpoint);
+        my $canary = $run->{summary}{canary};
+
+        # A log does not tell nginx's own trouble from a client that left.
+        my $own = $endpoint eq 'kinds' ? 1 : 0;
+        my $left = $totals->{aborted} // 0;
+
+        is_deeply(
+            [@$canary{qw(attempts 4xx 5xx failed aborted)}],
+            [$totals->{attempts} - $left,
+             map({ $_ // 0 } @$totals{qw(4xx 5xx failed)}), $left + $own],
+            "the attempts on $endpoint")
+            or diag(@log, explain($totals), explain($run->{summary}));
+    }
+
+    return;
+}
 
 
 # A line for each 10 ms; every fifth is on the canary. What is wrong with it,
