@@ -13,7 +13,7 @@
 #   QUICK       1: the benchmark takes two minutes, with fewer rounds
 #   VECTORS     the file of test vectors for the statistics
 #   RUNS        simulated rollouts for each row of a table
-#   DESTDIR, MODULESDIR
+#   DESTDIR, MODULESDIR, PREFIX
 
 NGINX_SRC  ?= /usr/share/nginx/src
 CFLAGS     ?= -O2 -g -fstack-protector-strong -Wformat \
@@ -27,6 +27,7 @@ KEEP       ?=
 QUICK      ?=
 VECTORS    ?= t/vectors/cr-1.json
 RUNS       ?= 1000
+PREFIX     ?= /usr/local
 MODULESDIR ?= $(shell PATH='$(PATH)' nginx -V 2>&1 | \
                 sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
 
@@ -39,9 +40,11 @@ export PATH := $(PATH):/usr/sbin
 
 MODULE := ngx_http_canary_module.so
 
-BUILD_PACKAGES := $(firstword $(subst -, ,$(notdir $(CC)))) make libc6-dev \
-                  libcjson-dev libssl-dev
-TEST_PACKAGES  := gcc libcmocka-dev openssl perl
+CTL_PACKAGES   := $(firstword $(subst -, ,$(notdir $(CC)))) make libc6-dev \
+                  libcjson-dev libcurl4-openssl-dev libssl-dev
+BUILD_PACKAGES := $(CTL_PACKAGES)
+TEST_PACKAGES  := bash-completion gcc libcmocka-dev libio-pty-perl mandoc \
+                  openssl perl
 ASAN_PACKAGES  := dpkg-dev libpcre2-dev zlib1g-dev
 MATRIX_PACKAGES := gcc clang dpkg-dev libpcre2-dev zlib1g-dev
 LINT_PACKAGES  := gcc clang perl
@@ -69,20 +72,27 @@ ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
             UBSAN_OPTIONS=print_stacktrace=1
 
 .NOTPARALLEL:
-.PHONY: build help deps demo test unit vectors simulate test-packages \
-        unit-programs vectors-program simulate-program asan matrix bench lint install clean FORCE
+.PHONY: build ctl help deps demo test unit vectors simulate test-packages \
+        ctl-program unit-programs vectors-program simulate-program asan matrix bench lint install clean FORCE
 
 build:
 	@tools/packages $(sort $(BUILD_PACKAGES))
 	@NGINX_SRC='$(NGINX_SRC)' CC='$(CC)' CFLAGS='$(CFLAGS)' \
 		LDFLAGS='$(LDFLAGS)' tools/build build
+	@$(MAKE) --no-print-directory ctl-program
 ifeq ($(NGINX_SRC),/usr/share/nginx/src)
 	@tools/loads build/$(MODULE)
 endif
 
+ctl:
+	@tools/packages $(sort $(CTL_PACKAGES))
+	@$(MAKE) --no-print-directory ctl-program
+
 help:
-	@echo 'make build    build/$(MODULE), for the nginx on the PATH (the default)'
+	@echo 'make build    build/$(MODULE), for the nginx on the PATH, and'
+	@echo '              build/canaryctl (the default)'
 	@echo 'make build NGINX_SRC=dir   the same, for an unpacked nginx source'
+	@echo 'make ctl      build/canaryctl only'
 	@echo 'make demo     watch a good rollout and a bad one (KEEP=1: leave nginx running)'
 	@echo 'make test     all tests: unit and end-to-end'
 	@echo 'make unit     unit tests only'
@@ -95,7 +105,8 @@ help:
 	@echo '              sanitizers, gcc only)'
 	@echo 'make bench    what the module costs, beside others (7 minutes; QUICK=1: 2)'
 	@echo 'make lint     warnings of gcc, clang, cppcheck, shellcheck'
-	@echo 'make install  into $(DESTDIR)$(MODULESDIR)  (DESTDIR, MODULESDIR)'
+	@echo 'make install  into $(DESTDIR)$(MODULESDIR) and $(DESTDIR)$(PREFIX)'
+	@echo '              (DESTDIR, MODULESDIR, PREFIX)'
 	@echo 'make deps     the Debian packages for all of that (each target installs its own)'
 	@echo 'make clean    remove build/'
 	@echo
@@ -131,15 +142,18 @@ asan:
 	@$(ASAN_BUILD) NGINX_SRC=build/asan/src tools/build build/asan
 	@$(MAKE) --no-print-directory unit-programs \
 		UNIT_DIR=build/asan/unit UNIT_SANITIZE='$(SANITIZE)'
+	@$(MAKE) --no-print-directory ctl-program CTL=build/asan/canaryctl \
+		CFLAGS='-O1 -g $(SANITIZE)' LDFLAGS='$(SANITIZE)'
 	@$(ASAN_RUN) TEST_NGINX_BINARY=$(CURDIR)/build/asan/nginx \
 		TEST_CANARY_MODULE=$(CURDIR)/build/asan/$(MODULE) \
+		TEST_CANARYCTL=$(CURDIR)/build/asan/canaryctl \
 		TEST_CANARY_UNIT=$(CURDIR)/build/asan/unit \
 		prove -j $(PROVE_JOBS) -r t
 
 # With the sanitizers only by gcc: those of clang find more in nginx itself.
 matrix:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(MATRIX_PACKAGES))
-	@$(MAKE) --no-print-directory unit-programs
+	@$(MAKE) --no-print-directory unit-programs ctl-program
 	@$(if $(filter 1,$(ASAN)),$(ASAN_FLAGS) $(ASAN_RUN) ASAN=1) \
 		ONLY='$(ONLY)$(if $(filter 1,$(ASAN)), gcc)' PROVE_JOBS='$(PROVE_JOBS)' \
 		TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) tools/matrix build/matrix
@@ -160,20 +174,56 @@ install: build
 	install -d '$(DESTDIR)$(MODULESDIR)'
 	install -m 644 build/$(MODULE) '$(DESTDIR)$(MODULESDIR)/$(MODULE).new'
 	mv -f '$(DESTDIR)$(MODULESDIR)/$(MODULE).new' '$(DESTDIR)$(MODULESDIR)/$(MODULE)'
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1' \
+		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions'
+	install -m 755 build/canaryctl '$(DESTDIR)$(PREFIX)/bin/canaryctl'
+	install -m 644 docs/canaryctl.1 '$(DESTDIR)$(PREFIX)/share/man/man1/canaryctl.1'
+	install -m 644 completions/canaryctl.bash \
+		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions/canaryctl'
 
 clean:
 	rm -rf build
 
 
+# canaryctl, with what it shares with the module: text.
+
+CTL        := build/canaryctl
+CTL_CFLAGS  = -std=c11 -W -Wall -Wpointer-arith -Wno-unused-parameter -Werror \
+              $(CFLAGS) -Isrc/http -Isrc/ctl
+CTL_SRCS   := $(wildcard src/ctl/*.c) src/http/canary_text.c
+CTL_OBJS    = $(CTL_SRCS:%.c=$(CTL).obj/%.o)
+CTL_LIBS   := -lcurl -lcjson -lcrypto -lm
+
+ctl-program: $(CTL)
+
+$(CTL): $(CTL_OBJS)
+	@$(CC) $(CTL_CFLAGS) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)
+	@echo 'Built $@'
+
+$(CTL).obj/%.o: %.c $(CTL).obj/flags
+	@mkdir -p $(@D)
+	@$(CC) $(CTL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(CTL).obj/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CTL_CFLAGS) $(LDFLAGS)' | cmp -s - $@ || \
+		echo '$(CC) $(CTL_CFLAGS) $(LDFLAGS)' >$@
+
+-include $(wildcard $(CTL).obj/*/*/*.d)
+
+
 # Unit tests: each t/unit/*_test.c is one program, with all of src/core and
-# what in src/http needs no nginx: canary_*.c.  t/vectors/*.c and
-# t/simulate/*.c are one each.
+# what in src/http needs no nginx: canary_*.c; ctl_*_test.c with src/ctl.
+# t/vectors/*.c and t/simulate/*.c are one each.
 
 UNIT_DIR      := build/unit
 UNIT_SANITIZE :=
 UNIT_CFLAGS    = -std=c11 -Wall -Wextra -Werror -O1 -g \
-                 -Isrc -Isrc/core -Isrc/http $(UNIT_SANITIZE)
+                 -Isrc -Isrc/core -Isrc/http -Isrc/ctl $(UNIT_SANITIZE)
 UNIT_SRCS     := $(wildcard src/core/*.c src/http/canary_*.c)
+UNIT_CTL_SRCS := $(filter-out src/ctl/ctl_main.c,$(wildcard src/ctl/*.c)) \
+                 src/http/canary_text.c
+UNIT_CTL_OBJS := $(UNIT_CTL_SRCS:%.c=$(UNIT_DIR)/obj/%.o)
 UNIT_OBJS     := $(UNIT_SRCS:%.c=$(UNIT_DIR)/obj/%.o)
 VECTOR_OBJS   := $(patsubst %.c,$(UNIT_DIR)/obj/%.o,$(wildcard t/vectors/*.c))
 SIMULATE_OBJS := $(patsubst %.c,$(UNIT_DIR)/obj/%.o,$(wildcard t/simulate/*.c))
@@ -186,6 +236,9 @@ simulate-program: $(UNIT_DIR)/simulate
 
 $(UNIT_DIR)/%_test: $(UNIT_DIR)/obj/t/unit/%_test.o $(UNIT_OBJS)
 	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka -lcjson -lm
+
+$(UNIT_DIR)/ctl_%_test: $(UNIT_DIR)/obj/t/unit/ctl_%_test.o $(UNIT_CTL_OBJS)
+	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka $(CTL_LIBS)
 
 $(UNIT_DIR)/vectors: $(VECTOR_OBJS) $(UNIT_OBJS)
 	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lm
