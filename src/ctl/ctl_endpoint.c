@@ -35,11 +35,12 @@ ctl_add_next(ctl_text_t *text, const cJSON *endpoint)
         ctl_text_adds(&what, "promotion");
 
     } else {
-        ctl_text_adds(&what, "100%, and then the bake");
+        ctl_text_adds(&what, "100%");
     }
 
     if (strcmp(phase, "idle") == 0) {
-        ctl_text_adds(text, "nothing until a rollout is started");
+        ctl_text_adds(text, "nothing until a rollout is started (canaryctl "
+                      "update endpoint)");
 
     } else if (strcmp(phase, "paused") == 0) {
         ctl_text_addf(text, "nothing until resume, advance, promote or "

@@ -230,7 +230,7 @@ ctl_screen_next(const cJSON *endpoint, const ctl_term_t *term,
     ctl_add_last(&text, endpoint);
 
     if (text.len) {
-        ctl_screen_field(term, out, "Before",
+        ctl_screen_field(term, out, "Ended",
                          strcmp(ctl_json_text(ctl_json_object(endpoint,
                                                               "last_rollout"),
                                               "result", ""), "promoted") == 0
@@ -476,12 +476,11 @@ ctl_screen_events(const cJSON *events, size_t most, const ctl_term_t *term,
 
     ctl_text_adds(out, "\n");
 
-    ctl_table_init(&table, "lllx");
+    ctl_table_init(&table, "llx");
 
     ctl_table_add(&table, CTL_DIM, "EVENT (UTC)");
     ctl_table_add(&table, CTL_DIM, "CHANGE");
     ctl_table_add(&table, CTL_DIM, "BY");
-    ctl_table_add(&table, CTL_DIM, "REASON");
 
     n = 0;
 
@@ -498,10 +497,8 @@ ctl_screen_events(const cJSON *events, size_t most, const ctl_term_t *term,
         ctl_table_add(&table, CTL_PLAIN, text.data);
 
         ctl_text_clear(&text);
-        ctl_add_actor(&text, event);
+        ctl_add_why(&text, event);
         ctl_table_add(&table, CTL_PLAIN, text.data);
-
-        ctl_table_add(&table, CTL_PLAIN, ctl_json_text(event, "reason", ""));
         ctl_text_clear(&text);
     }
 

@@ -165,11 +165,11 @@ ctl_events_table(const cJSON *events)
     const cJSON  *event;
 
     static const char *const  heads[] = {
-        "TIME (UTC)", "ID", "ENDPOINT", "CHANGE", "BY", "REASON"
+        "TIME (UTC)", "ID", "ENDPOINT", "CHANGE", "BY"
     };
 
     ctl_term_init(&term);
-    ctl_table_init(&table, "lrllll");
+    ctl_table_init(&table, "lrlll");
 
     for (i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
         ctl_table_add(&table, CTL_DIM, heads[i]);
@@ -186,10 +186,8 @@ ctl_events_table(const cJSON *events)
         ctl_table_add(&table, CTL_PLAIN, text.data);
 
         ctl_text_clear(&text);
-        ctl_add_actor(&text, event);
+        ctl_add_why(&text, event);
         ctl_table_add(&table, CTL_PLAIN, text.data);
-
-        ctl_table_add(&table, CTL_PLAIN, ctl_json_text(event, "reason", ""));
         ctl_text_clear(&text);
     }
 
@@ -229,6 +227,11 @@ ctl_feed_get(ctl_feed_t *feed, ctl_answer_t *answer)
 }
 
 
+/*
+ * An endpoint may be gone since, or have a name that is no UTF-8, and that
+ * JSON does not tell.
+ */
+
 static int
 ctl_events_all(ctl_feed_t *feed, cJSON *list, ctl_answer_t *answer)
 {
@@ -252,9 +255,12 @@ ctl_events_all(ctl_feed_t *feed, cJSON *list, ctl_answer_t *answer)
 
         ok = ctl_events_one(feed, ctl_json_text(endpoint, "name", ""), list,
                             answer);
-        if (!ok) {
+
+        if (!ok && answer->status != 404) {
             break;
         }
+
+        ok = 1;
     }
 
     ctl_answer_free(&endpoints);

@@ -132,8 +132,18 @@ ctl_add_change(ctl_text_t *text, const cJSON *event)
 
     ctl_add_state(text, from);
 
-    if (!cJSON_Compare(from, to, 1)) {
-        ctl_text_adds(text, " -> ");
+    if (cJSON_Compare(from, to, 1)) {
+        return;
+    }
+
+    ctl_text_adds(text, " -> ");
+
+    if (strcmp(ctl_json_text(from, "phase", ""),
+               ctl_json_text(to, "phase", "")) == 0)
+    {
+        ctl_add_ratio(text, ctl_json_number(to, "weight", 0));
+
+    } else {
         ctl_add_state(text, to);
     }
 }
@@ -142,24 +152,45 @@ ctl_add_change(ctl_text_t *text, const cJSON *event)
 static void
 ctl_add_state(ctl_text_t *text, const cJSON *state)
 {
-    ctl_text_addf(text, "%s ", ctl_json_text(state, "phase", "?"));
-    ctl_add_ratio(text, ctl_json_number(state, "weight", 0));
+    const char  *phase;
+
+    phase = ctl_json_text(state, "phase", "?");
+
+    ctl_text_adds(text, phase);
+
+    if (strcmp(phase, "idle") != 0) {
+        ctl_text_adds(text, " ");
+        ctl_add_ratio(text, ctl_json_number(state, "weight", 0));
+    }
 }
 
 
+/* a rule that has acted is named by the reason */
+
 void
-ctl_add_actor(ctl_text_t *text, const cJSON *event)
+ctl_add_why(ctl_text_t *text, const cJSON *event)
 {
-    const char   *address;
+    const char   *name, *address, *reason;
     const cJSON  *actor;
 
     actor = ctl_json_object(event, "actor");
+    name = ctl_json_text(actor, "name", "?");
     address = ctl_json_text(actor, "address", NULL);
+    reason = ctl_json_text(event, "reason", "");
 
-    ctl_text_adds(text, ctl_json_text(actor, "name", "?"));
+    if (strncmp(reason, name, strlen(name)) == 0) {
+        ctl_text_adds(text, reason);
+        return;
+    }
+
+    ctl_text_adds(text, name);
 
     if (address) {
         ctl_text_addf(text, " %s", address);
+    }
+
+    if (reason[0]) {
+        ctl_text_addf(text, ": %s", reason);
     }
 }
 
@@ -167,20 +198,12 @@ ctl_add_actor(ctl_text_t *text, const cJSON *event)
 void
 ctl_add_event(ctl_text_t *text, const cJSON *event)
 {
-    const char  *reason;
-
-    reason = ctl_json_text(event, "reason", "");
-
     ctl_add_time(text, ctl_json_text(event, "time", ""));
     ctl_text_addf(text, "  %.0f  %s  ", ctl_json_number(event, "id", 0),
                   ctl_json_text(event, "endpoint", "?"));
     ctl_add_change(text, event);
-    ctl_text_adds(text, "  by ");
-    ctl_add_actor(text, event);
-
-    if (reason[0]) {
-        ctl_text_addf(text, ": %s", reason);
-    }
+    ctl_text_adds(text, "  ");
+    ctl_add_why(text, event);
 }
 
 

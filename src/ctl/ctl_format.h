@@ -27,13 +27,13 @@ void ctl_add_value(ctl_text_t *text, const cJSON *rule, const cJSON *value);
 
 void ctl_add_time(ctl_text_t *text, const char *time);
 
-/* "progressing 10% -> idle 0%" of an event. */
+/* "progressing 10% -> idle" of an event. */
 
 void ctl_add_change(ctl_text_t *text, const cJSON *event);
 
-/* "ci 127.0.0.1" of an event */
+/* Who did it and why: "ci 127.0.0.1: looks good". */
 
-void ctl_add_actor(ctl_text_t *text, const cJSON *event);
+void ctl_add_why(ctl_text_t *text, const cJSON *event);
 
 /* An event in one line. */
 

@@ -5,6 +5,7 @@
 
 
 #include <stdio.h>
+#include <string.h>
 
 #include "ctl.h"
 
@@ -46,8 +47,11 @@ ctl_help(const ctl_command_t *command)
     fputs("Commands:\n", stdout);
 
     for (p = ctl_commands; p->name; p++) {
-        printf("  %s\n", p->synopsis);
+        printf("  %-10s %.*s\n", p->name, (int) strcspn(p->help, "\n"),
+               p->help);
     }
+
+    fputs("\ncanaryctl COMMAND --help tells more.\n", stdout);
 
     fputs(ctl_common, stdout);
 }

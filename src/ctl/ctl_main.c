@@ -37,8 +37,10 @@ const ctl_command_t  ctl_commands[] = {
       0, 1, 1, ctl_list },
 
     { "status", "status NAME [--watch]",
-      "One endpoint: its rollout, its releases side by side, its rules, its\n"
-      "last events, and what happens next.\n"
+      "One endpoint on one screen.\n"
+      "\n"
+      "Its rollout, its releases side by side, its rules, its last events, "
+      "and\nwhat happens next.\n"
       "\n"
       "  --watch            again every second; q ends it. Not on a terminal:\n"
       "                     a line whenever something has changed\n",
@@ -46,7 +48,9 @@ const ctl_command_t  ctl_commands[] = {
 
     { "update",
       "update endpoint NAME [--release NAME] [--strategy STRATEGY] ...",
-      "Starts a rollout. The endpoint is NAME or /NAME.\n"
+      "Starts a rollout.\n"
+      "\n"
+      "The endpoint is NAME or /NAME.\n"
       "\n"
       "  --release NAME     what is rolled out; may be left out if there are\n"
       "                     two releases\n"
@@ -97,7 +101,7 @@ const ctl_command_t  ctl_commands[] = {
       CTL_VERB_OPTIONS, 2, 2, ctl_verb },
 
     { "events", "events [NAME] [--after N] [--follow]",
-      "What happened, the newest last; of one endpoint, or of all.\n"
+      "What happened to one endpoint, or to all; the newest last.\n"
       "\n"
       "  --after N          only events with a higher number\n"
       "  --follow           goes on with what happens; with --json, each\n"
@@ -109,10 +113,11 @@ const ctl_command_t  ctl_commands[] = {
       0, 2, 2, ctl_failures },
 
     { "token", "token NAME ROLE",
-      "Makes a token for a client of the API. NAME is what its events will\n"
-      "have as their actor; ROLE is reader or operator. Prints the token, and\n"
-      "the line for the file of canary_api_tokens, which has only its hash.\n"
-      "Sends nothing.\n",
+      "Makes a token for a client of the API.\n"
+      "\n"
+      "NAME is what its events will have as their actor; ROLE is reader or\n"
+      "operator. Prints the token, and the line for the file of\n"
+      "canary_api_tokens, which has only its hash. Sends nothing.\n",
       0, 3, 3, ctl_token },
 
     { NULL, NULL, NULL, 0, 0, 0, NULL }

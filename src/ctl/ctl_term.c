@@ -97,13 +97,13 @@ ctl_term_field(const ctl_term_t *term, ctl_text_t *out, const char *label,
 {
     size_t  len, part, columns;
 
-    columns = (term->columns > 2 * CTL_LABEL_WIDTH)
-              ? term->columns - CTL_LABEL_WIDTH : term->columns;
+    columns = (term->columns > CTL_LABEL_WIDTH)
+              ? term->columns - CTL_LABEL_WIDTH : 1;
 
     len = strlen(text);
 
     do {
-        part = columns ? ctl_term_break(text, len, columns) : len;
+        part = term->columns ? ctl_term_break(text, len, columns) : len;
 
         ctl_text_addf(out, "%-*s", CTL_LABEL_WIDTH, label);
         ctl_term_add(term, out, style, text, part);

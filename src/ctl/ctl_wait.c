@@ -312,6 +312,10 @@ ctl_wait_show(ctl_wait_t *wait, const ctl_answer_t *answer)
 
     ctl_wait_events(wait);
 
+    if (ctl_json_text(answer->json, "canary", NULL) == NULL) {
+        return;
+    }
+
     if (wait->term.terminal) {
         ctl_wait_line(wait, answer->json);
 
