@@ -109,11 +109,12 @@ const ctl_command_t *ctl_command(const char *name);
 
 
 /*
- * Takes the command line apart.  What is wrong with it is told on standard
- * error.  The arrays live as long as the program.
+ * Takes the command line apart, which has to stay.  What is wrong with it is
+ * told on standard error; to be freed in any case.
  */
 
 ctl_exit_t ctl_options(int argc, char *const *argv, ctl_options_t *options);
+void ctl_options_free(ctl_options_t *options);
 
 void ctl_help(const ctl_command_t *command);
 

@@ -117,6 +117,13 @@ ctl_options(int argc, char *const *argv, ctl_options_t *options)
 }
 
 
+void
+ctl_options_free(ctl_options_t *options)
+{
+    free(options->rules);
+}
+
+
 static int
 ctl_option_code(int code)
 {
