@@ -13,7 +13,8 @@
 #   QUICK       1: the benchmark takes two minutes, with fewer rounds
 #   VECTORS     the file of test vectors for the statistics
 #   RUNS        simulated rollouts for each row of a table
-#   DESTDIR, MODULESDIR, PREFIX
+#   DESTDIR, MODULESDIR
+#   PREFIX      of canaryctl, its manual and its completion
 
 NGINX_SRC  ?= /usr/share/nginx/src
 CFLAGS     ?= -O2 -g -fstack-protector-strong -Wformat \
@@ -43,8 +44,7 @@ MODULE := ngx_http_canary_module.so
 CTL_PACKAGES   := $(firstword $(subst -, ,$(notdir $(CC)))) make libc6-dev \
                   libcjson-dev libcurl4-openssl-dev libssl-dev
 BUILD_PACKAGES := $(CTL_PACKAGES)
-TEST_PACKAGES  := bash-completion gcc libcmocka-dev libio-pty-perl mandoc \
-                  openssl perl
+TEST_PACKAGES  := gcc libcmocka-dev libio-pty-perl mandoc openssl perl
 ASAN_PACKAGES  := dpkg-dev libpcre2-dev zlib1g-dev
 MATRIX_PACKAGES := gcc clang dpkg-dev libpcre2-dev zlib1g-dev
 LINT_PACKAGES  := gcc clang perl
