@@ -670,6 +670,24 @@ subtest 'watch' => sub {
     }
 };
 
+subtest 'watch, stopped and gone on with' => sub {
+    my $run = $ctl->start({ terminal => [30, 80] }, 'status', 'some-path',
+                          '--watch');
+
+    $ctl->wait_output($run, qr/target 50%/);
+    kill TSTP => $run->{pid};
+    $ctl->wait_output($run, qr/\e\[\?25h\e\[\?1049l\z/);
+    $t->wait_for(sub { state_of($run) eq 'T' }, 10, 'it to stop');
+    ok(echoes($run), 'the terminal is as it was');
+
+    kill CONT => $run->{pid};
+    $ctl->wait_output($run, qr/1049l\e\[\?1049h.*target 50%/s);
+    ok(!echoes($run));
+    $ctl->type($run, 'q');
+    $ctl->finish($run);
+    is($run->{status}, DONE);
+};
+
 subtest 'watch, while nginx is away, and on a small terminal' => sub {
     my $url = 'http://127.0.0.1:' . $t->port('relay') . '/canary/';
     my $run = $ctl->start({ terminal => [8, 60],
@@ -887,6 +905,12 @@ sub echoes ($run) {
     $termios->getattr(fileno $run->{slave});
 
     return $termios->getlflag & POSIX::ECHO() ? 1 : 0;
+}
+
+sub state_of ($run) {
+    my ($state) = slurp("/proc/$run->{pid}/stat") =~ /\) (\S)/;
+
+    return $state;
 }
 
 sub slurp ($name) {

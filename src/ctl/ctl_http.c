@@ -28,7 +28,7 @@ typedef struct {
 
 
 static void ctl_http_prepare(ctl_http_t *http, const char *path,
-    ctl_transfer_t *transfer);
+    ctl_transfer_t *transfer, ctl_answer_t *answer);
 static void ctl_http_tls(CURL *curl, const ctl_options_t *options);
 static void ctl_http_perform(ctl_http_t *http, struct curl_slist *headers,
     ctl_answer_t *answer);
@@ -45,9 +45,9 @@ void
 ctl_http_request(ctl_http_t *http, const char *path, const char *body,
     ctl_answer_t *answer)
 {
-    ctl_transfer_t  transfer = { http, answer, NULL, NULL };
+    ctl_transfer_t  transfer = { http, NULL, NULL, NULL };
 
-    ctl_http_prepare(http, path, &transfer);
+    ctl_http_prepare(http, path, &transfer, answer);
 
     curl_easy_setopt(http->curl, CURLOPT_TIMEOUT, CTL_ANSWER_SECONDS);
 
@@ -70,10 +70,10 @@ ctl_http_stream(ctl_http_t *http, const char *path,
     ctl_answer_t *answer)
 {
     ctl_text_t          header = { NULL, 0, 0 };
-    ctl_transfer_t      transfer = { http, answer, handler, data };
+    ctl_transfer_t      transfer = { http, NULL, handler, data };
     struct curl_slist  *headers;
 
-    ctl_http_prepare(http, path, &transfer);
+    ctl_http_prepare(http, path, &transfer, answer);
 
     curl_easy_setopt(http->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(http->curl, CURLOPT_LOW_SPEED_TIME, CTL_SILENCE_SECONDS);
@@ -95,17 +95,18 @@ ctl_http_stream(ctl_http_t *http, const char *path,
 /* curl_easy_reset() keeps connections, and nothing of the last request */
 
 static void
-ctl_http_prepare(ctl_http_t *http, const char *path, ctl_transfer_t *transfer)
+ctl_http_prepare(ctl_http_t *http, const char *path, ctl_transfer_t *transfer,
+    ctl_answer_t *answer)
 {
-    CURL          *curl;
-    ctl_text_t     url = { NULL, 0, 0 };
-    ctl_answer_t  *answer;
+    CURL        *curl;
+    ctl_text_t   url = { NULL, 0, 0 };
 
     curl = http->curl;
-    answer = transfer->answer;
 
     memset(answer, 0, sizeof(ctl_answer_t));
     ctl_text_clear(&answer->body);
+
+    transfer->answer = answer;
 
     curl_easy_reset(curl);
 
