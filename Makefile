@@ -14,7 +14,8 @@
 #   QUICK       1: the benchmark takes two minutes, with fewer rounds
 #   VECTORS     the file of test vectors for the statistics
 #   RUNS        simulated rollouts for each row of a table
-#   DESTDIR, MODULESDIR, BINDIR
+#   DESTDIR, MODULESDIR
+#   PREFIX      of the programs, their manual and completion
 
 NGINX_SRC  ?= /usr/share/nginx/src
 CFLAGS     ?= -O2 -g -fstack-protector-strong -Wformat \
@@ -29,7 +30,7 @@ FUZZ_TIME  ?= 30
 QUICK      ?=
 VECTORS    ?= t/vectors/cr-1.json
 RUNS       ?= 1000
-BINDIR     ?= /usr/local/bin
+PREFIX     ?= /usr/local
 MODULESDIR ?= $(shell PATH='$(PATH)' nginx -V 2>&1 | \
                 sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
 
@@ -42,9 +43,10 @@ export PATH := $(PATH):/usr/sbin
 
 MODULE := ngx_http_canary_module.so
 
-BUILD_PACKAGES := $(firstword $(subst -, ,$(notdir $(CC)))) make libc6-dev \
-                  libcjson-dev libssl-dev
-TEST_PACKAGES  := gcc libcmocka-dev openssl perl
+CTL_PACKAGES   := $(firstword $(subst -, ,$(notdir $(CC)))) make libc6-dev \
+                  libcjson-dev libcurl4-openssl-dev libssl-dev
+BUILD_PACKAGES := $(CTL_PACKAGES)
+TEST_PACKAGES  := gcc libcmocka-dev libio-pty-perl mandoc openssl perl
 ASAN_PACKAGES  := dpkg-dev libpcre2-dev zlib1g-dev
 MATRIX_PACKAGES := gcc clang dpkg-dev libpcre2-dev zlib1g-dev
 FUZZ_PACKAGES  := clang libcjson-dev libssl-dev
@@ -76,23 +78,29 @@ ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
 FAULTS := build/faults/faults.so
 
 .NOTPARALLEL:
-.PHONY: build help deps demo test unit vectors simulate test-packages \
-        unit-programs vectors-program simulate-program asan matrix fuzz \
-        kills bench lint install clean FORCE
+.PHONY: build ctl help deps demo test unit vectors simulate test-packages \
+        ctl-program unit-programs vectors-program simulate-program asan matrix \
+        fuzz kills bench lint install clean FORCE
 
 build:
 	@tools/packages $(sort $(BUILD_PACKAGES))
 	@NGINX_SRC='$(NGINX_SRC)' CC='$(CC)' CFLAGS='$(CFLAGS)' \
 		LDFLAGS='$(LDFLAGS)' tools/build build
+	@$(MAKE) --no-print-directory ctl-program
 ifeq ($(NGINX_SRC),/usr/share/nginx/src)
 	@tools/loads build/$(MODULE)
 endif
 	@$(MAKE) --no-print-directory $(REPLAY)
 
+ctl:
+	@tools/packages $(sort $(CTL_PACKAGES))
+	@$(MAKE) --no-print-directory ctl-program
+
 help:
 	@echo 'make build    build/$(MODULE), for the nginx on the PATH (the default),'
-	@echo '              and build/canary-replay'
+	@echo '              build/canaryctl and build/canary-replay'
 	@echo 'make build NGINX_SRC=dir   the same, for an unpacked nginx source'
+	@echo 'make ctl      build/canaryctl only'
 	@echo 'make demo     watch a good rollout and a bad one (KEEP=1: leave nginx running)'
 	@echo 'make test     all tests: unit and end-to-end'
 	@echo 'make kills    200 times: all processes killed after an acknowledgement, nothing lost'
@@ -107,8 +115,8 @@ help:
 	@echo '              sanitizers, gcc only)'
 	@echo 'make bench    what the module costs, beside others (7 minutes; QUICK=1: 2)'
 	@echo 'make lint     warnings of gcc, clang, cppcheck, shellcheck'
-	@echo 'make install  into $(DESTDIR)$(MODULESDIR) and $(DESTDIR)$(BINDIR)'
-	@echo '              (DESTDIR, MODULESDIR, BINDIR)'
+	@echo 'make install  into $(DESTDIR)$(MODULESDIR) and $(DESTDIR)$(PREFIX)'
+	@echo '              (DESTDIR, MODULESDIR, PREFIX)'
 	@echo 'make deps     the Debian packages for all of that (each target installs its own)'
 	@echo 'make clean    remove build/'
 	@echo
@@ -152,8 +160,11 @@ asan:
 		UNIT_DIR=build/asan/unit UNIT_SANITIZE='$(SANITIZE)'
 	@$(MAKE) --no-print-directory build/asan/canary-replay \
 		REPLAY=build/asan/canary-replay $(ASAN_FLAGS)
+	@$(MAKE) --no-print-directory ctl-program CTL=build/asan/canaryctl \
+		CFLAGS='-O1 -g $(SANITIZE)' LDFLAGS='$(SANITIZE)'
 	@$(ASAN_RUN) TEST_NGINX_BINARY=$(CURDIR)/build/asan/nginx \
 		TEST_CANARY_MODULE=$(CURDIR)/build/asan/$(MODULE) \
+		TEST_CANARYCTL=$(CURDIR)/build/asan/canaryctl \
 		TEST_CANARY_UNIT=$(CURDIR)/build/asan/unit \
 		TEST_CANARY_REPLAY=$(CURDIR)/build/asan/canary-replay \
 		prove -j $(PROVE_JOBS) -r t
@@ -161,7 +172,7 @@ asan:
 # With the sanitizers only by gcc: those of clang find more in nginx itself.
 matrix:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(MATRIX_PACKAGES))
-	@$(MAKE) --no-print-directory unit-programs $(FAULTS) $(REPLAY)
+	@$(MAKE) --no-print-directory unit-programs ctl-program $(FAULTS) $(REPLAY)
 	@$(if $(filter 1,$(ASAN)),$(ASAN_FLAGS) $(ASAN_RUN) ASAN=1) \
 		ONLY='$(ONLY)$(if $(filter 1,$(ASAN)), gcc)' PROVE_JOBS='$(PROVE_JOBS)' \
 		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
@@ -190,34 +201,77 @@ install: build
 	install -d '$(DESTDIR)$(MODULESDIR)'
 	install -m 644 build/$(MODULE) '$(DESTDIR)$(MODULESDIR)/$(MODULE).new'
 	mv -f '$(DESTDIR)$(MODULESDIR)/$(MODULE).new' '$(DESTDIR)$(MODULESDIR)/$(MODULE)'
-	install -d '$(DESTDIR)$(BINDIR)'
-	install -m 755 $(REPLAY) '$(DESTDIR)$(BINDIR)'
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1' \
+		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions'
+	install -m 755 build/canaryctl '$(DESTDIR)$(PREFIX)/bin/canaryctl'
+	install -m 755 $(REPLAY) '$(DESTDIR)$(PREFIX)/bin/canary-replay'
+	install -m 644 docs/canaryctl.1 '$(DESTDIR)$(PREFIX)/share/man/man1/canaryctl.1'
+	install -m 644 completions/canaryctl.bash \
+		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions/canaryctl'
 
 clean:
 	rm -rf build
 
 
+# canaryctl, with what it shares with the module: text.
+
+CTL        := build/canaryctl
+CTL_CFLAGS  = -std=c11 -W -Wall -Wpointer-arith -Wno-unused-parameter -Werror \
+              $(CFLAGS) -Isrc/http -Isrc/ctl
+CTL_SRCS   := $(wildcard src/ctl/*.c) src/http/canary_text.c
+CTL_OBJS    = $(CTL_SRCS:%.c=$(CTL).obj/%.o)
+CTL_LIBS   := -lcurl -lcjson -lcrypto -lm
+
+ctl-program: $(CTL)
+
+$(CTL): $(CTL_OBJS)
+	@$(CC) $(CTL_CFLAGS) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)
+	@echo 'Built $@'
+
+$(CTL).obj/%.o: %.c $(CTL).obj/flags
+	@mkdir -p $(@D)
+	@$(CC) $(CTL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(CTL).obj/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CTL_CFLAGS) $(LDFLAGS)' | cmp -s - $@ || \
+		echo '$(CC) $(CTL_CFLAGS) $(LDFLAGS)' >$@
+
+-include $(wildcard $(CTL).obj/*/*/*.d)
+
+
 # Unit tests: each t/unit/*_test.c is one program, with all of src/core and
-# what in src/http needs no nginx: canary_*.c.  t/vectors/*.c and
-# t/simulate/*.c are one each.
+# what in src/http needs no nginx: canary_*.c; ctl_*_test.c with src/ctl.
+# t/vectors/*.c and t/simulate/*.c are one each.
 
 UNIT_DIR      := build/unit
 UNIT_SANITIZE :=
 UNIT_CFLAGS    = -std=c11 -Wall -Wextra -Werror -O1 -g \
-                 -Isrc -Isrc/core -Isrc/http $(UNIT_SANITIZE)
+                 -Isrc -Isrc/core -Isrc/http -Isrc/ctl $(UNIT_SANITIZE)
 UNIT_SRCS     := $(wildcard src/core/*.c src/http/canary_*.c)
+UNIT_CTL_SRCS := $(filter-out src/ctl/ctl_main.c,$(wildcard src/ctl/*.c)) \
+                 src/http/canary_text.c
+UNIT_CTL_OBJS := $(UNIT_CTL_SRCS:%.c=$(UNIT_DIR)/obj/%.o)
 UNIT_OBJS     := $(UNIT_SRCS:%.c=$(UNIT_DIR)/obj/%.o)
 VECTOR_OBJS   := $(patsubst %.c,$(UNIT_DIR)/obj/%.o,$(wildcard t/vectors/*.c))
 SIMULATE_OBJS := $(patsubst %.c,$(UNIT_DIR)/obj/%.o,$(wildcard t/simulate/*.c))
 UNIT_TESTS    := $(notdir $(basename $(wildcard t/unit/*_test.c)))
+UNIT_CTL_TESTS := $(patsubst %,$(UNIT_DIR)/%,$(filter ctl_%,$(UNIT_TESTS)))
 
 unit-programs: vectors-program simulate-program $(UNIT_TESTS:%=$(UNIT_DIR)/%)
 
 vectors-program: $(UNIT_DIR)/vectors
 simulate-program: $(UNIT_DIR)/simulate
 
-$(UNIT_DIR)/%_test: $(UNIT_DIR)/obj/t/unit/%_test.o $(UNIT_OBJS)
+$(filter-out $(UNIT_CTL_TESTS),$(UNIT_TESTS:%=$(UNIT_DIR)/%)): \
+		$(UNIT_DIR)/%_test: $(UNIT_DIR)/obj/t/unit/%_test.o $(UNIT_OBJS)
 	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka -lcjson -lcrypto -lm
+
+$(UNIT_DIR)/obj/src/ctl/%.o: UNIT_CFLAGS += -Wno-unused-parameter
+
+$(UNIT_CTL_TESTS): \
+		$(UNIT_DIR)/%_test: $(UNIT_DIR)/obj/t/unit/%_test.o $(UNIT_CTL_OBJS)
+	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka $(CTL_LIBS)
 
 $(UNIT_DIR)/vectors: $(VECTOR_OBJS) $(UNIT_OBJS)
 	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lcrypto -lm
@@ -233,7 +287,7 @@ $(UNIT_DIR)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(CC) $(UNIT_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(UNIT_CFLAGS)' >$@
 
-.SECONDARY: $(UNIT_OBJS) $(UNIT_TESTS:%=$(UNIT_DIR)/obj/t/unit/%.o)
+.SECONDARY: $(UNIT_OBJS) $(UNIT_CTL_OBJS) $(UNIT_TESTS:%=$(UNIT_DIR)/obj/t/unit/%.o)
 -include $(wildcard $(UNIT_DIR)/obj/*/*/*.d)
 
 
