@@ -50,6 +50,10 @@ ngx_int_t ngx_http_canary_api_too_large(ngx_http_request_t *r);
 ngx_int_t ngx_http_canary_api_find(ngx_http_request_t *r,
     ngx_http_canary_api_target_t *target);
 
+/* what follows the location, with the slash between them left out;
+   NGX_DECLINED: the URI is not below the location */
+ngx_int_t ngx_http_canary_api_below(ngx_http_request_t *r, ngx_str_t *path);
+
 ngx_int_t ngx_http_canary_api_index(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint);
 
@@ -113,6 +117,9 @@ typedef struct {
 ngx_int_t ngx_http_canary_api_write(ngx_http_request_t *r,
     ngx_http_canary_api_target_t *target);
 
+/* says in the change who asks for it */
+void ngx_http_canary_write_actor(ngx_http_canary_write_t *w);
+
 
 /* ngx_http_canary_api_request.c */
 
@@ -164,9 +171,14 @@ ngx_int_t ngx_http_canary_api_events(ngx_http_request_t *r,
 
 /* ngx_http_canary_answer.c */
 
-/* sends a document and frees it; 500 if it is NULL or "failed" is set */
+/* sends a document and frees it; 500 if it is NULL or "failed" is set; from
+   400 on it is a problem */
 ngx_int_t ngx_http_canary_answer(ngx_http_request_t *r, ngx_uint_t status,
     cJSON *json, int failed);
+
+/* the same, but whatever the status, it is just JSON */
+ngx_int_t ngx_http_canary_answer_json(ngx_http_request_t *r,
+    ngx_uint_t status, cJSON *json, int failed);
 
 /* sends a status without a body */
 ngx_int_t ngx_http_canary_answer_empty(ngx_http_request_t *r,

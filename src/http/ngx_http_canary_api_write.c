@@ -15,7 +15,6 @@
 
 static ngx_int_t ngx_http_canary_write(ngx_http_canary_write_t *w,
     const cJSON *body);
-static void ngx_http_canary_write_actor(ngx_http_canary_write_t *w);
 static void ngx_http_canary_copy_line(u_char *dst, size_t size,
     ngx_str_t *text);
 static ngx_int_t ngx_http_canary_write_result(ngx_http_canary_write_t *w,
@@ -113,7 +112,7 @@ ngx_http_canary_write(ngx_http_canary_write_t *w, const cJSON *body)
 }
 
 
-static void
+void
 ngx_http_canary_write_actor(ngx_http_canary_write_t *w)
 {
     ngx_str_t                 name;
