@@ -11,7 +11,7 @@
 
 static canary_verta_step_t canary_verta_begin(const canary_rollout_t *rollout,
     const canary_verta_update_t *update, uint32_t release, uint64_t ago,
-    int replacing);
+    int other);
 static canary_verta_step_t canary_verta_replace(
     const canary_rollout_t *rollout, const canary_verta_update_t *update,
     uint32_t release, uint64_t ago);
@@ -25,10 +25,10 @@ static int canary_verta_repeats(const canary_rollout_t *rollout,
 canary_verta_step_t
 canary_verta_step(const canary_rollout_t *rollout,
     const canary_verta_update_t *update, uint32_t release, uint64_t ago,
-    int replacing)
+    int other)
 {
     if (rollout->phase == CANARY_IDLE) {
-        return canary_verta_begin(rollout, update, release, ago, replacing);
+        return canary_verta_begin(rollout, update, release, ago, other);
     }
 
     return canary_verta_replace(rollout, update, release, ago);
@@ -38,7 +38,7 @@ canary_verta_step(const canary_rollout_t *rollout,
 static canary_verta_step_t
 canary_verta_begin(const canary_rollout_t *rollout,
     const canary_verta_update_t *update, uint32_t release, uint64_t ago,
-    int replacing)
+    int other)
 {
     if (release == rollout->stable) {
         return canary_verta_nothing(1);
@@ -50,7 +50,7 @@ canary_verta_begin(const canary_rollout_t *rollout,
 
     /* sent again, it is not to give a condemned canary another chance */
 
-    if (!replacing && ago < CANARY_VERTA_RESEND
+    if (!other && ago < CANARY_VERTA_RESEND
         && rollout->last_result == CANARY_ROLLED_BACK
         && rollout->last_release == release
         && canary_verta_repeats(rollout, update))

@@ -47,13 +47,13 @@ typedef struct {
 
 /*
  * "release" is the id of the build; "ago" the milliseconds since the last
- * rollout ended, or since this one halted; "replacing" if the rollout that
- * was in the way has been rolled back for this update.
+ * rollout ended, or since this one halted; "other" if what ended was ended by
+ * an update, this or one before it, so that it cannot be this one's.
  */
 
 canary_verta_step_t canary_verta_step(const canary_rollout_t *rollout,
     const canary_verta_update_t *update, uint32_t release, uint64_t ago,
-    int replacing);
+    int other);
 
 
 typedef enum {

@@ -153,5 +153,5 @@ canary_verta_id(canary_verta_rest_t segment, uint64_t *id)
         *id = *id * 10 + (uint64_t) (segment.text[i] - '0');
     }
 
-    return segment.len != 0;
+    return *id != 0;
 }

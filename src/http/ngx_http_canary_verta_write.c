@@ -264,7 +264,7 @@ ngx_http_canary_verta_next(ngx_http_canary_verta_write_t *v)
     }
 
     return canary_verta_step(rollout, &v->update, v->release->id,
-                             v->view.ago, v->replacing);
+                             v->view.ago, v->replacing || v->view.settled);
 }
 
 
