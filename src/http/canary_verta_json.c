@@ -318,8 +318,9 @@ canary_verta_read_threshold(const cJSON *list, const canary_json_at_t *at,
     name = canary_verta_member(parameter, "name");
     value = canary_verta_member(parameter, "value");
 
-    if (parameter == NULL || parameter->next || value == NULL
-        || !cJSON_IsString(name) || strcmp(name->valuestring, "threshold") != 0)
+    if (parameter == NULL || parameter->next
+        || !cJSON_IsString(name) || strcmp(name->valuestring, "threshold") != 0
+        || value == NULL)
     {
         canary_json_error(errors, at, "has to be a list of one parameter, "
                           "with the \"name\" \"threshold\" and a \"value\"");

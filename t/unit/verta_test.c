@@ -65,11 +65,14 @@ paths_are_found(void **state)
     assert_int_equal(path.endpoint, 7);
     assert_int_equal(path.stage, 8);
 
-    assert_int_equal(find("deployment/workspace/w/endpoints/7/stages/8/update"),
+    assert_int_equal(find("deployment/workspace/w/endpoints/7/stages/8/"
+                          "update"),
                      CANARY_VERTA_UPDATE);
-    assert_int_equal(find("deployment/workspace/w/endpoints/7/stages/8/status"),
+    assert_int_equal(find("deployment/workspace/w/endpoints/7/stages/8/"
+                          "status"),
                      CANARY_VERTA_UPDATE_STATUS);
-    assert_int_equal(find("deployment/workspace/w/endpoints/7/stages/8/rules"),
+    assert_int_equal(find("deployment/workspace/w/endpoints/7/stages/8/"
+                          "rules"),
                      CANARY_VERTA_RULES);
     assert_int_equal(find("deployment/workspace/w/endpoints/7/stages/8/"
                           "accesstokens"),
