@@ -17,7 +17,7 @@ use Canary::Util qw(fork_child);
 my $t = Canary::Test->new;
 my %backend = map { $_ => $t->backend($_) } qw(v1 v2 v3);
 
-$t->start(<<'EOC');
+my $http = <<'EOC';
     upstream model_v1 { server 127.0.0.1:%%PORT_v1%%; }
     upstream model_v2 { server 127.0.0.1:%%PORT_v2%%; }
     upstream model_v3 { server 127.0.0.1:%%PORT_v3%%; }
@@ -59,6 +59,8 @@ $t->start(<<'EOC');
 
     %%API%%
 EOC
+
+$t->start($http);
 
 my $base = '/api/v1/deployment/workspace/personal';
 my $json = JSON::PP->new->ascii->canonical;
@@ -600,6 +602,40 @@ subtest 'a body that is too large' => sub {
              qr/larger than 65536 bytes/);
 };
 
+subtest 'mangled updates' => sub {
+    my $client = $t->client;
+    my $whole = $json->encode(canary(2));
+    my (%seen, @wrong);
+
+    srand 7;
+    for (1 .. 500) {
+        my $body = $whole;
+
+        substr($body, rand length $body, rand 9) = pack 'C*',
+            map { rand(2) < 1 ? rand 256 : ord substr $whole, rand length
+                  $whole, 1 } 1 .. rand 6
+            for 1 .. 1 + rand 2;
+
+        my $response = $client->request(method => 'PUT', body => $body,
+                                        uri => update_uri($some));
+        my $status = $response->status;
+        $seen{$status}++;
+
+        if ($status == 200) {
+            request(DELETE => update_uri($some));
+            $before = $t->endpoint('some-path')->{generation};
+            next;
+        }
+
+        push @wrong, "$status: $body"
+            if $status != 400 && $status != 404
+               || $response->json->{message} eq '';
+    }
+
+    is_deeply(\@wrong, []);
+    ok($seen{400} > 300, 'most are refused');
+};
+
 is($t->endpoint('some-path')->{generation}, $before,
    'what was refused has changed nothing');
 
@@ -622,19 +658,35 @@ subtest 'an update that is sent many times at once begins once' => sub {
 };
 
 subtest 'ids and states are the same after a reload' => sub {
-    my $endpoints = get("$base/endpoints")->json;
+    my @endpoints = @{ get("$base/endpoints")->json->{endpoints} };
     my $stage = stage();
 
-    $t->reload($t->{config}{http} =~ s/(?=upstream some-path)/
-        upstream before-it {
+    $t->reload(<<~'EOC' . $http);
+        upstream before-them {
             canary_release  v1 model_v1;
             canary_release  v2 model_v2;
-        } /xr);
+        }
+        EOC
 
-    is_deeply([ grep { $_->{creator_request}{path} ne '\/before-it' }
-                @{ get("$base/endpoints")->json->{endpoints} } ],
-              $endpoints->{endpoints});
+    my ($new, @old) = @{ get("$base/endpoints")->json->{endpoints} };
+
+    is($new->{creator_request}{path}, '/before-them');
+    is_deeply(\@old, \@endpoints);
     is_deeply(stage(), $stage);
+};
+
+subtest 'a canary whose release is gone after a reload' => sub {
+    $t->verb('some-path', 'rollback');
+    $t->start_rollout('some-path', release => 'v2', steps => [0.5]);
+    $t->reload($http
+               =~ s/canary_release  v2 model_v2;(?=\s+canary_release  v3)//r
+               =~ s/canary_release  v3 model_v3\K/ id=3/r);
+
+    is(stage()->{status}, 'error');
+    is_deeply(ratios(), [ [3, 1], [0, 0] ], 'no build any more');
+    is(stage()->{components}[-1]{message},
+       'the canary is no longer configured');
+    is(last_update($some), undef);
 };
 
 $t->finish;
