@@ -66,7 +66,9 @@ ngx_http_canary_verta_handler(ngx_http_request_t *r)
 
     if (ngx_http_canary_verta_find(r, &target) != NGX_OK) {
         return ngx_http_canary_verta_error(r, NGX_HTTP_NOT_FOUND,
-                                           "there is nothing at \"%V\"",
+                                           "there is nothing at \"%V\"; "
+                                           "workspace, endpoints and builds "
+                                           "are those of nginx.conf",
                                            &r->uri);
     }
 
