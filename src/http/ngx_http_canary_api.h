@@ -100,25 +100,80 @@ enum {
 };
 
 
+/* what a write waits for */
+
+typedef enum {
+    NGX_HTTP_CANARY_WAIT_TURN = 0,     /* another change is pending */
+    NGX_HTTP_CANARY_WAIT_FATE,         /* its own change is */
+    NGX_HTTP_CANARY_WAIT_DURABLE       /* it is done, but not in the file */
+} ngx_http_canary_wait_e;
+
+
+/* why a write that had to wait was in vain */
+
+typedef enum {
+    NGX_HTTP_CANARY_VAIN_NOT_WRITTEN = 0,
+    NGX_HTTP_CANARY_VAIN_CANCELLED,
+    NGX_HTTP_CANARY_VAIN_SUPERSEDED
+} ngx_http_canary_vain_e;
+
+
+typedef struct ngx_http_canary_write_s  ngx_http_canary_write_t;
+
+
+/* What becomes of a write that waits; each answers. */
+
 typedef struct {
+    ngx_int_t                   (*retry)(ngx_http_canary_write_t *w);
+                                               /* NGX_DECLINED: waits again */
+    ngx_int_t                   (*done)(ngx_http_canary_write_t *w,
+                                        ngx_uint_t durable);
+    ngx_int_t                   (*vain)(ngx_http_canary_write_t *w,
+                                        ngx_http_canary_vain_e why);
+} ngx_http_canary_waiter_t;
+
+
+struct ngx_http_canary_write_s {
     ngx_http_request_t           *request;
     ngx_http_canary_endpoint_t   *endpoint;
+    const ngx_http_canary_waiter_t  *waiter;
     canary_verb_t                 verb;
+    cJSON                        *body;        /* or NULL */
+    ngx_event_t                   timer;
+    uint64_t                      deadline;    /* ms, monotonic */
+    ngx_http_canary_wait_e        wait;
     const cJSON                  *members[NGX_HTTP_CANARY_MEMBERS];
     canary_json_errors_t          errors;
     canary_strategy_t             strategy;
     ngx_http_canary_match_t       match;
     ngx_http_canary_change_t      change;
     ngx_http_canary_snapshot_t    snapshot;
-} ngx_http_canary_write_t;
+};
 
 
-/* when the body of the request has been read */
+/* with room for "size" bytes, of which it is the first; NULL: no memory */
+ngx_http_canary_write_t *ngx_http_canary_write_create(ngx_http_request_t *r,
+    size_t size, const ngx_http_canary_waiter_t *waiter);
+
+/* when the body of the request has been read; NGX_DECLINED: the request
+   waits, and will be finalized */
 ngx_int_t ngx_http_canary_api_write(ngx_http_request_t *r,
     ngx_http_canary_api_target_t *target);
 
 /* says in the change who asks for it */
 void ngx_http_canary_write_actor(ngx_http_canary_write_t *w);
+
+ngx_int_t ngx_http_canary_write_superseded(ngx_http_canary_write_t *w);
+
+
+/* ngx_http_canary_api_wait.c */
+
+/* finalizes the request when the wait is over */
+void ngx_http_canary_write_wait(ngx_http_canary_write_t *w);
+
+/* 503 or 409 */
+ngx_int_t ngx_http_canary_write_vain(ngx_http_canary_write_t *w,
+    ngx_http_canary_vain_e why);
 
 
 /* ngx_http_canary_api_request.c */
@@ -166,6 +221,12 @@ void ngx_http_canary_render_waiting(cJSON *object,
 /* ngx_http_canary_api_event.c */
 
 ngx_int_t ngx_http_canary_api_events(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint);
+
+
+/* ngx_http_canary_api_failure.c */
+
+ngx_int_t ngx_http_canary_api_failures(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint);
 
 

@@ -13,8 +13,9 @@
 #define NGX_HTTP_CANARY_WRITE_TRIES  64
 
 
-static ngx_int_t ngx_http_canary_write(ngx_http_canary_write_t *w,
-    const cJSON *body);
+static ngx_int_t ngx_http_canary_write(ngx_http_canary_write_t *w);
+static ngx_int_t ngx_http_canary_write_try(ngx_http_canary_write_t *w);
+static void ngx_http_canary_write_cleanup(void *data);
 static void ngx_http_canary_copy_line(u_char *dst, size_t size,
     ngx_str_t *text);
 static ngx_int_t ngx_http_canary_write_result(ngx_http_canary_write_t *w,
@@ -22,6 +23,15 @@ static ngx_int_t ngx_http_canary_write_result(ngx_http_canary_write_t *w,
 static ngx_int_t ngx_http_canary_write_refused(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_conflict(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_done(ngx_http_canary_write_t *w);
+static ngx_int_t ngx_http_canary_write_answer(ngx_http_canary_write_t *w,
+    ngx_uint_t durable);
+
+
+static const ngx_http_canary_waiter_t  ngx_http_canary_api_waiter = {
+    ngx_http_canary_write_try,
+    ngx_http_canary_write_answer,
+    ngx_http_canary_write_vain
+};
 
 
 /* POST or PATCH, when the body has been read */
@@ -30,7 +40,6 @@ ngx_int_t
 ngx_http_canary_api_write(ngx_http_request_t *r,
     ngx_http_canary_api_target_t *target)
 {
-    cJSON                    *body;
     ngx_int_t                 rc;
     ngx_str_t                 text;
     ngx_http_canary_write_t  *w;
@@ -45,40 +54,76 @@ ngx_http_canary_api_write(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    w = ngx_pcalloc(r->pool, sizeof(ngx_http_canary_write_t));
+    w = ngx_http_canary_write_create(r, sizeof(ngx_http_canary_write_t),
+                                     &ngx_http_canary_api_waiter);
     if (w == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    w->request = r;
     w->endpoint = target->endpoint;
     w->verb = (r->method == NGX_HTTP_PATCH) ? CANARY_PATCH
                                             : target->resource->verb;
 
     if (text.len == 0) {
-        return ngx_http_canary_write(w, NULL);
+        return ngx_http_canary_write(w);
     }
 
-    body = canary_json_parse((char *) text.data, text.len, &w->errors);
-    if (body == NULL) {
+    w->body = canary_json_parse((char *) text.data, text.len, &w->errors);
+    if (w->body == NULL) {
         return ngx_http_canary_problem_body(r, &w->errors);
     }
 
-    rc = ngx_http_canary_write(w, body);
+    return ngx_http_canary_write(w);
+}
 
-    cJSON_Delete(body);
 
-    return rc;
+ngx_http_canary_write_t *
+ngx_http_canary_write_create(ngx_http_request_t *r, size_t size,
+    const ngx_http_canary_waiter_t *waiter)
+{
+    ngx_pool_cleanup_t       *cln;
+    ngx_http_canary_write_t  *w;
+
+    cln = ngx_pool_cleanup_add(r->pool, size);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    w = cln->data;
+
+    ngx_memzero(w, size);
+
+    cln->handler = ngx_http_canary_write_cleanup;
+
+    w->request = r;
+    w->waiter = waiter;
+    w->deadline = ngx_http_canary_milliseconds() + NGX_HTTP_CANARY_PATIENCE;
+
+    return w;
+}
+
+
+/* the body and a timer live as long as the request, which may end early */
+
+static void
+ngx_http_canary_write_cleanup(void *data)
+{
+    ngx_http_canary_write_t *w = data;
+
+    if (w->timer.timer_set) {
+        ngx_del_timer(&w->timer);
+    }
+
+    cJSON_Delete(w->body);
 }
 
 
 static ngx_int_t
-ngx_http_canary_write(ngx_http_canary_write_t *w, const cJSON *body)
+ngx_http_canary_write(ngx_http_canary_write_t *w)
 {
-    ngx_uint_t                 tries;
-    ngx_http_canary_section_e  rc;
+    ngx_int_t  rc;
 
-    if (body && ngx_http_canary_read_write(w, body) != NGX_OK) {
+    if (w->body && ngx_http_canary_read_write(w, w->body) != NGX_OK) {
         return ngx_http_canary_problem_body(w->request, &w->errors);
     }
 
@@ -90,6 +135,22 @@ ngx_http_canary_write(ngx_http_canary_write_t *w, const cJSON *body)
 
     w->change.match = ngx_http_canary_match;
     w->change.data = &w->match;
+
+    rc = ngx_http_canary_write_try(w);
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_canary_write_wait(w);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_canary_write_try(ngx_http_canary_write_t *w)
+{
+    ngx_uint_t                 tries;
+    ngx_http_canary_section_e  rc;
 
     rc = NGX_HTTP_CANARY_STALE_MATCH;
 
@@ -170,6 +231,20 @@ ngx_http_canary_write_result(ngx_http_canary_write_t *w,
     case NGX_HTTP_CANARY_DONE:
         return ngx_http_canary_write_done(w);
 
+    case NGX_HTTP_CANARY_PENDING:
+        w->wait = NGX_HTTP_CANARY_WAIT_FATE;
+        return NGX_DECLINED;
+
+    case NGX_HTTP_CANARY_BUSY:
+        w->wait = NGX_HTTP_CANARY_WAIT_TURN;
+        return NGX_DECLINED;
+
+    case NGX_HTTP_CANARY_NO_FILE:
+        ngx_http_canary_snapshot(w->endpoint, &w->snapshot);
+
+        return ngx_http_canary_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                       "%s", w->snapshot.problem);
+
     case NGX_HTTP_CANARY_STALE_MATCH:
         return ngx_http_canary_write_refused(w);
 
@@ -179,16 +254,22 @@ ngx_http_canary_write_result(ngx_http_canary_write_t *w,
                                        "size for \"canary_zone\" is needed");
 
     default: /* NGX_HTTP_CANARY_SUPERSEDED */
-
-        /* another connection will find another worker */
-
-        r->keepalive = 0;
-
-        return ngx_http_canary_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       "nginx has been reloaded, and this "
-                                       "process serves its last requests; "
-                                       "try again");
+        return ngx_http_canary_write_superseded(w);
     }
+}
+
+
+ngx_int_t
+ngx_http_canary_write_superseded(ngx_http_canary_write_t *w)
+{
+    /* another connection will find another worker */
+
+    w->request->keepalive = 0;
+
+    return ngx_http_canary_problem(w->request, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                   "nginx has been reloaded, and this "
+                                   "process serves its last requests; "
+                                   "try again");
 }
 
 
@@ -219,8 +300,6 @@ ngx_http_canary_write_refused(ngx_http_canary_write_t *w)
 static ngx_int_t
 ngx_http_canary_write_done(ngx_http_canary_write_t *w)
 {
-    ngx_int_t         rc;
-    ngx_uint_t        status;
     canary_json_at_t  at_parts = { NULL, "canary_strategy", 0 };
     canary_json_at_t  at_rules = { &at_parts, "rules", 0 };
     canary_json_at_t  at_weight = { NULL, "weight", 0 };
@@ -247,11 +326,27 @@ ngx_http_canary_write_done(ngx_http_canary_write_t *w)
                           "has to be above 0 and below 1");
         return ngx_http_canary_problem_body(w->request, &w->errors);
 
-    default: /* CANARY_CHANGED, CANARY_UNCHANGED */
-        break;
+    case CANARY_CHANGED:
+        w->wait = NGX_HTTP_CANARY_WAIT_DURABLE;
+        return NGX_DECLINED;
+
+    default: /* CANARY_UNCHANGED */
+        return ngx_http_canary_write_answer(w, 1);
     }
+}
+
+
+static ngx_int_t
+ngx_http_canary_write_answer(ngx_http_canary_write_t *w, ngx_uint_t durable)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  status;
 
     ngx_http_canary_snapshot(w->endpoint, &w->snapshot);
+
+    if (!durable) {
+        w->snapshot.durable = 0;
+    }
 
     status = (w->verb == CANARY_START) ? NGX_HTTP_CREATED : NGX_HTTP_OK;
 

@@ -84,7 +84,7 @@ void ngx_http_canary_verta_look(ngx_http_canary_endpoint_t *endpoint,
 /* ngx_http_canary_verta_write.c */
 
 typedef struct {
-    ngx_http_canary_write_t       write;
+    ngx_http_canary_write_t       write;        /* the first */
     ngx_http_canary_verta_view_t  view;
     canary_verta_update_t         update;
     ngx_http_canary_release_t    *release;      /* of the update */
@@ -94,7 +94,8 @@ typedef struct {
 } ngx_http_canary_verta_write_t;
 
 
-/* when the body of the request has been read */
+/* when the body of the request has been read; NGX_DECLINED: the request
+   waits, and will be finalized */
 ngx_int_t ngx_http_canary_verta_write(ngx_http_request_t *r,
     ngx_http_canary_verta_target_t *target);
 

@@ -22,16 +22,30 @@ static ngx_int_t ngx_http_canary_verta_update(
     ngx_http_canary_verta_write_t *v);
 static ngx_int_t ngx_http_canary_verta_change(
     ngx_http_canary_verta_write_t *v);
+static ngx_int_t ngx_http_canary_verta_try(ngx_http_canary_write_t *w);
+static ngx_int_t ngx_http_canary_verta_unchanged(
+    ngx_http_canary_verta_write_t *v, const canary_verta_step_t *step);
 static canary_verta_step_t ngx_http_canary_verta_next(
     ngx_http_canary_verta_write_t *v);
 static void ngx_http_canary_verta_command(ngx_http_canary_verta_write_t *v,
     const canary_verta_step_t *step);
 static void ngx_http_canary_verta_settle(ngx_http_canary_endpoint_t *endpoint,
     uint64_t generation);
-static ngx_int_t ngx_http_canary_verta_refused(
-    ngx_http_canary_verta_write_t *v, ngx_http_canary_section_e rc);
-static ngx_int_t ngx_http_canary_verta_answer(
-    ngx_http_canary_verta_write_t *v);
+static ngx_int_t ngx_http_canary_verta_result(ngx_http_canary_write_t *w,
+    ngx_http_canary_section_e rc);
+static ngx_int_t ngx_http_canary_verta_not_written(
+    ngx_http_canary_write_t *w);
+static ngx_int_t ngx_http_canary_verta_vain(ngx_http_canary_write_t *w,
+    ngx_http_canary_vain_e why);
+static ngx_int_t ngx_http_canary_verta_answer(ngx_http_canary_write_t *w,
+    ngx_uint_t durable);
+
+
+static const ngx_http_canary_waiter_t  ngx_http_canary_verta_waiter = {
+    ngx_http_canary_verta_try,
+    ngx_http_canary_verta_answer,
+    ngx_http_canary_verta_vain
+};
 
 
 ngx_int_t
@@ -40,12 +54,14 @@ ngx_http_canary_verta_write(ngx_http_request_t *r,
 {
     ngx_http_canary_verta_write_t  *v;
 
-    v = ngx_pcalloc(r->pool, sizeof(ngx_http_canary_verta_write_t));
+    v = (ngx_http_canary_verta_write_t *)
+            ngx_http_canary_write_create(r,
+                                         sizeof(ngx_http_canary_verta_write_t),
+                                         &ngx_http_canary_verta_waiter);
     if (v == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    v->write.request = r;
     v->write.endpoint = target->endpoint;
 
     if (target->resource == CANARY_VERTA_BUILDS) {
@@ -183,18 +199,11 @@ ngx_http_canary_verta_update(ngx_http_canary_verta_write_t *v)
 }
 
 
-/*
- * One step after the other, each on what there is then, until nothing is
- * left to do.
- */
-
 static ngx_int_t
 ngx_http_canary_verta_change(ngx_http_canary_verta_write_t *v)
 {
-    ngx_uint_t                  tries;
-    canary_verta_step_t         step;
-    ngx_http_canary_write_t    *w;
-    ngx_http_canary_section_e   rc;
+    ngx_int_t                 rc;
+    ngx_http_canary_write_t  *w;
 
     w = &v->write;
 
@@ -204,43 +213,78 @@ ngx_http_canary_verta_change(ngx_http_canary_verta_write_t *v)
     w->change.match = ngx_http_canary_match;
     w->change.data = &w->match;
 
+    rc = ngx_http_canary_verta_try(w);
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_canary_write_wait(w);
+    }
+
+    return rc;
+}
+
+
+/*
+ * One step after the other, each on what there is then, until nothing is
+ * left to do.
+ */
+
+static ngx_int_t
+ngx_http_canary_verta_try(ngx_http_canary_write_t *w)
+{
+    ngx_uint_t                      tries;
+    canary_verta_step_t             step;
+    ngx_http_canary_section_e       rc;
+    ngx_http_canary_verta_write_t  *v;
+
+    v = (ngx_http_canary_verta_write_t *) w;
+
     for (tries = 0; tries < NGX_HTTP_CANARY_VERTA_TRIES; tries++) {
 
         step = ngx_http_canary_verta_next(v);
 
-        if (step.change) {
-            ngx_http_canary_verta_command(v, &step);
-
-            rc = ngx_http_canary_change(w->endpoint, &w->change);
-
-            if (rc == NGX_HTTP_CANARY_STALE_MATCH) {
-                continue;
-            }
-
-            if (rc != NGX_HTTP_CANARY_DONE
-                || w->change.status != CANARY_CHANGED)
-            {
-                return ngx_http_canary_verta_refused(v, rc);
-            }
-
-            w->match.expected++;
+        if (!step.change) {
+            return ngx_http_canary_verta_unchanged(v, &step);
         }
 
-        if (step.more) {
-            v->replacing = 1;
+        ngx_http_canary_verta_command(v, &step);
+
+        rc = ngx_http_canary_change(w->endpoint, &w->change);
+
+        if (rc == NGX_HTTP_CANARY_STALE_MATCH) {
             continue;
         }
 
-        if (step.settled) {
-            ngx_http_canary_verta_settle(w->endpoint, w->match.expected);
+        if (rc != NGX_HTTP_CANARY_DONE || w->change.status != CANARY_CHANGED) {
+            return ngx_http_canary_verta_result(w, rc);
         }
 
-        return ngx_http_canary_verta_answer(v);
+        if (step.settled) {
+            ngx_http_canary_verta_settle(w->endpoint, w->match.expected + 1);
+        }
+
+        if (!step.more) {
+            return ngx_http_canary_verta_result(w, rc);
+        }
+
+        v->replacing = 1;
     }
 
     return ngx_http_canary_verta_error(w->request, NGX_HTTP_CONFLICT,
                                        "the endpoint changes all the time; "
                                        "try again");
+}
+
+
+static ngx_int_t
+ngx_http_canary_verta_unchanged(ngx_http_canary_verta_write_t *v,
+    const canary_verta_step_t *step)
+{
+    if (step->settled) {
+        ngx_http_canary_verta_settle(v->write.endpoint,
+                                     v->write.match.expected);
+    }
+
+    return ngx_http_canary_verta_answer(&v->write, 1);
 }
 
 
@@ -316,17 +360,37 @@ ngx_http_canary_verta_settle(ngx_http_canary_endpoint_t *endpoint,
 }
 
 
-/* the client sends 502 to 504 again, which is of use only after a reload */
-
 static ngx_int_t
-ngx_http_canary_verta_refused(ngx_http_canary_verta_write_t *v,
+ngx_http_canary_verta_result(ngx_http_canary_write_t *w,
     ngx_http_canary_section_e rc)
 {
     ngx_http_request_t  *r;
 
-    r = v->write.request;
+    r = w->request;
 
     switch (rc) {
+
+    case NGX_HTTP_CANARY_DONE:
+
+        if (w->change.status == CANARY_CHANGED) {
+            w->wait = NGX_HTTP_CANARY_WAIT_DURABLE;
+            return NGX_DECLINED;
+        }
+
+        return ngx_http_canary_verta_error(r, NGX_HTTP_CONFLICT,
+                                           "the update does not apply to "
+                                           "what the endpoint has become");
+
+    case NGX_HTTP_CANARY_PENDING:
+        w->wait = NGX_HTTP_CANARY_WAIT_FATE;
+        return NGX_DECLINED;
+
+    case NGX_HTTP_CANARY_BUSY:
+        w->wait = NGX_HTTP_CANARY_WAIT_TURN;
+        return NGX_DECLINED;
+
+    case NGX_HTTP_CANARY_NO_FILE:
+        return ngx_http_canary_verta_not_written(w);
 
     case NGX_HTTP_CANARY_NO_MEMORY:
         return ngx_http_canary_verta_error(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
@@ -334,21 +398,57 @@ ngx_http_canary_verta_refused(ngx_http_canary_verta_write_t *v,
                                            "larger size for \"canary_zone\" "
                                            "is needed");
 
-    case NGX_HTTP_CANARY_SUPERSEDED:
+    default: /* NGX_HTTP_CANARY_SUPERSEDED */
+        return ngx_http_canary_verta_vain(w, NGX_HTTP_CANARY_VAIN_SUPERSEDED);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_canary_verta_not_written(ngx_http_canary_write_t *w)
+{
+    u_char  *problem;
+
+    ngx_http_canary_snapshot(w->endpoint, &w->snapshot);
+
+    problem = w->snapshot.problem;
+
+    return ngx_http_canary_verta_error(w->request,
+                                       NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                       "the update has not begun: %s",
+                                       problem[0] ? problem
+                                       : (u_char *) "the state file was not "
+                                                    "written in time");
+}
+
+
+/* the client sends 502 to 504 again, which is of use only after a reload */
+
+static ngx_int_t
+ngx_http_canary_verta_vain(ngx_http_canary_write_t *w,
+    ngx_http_canary_vain_e why)
+{
+    switch (why) {
+
+    case NGX_HTTP_CANARY_VAIN_CANCELLED:
+        return ngx_http_canary_verta_error(w->request, NGX_HTTP_CONFLICT,
+                                           "the rollout ended before the "
+                                           "update took effect");
+
+    case NGX_HTTP_CANARY_VAIN_SUPERSEDED:
 
         /* another connection will find another worker */
 
-        r->keepalive = 0;
+        w->request->keepalive = 0;
 
-        return ngx_http_canary_verta_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+        return ngx_http_canary_verta_error(w->request,
+                                           NGX_HTTP_SERVICE_UNAVAILABLE,
                                            "nginx has been reloaded, and "
                                            "this process serves its last "
                                            "requests; try again");
 
-    default: /* NGX_HTTP_CANARY_DONE, but not as it should */
-        return ngx_http_canary_verta_error(r, NGX_HTTP_CONFLICT,
-                                           "the update does not apply to "
-                                           "what the endpoint has become");
+    default: /* NGX_HTTP_CANARY_VAIN_NOT_WRITTEN */
+        return ngx_http_canary_verta_not_written(w);
     }
 }
 
@@ -356,14 +456,14 @@ ngx_http_canary_verta_refused(ngx_http_canary_verta_write_t *v,
 /* it is done: 500 would say that it is not */
 
 static ngx_int_t
-ngx_http_canary_verta_answer(ngx_http_canary_verta_write_t *v)
+ngx_http_canary_verta_answer(ngx_http_canary_write_t *w, ngx_uint_t durable)
 {
     ngx_int_t            rc;
     ngx_http_request_t  *r;
 
-    r = v->write.request;
+    r = w->request;
 
-    rc = ngx_http_canary_verta_show_stage(r, v->write.endpoint);
+    rc = ngx_http_canary_verta_show_stage(r, w->endpoint);
 
     if (rc == NGX_HTTP_INTERNAL_SERVER_ERROR && !r->header_sent) {
         return ngx_http_canary_answer_empty(r, NGX_HTTP_OK);
