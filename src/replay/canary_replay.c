@@ -866,11 +866,17 @@ canary_replay_guard(canary_replay_t *replay, canary_result_t *result,
         command.verb = CANARY_HOLDING;
         event.outage = outage;
 
-        canary_judge_hold(replay->evidence, (uint32_t) broken, now);
     }
 
     canary_judge_rules(replay->evidence, &replay->rollout, now,
                        &replay->times, 1, &replay->summary.result);
+
+    /* only now: what the event tells of is discarded */
+
+    if (command.verb == CANARY_HOLDING) {
+        canary_judge_hold(replay->evidence, &replay->rollout,
+                          (uint32_t) broken, now);
+    }
 
     event.rule = &replay->options.strategy->rules[broken];
     event.judgement = replay->summary.result.rules[broken];
