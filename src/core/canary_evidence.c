@@ -21,6 +21,9 @@
 #define CANARY_COHORTS_UNFOLDED   (CANARY_COHORTS - 4)
 
 
+static void canary_evidence_use_limits(canary_evidence_t *evidence);
+static int canary_evidence_is_alone(const canary_evidence_t *evidence,
+    uint32_t slot);
 static void canary_evidence_open(canary_evidence_t *evidence, uint32_t cohort,
     uint32_t step, uint64_t now);
 static void canary_evidence_close(canary_evidence_t *evidence, uint64_t now);
@@ -45,7 +48,8 @@ canary_set(uint32_t *variable, uint32_t value)
 size_t
 canary_evidence_size(uint32_t nslots)
 {
-    return sizeof(canary_evidence_t) + (size_t) nslots * sizeof(canary_slot_t);
+    return sizeof(canary_evidence_t)
+           + (size_t) nslots * sizeof(canary_slot_t *);
 }
 
 
@@ -59,28 +63,42 @@ canary_evidence_init(canary_evidence_t *evidence, uint32_t nslots)
 
 
 void
-canary_evidence_use(canary_evidence_t *evidence, uint32_t nused)
+canary_evidence_use(canary_evidence_t *evidence, canary_slot_t *memory)
 {
-    uint32_t        slot;
-    canary_slot_t  *memory;
-
-    if (nused > evidence->nslots) {
-        nused = evidence->nslots;
+    if (evidence->nused == evidence->nslots) {
+        return;
     }
 
-    for (slot = evidence->nused; slot < nused; slot++) {
-        memory = &evidence->slots[slot];
+    if (memory) {
         memset(memory, 0, offsetof(canary_slot_t, slows));
-        evidence->nused = slot + 1;
+
+    } else {
+        memory = evidence->slots[0];
     }
+
+    evidence->slots[evidence->nused] = memory;
+    canary_set(&evidence->nused, evidence->nused + 1);
+
+    canary_evidence_use_limits(evidence);
+}
+
+
+static void
+canary_evidence_use_limits(canary_evidence_t *evidence)
+{
+    uint32_t  slot;
 
     if (evidence->nlimits == 0) {
         return;
     }
 
-    for (slot = evidence->limited; slot < nused; slot++) {
-        memory = &evidence->slots[slot];
-        memset(memory->slows, 0, sizeof(memory->slows));
+    for (slot = evidence->limited; slot < evidence->nused; slot++) {
+
+        if (canary_evidence_has_slot(evidence, slot)) {
+            memset(evidence->slots[slot]->slows, 0,
+                   sizeof(evidence->slots[slot]->slows));
+        }
+
         evidence->limited = slot + 1;
     }
 }
@@ -157,7 +175,7 @@ canary_evidence_limits(canary_evidence_t *evidence, uint32_t nlimits,
 
     if (evidence->nlimits != nlimits) {
         canary_set(&evidence->nlimits, nlimits);
-        canary_evidence_use(evidence, evidence->nused);
+        canary_evidence_use_limits(evidence);
     }
 }
 
@@ -215,6 +233,11 @@ canary_evidence_is_empty(const canary_evidence_t *evidence)
         started = 0;
 
         for (slot = 0; slot < evidence->nused; slot++) {
+
+            if (!canary_evidence_has_slot(evidence, slot)) {
+                continue;
+            }
+
             started += canary_get(&canary_evidence_tally(evidence, slot, side,
                                                          place)->started);
         }
@@ -317,6 +340,11 @@ canary_evidence_new_step(canary_evidence_t *evidence)
         canary_evidence_sum_late(evidence, side, &evidence->late_base[side]);
 
         for (slot = 0; slot < evidence->nused; slot++) {
+
+            if (!canary_evidence_has_slot(evidence, slot)) {
+                continue;
+            }
+
             canary_set(&canary_evidence_late(evidence, slot, side)->overdue,
                        0);
             canary_set(&canary_evidence_late(evidence, slot, side)->pending,
@@ -436,6 +464,11 @@ canary_evidence_overdue(canary_evidence_t *evidence, unsigned side,
     canary_tally_t  *tally;
 
     for (slot = 0; slot < evidence->nused; slot++) {
+
+        if (!canary_evidence_has_slot(evidence, slot)) {
+            continue;
+        }
+
         tally = canary_evidence_tally(evidence, slot, side, place);
         late = canary_evidence_late(evidence, slot, side);
 
@@ -544,6 +577,25 @@ canary_evidence_keep(canary_evidence_t *evidence, uint64_t now)
 }
 
 
+static int
+canary_evidence_is_alone(const canary_evidence_t *evidence, uint32_t slot)
+{
+    uint32_t  i;
+
+    if (slot >= evidence->nused) {
+        return 0;
+    }
+
+    for (i = 0; i < evidence->nused; i++) {
+        if (i != slot && evidence->slots[i] == evidence->slots[slot]) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 void
 canary_evidence_reap(canary_evidence_t *evidence, uint32_t slot)
 {
@@ -552,7 +604,7 @@ canary_evidence_reap(canary_evidence_t *evidence, uint32_t slot)
     canary_late_t   *late;
     canary_tally_t  *tally;
 
-    if (slot >= evidence->nused) {
+    if (!canary_evidence_is_alone(evidence, slot)) {
         return;
     }
 

@@ -228,7 +228,8 @@ struct canary_evidence_s {
 
     canary_cohort_t       cohorts[CANARY_COHORTS];
     canary_cohort_slow_t  cohort_slows[CANARY_COHORTS];
-    canary_slot_t         slots[];      /* [nslots] */
+    canary_slot_t        *slots[];      /* [nslots], of which nused are set;
+                                           one may be the same as the first */
 };
 
 
@@ -292,17 +293,18 @@ typedef struct {
 } canary_tail_t;
 
 
-/* The bytes that evidence with so many slots takes, most of it untouched. */
+/* The bytes that evidence with so many slots takes, without the slots. */
 
 size_t canary_evidence_size(uint32_t nslots);
 
 /*
- * Evidence needs no zeroed memory: init once, and use each slot before it is
- * counted in, and again when there are limits for the first time.
+ * Evidence needs no zeroed memory: init once, and give it memory for one slot
+ * after the other before they are counted in.  NULL: there is none, so that
+ * slot is the first one again, which there has to be.
  */
 
 void canary_evidence_init(canary_evidence_t *evidence, uint32_t nslots);
-void canary_evidence_use(canary_evidence_t *evidence, uint32_t nused);
+void canary_evidence_use(canary_evidence_t *evidence, canary_slot_t *memory);
 
 /*
  * For each rollout, and for new tests: what began before the rollout counts
@@ -406,7 +408,10 @@ uint64_t canary_evidence_pulse(const canary_evidence_t *evidence,
 void canary_evidence_discard(canary_evidence_t *evidence, uint64_t now);
 void canary_evidence_keep(canary_evidence_t *evidence, uint64_t now);
 
-/* Takes out what a process that died has left in flight in its slot. */
+/*
+ * Takes out what a process that died has left in flight in its slot; not if
+ * that is another's slot too, since nobody can tell whose attempts are whose.
+ */
 
 void canary_evidence_reap(canary_evidence_t *evidence, uint32_t slot);
 
@@ -449,8 +454,7 @@ static inline canary_tally_t *
 canary_evidence_tally(const canary_evidence_t *evidence, uint32_t slot,
     unsigned side, uint32_t cohort)
 {
-    return (canary_tally_t *) &evidence->slots[slot]
-                                   .tallies[side][cohort % CANARY_COHORTS];
+    return &evidence->slots[slot]->tallies[side][cohort % CANARY_COHORTS];
 }
 
 

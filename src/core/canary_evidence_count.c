@@ -292,7 +292,7 @@ canary_evidence_count_slow(canary_evidence_t *evidence,
     place = ticket->cohort % CANARY_COHORTS;
     nlimits = canary_get(&evidence->nlimits);
 
-    slow = &evidence->slots[ticket->slot].slows[ticket->side][place];
+    slow = &evidence->slots[ticket->slot]->slows[ticket->side][place];
     limits = evidence->sets[evidence->set_of[place]].limits[ticket->side];
 
     for (i = 0; i < nlimits; i++) {

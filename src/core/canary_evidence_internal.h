@@ -34,11 +34,20 @@ void canary_evidence_count_sums(const canary_sums_t *sums,
     canary_counts_t *counts);
 
 
+/* one that is not the first again */
+
+static inline int
+canary_evidence_has_slot(const canary_evidence_t *evidence, uint32_t slot)
+{
+    return slot == 0 || evidence->slots[slot] != evidence->slots[0];
+}
+
+
 static inline canary_late_t *
 canary_evidence_late(const canary_evidence_t *evidence, uint32_t slot,
     unsigned side)
 {
-    return (canary_late_t *) &evidence->slots[slot].late[side];
+    return &evidence->slots[slot]->late[side];
 }
 
 

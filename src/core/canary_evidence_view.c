@@ -54,6 +54,11 @@ canary_evidence_pulse(const canary_evidence_t *evidence, int *in_flight)
     }
 
     for (slot = 0; slot < evidence->nused; slot++) {
+
+        if (!canary_evidence_has_slot(evidence, slot)) {
+            continue;
+        }
+
         for (side = 0; side < CANARY_SIDES; side++) {
             late = canary_evidence_late(evidence, slot, side);
 
@@ -371,6 +376,11 @@ canary_evidence_sum(const canary_evidence_t *evidence, unsigned side,
     memset(sum, 0, sizeof(canary_tally_t));
 
     for (slot = 0; slot < evidence->nused; slot++) {
+
+        if (!canary_evidence_has_slot(evidence, slot)) {
+            continue;
+        }
+
         tally = canary_evidence_tally(evidence, slot, side, place);
 
         sum->voided += canary_get(&tally->voided);
@@ -396,7 +406,12 @@ canary_evidence_sum_slow(const canary_evidence_t *evidence, unsigned side,
     memset(sum, 0, sizeof(canary_slow_t));
 
     for (slot = 0; slot < evidence->limited; slot++) {
-        slow = &evidence->slots[slot].slows[side][place];
+
+        if (!canary_evidence_has_slot(evidence, slot)) {
+            continue;
+        }
+
+        slow = &evidence->slots[slot]->slows[side][place];
 
         for (i = 0; i < evidence->nlimits; i++) {
             sum->slow[i] += canary_get(&slow->slow[i]);
@@ -417,6 +432,11 @@ canary_evidence_sum_late(const canary_evidence_t *evidence, unsigned side,
     memset(sum, 0, sizeof(canary_late_t));
 
     for (slot = 0; slot < evidence->nused; slot++) {
+
+        if (!canary_evidence_has_slot(evidence, slot)) {
+            continue;
+        }
+
         late = canary_evidence_late(evidence, slot, side);
 
         sum->overdue += canary_not_negative(canary_get(&late->overdue));
@@ -444,6 +464,11 @@ canary_evidence_sum_spent(const canary_evidence_t *evidence, unsigned side)
     uint64_t  spent;
 
     for (slot = 0, spent = 0; slot < evidence->nused; slot++) {
+
+        if (!canary_evidence_has_slot(evidence, slot)) {
+            continue;
+        }
+
         spent += canary_get64(&canary_evidence_late(evidence, slot,
                                                     side)->spent);
     }

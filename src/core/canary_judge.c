@@ -270,6 +270,7 @@ canary_judge_new_tests(canary_judge_t *judge, canary_evidence_t *evidence,
         judge->has_windows |= (strategy->rules[i].window != 0);
 
         canary_trial_begin(&judge->trials[i], &strategy->rules[i],
+                           &judge->windows[i],
                            canary_judge_limit_of(strategy, i),
                            canary_strategy_steps(strategy), planned,
                            rollout->tests);

@@ -69,6 +69,7 @@ typedef struct {
 
     /* not touched unless a rule needs it */
 
+    canary_window_t      windows[CANARY_RULES_MAX];
     canary_times_mark_t  seen;           /* of the canary, the tick before */
     canary_times_mark_t  compared;       /* and when stable's were taken */
     canary_times_mark_t  recent;         /* of stable, weighted */

@@ -50,9 +50,15 @@ canary_rule_is_quantile(const canary_rule_t *rule)
 
 void
 canary_trial_begin(canary_trial_t *trial, const canary_rule_t *rule,
-    uint32_t limit, uint32_t steps, uint64_t ticks, uint32_t step)
+    canary_window_t *window, uint32_t limit, uint32_t steps, uint64_t ticks,
+    uint32_t step)
 {
     memset(trial, 0, sizeof(canary_trial_t));
+
+    if (rule->window) {
+        trial->window = window;
+        memset(window, 0, sizeof(canary_window_t));
+    }
 
     trial->limit = limit;
     trial->step = step;
@@ -101,7 +107,7 @@ canary_trial_fold(canary_trial_t *trial, const canary_rule_t *rule,
             sides[CANARY_SIDE_CANARY] = canary_trial_measure(trial, rule,
                                          &cohort->sides[CANARY_SIDE_CANARY]);
 
-            canary_window_add(&trial->window, rule->window, cohort->ended,
+            canary_window_add(trial->window, rule->window, cohort->ended,
                               sides);
         }
 
@@ -494,7 +500,7 @@ canary_trial_window(const canary_trial_t *trial,
     memset(sides, 0, CANARY_SIDES * sizeof(canary_measure_t));
 
     for (i = 0; i <= CANARY_WINDOW_PARTS; i++) {
-        part = &trial->window.parts[i];
+        part = &trial->window->parts[i];
 
         if (part->ended == 0 || part->ended <= since) {
             continue;

@@ -66,7 +66,7 @@ typedef struct {
         canary_relative_t  relative;
         canary_average_t   average;
     };
-    canary_window_t    window;
+    canary_window_t   *window;        /* NULL without one */
 } canary_trial_t;
 
 
@@ -79,12 +79,14 @@ typedef struct {
 
 
 /*
- * The beginning of tests in a step; "limit" as above, "steps" and "ticks" are
- * those that the rollout is planned to have.
+ * The beginning of tests in a step; memory for a window is only touched if the
+ * rule has one.  "limit" as above, "steps" and "ticks" are those that the
+ * rollout is planned to have.
  */
 
 void canary_trial_begin(canary_trial_t *trial, const canary_rule_t *rule,
-    uint32_t limit, uint32_t steps, uint64_t ticks, uint32_t step);
+    canary_window_t *window, uint32_t limit, uint32_t steps, uint64_t ticks,
+    uint32_t step);
 
 /*
  * A cohort of these tests that is final; a discarded one only moves on to

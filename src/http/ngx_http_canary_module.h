@@ -877,6 +877,8 @@ ngx_int_t ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared);
 ngx_int_t ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared);
+void ngx_http_canary_add_slots(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, canary_evidence_t *evidence);
 
 
 /* ngx_http_canary_meter.c: what is counted of releases */

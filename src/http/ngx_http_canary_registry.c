@@ -97,6 +97,7 @@ ngx_http_canary_zone_needed(ngx_http_canary_main_conf_t *cmcf,
     size = 8 * ngx_pagesize
            + ngx_align(sizeof(ngx_http_canary_zone_shared_t), ngx_pagesize)
            + ngx_align(canary_judge_size((uint32_t) nslots), ngx_pagesize)
+           + ngx_align(sizeof(canary_slot_t), ngx_pagesize)
            + ngx_align((NGX_HTTP_CANARY_EVENTS + 1)
                        * sizeof(ngx_http_canary_event_t), ngx_pagesize)
            + 4 * ngx_pagesize;

@@ -271,11 +271,41 @@ ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
         return NGX_ERROR;
     }
 
-    canary_evidence_use(evidence, (uint32_t) sh->nused);
+    ngx_http_canary_add_slots(sh, shpool, evidence);
+
+    if (evidence->nused == 0) {
+        evidence->next = sh->spare;
+        sh->spare = evidence;
+        return NGX_ERROR;
+    }
 
     __atomic_store_n(&shared->evidence, evidence, __ATOMIC_RELEASE);
 
     return NGX_OK;
+}
+
+
+/*
+ * Slots for the processes there are, and at least one.  Where the zone has no
+ * room for more than the first, processes share that.
+ */
+
+void
+ngx_http_canary_add_slots(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, canary_evidence_t *evidence)
+{
+    canary_slot_t  *slot;
+
+    while (evidence->nused < ngx_max(sh->nused, 1)) {
+
+        slot = ngx_slab_alloc_locked(shpool, sizeof(canary_slot_t));
+
+        if (slot == NULL && evidence->nused == 0) {
+            return;
+        }
+
+        canary_evidence_use(evidence, slot);
+    }
 }
 
 

@@ -43,6 +43,7 @@ struct canary_replay_s {
     canary_replay_summary_t   summary;
     canary_rollout_t          rollout;
     canary_evidence_t        *evidence;
+    canary_slot_t            *slot;       /* of it, the only one */
     canary_times_t            times;
     canary_histogram_t        before[CANARY_SIDES];
                                        /* times before the present step */
@@ -123,14 +124,15 @@ canary_replay_create(const canary_replay_options_t *options)
 
     replay->options = *options;
     replay->evidence = calloc(1, canary_judge_size(1));
+    replay->slot = malloc(sizeof(canary_slot_t));
 
-    if (replay->evidence == NULL) {
+    if (replay->evidence == NULL || replay->slot == NULL) {
         canary_replay_destroy(replay);
         return NULL;
     }
 
     canary_evidence_init(replay->evidence, 1);
-    canary_evidence_use(replay->evidence, 1);
+    canary_evidence_use(replay->evidence, replay->slot);
 
     canary_rollout_init(&replay->rollout, STABLE_ID);
 
@@ -149,6 +151,7 @@ canary_replay_destroy(canary_replay_t *replay)
 {
     free(replay->heap);
     free(replay->evidence);
+    free(replay->slot);
     free(replay);
 }
 

@@ -1716,16 +1716,17 @@ slots_and_limits_come_later(void **state)
 
     /* as if there had been but one */
 
-    memset(sim->evidence, 0xa5, canary_judge_size(SIM_SLOTS));
-    canary_evidence_init(sim->evidence, SIM_SLOTS);
-    canary_evidence_use(sim->evidence, 1);
+    unit_free_evidence(sim->evidence);
+    sim->evidence = unit_evidence(canary_judge_size(SIM_SLOTS), SIM_SLOTS, 1);
     canary_judge_begin(sim->evidence, &sim->rollout, sim->now, &sim->times);
     assert_int_equal(sim->evidence->nused, 1);
     assert_int_equal(sim_verdict(sim, 0), CANARY_UNDECIDED);
 
-    canary_evidence_use(sim->evidence, 2);
-    canary_evidence_use(sim->evidence, 1);
-    canary_evidence_use(sim->evidence, 100);
+    while (sim->evidence->nused < SIM_SLOTS) {
+        canary_evidence_use(sim->evidence, unit_slot());
+    }
+
+    canary_evidence_use(sim->evidence, NULL);
     assert_int_equal(sim->evidence->nused, SIM_SLOTS);
 
     sim_attempts(sim, CANARY, 100, sim_good(200));

@@ -20,6 +20,7 @@
 
 #include "canary_judge.h"
 
+#include "memory.h"
 #include "unit.h"
 
 
@@ -157,7 +158,6 @@ sim_needed(sim_t *sim, uint32_t rule)
 static inline sim_t *
 sim_new(const canary_rule_t *rules, uint32_t nrules, uint32_t weight)
 {
-    size_t              size;
     sim_t              *sim;
     uint32_t            at, step;
     canary_command_t    command;
@@ -166,13 +166,8 @@ sim_new(const canary_rule_t *rules, uint32_t nrules, uint32_t weight)
     sim = calloc(1, sizeof(sim_t));
     assert_non_null(sim);
 
-    size = canary_judge_size(SIM_SLOTS);
-    sim->evidence = malloc(size);
-    assert_non_null(sim->evidence);
-    memset(sim->evidence, 0xa5, size);
-
-    canary_evidence_init(sim->evidence, SIM_SLOTS);
-    canary_evidence_use(sim->evidence, SIM_SLOTS);
+    sim->evidence = unit_evidence(canary_judge_size(SIM_SLOTS), SIM_SLOTS,
+                                  SIM_SLOTS);
 
     sim->now = SIM_BEGIN;
     sim->seed = 1;
@@ -213,7 +208,7 @@ sim_one(canary_rule_t rule)
 static inline void
 sim_free(sim_t *sim)
 {
-    free(sim->evidence);
+    unit_free_evidence(sim->evidence);
     free(sim);
 }
 

@@ -40,8 +40,12 @@ trial_of(const canary_rule_t *rule)
 {
     canary_trial_t  trial;
 
+    static canary_window_t  window;
+
     memset(&trial, 0xa5, sizeof(canary_trial_t));
-    canary_trial_begin(&trial, rule, 0, 10, 0, STEP);
+    memset(&window, 0xa5, sizeof(canary_window_t));
+
+    canary_trial_begin(&trial, rule, &window, 0, 10, 0, STEP);
 
     return trial;
 }
