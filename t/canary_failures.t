@@ -13,7 +13,7 @@ use Canary::Test;
 
 use constant {
     KEPT      => 32,
-    ENDPOINTS => 60,
+    ENDPOINTS => 150,
 };
 
 my $t = Canary::Test->new(workers => 2);
