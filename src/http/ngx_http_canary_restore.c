@@ -592,6 +592,7 @@ ngx_http_canary_adopt_event(const canary_state_event_t *from,
     event->to_phase = from->to_phase;
     event->to_weight = from->to_weight;
     event->attempts = from->attempts;
+    event->outage = from->outage;
     event->nfigures = from->nfigures;
 
     for (i = 0; i < from->nfigures; i++) {
