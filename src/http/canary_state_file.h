@@ -58,6 +58,13 @@ int canary_state_file_lock(const char *dir, int *fd, pid_t *holder,
 int canary_state_file_locked(const char *dir);
 
 /*
+ * Gives the lock file, if there is one, to the user who is to write.  Not for
+ * a process that has the lock: it would lose it.
+ */
+
+void canary_state_file_hand_over(const char *dir, uid_t user);
+
+/*
  * Replaces the file; it is on the disk when this returns 0.  After -1 either
  * the old or the new one is there.  Only with the lock.
  */

@@ -35,7 +35,7 @@ sub _configure($self, $http, %opt) {
     my $config = $self->{config};
 
     $config->{http} = $http if defined $http;
-    for my $key (qw(events main workers)) {
+    for my $key (qw(events main user workers)) {
         $config->{$key} = delete $opt{$key} if exists $opt{$key};
     }
     croak "unknown option: ", join ', ', keys %opt if %opt;
@@ -54,7 +54,7 @@ sub _text($self) {
         "error_log $dir/error.log $level;",
         $config->{workers} ? "worker_processes $config->{workers};"
             : 'master_process off;',
-        $> == 0 ? 'user root;' : (),
+        $> == 0 ? 'user ' . ($config->{user} // 'root') . ';' : (),
         $self->{module} ne '' ? "load_module $self->{module};" : (),
         $config->{main} // '',
         'events {', $config->{events} // '', '}',

@@ -62,12 +62,13 @@ Declares log lines of these levels that the test provokes.
 
 =over
 
-=item $t->start($http, main => '', events => '', workers => 2)
+=item $t->start($http, main => '', events => '', workers => 2,
+user => 'root')
 
 Writes the configuration and starts nginx in the foreground; returns when all
 its workers run. $http is what stands in the http block, `main` what stands
-beside it; `workers => 0` means master_process off. What is left out stays as
-it was, so that C<< $t->stop; $t->start >> is a restart.
+beside it; `workers => 0` means master_process off; `user` is of the workers,
+if the test is run by root. What is left out stays as it was, so that C<< $t->stop; $t->start >> is a restart.
 
 In all texts %%PORT_name%% is a free port of that name, or the port of the
 backend of that name; %%DIR%% the directory, which is the prefix of nginx too;
