@@ -260,12 +260,12 @@ ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t own,
 
     if (state && state->writer != sh->writer && !sh->superseded) {
 
+        sh->last_event = ngx_max(sh->last_event, state->last_event);
+
         for (i = 0; i < state->nendpoints; i++) {
             ngx_http_canary_follow_endpoint(cmcf, &state->endpoints[i], own,
                                             now, log);
         }
-
-        sh->last_event = ngx_max(sh->last_event, state->last_event);
 
         if (own) {
             ngx_http_canary_check_endpoints(cmcf, log);
