@@ -389,6 +389,8 @@ ngx_http_canary_exit_process(ngx_cycle_t *cycle)
         return;
     }
 
+    ngx_http_canary_free_spare();
+
     cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_canary_module);
 
     if (cmcf && cmcf->sh) {

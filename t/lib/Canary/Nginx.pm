@@ -38,6 +38,7 @@ sub _configure($self, $http, %opt) {
     for my $key (qw(events main user workers)) {
         $config->{$key} = delete $opt{$key} if exists $opt{$key};
     }
+    $config->{workers} = 0 if $ENV{TEST_CANARY_VALGRIND};
     croak "unknown option: ", join ', ', keys %opt if %opt;
 
     return $self->_expand($self->_text);
@@ -275,9 +276,23 @@ sub _exec($self, $config, $log, @more) {
     open STDOUT, '>>', "$self->{dir}/stderr.log";
     open STDERR, '>&', \*STDOUT;
 
-    exec { $self->{binary} } $self->{binary}, '-p', "$self->{dir}/",
-        '-c', "$self->{dir}/$config", '-e', "$self->{dir}/$log", @more
-        or POSIX::_exit(127);
+    my @command = ($self->_valgrind, $self->{binary}, '-p', "$self->{dir}/",
+        '-c', "$self->{dir}/$config", '-e', "$self->{dir}/$log", @more);
+
+    exec { $command[0] } @command or POSIX::_exit(127);
+}
+
+
+# What valgrind is to be silent about is in that file.
+
+sub _valgrind($self) {
+    return unless $ENV{TEST_CANARY_VALGRIND};
+
+    return (qw(valgrind --quiet --leak-check=full --show-leak-kinds=definite
+               --errors-for-leak-kinds=definite --num-callers=25
+               --keep-debuginfo=yes),
+            "--suppressions=$ENV{TEST_CANARY_VALGRIND}",
+            "--log-file=$self->{dir}/valgrind.%p.log");
 }
 
 
