@@ -228,9 +228,10 @@ $(UNIT_DIR)/flags: FORCE
 -include $(wildcard $(UNIT_DIR)/obj/*/*/*.d)
 
 
-$(FAULTS): t/faults/faults.c
+$(FAULTS): $(wildcard t/faults/*.[ch])
 	@mkdir -p $(@D)
-	@$(CC) -std=gnu11 -Wall -Wextra -Werror -O1 -g -shared -fPIC -o $@ $< -ldl
+	@$(CC) -std=gnu11 -Wall -Wextra -Werror -O1 -g -shared -fPIC -o $@ \
+		$(filter %.c,$^) -ldl
 
 
 # Fuzz targets: each t/fuzz/*_fuzz.c is one program, with the same sources.

@@ -397,6 +397,22 @@ canary_state_file_aside(const char *dir, const char *name,
 }
 
 
+int
+canary_state_file_keep(const char *dir, const char *name,
+    canary_state_file_error_t *error)
+{
+    char  old[PATH_MAX], new[PATH_MAX];
+
+    if (canary_state_file_path(dir, CANARY_STATE_FILE, old, error) != 0
+        || canary_state_file_path(dir, name, new, error) != 0)
+    {
+        return -1;
+    }
+
+    return (link(old, new) == 0) ? 0 : canary_state_file_fail("link()", error);
+}
+
+
 static int
 canary_state_file_path(const char *dir, const char *name, char *path,
     canary_state_file_error_t *error)

@@ -90,5 +90,10 @@ int canary_state_file_stat(const char *dir, canary_state_file_id_t *id);
 int canary_state_file_aside(const char *dir, const char *name,
     canary_state_file_error_t *error);
 
+/* Gives it another name as well, so that it stays when it is replaced. */
+
+int canary_state_file_keep(const char *dir, const char *name,
+    canary_state_file_error_t *error);
+
 
 #endif /* CANARY_STATE_FILE_H */
