@@ -10,6 +10,7 @@
 #   ASAN        1: the matrix is built and run with the sanitizers
 #   CONF        the configuration that the demo runs
 #   FUZZ_TIME   seconds that each fuzz target runs
+#   SOAK_TIME   seconds that the soak runs
 #   KEEP        1: the demo leaves nginx running
 #   QUICK       1: the benchmark takes two minutes, with fewer rounds
 #   VECTORS     the file of test vectors for the statistics
@@ -27,6 +28,7 @@ ASAN       ?=
 CONF       ?= conf.example
 KEEP       ?=
 FUZZ_TIME  ?= 30
+SOAK_TIME  ?= 3600
 QUICK      ?=
 VECTORS    ?= t/vectors/cr-1.json
 RUNS       ?= 1000
@@ -74,13 +76,18 @@ ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
             LSAN_OPTIONS=suppressions=$(CURDIR)/tools/lsan.supp:print_suppressions=0 \
             UBSAN_OPTIONS=print_stacktrace=1
 
-# A broken disk, for nginx under test.
+VALGRIND_TESTS := $(filter-out $(addprefix t/canary_,conf.t durable.t \
+                    endurance.t failures.t faults.t judge.t key.t kill.t \
+                    outcome.t reload.t rollout.t rows.t state.t trip.t \
+                    quantiles.t upgrade.t zone.t),$(wildcard t/canary_*.t))
+
+# A disk and a shared memory that fail, for nginx under test.
 FAULTS := build/faults/faults.so
 
 .NOTPARALLEL:
 .PHONY: build ctl help deps demo test unit vectors simulate test-packages \
         ctl-program unit-programs vectors-program simulate-program asan matrix \
-        fuzz kills bench lint install clean FORCE
+        fuzz kills endurance soak valgrind bench lint install clean FORCE
 
 build:
 	@tools/packages $(sort $(BUILD_PACKAGES))
@@ -103,7 +110,10 @@ help:
 	@echo 'make ctl      build/canaryctl only'
 	@echo 'make demo     watch a good rollout and a bad one (KEEP=1: leave nginx running)'
 	@echo 'make test     all tests: unit and end-to-end'
-	@echo 'make kills    200 times: all processes killed after an acknowledgement, nothing lost'
+	@echo 'make kills    200 times: all processes killed after an acknowledgement, or in a write, nothing lost'
+	@echo 'make endurance  100 kills, 50 reloads and 20 binary upgrades under load, 3,000 names (15 minutes)'
+	@echo 'make soak     all of that at random, with an invariant checker (SOAK_TIME=3600 seconds)'
+	@echo 'make valgrind  the tests that a single process can do, in valgrind'
 	@echo 'make unit     unit tests only'
 	@echo 'make vectors  the statistics, with the numbers of a reference (VECTORS=file)'
 	@echo 'make simulate what they do to good and bad canaries, in simulated rollouts (a minute; RUNS=n)'
@@ -139,9 +149,26 @@ test: test-packages build unit-programs $(FAULTS)
 unit: test-packages unit-programs
 	@TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) prove t/unit.t
 
-kills: test-packages build
+kills: test-packages build $(FAULTS)
 	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) TEST_CANARY_KILLS=200 \
-		TEST_NGINX_TIMEOUT=1800 prove t/canary_state.t
+		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
+		TEST_NGINX_TIMEOUT=1800 prove t/canary_state.t t/canary_faults.t
+
+endurance: test-packages build
+	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) TEST_CANARY_ENDURANCE=1 \
+		TEST_NGINX_TIMEOUT=3600 prove t/canary_kill.t t/canary_endurance.t
+
+soak: test-packages build $(FAULTS)
+	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) \
+		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) t/soak/soak '$(SOAK_TIME)'
+
+# Not those that need several processes, or exact times.
+valgrind:
+	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) valgrind)
+	@$(MAKE) --no-print-directory build
+	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) TEST_NGINX_TIMEOUT=1800 \
+		TEST_CANARY_VALGRIND=$(CURDIR)/tools/valgrind.supp \
+		prove -j $(PROVE_JOBS) $(VALGRIND_TESTS)
 
 vectors: test-packages vectors-program
 	@$(UNIT_DIR)/vectors '$(VECTORS)'
@@ -291,9 +318,10 @@ $(UNIT_DIR)/flags: FORCE
 -include $(wildcard $(UNIT_DIR)/obj/*/*/*.d)
 
 
-$(FAULTS): t/faults/faults.c
+$(FAULTS): $(wildcard t/faults/*.[ch])
 	@mkdir -p $(@D)
-	@$(CC) -std=gnu11 -Wall -Wextra -Werror -O1 -g -shared -fPIC -o $@ $< -ldl
+	@$(CC) -std=gnu11 -Wall -Wextra -Werror -O1 -g -shared -fPIC -o $@ \
+		$(filter %.c,$^) -ldl
 
 
 # The core offline, with the same sources, but for the state file's.

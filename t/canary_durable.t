@@ -22,7 +22,7 @@ plan skip_all => "no $library: make test builds it" unless -e $library;
 my $t = Canary::Test->new(timeout => 240);
 my $faults = $t->dir . '/faults';
 
-$t->backend('v1');
+my $v1 = $t->backend('v1');
 my $v2 = $t->backend('v2');
 
 my $endpoints = join '', map { <<"EOC" } 1 .. ENDPOINTS;
@@ -214,6 +214,39 @@ subtest 'a broken rule does not wait for the disk' => sub {
     $v2->set;
     repair();
     is($t->endpoint('ep')->{phase}, 'idle', 'and stays so');
+};
+
+subtest 'a shared outage does not disturb what is being written' => sub {
+    $t->start_rollout('ep', steps => [ 0.5, 0.6, 0.7 ], rules => [
+        rule(error_5xx_rate => 0.1, confidence => 'off',
+             min_requests => 5) ]);
+    break('fsync 0 2000');
+    my $asked = advance();
+    wait_until_busy();
+    $_->set(status => 500) for $v1, $v2;
+    requests(40);
+    like(($t->events('ep'))[0]{reason}, qr/^holding: /, 'the rollout holds');
+    is($t->endpoint('ep')->{weight}, 0.5, 'at its weight');
+    unlink $faults;
+
+    my $answer = $asked->finish;
+    is($answer->status, 200, 'the advance is done when the disk has it');
+    is($answer->json->{weight}, 0.6, 'its weight');
+    ok(!exists $answer->json->{durable}, 'in the file');
+
+    my @events = $t->events('ep');
+    is(join(', ', map { $_->{reason} =~ s/:.*//r } @events[ 0 .. 2 ]),
+       'advanced to the next step, holding, rollout of v2 started',
+       'the events in the order in which they took effect');
+    my @ids = map { $_->{id} } @events;
+    is_deeply(\@ids, [ sort { $b <=> $a } @ids ], 'with rising numbers');
+
+    $_->set for $v1, $v2;
+    settle();
+    $t->crash;
+    start_faulty();
+    is_deeply([ $t->events('ep') ], \@events, 'and all of them in the file');
+    $t->verb(ep => 'rollback');
 };
 
 subtest 'a change takes effect when the disk has it' => sub {

@@ -14,14 +14,14 @@ use Test::More;
 use Canary::Test;
 
 use constant {
-    KILLS => 20,
+    KILLS => $ENV{TEST_CANARY_ENDURANCE} ? 100 : 20,
     STALE => 500,    # ms: from then on the helper is not relied on
 };
 
 my $seed = $ENV{TEST_CANARY_SEED} // 20261122;
 srand $seed;
 
-my $t = Canary::Test->new;
+my $t = Canary::Test->new(timeout => 180 + 3 * KILLS);
 my $v1 = $t->backend('v1');
 my $v2 = $t->backend('v2');
 

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "canary_judge.h"
 #include "canary_rollout.h"
 #include "canary_rule.h"
 #include "canary_strategy.h"
@@ -80,6 +81,7 @@ typedef struct {
     uint32_t                 nfigures;
     canary_rule_t            rules[CANARY_STATE_FIGURES_MAX];
     canary_judgement_t       judgements[CANARY_STATE_FIGURES_MAX];
+    canary_outage_t          outage;        /* of CANARY_HOLDING, else 0 */
     char                     actor[CANARY_STATE_NAME];
     char                     address[CANARY_STATE_NAME];   /* may be empty */
     char                     reason[CANARY_STATE_REASON];

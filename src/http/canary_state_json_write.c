@@ -36,6 +36,8 @@ static void canary_state_write_event(cJSON *list,
     const canary_state_event_t *event, int *failed);
 static void canary_state_write_point(cJSON *object, const char *name,
     uint32_t phase, uint32_t weight, int *failed);
+static void canary_state_write_outage(cJSON *object,
+    const canary_outage_t *outage, int *failed);
 static void canary_state_write_figures(cJSON *object,
     const canary_state_event_t *event, int *failed);
 static void canary_state_write_double(cJSON *object, const char *name,
@@ -269,6 +271,7 @@ canary_state_write_event(cJSON *list, const canary_state_event_t *event,
     canary_state_write_count(object, "attempts", event->attempts, failed);
 
     canary_state_write_figures(object, event, failed);
+    canary_state_write_outage(object, &event->outage, failed);
 }
 
 
@@ -322,6 +325,23 @@ canary_state_write_figures(cJSON *object, const canary_state_event_t *event,
                                  failed);
         canary_state_write_count(part, "needed", judgement->needed, failed);
     }
+}
+
+
+static void
+canary_state_write_outage(cJSON *object, const canary_outage_t *outage,
+    int *failed)
+{
+    if (outage->ms == 0) {
+        canary_json_add_null(object, "stable", failed);
+        return;
+    }
+
+    object = canary_json_add_object(object, "stable", failed);
+
+    canary_state_write_count(object, "ms", outage->ms, failed);
+    canary_state_write_count(object, "attempts", outage->attempts, failed);
+    canary_state_write_double(object, "value", outage->value, failed);
 }
 
 

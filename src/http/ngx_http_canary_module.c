@@ -348,12 +348,24 @@ ngx_http_canary_postconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_canary_init_module(ngx_cycle_t *cycle)
 {
+    ngx_core_conf_t              *ccf;
     ngx_http_canary_main_conf_t  *cmcf;
 
     cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_canary_module);
 
-    if (cmcf && cmcf->sh) {
-        ngx_http_canary_reconcile(cmcf, cycle->log);
+    if (cmcf == NULL || cmcf->sh == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_http_canary_reconcile(cmcf, cycle->log);
+
+    /* nginx gives the directory to the worker user, but not what is in it */
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    if (geteuid() == 0 && ccf->master && !ngx_test_config) {
+        canary_state_file_hand_over((char *) cmcf->state_path->name.data,
+                                    ccf->user);
     }
 
     return NGX_OK;
@@ -395,6 +407,8 @@ ngx_http_canary_exit_process(ngx_cycle_t *cycle)
     {
         return;
     }
+
+    ngx_http_canary_free_spare();
 
     cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_canary_module);
 

@@ -651,6 +651,9 @@ ngx_http_canary_attempt_t *ngx_http_canary_last_attempt(
 ngx_http_canary_ctx_t *ngx_http_canary_choose(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint);
 
+/* contexts that no request has, when the process ends */
+void ngx_http_canary_free_spare(void);
+
 /* when the routing word has changed */
 void ngx_http_canary_reroute(ngx_http_canary_endpoint_t *endpoint,
     uint64_t word);

@@ -22,6 +22,10 @@ static ngx_http_canary_section_e ngx_http_canary_carry_out(
     ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change,
     ngx_http_canary_record_t *next, const ngx_http_canary_figure_t *figures,
     ngx_uint_t nfigures, ngx_log_t *log);
+static void ngx_http_canary_note(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event,
+    uint64_t now, ngx_log_t *log);
 static void ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t *next, ngx_http_canary_event_t *event);
@@ -142,6 +146,12 @@ ngx_http_canary_carry_out(ngx_http_canary_zone_shared_t *sh,
         return NGX_HTTP_CANARY_PENDING;
     }
 
+    if (change->command.verb == CANARY_HOLDING) {
+        ngx_http_canary_note(sh, shpool, shared, next, &event,
+                             change->command.now, log);
+        return NGX_HTTP_CANARY_DONE;
+    }
+
     ngx_http_canary_conclude(sh, shpool, shared, NGX_HTTP_CANARY_CANCELLED,
                              change->command.now, log);
 
@@ -153,6 +163,28 @@ ngx_http_canary_carry_out(ngx_http_canary_zone_shared_t *sh,
     change->sequence = shared->sequence;
 
     return NGX_HTTP_CANARY_DONE;
+}
+
+
+/*
+ * The event of a rollout that stays as it is.  A change that is pending is
+ * not disturbed, but comes after it.  That the file has it is waited for by
+ * nobody.
+ */
+
+static void
+ngx_http_canary_note(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event,
+    uint64_t now, ngx_log_t *log)
+{
+    if (shared->pending.sequence) {
+        shared->pending.event.id = ++sh->last_event;
+    }
+
+    ngx_http_canary_take_effect(sh, shpool, shared, next, event, now, log);
+
+    (void) ngx_http_canary_next_sequence(sh);
 }
 
 

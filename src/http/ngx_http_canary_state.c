@@ -305,6 +305,7 @@ ngx_http_canary_collect_event(const ngx_http_canary_event_t *event,
     to->to_phase = event->to_phase;
     to->to_weight = event->to_weight;
     to->attempts = event->attempts;
+    to->outage = event->outage;
     to->nfigures = event->nfigures;
 
     for (i = 0; i < event->nfigures; i++) {
