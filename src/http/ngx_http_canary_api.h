@@ -29,6 +29,7 @@ typedef struct {
     ngx_str_t                     allow;     /* the same in words */
     ngx_http_canary_api_read_pt   read;      /* GET and HEAD; or NULL */
     canary_verb_t                 verb;      /* POST */
+    ngx_uint_t                    open;      /* GET takes no token */
 } ngx_http_canary_api_resource_t;
 
 

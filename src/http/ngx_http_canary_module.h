@@ -355,12 +355,16 @@ struct ngx_http_canary_main_conf_s {
     ngx_slab_pool_t                    *old_shpool;
     ngx_uint_t                          serial;        /* of this cycle */
     ngx_uint_t                          committed;     /* it is in use */
+    ngx_uint_t                          api;           /* it has a location
+                                                          of the API */
 };
 
 
 typedef struct {
     ngx_flag_t                          api;
     ngx_flag_t                          write;
+    ngx_array_t                        *tokens;        /* of token_t; NULL:
+                                                          none are needed */
 } ngx_http_canary_loc_conf_t;
 
 
