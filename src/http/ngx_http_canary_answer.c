@@ -82,6 +82,40 @@ ngx_http_canary_send(ngx_http_request_t *r, ngx_uint_t status,
     ngx_buf_t   *b;
     ngx_chain_t  out;
 
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_canary_send_header(r, status,
+                                     (status < NGX_HTTP_BAD_REQUEST)
+                                     ? &ngx_http_canary_json_type
+                                     : &ngx_http_canary_problem_type,
+                                     text->len);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b->pos = text->data;
+    b->last = text->data + text->len;
+    b->memory = 1;
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+ngx_int_t
+ngx_http_canary_send_header(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, off_t length)
+{
+    ngx_int_t  rc;
+
     /*
      * A body that was not read is not asked for any more; a client that
      * waits for "100 Continue" may send it or not, so what comes next on
@@ -110,40 +144,18 @@ ngx_http_canary_send(ngx_http_request_t *r, ngx_uint_t status,
     }
 
     r->headers_out.status = status;
-    r->headers_out.content_length_n = text->len;
+    r->headers_out.content_length_n = length;
 
-    if (text->len == 0) {
+    if (length == 0) {
         r->header_only = 1;
 
     } else {
-        r->headers_out.content_type = (status < NGX_HTTP_BAD_REQUEST)
-                                      ? ngx_http_canary_json_type
-                                      : ngx_http_canary_problem_type;
-        r->headers_out.content_type_len = r->headers_out.content_type.len;
+        r->headers_out.content_type = *type;
+        r->headers_out.content_type_len = type->len;
         r->headers_out.content_type_lowcase = NULL;
     }
 
-    b = ngx_calloc_buf(r->pool);
-    if (b == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    rc = ngx_http_send_header(r);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
-
-    b->pos = text->data;
-    b->last = text->data + text->len;
-    b->memory = 1;
-    b->last_buf = (r == r->main) ? 1 : 0;
-    b->last_in_chain = 1;
-
-    out.buf = b;
-    out.next = NULL;
-
-    return ngx_http_output_filter(r, &out);
+    return ngx_http_send_header(r);
 }
 
 

@@ -163,6 +163,12 @@ ngx_int_t ngx_http_canary_api_events(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint);
 
 
+/* ngx_http_canary_metrics.c: for Prometheus */
+
+ngx_int_t ngx_http_canary_api_metrics(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint);
+
+
 /* ngx_http_canary_answer.c */
 
 /* sends a document and frees it; 500 if it is NULL or "failed" is set */
@@ -172,6 +178,11 @@ ngx_int_t ngx_http_canary_answer(ngx_http_request_t *r, ngx_uint_t status,
 /* sends a status without a body */
 ngx_int_t ngx_http_canary_answer_empty(ngx_http_request_t *r,
     ngx_uint_t status);
+
+/* sends the header of an answer whose body the caller sends; length -1: it is
+   not known */
+ngx_int_t ngx_http_canary_send_header(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_str_t *type, off_t length);
 
 /* headers for the answer that follows; the value is not copied */
 ngx_int_t ngx_http_canary_add_header(ngx_http_request_t *r, const char *name,

@@ -524,6 +524,10 @@ ngx_http_canary_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is duplicate";
     }
 
+    if (lcf->metrics != NGX_CONF_UNSET) {
+        return "cannot be in one location with \"canary_metrics\"";
+    }
+
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     /* regex is under NGX_PCRE, as are locations by regular expression */
@@ -560,6 +564,31 @@ ngx_http_canary_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_canary_module);
     cmcf->api = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_canary_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_canary_loc_conf_t *lcf = conf;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (lcf->metrics != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    if (lcf->api != NGX_CONF_UNSET) {
+        return "cannot be in one location with \"canary_api\", which has "
+               "them at \"metrics\"";
+    }
+
+    lcf->metrics = 1;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_canary_metrics_handler;
 
     return NGX_CONF_OK;
 }

@@ -148,6 +148,13 @@ static ngx_command_t  ngx_http_canary_commands[] = {
       0,
       NULL },
 
+    { ngx_string("canary_metrics"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_canary_metrics,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("canary_api_tokens"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_canary_api_tokens,
@@ -255,6 +262,7 @@ ngx_http_canary_create_loc_conf(ngx_conf_t *cf)
 
     clcf->api = NGX_CONF_UNSET;
     clcf->write = NGX_CONF_UNSET;
+    clcf->metrics = NGX_CONF_UNSET;
     clcf->tokens = NGX_CONF_UNSET_PTR;
 
     return clcf;
@@ -276,18 +284,24 @@ ngx_http_canary_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (clcf->noname && clcf->handler == NULL
-        && conf->api == NGX_CONF_UNSET && prev->api == 1)
-    {
-        conf->api = 1;
-        conf->write = prev->write;
-        clcf->handler = ngx_http_canary_api_handler;
+    if (clcf->noname && clcf->handler == NULL) {
+
+        if (prev->api == 1) {
+            conf->api = 1;
+            conf->write = prev->write;
+            clcf->handler = ngx_http_canary_api_handler;
+
+        } else if (prev->metrics == 1) {
+            conf->metrics = 1;
+            clcf->handler = ngx_http_canary_metrics_handler;
+        }
     }
 
     ngx_http_canary_check_grpc(cf);
 
     ngx_conf_init_value(conf->api, 0);
     ngx_conf_init_value(conf->write, 0);
+    ngx_conf_init_value(conf->metrics, 0);
     ngx_conf_merge_ptr_value(conf->tokens, prev->tokens, NULL);
 
     return NGX_CONF_OK;
