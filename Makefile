@@ -9,6 +9,7 @@
 #               dynamic or static, debug or no-debug
 #   ASAN        1: the matrix is built and run with the sanitizers
 #   CONF        the configuration that the demo runs
+#   FUZZ_TIME   seconds that each fuzz target runs
 #   KEEP        1: the demo leaves nginx running
 #   QUICK       1: the benchmark takes two minutes, with fewer rounds
 #   VECTORS     the file of test vectors for the statistics
@@ -24,6 +25,7 @@ ONLY       ?=
 ASAN       ?=
 CONF       ?= conf.example
 KEEP       ?=
+FUZZ_TIME  ?= 30
 QUICK      ?=
 VECTORS    ?= t/vectors/cr-1.json
 RUNS       ?= 1000
@@ -44,6 +46,7 @@ BUILD_PACKAGES := $(firstword $(subst -, ,$(notdir $(CC)))) make libc6-dev \
 TEST_PACKAGES  := gcc libcmocka-dev openssl perl prometheus
 ASAN_PACKAGES  := dpkg-dev libpcre2-dev zlib1g-dev
 MATRIX_PACKAGES := gcc clang dpkg-dev libpcre2-dev zlib1g-dev
+FUZZ_PACKAGES  := clang libcjson-dev libssl-dev
 LINT_PACKAGES  := gcc clang perl
 BENCH_PACKAGES := gcc libc6-dev perl valgrind wrk haproxy libnginx-mod-http-lua
 
@@ -68,9 +71,13 @@ ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
             LSAN_OPTIONS=suppressions=$(CURDIR)/tools/lsan.supp:print_suppressions=0 \
             UBSAN_OPTIONS=print_stacktrace=1
 
+# A broken disk, for nginx under test.
+FAULTS := build/faults/faults.so
+
 .NOTPARALLEL:
 .PHONY: build help deps demo test unit vectors simulate test-packages \
-        unit-programs vectors-program simulate-program asan matrix bench lint install clean FORCE
+        unit-programs vectors-program simulate-program asan matrix fuzz \
+        kills bench lint install clean FORCE
 
 build:
 	@tools/packages $(sort $(BUILD_PACKAGES))
@@ -85,10 +92,12 @@ help:
 	@echo 'make build NGINX_SRC=dir   the same, for an unpacked nginx source'
 	@echo 'make demo     watch a good rollout and a bad one (KEEP=1: leave nginx running)'
 	@echo 'make test     all tests: unit and end-to-end'
+	@echo 'make kills    200 times: all processes killed after an acknowledgement, nothing lost'
 	@echo 'make unit     unit tests only'
 	@echo 'make vectors  the statistics, with the numbers of a reference (VECTORS=file)'
 	@echo 'make simulate what they do to good and bad canaries, in simulated rollouts (a minute; RUNS=n)'
 	@echo 'make asan     all tests, with AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make fuzz     what reads JSON, with libFuzzer (FUZZ_TIME=30 seconds each)'
 	@echo 'make matrix   all tests with each nginx from 1.22.1 on that Debian has the source of,'
 	@echo '              gcc and clang, dynamic and static, with and without --with-debug'
 	@echo '              (ONLY=1.26.3, ONLY="clang static": a part of that; ASAN=1: with the'
@@ -102,19 +111,25 @@ help:
 	@echo 'CC=clang, PROVE_JOBS=n, CONF=file (demo) may be set too.'
 
 deps:
-	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(ASAN_PACKAGES) $(MATRIX_PACKAGES) $(BENCH_PACKAGES) $(LINT_PACKAGES))
+	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(ASAN_PACKAGES) $(MATRIX_PACKAGES) $(FUZZ_PACKAGES) \
+		$(BENCH_PACKAGES) $(LINT_PACKAGES))
 
 demo:
 	@tools/packages $(sort $(BUILD_PACKAGES) perl $(if $(filter 1,$(KEEP)),curl))
 	@$(MAKE) --no-print-directory build
 	@tools/demo $(if $(filter 1,$(KEEP)),--keep) build/$(MODULE) $(CONF)
 
-test: test-packages build unit-programs
+test: test-packages build unit-programs $(FAULTS)
 	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) \
+		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
 		TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) prove -j $(PROVE_JOBS) -r t
 
 unit: test-packages unit-programs
 	@TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) prove t/unit.t
+
+kills: test-packages build
+	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) TEST_CANARY_KILLS=200 \
+		TEST_NGINX_TIMEOUT=1800 prove t/canary_state.t
 
 vectors: test-packages vectors-program
 	@$(UNIT_DIR)/vectors '$(VECTORS)'
@@ -139,10 +154,18 @@ asan:
 # With the sanitizers only by gcc: those of clang find more in nginx itself.
 matrix:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(MATRIX_PACKAGES))
-	@$(MAKE) --no-print-directory unit-programs
+	@$(MAKE) --no-print-directory unit-programs $(FAULTS)
 	@$(if $(filter 1,$(ASAN)),$(ASAN_FLAGS) $(ASAN_RUN) ASAN=1) \
 		ONLY='$(ONLY)$(if $(filter 1,$(ASAN)), gcc)' PROVE_JOBS='$(PROVE_JOBS)' \
+		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
 		TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) tools/matrix build/matrix
+
+fuzz:
+	@tools/packages $(sort $(FUZZ_PACKAGES))
+	@$(MAKE) --no-print-directory fuzz-programs
+	@for target in $(FUZZ_TARGETS); do \
+		t/fuzz/run $(FUZZ_DIR)/$$target $(FUZZ_TIME) || exit 1; \
+	done
 
 # For the nginx on the PATH.
 bench:
@@ -185,13 +208,13 @@ vectors-program: $(UNIT_DIR)/vectors
 simulate-program: $(UNIT_DIR)/simulate
 
 $(UNIT_DIR)/%_test: $(UNIT_DIR)/obj/t/unit/%_test.o $(UNIT_OBJS)
-	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka -lcjson -lm
+	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka -lcjson -lcrypto -lm
 
 $(UNIT_DIR)/vectors: $(VECTOR_OBJS) $(UNIT_OBJS)
-	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lm
+	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lcrypto -lm
 
 $(UNIT_DIR)/simulate: $(SIMULATE_OBJS) $(UNIT_OBJS)
-	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lm
+	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lcrypto -lm
 
 $(UNIT_DIR)/obj/%.o: %.c $(UNIT_DIR)/flags
 	@mkdir -p $(@D)
@@ -203,3 +226,26 @@ $(UNIT_DIR)/flags: FORCE
 
 .SECONDARY: $(UNIT_OBJS) $(UNIT_TESTS:%=$(UNIT_DIR)/obj/t/unit/%.o)
 -include $(wildcard $(UNIT_DIR)/obj/*/*/*.d)
+
+
+$(FAULTS): t/faults/faults.c
+	@mkdir -p $(@D)
+	@$(CC) -std=gnu11 -Wall -Wextra -Werror -O1 -g -shared -fPIC -o $@ $< -ldl
+
+
+# Fuzz targets: each t/fuzz/*_fuzz.c is one program, with the same sources.
+
+FUZZ_DIR     := build/fuzz
+FUZZ_CFLAGS  := -std=c11 -Wall -Wextra -Werror -O1 -g -Isrc/core -Isrc/http \
+                -fsanitize=fuzzer,address,undefined \
+                -fno-sanitize-recover=undefined
+FUZZ_TARGETS := $(notdir $(basename $(wildcard t/fuzz/*_fuzz.c)))
+
+.PHONY: fuzz-programs
+
+fuzz-programs: $(FUZZ_TARGETS:%=$(FUZZ_DIR)/%)
+
+$(FUZZ_DIR)/%: t/fuzz/%.c t/fuzz/fuzz.h $(UNIT_SRCS) \
+		$(wildcard src/core/*.h src/http/canary_*.h) Makefile
+	@mkdir -p $(@D)
+	@clang $(FUZZ_CFLAGS) -o $@ $< $(UNIT_SRCS) -lcjson -lcrypto -lm

@@ -17,11 +17,11 @@
 
 
 static void ngx_http_canary_failed(ngx_http_canary_attempt_t *attempt,
-    ngx_uint_t timedout, uint64_t elapsed);
+    ngx_http_canary_how_e how, uint64_t elapsed);
 static void ngx_http_canary_aborted(ngx_http_canary_attempt_t *attempt,
     uint64_t elapsed);
 static void ngx_http_canary_cut(ngx_http_canary_attempt_t *attempt,
-    ngx_uint_t timedout);
+    ngx_uint_t timedout, uint64_t elapsed);
 static void ngx_http_canary_ignored(ngx_http_canary_attempt_t *attempt);
 static void ngx_http_canary_end_time(ngx_http_canary_attempt_t *attempt,
     ngx_uint_t complete, uint64_t elapsed);
@@ -30,7 +30,7 @@ static ngx_uint_t ngx_http_canary_too_long(
 static void ngx_http_canary_hand_in(ngx_http_canary_attempt_t *attempt,
     canary_evidence_t *evidence, canary_finish_t *finish);
 static void ngx_http_canary_burn(ngx_http_canary_attempt_t *attempt,
-    canary_evidence_t *evidence, ngx_uint_t response_class);
+    canary_evidence_t *evidence, ngx_uint_t response_class, uint64_t elapsed);
 
 
 void
@@ -78,14 +78,17 @@ ngx_http_canary_attempt_end(ngx_http_canary_attempt_t *attempt,
                                  elapsed);
 
         if (outcome == CANARY_OUTCOME_CUT) {
-            ngx_http_canary_cut(attempt, facts->timedout);
+            ngx_http_canary_cut(attempt, facts->timedout, elapsed);
         }
 
         break;
 
     case CANARY_OUTCOME_FAILED:
     case CANARY_OUTCOME_TIMEOUT:
-        ngx_http_canary_failed(attempt, outcome == CANARY_OUTCOME_TIMEOUT,
+        ngx_http_canary_failed(attempt,
+                               (outcome == CANARY_OUTCOME_TIMEOUT)
+                               ? NGX_HTTP_CANARY_TIMEOUT
+                               : NGX_HTTP_CANARY_CLOSED,
                                elapsed);
         break;
 
@@ -116,7 +119,7 @@ void
 ngx_http_canary_attempt_no_live(ngx_http_canary_attempt_t *attempt)
 {
     ngx_http_canary_attempt_begin(attempt);
-    ngx_http_canary_failed(attempt, 0, 0);
+    ngx_http_canary_failed(attempt, NGX_HTTP_CANARY_NO_LIVE, 0);
 
     attempt->state = NGX_HTTP_CANARY_ENDED;
 }
@@ -127,6 +130,8 @@ ngx_http_canary_bad_response(ngx_http_canary_attempt_t *attempt,
     canary_evidence_t *evidence, ngx_uint_t timed, uint64_t elapsed)
 {
     canary_finish_t  finish;
+
+    attempt->how = NGX_HTTP_CANARY_ANSWERED;
 
     ngx_memzero(&finish, sizeof(canary_finish_t));
 
@@ -147,15 +152,18 @@ ngx_http_canary_bad_response(ngx_http_canary_attempt_t *attempt,
 
 static void
 ngx_http_canary_failed(ngx_http_canary_attempt_t *attempt,
-    ngx_uint_t timedout, uint64_t elapsed)
+    ngx_http_canary_how_e how, uint64_t elapsed)
 {
-    ngx_uint_t                measured;
+    ngx_uint_t                measured, timedout;
     canary_finish_t           finish;
     canary_evidence_t        *evidence;
     ngx_http_canary_meter_t  *meter;
 
     meter = ngx_http_canary_attempt_meter(attempt);
     evidence = ngx_http_canary_evidence(attempt, &measured);
+    timedout = (how == NGX_HTTP_CANARY_TIMEOUT);
+
+    attempt->how = how;
 
     if (timedout) {
         ngx_http_canary_add(&meter->totals.timeouts, 1);
@@ -225,7 +233,8 @@ ngx_http_canary_ignored(ngx_http_canary_attempt_t *attempt)
 
 
 static void
-ngx_http_canary_cut(ngx_http_canary_attempt_t *attempt, ngx_uint_t timedout)
+ngx_http_canary_cut(ngx_http_canary_attempt_t *attempt, ngx_uint_t timedout,
+    uint64_t elapsed)
 {
     ngx_uint_t                 measured;
     canary_evidence_t         *evidence;
@@ -244,7 +253,10 @@ ngx_http_canary_cut(ngx_http_canary_attempt_t *attempt, ngx_uint_t timedout)
     canary_evidence_cut(evidence, &attempt->ticket, attempt->response);
 
     if (attempt->response != 5) {
-        ngx_http_canary_burn(attempt, evidence, 5);
+        attempt->how = timedout ? NGX_HTTP_CANARY_CUT_TIMEOUT
+                                : NGX_HTTP_CANARY_CUT;
+
+        ngx_http_canary_burn(attempt, evidence, 5, elapsed);
     }
 }
 
@@ -323,7 +335,8 @@ ngx_http_canary_hand_in(ngx_http_canary_attempt_t *attempt,
     canary_evidence_finish(evidence, &attempt->ticket, finish);
 
     if (finish->bad_5xx || finish->bad_4xx) {
-        ngx_http_canary_burn(attempt, evidence, finish->bad_5xx ? 5 : 4);
+        ngx_http_canary_burn(attempt, evidence, finish->bad_5xx ? 5 : 4,
+                             finish->time);
     }
 }
 
@@ -335,12 +348,18 @@ ngx_http_canary_hand_in(ngx_http_canary_attempt_t *attempt,
 
 static void
 ngx_http_canary_burn(ngx_http_canary_attempt_t *attempt,
-    canary_evidence_t *evidence, ngx_uint_t response_class)
+    canary_evidence_t *evidence, ngx_uint_t response_class, uint64_t elapsed)
 {
     uint64_t  heartbeat, now;
 
     if (attempt->role != NGX_HTTP_CANARY_CANARY) {
         return;
+    }
+
+    /* before the rollout may end by it */
+
+    if (response_class == 5) {
+        ngx_http_canary_record_failure(attempt, elapsed);
     }
 
     if (!canary_evidence_burn(evidence, response_class)) {

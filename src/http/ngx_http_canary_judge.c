@@ -62,11 +62,11 @@ ngx_http_canary_judge(ngx_http_canary_shared_t *shared, uint64_t now,
     judgement->failing = -1;
     judgement->held = -1;
 
-    if (shared->evidence == NULL) {
+    rollout = &ngx_http_canary_record(shared)->rollout;
+
+    if (shared->evidence == NULL || rollout->phase == CANARY_IDLE) {
         return;
     }
-
-    rollout = &ngx_http_canary_record(shared)->rollout;
 
     ngx_http_canary_times(shared, rollout, detail, &times);
 
@@ -262,6 +262,12 @@ ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
     if (ngx_http_canary_guard(sh, shpool, shared, &judgement, 0, now, log)
         || canary_judge_holds(shared->evidence, rollout, now))
     {
+        return;
+    }
+
+    /* a step that cannot be put down is none */
+
+    if (sh->failing || sh->foreign) {
         return;
     }
 
