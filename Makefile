@@ -44,7 +44,7 @@ MODULE := ngx_http_canary_module.so
 
 BUILD_PACKAGES := $(firstword $(subst -, ,$(notdir $(CC)))) make libc6-dev \
                   libcjson-dev libssl-dev
-TEST_PACKAGES  := gcc libcmocka-dev openssl perl
+TEST_PACKAGES  := gcc libcmocka-dev openssl perl prometheus
 ASAN_PACKAGES  := dpkg-dev libpcre2-dev zlib1g-dev
 MATRIX_PACKAGES := gcc clang dpkg-dev libpcre2-dev zlib1g-dev
 FUZZ_PACKAGES  := clang libcjson-dev libssl-dev
