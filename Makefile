@@ -48,7 +48,8 @@ MODULE := ngx_http_canary_module.so
 CTL_PACKAGES   := $(firstword $(subst -, ,$(notdir $(CC)))) make libc6-dev \
                   libcjson-dev libcurl4-openssl-dev libssl-dev
 BUILD_PACKAGES := $(CTL_PACKAGES)
-TEST_PACKAGES  := gcc libcmocka-dev libio-pty-perl mandoc openssl perl
+TEST_PACKAGES  := gcc libcmocka-dev libio-pty-perl mandoc openssl perl \
+                  prometheus
 ASAN_PACKAGES  := dpkg-dev libpcre2-dev zlib1g-dev
 MATRIX_PACKAGES := gcc clang dpkg-dev libpcre2-dev zlib1g-dev
 FUZZ_PACKAGES  := clang libcjson-dev libssl-dev

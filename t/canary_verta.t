@@ -8,6 +8,7 @@ use v5.36;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use Digest::SHA qw(sha256_hex);
 use JSON::PP ();
 use Test::More;
 
@@ -16,6 +17,9 @@ use Canary::Util qw(fork_child);
 
 my $t = Canary::Test->new;
 my %backend = map { $_ => $t->backend($_) } qw(v1 v2 v3);
+
+$t->write_file('tokens', 'ci operator ' . sha256_hex('secret') . "\n"
+    . 'eyes reader ' . sha256_hex('only') . "\n");
 
 my $http = <<'EOC';
     upstream model_v1 { server 127.0.0.1:%%PORT_v1%%; }
@@ -51,6 +55,10 @@ my $http = <<'EOC';
             canary_verta_api workspace=some-team write=on;
         }
         location /readable/api/v1/ { canary_verta_api; }
+        location /guarded/api/v1/ {
+            canary_verta_api write=on;
+            canary_api_tokens tokens;
+        }
         location /if/api/v1/ {
             canary_verta_api write=on;
             if ($arg_if) { set $x 1; }
@@ -254,6 +262,41 @@ subtest 'not for pages of other sites' => sub {
     is(stage()->{components}[0]{build_id}, 1);
 };
 
+subtest 'with canary_api_tokens, by either kind of credentials' => sub {
+    my $guarded = '/guarded/api/v1/deployment/workspace/personal';
+    my $uri = "$guarded/endpoints/$some/stages/$some/update";
+
+    for my $header ('Grpc-Metadata-bearer-access-token',
+                    'Grpc-Metadata-developer-key')
+    {
+        my $ask = sub ($token, $method, @more) {
+            my %without = map { $_ => undef } grep { /^Grpc-/ } keys %headers;
+
+            return request($method, @more ? ($uri, @more)
+                                          : ("$guarded/endpoints", undef),
+                           %without,
+                           length $token ? ($header => $token) : ());
+        };
+
+        is($ask->('secret', 'GET')->status, 200, $header);
+        is($ask->('secret', PUT => direct(1))->status, 200);
+        is($ask->('only', 'GET')->status, 200, 'a reader');
+        is_error($ask->('only', PUT => direct(2)), 403, 7,
+                 qr/"eyes" is a reader's/);
+        is_error($ask->('wrong', 'GET'), 401, 16, qr/not known/);
+        is_error($ask->('wrong', PUT => direct(2)), 401, 16);
+        is_error($ask->('', 'GET'), 401, 16, qr/there is no token/);
+    }
+
+    is(get('/guarded/api/v1/modeldb/project/verifyConnection')->status, 200);
+
+    my $events = $t->events('some-path');
+    is(request(PUT => $uri, direct(2))->status, 200);
+    is(($t->events('some-path'))[0]{actor}{name}, 'ci');
+    is(request(PUT => $uri, direct(1))->status, 200);
+    is($t->events('some-path'), $events + 2);
+};
+
 subtest 'the blocks of if are the location they stand in' => sub {
     my $uri = '/if/api/v1/deployment/workspace/personal/builds?if=1';
 
@@ -285,7 +328,7 @@ subtest 'the stable build, and the same again, change nothing' => sub {
     }
 
     is($t->endpoint('some-path')->{generation}, $before->{generation});
-    is($t->events('some-path'), 1, 'one event only');
+    is(($t->events('some-path'))[0]{reason}, 'v2 made stable at once');
 };
 
 subtest 'the tutorial: a good canary, to its end' => sub {
@@ -693,7 +736,9 @@ $t->finish;
 
 
 sub request($method, $uri, $body = undef, %more) {
-    my %request = (headers => { %headers, %more });
+    my %all = (%headers, %more);
+    my %request = (headers => { map { $_ => $all{$_} }
+                                grep { defined $all{$_} } keys %all });
 
     if (defined $body) {
         $request{body} = ref $body ? $json->encode($body) : $body;

@@ -51,9 +51,10 @@
 
 typedef struct {
     uint64_t                 responses[5];  /* 1xx to 5xx */
-    uint64_t                 failed;        /* with cut */
-    uint64_t                 cut;           /* after a header */
-    uint64_t                 timeouts;      /* of the failed */
+    uint64_t                 failed;        /* before a header, */
+    uint64_t                 timeouts;      /* by a timeout */
+    uint64_t                 cut;           /* after a header, */
+    uint64_t                 cut_timeouts;  /* by a timeout */
     uint64_t                 aborted;
     uint64_t                 fallbacks;
     uint64_t                 timed;

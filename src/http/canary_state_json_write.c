@@ -236,8 +236,10 @@ canary_state_write_release(cJSON *list, const canary_state_release_t *release,
     }
 
     canary_state_write_count(object, "failed", totals->failed, failed);
-    canary_state_write_count(object, "cut", totals->cut, failed);
     canary_state_write_count(object, "timeouts", totals->timeouts, failed);
+    canary_state_write_count(object, "cut", totals->cut, failed);
+    canary_state_write_count(object, "cut_timeouts", totals->cut_timeouts,
+                             failed);
     canary_state_write_count(object, "aborted", totals->aborted, failed);
     canary_state_write_count(object, "fallbacks", totals->fallbacks, failed);
     canary_state_write_count(object, "timed", totals->timed, failed);

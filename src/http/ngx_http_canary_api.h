@@ -29,6 +29,7 @@ typedef struct {
     ngx_str_t                     allow;     /* the same in words */
     ngx_http_canary_api_read_pt   read;      /* GET and HEAD; or NULL */
     canary_verb_t                 verb;      /* POST */
+    ngx_uint_t                    open;      /* GET takes no token */
 } ngx_http_canary_api_resource_t;
 
 
@@ -160,9 +161,6 @@ ngx_http_canary_write_t *ngx_http_canary_write_create(ngx_http_request_t *r,
 ngx_int_t ngx_http_canary_api_write(ngx_http_request_t *r,
     ngx_http_canary_api_target_t *target);
 
-/* says in the change who asks for it */
-void ngx_http_canary_write_actor(ngx_http_canary_write_t *w);
-
 ngx_int_t ngx_http_canary_write_superseded(ngx_http_canary_write_t *w);
 
 
@@ -224,6 +222,12 @@ ngx_int_t ngx_http_canary_api_events(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint);
 
 
+/* ngx_http_canary_metrics.c: for Prometheus */
+
+ngx_int_t ngx_http_canary_api_metrics(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint);
+
+
 /* ngx_http_canary_api_failure.c */
 
 ngx_int_t ngx_http_canary_api_failures(ngx_http_request_t *r,
@@ -244,6 +248,11 @@ ngx_int_t ngx_http_canary_answer_json(ngx_http_request_t *r,
 /* sends a status without a body */
 ngx_int_t ngx_http_canary_answer_empty(ngx_http_request_t *r,
     ngx_uint_t status);
+
+/* sends the header of an answer whose body the caller sends; length -1: it is
+   not known */
+ngx_int_t ngx_http_canary_send_header(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_str_t *type, off_t length);
 
 /* headers for the answer that follows; the value is not copied */
 ngx_int_t ngx_http_canary_add_header(ngx_http_request_t *r, const char *name,

@@ -9,10 +9,10 @@
 
 #define ngx_http_canary_get(path, read)                                       \
     { ngx_string(path), NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),  \
-      read, CANARY_VERBS }
+      read, CANARY_VERBS, 0 }
 
 #define ngx_http_canary_post(path, verb)                                      \
-    { ngx_string(path), NGX_HTTP_POST, ngx_string("POST"), NULL, verb }
+    { ngx_string(path), NGX_HTTP_POST, ngx_string("POST"), NULL, verb, 0 }
 
 
 static const ngx_http_canary_api_resource_t *ngx_http_canary_api_resource(
@@ -27,9 +27,15 @@ static void ngx_http_canary_index_methods(cJSON *item, ngx_uint_t methods,
 
 
 static const ngx_http_canary_api_resource_t  ngx_http_canary_resources[] = {
-    ngx_http_canary_get("", ngx_http_canary_api_index),
+
+    /* tells nothing but what there is in any API of this version */
+
+    { ngx_string(""), NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
+      ngx_http_canary_api_index, CANARY_VERBS, 1 },
+
     ngx_http_canary_get("endpoints", ngx_http_canary_api_endpoints),
-    { ngx_null_string, 0, ngx_null_string, NULL, CANARY_VERBS }
+    ngx_http_canary_get("metrics", ngx_http_canary_api_metrics),
+    { ngx_null_string, 0, ngx_null_string, NULL, CANARY_VERBS, 0 }
 };
 
 
@@ -43,14 +49,14 @@ static const ngx_http_canary_api_resource_t
     ngx_http_canary_get("/failures", ngx_http_canary_api_failures),
 
     { ngx_string("/rollout"), NGX_HTTP_POST|NGX_HTTP_PATCH,
-      ngx_string("POST, PATCH"), NULL, CANARY_START },
+      ngx_string("POST, PATCH"), NULL, CANARY_START, 0 },
 
     ngx_http_canary_post("/rollout/advance", CANARY_ADVANCE),
     ngx_http_canary_post("/rollout/pause", CANARY_PAUSE),
     ngx_http_canary_post("/rollout/resume", CANARY_RESUME),
     ngx_http_canary_post("/rollout/promote", CANARY_PROMOTE),
     ngx_http_canary_post("/rollout/rollback", CANARY_ROLLBACK),
-    { ngx_null_string, 0, ngx_null_string, NULL, CANARY_VERBS }
+    { ngx_null_string, 0, ngx_null_string, NULL, CANARY_VERBS, 0 }
 };
 
 

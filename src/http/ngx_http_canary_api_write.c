@@ -5,7 +5,7 @@
 
 
 #include "ngx_http_canary_api.h"
-#include "canary_text.h"
+#include "ngx_http_canary_token.h"
 
 
 /* somebody else's change came first so often: give up */
@@ -16,8 +16,6 @@
 static ngx_int_t ngx_http_canary_write(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_try(ngx_http_canary_write_t *w);
 static void ngx_http_canary_write_cleanup(void *data);
-static void ngx_http_canary_copy_line(u_char *dst, size_t size,
-    ngx_str_t *text);
 static ngx_int_t ngx_http_canary_write_result(ngx_http_canary_write_t *w,
     ngx_http_canary_section_e rc);
 static ngx_int_t ngx_http_canary_write_refused(ngx_http_canary_write_t *w);
@@ -127,7 +125,7 @@ ngx_http_canary_write(ngx_http_canary_write_t *w)
         return ngx_http_canary_problem_body(w->request, &w->errors);
     }
 
-    ngx_http_canary_write_actor(w);
+    ngx_http_canary_find_actor(w->request, &w->change.actor);
 
     if (w->request->headers_in.if_match) {
         w->match.if_match = &w->request->headers_in.if_match->value;
@@ -170,51 +168,6 @@ ngx_http_canary_write_try(ngx_http_canary_write_t *w)
     }
 
     return ngx_http_canary_write_result(w, rc);
-}
-
-
-void
-ngx_http_canary_write_actor(ngx_http_canary_write_t *w)
-{
-    ngx_str_t                 name;
-    ngx_http_request_t       *r;
-    ngx_http_canary_actor_t  *actor;
-
-    r = w->request;
-    actor = &w->change.actor;
-
-    ngx_str_set(&name, "api");
-
-    if (r->headers_in.user.len) {
-        name = r->headers_in.user;
-    }
-
-    ngx_http_canary_copy_line(actor->name, sizeof(actor->name), &name);
-    ngx_http_canary_copy_line(actor->address, sizeof(actor->address),
-                              &r->connection->addr_text);
-}
-
-
-/* what fits of a text that goes to the log; what is no text is "?" */
-
-static void
-ngx_http_canary_copy_line(u_char *dst, size_t size, ngx_str_t *text)
-{
-    size_t      i, n, len;
-    ngx_uint_t  clean;
-
-    clean = (canary_utf8_prefix((char *) text->data, text->len) == text->len
-             && !canary_utf8_controls((char *) text->data, text->len));
-
-    len = ngx_min(text->len, size - 1);
-
-    for (i = 0; i < len; i++) {
-        dst[i] = (clean || (text->data[i] >= 0x20 && text->data[i] < 0x7f))
-                 ? text->data[i] : '?';
-    }
-
-    n = canary_utf8_prefix((char *) dst, len);
-    dst[n] = '\0';
 }
 
 

@@ -166,11 +166,12 @@ ngx_http_canary_failed(ngx_http_canary_attempt_t *attempt,
 
     attempt->how = how;
 
-    ngx_http_canary_add(&meter->totals.failed, 1);
-
     if (timedout) {
         ngx_http_canary_add(&meter->totals.timeouts, 1);
-        ngx_http_canary_add_time(meter, measured, elapsed);
+        ngx_http_canary_add_time(attempt, meter, measured, elapsed);
+
+    } else {
+        ngx_http_canary_add(&meter->totals.failed, 1);
     }
 
     ngx_memzero(&finish, sizeof(canary_finish_t));
@@ -242,12 +243,7 @@ ngx_http_canary_cut(ngx_http_canary_attempt_t *attempt, ngx_uint_t timedout,
 
     totals = &ngx_http_canary_meter(attempt)->totals;
 
-    ngx_http_canary_add(&totals->failed, 1);
-    ngx_http_canary_add(&totals->cut, 1);
-
-    if (timedout) {
-        ngx_http_canary_add(&totals->timeouts, 1);
-    }
+    ngx_http_canary_add(timedout ? &totals->cut_timeouts : &totals->cut, 1);
 
     evidence = ngx_http_canary_evidence(attempt, &measured);
 
@@ -287,8 +283,8 @@ ngx_http_canary_end_time(ngx_http_canary_attempt_t *attempt,
     evidence = ngx_http_canary_evidence(attempt, &measured);
 
     if (complete) {
-        ngx_http_canary_add_time(ngx_http_canary_meter(attempt), measured,
-                                 elapsed);
+        ngx_http_canary_add_time(attempt, ngx_http_canary_meter(attempt),
+                                 measured, elapsed);
     }
 
     if (evidence) {

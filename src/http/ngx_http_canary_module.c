@@ -6,6 +6,7 @@
 
 #include "ngx_http_canary_module.h"
 #include "ngx_http_canary_conf.h"
+#include "ngx_http_canary_token.h"
 #include "ngx_http_canary_verta.h"
 
 
@@ -16,6 +17,7 @@ static char *ngx_http_canary_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static ngx_int_t ngx_http_canary_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_canary_postconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_canary_add_access(ngx_conf_t *cf);
 static ngx_int_t ngx_http_canary_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_canary_init_process(ngx_cycle_t *cycle);
 static void ngx_http_canary_exit_process(ngx_cycle_t *cycle);
@@ -154,6 +156,20 @@ static ngx_command_t  ngx_http_canary_commands[] = {
       0,
       NULL },
 
+    { ngx_string("canary_metrics"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_canary_metrics,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("canary_api_tokens"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_canary_api_tokens,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -261,6 +277,8 @@ ngx_http_canary_create_loc_conf(ngx_conf_t *cf)
     clcf->api = NGX_CONF_UNSET;
     clcf->verta = NGX_CONF_UNSET;
     clcf->write = NGX_CONF_UNSET;
+    clcf->metrics = NGX_CONF_UNSET;
+    clcf->tokens = NGX_CONF_UNSET_PTR;
 
     return clcf;
 }
@@ -281,12 +299,17 @@ ngx_http_canary_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (clcf->noname && clcf->handler == NULL
-        && conf->api == NGX_CONF_UNSET && prev->api == 1)
-    {
-        conf->api = 1;
-        conf->write = prev->write;
-        clcf->handler = ngx_http_canary_api_handler;
+    if (clcf->noname && clcf->handler == NULL) {
+
+        if (prev->api == 1) {
+            conf->api = 1;
+            conf->write = prev->write;
+            clcf->handler = ngx_http_canary_api_handler;
+
+        } else if (prev->metrics == 1) {
+            conf->metrics = 1;
+            clcf->handler = ngx_http_canary_metrics_handler;
+        }
     }
 
     ngx_http_canary_verta_merge(cf, prev, conf);
@@ -295,6 +318,8 @@ ngx_http_canary_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_init_value(conf->api, 0);
     ngx_conf_init_value(conf->write, 0);
+    ngx_conf_init_value(conf->metrics, 0);
+    ngx_conf_merge_ptr_value(conf->tokens, prev->tokens, NULL);
 
     return NGX_CONF_OK;
 }
@@ -318,6 +343,10 @@ ngx_http_canary_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
+    if (cmcf->api && ngx_http_canary_add_access(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     /* without an endpoint the module costs nothing */
 
     if (cmcf->endpoints.nelts == 0) {
@@ -335,6 +364,25 @@ ngx_http_canary_postconfiguration(ngx_conf_t *cf)
     }
 
     ngx_http_canary_add_header_filter();
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_canary_add_access(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt        *handler;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    handler = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
+    if (handler == NULL) {
+        return NGX_ERROR;
+    }
+
+    *handler = ngx_http_canary_access_handler;
 
     return NGX_OK;
 }

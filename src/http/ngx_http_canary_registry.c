@@ -384,7 +384,7 @@ ngx_http_canary_free_place(ngx_http_canary_main_conf_t *cmcf,
         ngx_http_canary_forget_meters(cmcf->sh, shared, place);
 
         if (place->past) {
-            ngx_memzero(place->past, sizeof(ngx_http_canary_totals_t));
+            ngx_memzero(place->past, sizeof(ngx_http_canary_past_t));
         }
 
         ngx_memzero(place->name, NGX_HTTP_CANARY_NAME_MAX);

@@ -588,26 +588,30 @@ ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
 
         if (release->past == NULL) {
             release->past = ngx_slab_calloc_locked(cmcf->shpool,
-                                         sizeof(ngx_http_canary_totals_t));
+                                         sizeof(ngx_http_canary_past_t));
             if (release->past == NULL) {
                 return NGX_ERROR;
             }
         }
 
         totals = &from->releases[i].totals;
-        to = release->past;
+        to = &release->past->totals;
 
         for (n = 0; n < 5; n++) {
             to->responses[n] = totals->responses[n];
         }
 
         to->failed = totals->failed;
-        to->cut = totals->cut;
         to->timeouts = totals->timeouts;
+        to->cut = totals->cut;
+        to->cut_timeouts = totals->cut_timeouts;
         to->aborted = totals->aborted;
         to->fallbacks = totals->fallbacks;
         to->timed = totals->timed;
-        to->time = totals->time;
+
+        /* histograms begin anew, and with them the sum of their times */
+
+        to->other_time = totals->time;
     }
 
     return NGX_OK;

@@ -234,6 +234,10 @@ ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
         next->events++;
     }
 
+    if (next->rollout.phase != record->rollout.phase) {
+        next->transitions[next->rollout.phase]++;
+    }
+
     if (next->rollout.tests != record->rollout.tests) {
         ngx_http_canary_begin_step(sh, shpool, shared);
     }

@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_canary_verta.h"
+#include "ngx_http_canary_token.h"
 
 
 typedef struct {
@@ -14,6 +15,8 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_canary_verta_admit(ngx_http_request_t *r,
+    ngx_uint_t write);
+static ngx_int_t ngx_http_canary_verta_check_token(ngx_http_request_t *r,
     ngx_uint_t write);
 static ngx_int_t ngx_http_canary_verta_not_allowed(ngx_http_request_t *r,
     ngx_str_t allow);
@@ -88,10 +91,13 @@ ngx_http_canary_verta_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_canary_verta_admit(ngx_http_request_t *r, ngx_uint_t write)
 {
+    ngx_int_t                    rc;
     ngx_http_canary_loc_conf_t  *clcf;
 
-    if (!write) {
-        return NGX_DECLINED;
+    rc = ngx_http_canary_verta_check_token(r, write);
+
+    if (rc != NGX_DECLINED || !write) {
+        return rc;
     }
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_module);
@@ -108,6 +114,43 @@ ngx_http_canary_verta_admit(ngx_http_request_t *r, ngx_uint_t write)
                                            "the Origin or Sec-Fetch-Site "
                                            "header says that a page of "
                                            "another site sent this");
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_canary_verta_check_token(ngx_http_request_t *r, ngx_uint_t write)
+{
+    ngx_int_t                    rc;
+    ngx_http_canary_token_t     *token;
+    ngx_http_canary_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_module);
+
+    if (clcf->tokens == NULL) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_canary_find_token(r, &token);
+
+    if (rc != NGX_OK) {
+        return ngx_http_canary_verta_error(r, NGX_HTTP_UNAUTHORIZED,
+                                           "%s; a token of "
+                                           "\"canary_api_tokens\" is needed, "
+                                           "as developer key or as access "
+                                           "token",
+                                           (rc == NGX_DECLINED)
+                                           ? "there is no token"
+                                           : "the token is not known");
+    }
+
+    if (write && !token->operator) {
+        return ngx_http_canary_verta_error(r, NGX_HTTP_FORBIDDEN,
+                                           "token \"%V\" is a reader's; an "
+                                           "update takes the role "
+                                           "\"operator\"", &token->name);
     }
 
     return NGX_DECLINED;

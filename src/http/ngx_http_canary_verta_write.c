@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_canary_verta.h"
+#include "ngx_http_canary_token.h"
 
 
 /* somebody else's change came first so often: give up */
@@ -207,7 +208,7 @@ ngx_http_canary_verta_change(ngx_http_canary_verta_write_t *v)
 
     w = &v->write;
 
-    ngx_http_canary_write_actor(w);
+    ngx_http_canary_find_actor(w->request, &w->change.actor);
 
     w->match.pinned = 1;
     w->change.match = ngx_http_canary_match;

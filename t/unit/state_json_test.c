@@ -103,8 +103,9 @@ a_state(void)
     }
 
     endpoint->releases[0].totals.failed = 6;
-    endpoint->releases[0].totals.cut = 7;
-    endpoint->releases[0].totals.timeouts = 8;
+    endpoint->releases[0].totals.timeouts = 7;
+    endpoint->releases[0].totals.cut = 8;
+    endpoint->releases[0].totals.cut_timeouts = 11;
     endpoint->releases[0].totals.aborted = 9;
     endpoint->releases[0].totals.fallbacks = 10;
     endpoint->releases[0].totals.timed = 1ull << 53;
