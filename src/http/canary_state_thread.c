@@ -28,10 +28,12 @@ static pthread_cond_t       canary_state_cond = PTHREAD_COND_INITIALIZER;
 
 static canary_state_job_t  *canary_state_job;
 static int                  canary_state_done;
+static int                  canary_state_stopped;
 
 /* of the main thread; the process that has the thread, since a fork has not */
 
 static pid_t                canary_state_owner;
+static pthread_t            canary_state_thread;
 
 
 void
@@ -109,29 +111,42 @@ canary_state_thread_busy(void)
 }
 
 
+void
+canary_state_thread_stop(void)
+{
+    if (canary_state_owner != getpid()) {
+        return;
+    }
+
+    (void) pthread_mutex_lock(&canary_state_mutex);
+
+    canary_state_stopped = 1;
+
+    (void) pthread_cond_broadcast(&canary_state_cond);
+    (void) pthread_mutex_unlock(&canary_state_mutex);
+
+    (void) pthread_join(canary_state_thread, NULL);
+
+    canary_state_owner = 0;
+    canary_state_stopped = 0;
+}
+
+
 /* signals are for the main thread, which inherits nothing of this */
 
 static int
 canary_state_thread_create(void)
 {
-    int             rc;
-    sigset_t        all, old;
-    pthread_t       thread;
-    pthread_attr_t  attr;
-
-    if (pthread_attr_init(&attr) != 0) {
-        return -1;
-    }
-
-    (void) pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    int       rc;
+    sigset_t  all, old;
 
     (void) sigfillset(&all);
     (void) pthread_sigmask(SIG_SETMASK, &all, &old);
 
-    rc = pthread_create(&thread, &attr, canary_state_thread_run, NULL);
+    rc = pthread_create(&canary_state_thread, NULL, canary_state_thread_run,
+                        NULL);
 
     (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
-    (void) pthread_attr_destroy(&attr);
 
     if (rc != 0) {
         return -1;
@@ -155,6 +170,12 @@ canary_state_thread_run(void *unused)
     for ( ;; ) {
 
         while (canary_state_job == NULL || canary_state_done) {
+
+            if (canary_state_stopped) {
+                (void) pthread_mutex_unlock(&canary_state_mutex);
+                return NULL;
+            }
+
             (void) pthread_cond_wait(&canary_state_cond, &canary_state_mutex);
         }
 
@@ -170,8 +191,6 @@ canary_state_thread_run(void *unused)
 
         (void) pthread_cond_broadcast(&canary_state_cond);
     }
-
-    return NULL;
 }
 
 

@@ -52,5 +52,12 @@ canary_state_job_t *canary_state_thread_wait(void);
 
 int canary_state_thread_busy(void);
 
+/*
+ * Ends the thread, when no job is under way: its code may be unloaded before
+ * the process ends.
+ */
+
+void canary_state_thread_stop(void);
+
 
 #endif /* CANARY_STATE_THREAD_H */

@@ -159,6 +159,8 @@ ngx_http_canary_writer_finish(ngx_http_canary_main_conf_t *cmcf)
     }
 
     ngx_http_canary_free_lock();
+
+    canary_state_thread_stop();
 }
 
 
