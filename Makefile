@@ -14,7 +14,7 @@
 #   QUICK       1: the benchmark takes two minutes, with fewer rounds
 #   VECTORS     the file of test vectors for the statistics
 #   RUNS        simulated rollouts for each row of a table
-#   DESTDIR, MODULESDIR
+#   DESTDIR, MODULESDIR, BINDIR
 
 NGINX_SRC  ?= /usr/share/nginx/src
 CFLAGS     ?= -O2 -g -fstack-protector-strong -Wformat \
@@ -29,6 +29,7 @@ FUZZ_TIME  ?= 30
 QUICK      ?=
 VECTORS    ?= t/vectors/cr-1.json
 RUNS       ?= 1000
+BINDIR     ?= /usr/local/bin
 MODULESDIR ?= $(shell PATH='$(PATH)' nginx -V 2>&1 | \
                 sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
 
@@ -86,9 +87,11 @@ build:
 ifeq ($(NGINX_SRC),/usr/share/nginx/src)
 	@tools/loads build/$(MODULE)
 endif
+	@$(MAKE) --no-print-directory $(REPLAY)
 
 help:
-	@echo 'make build    build/$(MODULE), for the nginx on the PATH (the default)'
+	@echo 'make build    build/$(MODULE), for the nginx on the PATH (the default),'
+	@echo '              and build/canary-replay'
 	@echo 'make build NGINX_SRC=dir   the same, for an unpacked nginx source'
 	@echo 'make demo     watch a good rollout and a bad one (KEEP=1: leave nginx running)'
 	@echo 'make test     all tests: unit and end-to-end'
@@ -97,14 +100,15 @@ help:
 	@echo 'make vectors  the statistics, with the numbers of a reference (VECTORS=file)'
 	@echo 'make simulate what they do to good and bad canaries, in simulated rollouts (a minute; RUNS=n)'
 	@echo 'make asan     all tests, with AddressSanitizer and UndefinedBehaviorSanitizer'
-	@echo 'make fuzz     what reads JSON, with libFuzzer (FUZZ_TIME=30 seconds each)'
+	@echo 'make fuzz     what reads input, with libFuzzer (FUZZ_TIME=30 seconds each)'
 	@echo 'make matrix   all tests with each nginx from 1.22.1 on that Debian has the source of,'
 	@echo '              gcc and clang, dynamic and static, with and without --with-debug'
 	@echo '              (ONLY=1.26.3, ONLY="clang static": a part of that; ASAN=1: with the'
 	@echo '              sanitizers, gcc only)'
 	@echo 'make bench    what the module costs, beside others (7 minutes; QUICK=1: 2)'
 	@echo 'make lint     warnings of gcc, clang, cppcheck, shellcheck'
-	@echo 'make install  into $(DESTDIR)$(MODULESDIR)  (DESTDIR, MODULESDIR)'
+	@echo 'make install  into $(DESTDIR)$(MODULESDIR) and $(DESTDIR)$(BINDIR)'
+	@echo '              (DESTDIR, MODULESDIR, BINDIR)'
 	@echo 'make deps     the Debian packages for all of that (each target installs its own)'
 	@echo 'make clean    remove build/'
 	@echo
@@ -146,15 +150,18 @@ asan:
 	@$(ASAN_BUILD) NGINX_SRC=build/asan/src tools/build build/asan
 	@$(MAKE) --no-print-directory unit-programs \
 		UNIT_DIR=build/asan/unit UNIT_SANITIZE='$(SANITIZE)'
+	@$(MAKE) --no-print-directory build/asan/canary-replay \
+		REPLAY=build/asan/canary-replay $(ASAN_FLAGS)
 	@$(ASAN_RUN) TEST_NGINX_BINARY=$(CURDIR)/build/asan/nginx \
 		TEST_CANARY_MODULE=$(CURDIR)/build/asan/$(MODULE) \
 		TEST_CANARY_UNIT=$(CURDIR)/build/asan/unit \
+		TEST_CANARY_REPLAY=$(CURDIR)/build/asan/canary-replay \
 		prove -j $(PROVE_JOBS) -r t
 
 # With the sanitizers only by gcc: those of clang find more in nginx itself.
 matrix:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(MATRIX_PACKAGES))
-	@$(MAKE) --no-print-directory unit-programs $(FAULTS)
+	@$(MAKE) --no-print-directory unit-programs $(FAULTS) $(REPLAY)
 	@$(if $(filter 1,$(ASAN)),$(ASAN_FLAGS) $(ASAN_RUN) ASAN=1) \
 		ONLY='$(ONLY)$(if $(filter 1,$(ASAN)), gcc)' PROVE_JOBS='$(PROVE_JOBS)' \
 		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
@@ -183,6 +190,8 @@ install: build
 	install -d '$(DESTDIR)$(MODULESDIR)'
 	install -m 644 build/$(MODULE) '$(DESTDIR)$(MODULESDIR)/$(MODULE).new'
 	mv -f '$(DESTDIR)$(MODULESDIR)/$(MODULE).new' '$(DESTDIR)$(MODULESDIR)/$(MODULE)'
+	install -d '$(DESTDIR)$(BINDIR)'
+	install -m 755 $(REPLAY) '$(DESTDIR)$(BINDIR)'
 
 clean:
 	rm -rf build
@@ -233,19 +242,39 @@ $(FAULTS): t/faults/faults.c
 	@$(CC) -std=gnu11 -Wall -Wextra -Werror -O1 -g -shared -fPIC -o $@ $< -ldl
 
 
-# Fuzz targets: each t/fuzz/*_fuzz.c is one program, with the same sources.
+# The core offline, with the same sources, but for the state file's.
+
+REPLAY         := build/canary-replay
+REPLAY_SRCS    := $(wildcard src/replay/*.c) \
+                  $(filter-out src/http/canary_state_%,$(UNIT_SRCS))
+REPLAY_HEADERS := $(wildcard src/replay/*.h src/core/*.h src/http/canary_*.h)
+REPLAY_CFLAGS   = -std=c11 -Wall -Wextra -Werror -Isrc -Isrc/core -Isrc/http \
+                  -Isrc/replay $(CFLAGS)
+
+$(REPLAY): $(REPLAY_SRCS) $(REPLAY_HEADERS) $(REPLAY).flags
+	@$(CC) $(REPLAY_CFLAGS) $(LDFLAGS) -o $@ $(REPLAY_SRCS) -lcjson -lm
+	@echo 'Built $@'
+
+$(REPLAY).flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(REPLAY_CFLAGS) $(LDFLAGS)' | cmp -s - $@ || \
+		echo '$(CC) $(REPLAY_CFLAGS) $(LDFLAGS)' >$@
+
+
+# Fuzz targets: each t/fuzz/*_fuzz.c is one program, with the same sources,
+# and with what is in src/replay but for its main().
 
 FUZZ_DIR     := build/fuzz
-FUZZ_CFLAGS  := -std=c11 -Wall -Wextra -Werror -O1 -g -Isrc/core -Isrc/http \
-                -fsanitize=fuzzer,address,undefined \
+FUZZ_CFLAGS  := -std=c11 -Wall -Wextra -Werror -O1 -g -Isrc -Isrc/core -Isrc/http \
+                -Isrc/replay -fsanitize=fuzzer,address,undefined \
                 -fno-sanitize-recover=undefined
 FUZZ_TARGETS := $(notdir $(basename $(wildcard t/fuzz/*_fuzz.c)))
+FUZZ_SRCS    := $(filter-out %_main.c,$(sort $(REPLAY_SRCS) $(UNIT_SRCS)))
 
 .PHONY: fuzz-programs
 
 fuzz-programs: $(FUZZ_TARGETS:%=$(FUZZ_DIR)/%)
 
-$(FUZZ_DIR)/%: t/fuzz/%.c t/fuzz/fuzz.h $(UNIT_SRCS) \
-		$(wildcard src/core/*.h src/http/canary_*.h) Makefile
+$(FUZZ_DIR)/%: t/fuzz/%.c t/fuzz/fuzz.h $(FUZZ_SRCS) $(REPLAY_HEADERS) Makefile
 	@mkdir -p $(@D)
-	@clang $(FUZZ_CFLAGS) -o $@ $< $(UNIT_SRCS) -lcjson -lcrypto -lm
+	@clang $(FUZZ_CFLAGS) -o $@ $< $(FUZZ_SRCS) -lcjson -lcrypto -lm

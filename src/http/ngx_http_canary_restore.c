@@ -436,8 +436,10 @@ ngx_http_canary_adopt(ngx_http_canary_main_conf_t *cmcf,
         ngx_http_canary_times(shared, rollout, 0, &times);
         canary_judge_begin(evidence, rollout, now, &times);
 
-        evidence->spent[CANARY_SIDE_STABLE] = from->spent_stable;
-        evidence->spent[CANARY_SIDE_CANARY] = from->spent_canary;
+        canary_evidence_spent(evidence, CANARY_SIDE_STABLE,
+                              from->spent_stable);
+        canary_evidence_spent(evidence, CANARY_SIDE_CANARY,
+                              from->spent_canary);
     }
 
     place = !(shared->current & 1);
