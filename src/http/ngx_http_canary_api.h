@@ -196,6 +196,12 @@ void ngx_http_canary_render_event(cJSON *object,
     const ngx_http_canary_event_t *event, ngx_pool_t *pool, int *failed);
 
 
+/* ngx_http_canary_openapi.c: the description of the API */
+
+ngx_int_t ngx_http_canary_api_openapi(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint);
+
+
 /* ngx_http_canary_stream.c: server-sent events */
 
 ngx_int_t ngx_http_canary_api_stream(ngx_http_request_t *r,
@@ -226,6 +232,10 @@ ngx_int_t ngx_http_canary_api_failures(ngx_http_request_t *r,
 /* sends a document and frees it; 500 if it is NULL or "failed" is set */
 ngx_int_t ngx_http_canary_answer(ngx_http_request_t *r, ngx_uint_t status,
     cJSON *json, int failed);
+
+/* sends a text that outlives the request */
+ngx_int_t ngx_http_canary_answer_text(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_str_t *text);
 
 /* sends a status without a body */
 ngx_int_t ngx_http_canary_answer_empty(ngx_http_request_t *r,
