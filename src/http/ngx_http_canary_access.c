@@ -20,8 +20,6 @@ static ngx_int_t ngx_http_canary_hash_token(ngx_http_request_t *r,
 static void ngx_http_canary_secret(ngx_http_request_t *r, ngx_str_t *secret);
 static void ngx_http_canary_verta_secret(ngx_http_request_t *r,
     ngx_str_t *secret);
-static ngx_table_elt_t *ngx_http_canary_find_header(ngx_http_request_t *r,
-    const char *name);
 static ngx_int_t ngx_http_canary_unauthorized(ngx_http_request_t *r,
     ngx_int_t found);
 static ngx_uint_t ngx_http_canary_verified_client(ngx_http_request_t *r,
@@ -178,7 +176,7 @@ ngx_http_canary_secret(ngx_http_request_t *r, ngx_str_t *secret)
 }
 
 
-static ngx_table_elt_t *
+ngx_table_elt_t *
 ngx_http_canary_find_header(ngx_http_request_t *r, const char *name)
 {
     size_t            len;

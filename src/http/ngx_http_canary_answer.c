@@ -65,6 +65,14 @@ ngx_http_canary_answer_as(ngx_http_request_t *r, ngx_uint_t status,
 
 
 ngx_int_t
+ngx_http_canary_answer_text(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *text)
+{
+    return ngx_http_canary_send(r, status, &ngx_http_canary_json_type, text);
+}
+
+
+ngx_int_t
 ngx_http_canary_answer_empty(ngx_http_request_t *r, ngx_uint_t status)
 {
     ngx_str_t  text = ngx_null_string;

@@ -221,6 +221,29 @@ void ngx_http_canary_render_waiting(cJSON *object,
 ngx_int_t ngx_http_canary_api_events(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint);
 
+void ngx_http_canary_render_event(cJSON *object,
+    ngx_http_canary_endpoint_t *endpoint,
+    const ngx_http_canary_event_t *event, ngx_pool_t *pool, int *failed);
+
+
+/* ngx_http_canary_openapi.c: the description of the API */
+
+ngx_int_t ngx_http_canary_api_openapi(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint);
+
+
+/* ngx_http_canary_stream.c: server-sent events */
+
+ngx_int_t ngx_http_canary_api_stream(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint);
+
+
+/* ngx_http_canary_access.c */
+
+/* the first header of that name; NULL: there is none */
+ngx_table_elt_t *ngx_http_canary_find_header(ngx_http_request_t *r,
+    const char *name);
+
 
 /* ngx_http_canary_metrics.c: for Prometheus */
 
@@ -244,6 +267,9 @@ ngx_int_t ngx_http_canary_answer(ngx_http_request_t *r, ngx_uint_t status,
 /* the same, but whatever the status, it is just JSON */
 ngx_int_t ngx_http_canary_answer_json(ngx_http_request_t *r,
     ngx_uint_t status, cJSON *json, int failed);
+/* sends a text that outlives the request */
+ngx_int_t ngx_http_canary_answer_text(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_str_t *text);
 
 /* sends a status without a body */
 ngx_int_t ngx_http_canary_answer_empty(ngx_http_request_t *r,

@@ -34,7 +34,9 @@ static const ngx_http_canary_api_resource_t  ngx_http_canary_resources[] = {
       ngx_http_canary_api_index, CANARY_VERBS, 1 },
 
     ngx_http_canary_get("endpoints", ngx_http_canary_api_endpoints),
+    ngx_http_canary_get("events", ngx_http_canary_api_stream),
     ngx_http_canary_get("metrics", ngx_http_canary_api_metrics),
+    ngx_http_canary_get("openapi.json", ngx_http_canary_api_openapi),
     { ngx_null_string, 0, ngx_null_string, NULL, CANARY_VERBS, 0 }
 };
 
