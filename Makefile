@@ -9,12 +9,13 @@
 #               dynamic or static, debug or no-debug
 #   ASAN        1: the matrix is built and run with the sanitizers
 #   CONF        the configuration that the demo runs
+#   FUZZ_TIME   seconds that each fuzz target runs
 #   KEEP        1: the demo leaves nginx running
 #   QUICK       1: the benchmark takes two minutes, with fewer rounds
 #   VECTORS     the file of test vectors for the statistics
 #   RUNS        simulated rollouts for each row of a table
 #   DESTDIR, MODULESDIR
-#   PREFIX      of canaryctl, its manual and its completion
+#   PREFIX      of the programs, the manual and the completion
 
 NGINX_SRC  ?= /usr/share/nginx/src
 CFLAGS     ?= -O2 -g -fstack-protector-strong -Wformat \
@@ -25,10 +26,12 @@ ONLY       ?=
 ASAN       ?=
 CONF       ?= conf.example
 KEEP       ?=
+FUZZ_TIME  ?= 30
 QUICK      ?=
 VECTORS    ?= t/vectors/cr-1.json
 RUNS       ?= 1000
 PREFIX     ?= /usr/local
+BINDIR     ?= $(PREFIX)/bin
 MODULESDIR ?= $(shell PATH='$(PATH)' nginx -V 2>&1 | \
                 sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
 
@@ -47,6 +50,7 @@ BUILD_PACKAGES := $(CTL_PACKAGES)
 TEST_PACKAGES  := gcc libcmocka-dev libio-pty-perl mandoc openssl perl
 ASAN_PACKAGES  := dpkg-dev libpcre2-dev zlib1g-dev
 MATRIX_PACKAGES := gcc clang dpkg-dev libpcre2-dev zlib1g-dev
+FUZZ_PACKAGES  := clang libcjson-dev libssl-dev
 LINT_PACKAGES  := gcc clang perl
 BENCH_PACKAGES := gcc libc6-dev perl valgrind wrk haproxy libnginx-mod-http-lua
 
@@ -71,34 +75,41 @@ ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
             LSAN_OPTIONS=suppressions=$(CURDIR)/tools/lsan.supp:print_suppressions=0 \
             UBSAN_OPTIONS=print_stacktrace=1
 
+# A broken disk, for nginx under test.
+FAULTS := build/faults/faults.so
+
 .NOTPARALLEL:
 .PHONY: build ctl help deps demo test unit vectors simulate test-packages \
-        ctl-program unit-programs vectors-program simulate-program asan matrix bench lint install clean FORCE
+        unit-programs vectors-program simulate-program asan \
+        matrix fuzz kills bench lint install clean FORCE
 
 build:
 	@tools/packages $(sort $(BUILD_PACKAGES))
 	@NGINX_SRC='$(NGINX_SRC)' CC='$(CC)' CFLAGS='$(CFLAGS)' \
 		LDFLAGS='$(LDFLAGS)' tools/build build
-	@$(MAKE) --no-print-directory ctl-program
+	@$(MAKE) --no-print-directory $(CTL)
 ifeq ($(NGINX_SRC),/usr/share/nginx/src)
 	@tools/loads build/$(MODULE)
 endif
+	@$(MAKE) --no-print-directory $(REPLAY)
 
 ctl:
 	@tools/packages $(sort $(CTL_PACKAGES))
-	@$(MAKE) --no-print-directory ctl-program
+	@$(MAKE) --no-print-directory $(CTL)
 
 help:
-	@echo 'make build    build/$(MODULE), for the nginx on the PATH, and'
-	@echo '              build/canaryctl (the default)'
+	@echo 'make build    build/$(MODULE), for the nginx on the PATH (the default),'
+	@echo '              build/canaryctl and build/canary-replay'
 	@echo 'make build NGINX_SRC=dir   the same, for an unpacked nginx source'
 	@echo 'make ctl      build/canaryctl only'
 	@echo 'make demo     watch a good rollout and a bad one (KEEP=1: leave nginx running)'
 	@echo 'make test     all tests: unit and end-to-end'
+	@echo 'make kills    200 times: all processes killed after an acknowledgement, nothing lost'
 	@echo 'make unit     unit tests only'
 	@echo 'make vectors  the statistics, with the numbers of a reference (VECTORS=file)'
 	@echo 'make simulate what they do to good and bad canaries, in simulated rollouts (a minute; RUNS=n)'
 	@echo 'make asan     all tests, with AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make fuzz     what reads input, with libFuzzer (FUZZ_TIME=30 seconds each)'
 	@echo 'make matrix   all tests with each nginx from 1.22.1 on that Debian has the source of,'
 	@echo '              gcc and clang, dynamic and static, with and without --with-debug'
 	@echo '              (ONLY=1.26.3, ONLY="clang static": a part of that; ASAN=1: with the'
@@ -113,19 +124,25 @@ help:
 	@echo 'CC=clang, PROVE_JOBS=n, CONF=file (demo) may be set too.'
 
 deps:
-	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(ASAN_PACKAGES) $(MATRIX_PACKAGES) $(BENCH_PACKAGES) $(LINT_PACKAGES))
+	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(ASAN_PACKAGES) $(MATRIX_PACKAGES) $(FUZZ_PACKAGES) \
+		$(BENCH_PACKAGES) $(LINT_PACKAGES))
 
 demo:
 	@tools/packages $(sort $(BUILD_PACKAGES) perl $(if $(filter 1,$(KEEP)),curl))
 	@$(MAKE) --no-print-directory build
 	@tools/demo $(if $(filter 1,$(KEEP)),--keep) build/$(MODULE) $(CONF)
 
-test: test-packages build unit-programs
+test: test-packages build unit-programs $(FAULTS)
 	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) \
+		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
 		TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) prove -j $(PROVE_JOBS) -r t
 
 unit: test-packages unit-programs
 	@TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) prove t/unit.t
+
+kills: test-packages build
+	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) TEST_CANARY_KILLS=200 \
+		TEST_NGINX_TIMEOUT=1800 prove t/canary_state.t
 
 vectors: test-packages vectors-program
 	@$(UNIT_DIR)/vectors '$(VECTORS)'
@@ -142,21 +159,32 @@ asan:
 	@$(ASAN_BUILD) NGINX_SRC=build/asan/src tools/build build/asan
 	@$(MAKE) --no-print-directory unit-programs \
 		UNIT_DIR=build/asan/unit UNIT_SANITIZE='$(SANITIZE)'
-	@$(MAKE) --no-print-directory ctl-program CTL=build/asan/canaryctl \
-		CFLAGS='-O1 -g $(SANITIZE)' LDFLAGS='$(SANITIZE)'
+	@$(MAKE) --no-print-directory build/asan/canaryctl \
+		CTL=build/asan/canaryctl $(ASAN_FLAGS)
+	@$(MAKE) --no-print-directory build/asan/canary-replay \
+		REPLAY=build/asan/canary-replay $(ASAN_FLAGS)
 	@$(ASAN_RUN) TEST_NGINX_BINARY=$(CURDIR)/build/asan/nginx \
 		TEST_CANARY_MODULE=$(CURDIR)/build/asan/$(MODULE) \
 		TEST_CANARYCTL=$(CURDIR)/build/asan/canaryctl \
 		TEST_CANARY_UNIT=$(CURDIR)/build/asan/unit \
+		TEST_CANARY_REPLAY=$(CURDIR)/build/asan/canary-replay \
 		prove -j $(PROVE_JOBS) -r t
 
 # With the sanitizers only by gcc: those of clang find more in nginx itself.
 matrix:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(MATRIX_PACKAGES))
-	@$(MAKE) --no-print-directory unit-programs ctl-program
+	@$(MAKE) --no-print-directory unit-programs $(FAULTS) $(CTL) $(REPLAY)
 	@$(if $(filter 1,$(ASAN)),$(ASAN_FLAGS) $(ASAN_RUN) ASAN=1) \
 		ONLY='$(ONLY)$(if $(filter 1,$(ASAN)), gcc)' PROVE_JOBS='$(PROVE_JOBS)' \
+		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
 		TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) tools/matrix build/matrix
+
+fuzz:
+	@tools/packages $(sort $(FUZZ_PACKAGES))
+	@$(MAKE) --no-print-directory fuzz-programs
+	@for target in $(FUZZ_TARGETS); do \
+		t/fuzz/run $(FUZZ_DIR)/$$target $(FUZZ_TIME) || exit 1; \
+	done
 
 # For the nginx on the PATH.
 bench:
@@ -174,10 +202,10 @@ install: build
 	install -d '$(DESTDIR)$(MODULESDIR)'
 	install -m 644 build/$(MODULE) '$(DESTDIR)$(MODULESDIR)/$(MODULE).new'
 	mv -f '$(DESTDIR)$(MODULESDIR)/$(MODULE).new' '$(DESTDIR)$(MODULESDIR)/$(MODULE)'
-	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1' \
+	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(PREFIX)/share/man/man1' \
 		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions'
-	install -m 755 build/canaryctl '$(DESTDIR)$(PREFIX)/bin/canaryctl'
-	install -m 644 docs/canaryctl.1 '$(DESTDIR)$(PREFIX)/share/man/man1/canaryctl.1'
+	install -m 755 $(CTL) $(REPLAY) '$(DESTDIR)$(BINDIR)'
+	install -m 644 docs/canaryctl.1 '$(DESTDIR)$(PREFIX)/share/man/man1'
 	install -m 644 completions/canaryctl.bash \
 		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions/canaryctl'
 
@@ -193,8 +221,6 @@ CTL_CFLAGS  = -std=c11 -W -Wall -Wpointer-arith -Wno-unused-parameter -Werror \
 CTL_SRCS   := $(wildcard src/ctl/*.c) src/http/canary_text.c
 CTL_OBJS    = $(CTL_SRCS:%.c=$(CTL).obj/%.o)
 CTL_LIBS   := -lcurl -lcjson -lcrypto -lm
-
-ctl-program: $(CTL)
 
 $(CTL): $(CTL_OBJS)
 	@$(CC) $(CTL_CFLAGS) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)
@@ -237,7 +263,7 @@ simulate-program: $(UNIT_DIR)/simulate
 
 $(filter-out $(UNIT_CTL_TESTS),$(UNIT_TESTS:%=$(UNIT_DIR)/%)): \
 		$(UNIT_DIR)/%_test: $(UNIT_DIR)/obj/t/unit/%_test.o $(UNIT_OBJS)
-	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka -lcjson -lm
+	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka -lcjson -lcrypto -lm
 
 $(UNIT_DIR)/obj/src/ctl/%.o: UNIT_CFLAGS += -Wno-unused-parameter
 
@@ -246,10 +272,10 @@ $(UNIT_CTL_TESTS): \
 	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka $(CTL_LIBS)
 
 $(UNIT_DIR)/vectors: $(VECTOR_OBJS) $(UNIT_OBJS)
-	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lm
+	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lcrypto -lm
 
 $(UNIT_DIR)/simulate: $(SIMULATE_OBJS) $(UNIT_OBJS)
-	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lm
+	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lcrypto -lm
 
 $(UNIT_DIR)/obj/%.o: %.c $(UNIT_DIR)/flags
 	@mkdir -p $(@D)
@@ -261,3 +287,46 @@ $(UNIT_DIR)/flags: FORCE
 
 .SECONDARY: $(UNIT_OBJS) $(UNIT_CTL_OBJS) $(UNIT_TESTS:%=$(UNIT_DIR)/obj/t/unit/%.o)
 -include $(wildcard $(UNIT_DIR)/obj/*/*/*.d)
+
+
+$(FAULTS): t/faults/faults.c
+	@mkdir -p $(@D)
+	@$(CC) -std=gnu11 -Wall -Wextra -Werror -O1 -g -shared -fPIC -o $@ $< -ldl
+
+
+# The core offline, with the same sources, but for the state file's.
+
+REPLAY         := build/canary-replay
+REPLAY_SRCS    := $(wildcard src/replay/*.c) \
+                  $(filter-out src/http/canary_state_%,$(UNIT_SRCS))
+REPLAY_HEADERS := $(wildcard src/replay/*.h src/core/*.h src/http/canary_*.h)
+REPLAY_CFLAGS   = -std=c11 -Wall -Wextra -Werror -Isrc -Isrc/core -Isrc/http \
+                  -Isrc/replay $(CFLAGS)
+
+$(REPLAY): $(REPLAY_SRCS) $(REPLAY_HEADERS) $(REPLAY).flags
+	@$(CC) $(REPLAY_CFLAGS) $(LDFLAGS) -o $@ $(REPLAY_SRCS) -lcjson -lm
+	@echo 'Built $@'
+
+$(REPLAY).flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(REPLAY_CFLAGS) $(LDFLAGS)' | cmp -s - $@ || \
+		echo '$(CC) $(REPLAY_CFLAGS) $(LDFLAGS)' >$@
+
+
+# Fuzz targets: each t/fuzz/*_fuzz.c is one program, with the same sources,
+# and with what is in src/replay but for its main().
+
+FUZZ_DIR     := build/fuzz
+FUZZ_CFLAGS  := -std=c11 -Wall -Wextra -Werror -O1 -g -Isrc -Isrc/core -Isrc/http \
+                -Isrc/replay -fsanitize=fuzzer,address,undefined \
+                -fno-sanitize-recover=undefined
+FUZZ_TARGETS := $(notdir $(basename $(wildcard t/fuzz/*_fuzz.c)))
+FUZZ_SRCS    := $(filter-out %_main.c,$(sort $(REPLAY_SRCS) $(UNIT_SRCS)))
+
+.PHONY: fuzz-programs
+
+fuzz-programs: $(FUZZ_TARGETS:%=$(FUZZ_DIR)/%)
+
+$(FUZZ_DIR)/%: t/fuzz/%.c t/fuzz/fuzz.h $(FUZZ_SRCS) $(REPLAY_HEADERS) Makefile
+	@mkdir -p $(@D)
+	@clang $(FUZZ_CFLAGS) -o $@ $< $(FUZZ_SRCS) -lcjson -lcrypto -lm

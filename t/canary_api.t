@@ -29,7 +29,7 @@ $t->start(<<'EOC');
         canary_interval 10s;
         canary_step     20%;
         canary_rule     error_4xx_rate 10%;
-        canary_rule     latency_avg_max 250ms min_requests=7;
+        canary_rule     latency_avg_max 250ms min_requests=7 confidence=off;
     }
 
     upstream 'odd "x"/events #?&%20 ~' {
@@ -288,11 +288,14 @@ subtest 'an endpoint that is idle' => sub {
                 { rule => 'error_4xx_rate', rule_id => 1007,
                   rule_parameters => [
                       { name => 'threshold', value => 0.1 },
-                      { name => 'min_requests', value => 50 } ] },
+                      { name => 'min_requests', value => 1 },
+                      { name => 'confidence', value => 0.999 },
+                      { name => 'burst_seconds', value => 0.1 } ] },
                 { rule => 'latency_avg_max', rule_id => 1005,
                   rule_parameters => [
                       { name => 'threshold', value => 250 },
-                      { name => 'min_requests', value => 7 } ] },
+                      { name => 'min_requests', value => 7 },
+                      { name => 'confidence', value => 'off' } ] },
             ],
         },
     });
@@ -331,8 +334,10 @@ subtest 'releases have all their counters' => sub {
 
 subtest 'an endpoint in a rollout' => sub {
     my $endpoint = $t->start_rollout('ep', steps => [0.5], interval => 3600,
-        rules => [ rule(error_5xx_rate => 0.2, min_requests => 35),
-                   rule(latency_avg_max => 60_000, min_requests => 1) ]);
+        rules => [ rule(error_5xx_rate => 0.2, min_requests => 35,
+                        confidence => 'off'),
+                   rule(latency_avg_max => 60_000, min_requests => 1,
+                        confidence => 'off') ]);
 
     is($endpoint->{phase}, 'progressing');
     is($endpoint->{stable}, 'v1');
@@ -408,7 +413,8 @@ subtest 'an endpoint in a rollout' => sub {
 
 subtest 'attempts in flight are said to be so' => sub {
     $t->start_rollout('ep', steps => [1],
-        rules => [ rule(error_rate => 0.5, min_requests => 1) ]);
+        rules => [ rule(error_rate => 0.5, confidence => 'off',
+                        min_requests => 1) ]);
 
     my $before = $v2->requests;
     $v2->set(mode => 'hang');
@@ -485,7 +491,8 @@ subtest 'the event of a broken rule has its figures' => sub {
     $v2->set(status => 503);
     $t->start_rollout('ep', steps => [0.5],
         rules => [ rule(latency_avg_max => 60_000),
-                   rule(error_5xx_rate => '0.25', min_requests => 4) ]);
+                   rule(error_5xx_rate => '0.25', confidence => 'off',
+                        min_requests => 4) ]);
     $t->get('/') for 1 .. 20;
     $v2->set(status => 200);
 
@@ -505,7 +512,8 @@ subtest 'the event of a broken rule has its figures' => sub {
 
 subtest 'the event of a step has the figures of all rules' => sub {
     $t->start_rollout('ep', steps => [0.5], interval => 0.2,
-        rules => [ rule(error_rate => 0.5, min_requests => 2) ]);
+        rules => [ rule(error_rate => 0.5, confidence => 'off',
+                        min_requests => 2) ]);
     $t->wait_for(sub {
         $t->get('/');
         return $t->endpoint('ep')->{phase} eq 'baking';

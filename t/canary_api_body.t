@@ -349,12 +349,12 @@ subtest 'what is no strategy' => sub {
         ['{"on_violation":"panic"}', '/on_violation', qr/rollback, halt/],
         ['{"on_undecided":true}', '/on_undecided', qr/hold, advance/],
         ['{"rules":{}}', '/rules', qr/list/],
-        ['{"rules":[{"rule":"latency_p99_max","rule_parameters":'
+        ['{"rules":[{"rule":"latency_p75_max","rule_parameters":'
          . '[{"name":"threshold","value":1}]}]}', '/rules/0/rule',
-         qr/error_4xx_rate \(1007\).*, not "latency_p99_max"/],
-        ['{"rules":[{"rule_id":1006,"rule_parameters":'
+         qr/error_4xx_rate \(1007\).*, not "latency_p75_max"/],
+        ['{"rules":[{"rule_id":1009,"rule_parameters":'
          . '[{"name":"threshold","value":1}]}]}', '/rules/0/rule_id',
-         qr/\(1005\).*, not 1006/],
+         qr/latency_p90_max \(1006\).*, not 1009/],
         (map { [sprintf("{$rule}", $_, ''), sprintf($value, 0),
                 qr/a ratio from 0 to 1/] }
             '"10%"', '1.1', '-0.1', '"nan"', '"inf"', '"0,1"', '1e400',
@@ -364,11 +364,41 @@ subtest 'what is no strategy' => sub {
                 sprintf($value, 1), $_->[2]] }
             ['min_requests', 0, qr/from 1 to/],
             ['min_requests', '"1.5"', qr/whole number/],
-            ['confidence', 0.999, qr/"off".*measured values.*, not 0\.999/],
-            ['confidence', '"high"', qr/"off"/],
-            ['burst_seconds', 0.1, qr/measured values.*leave it out/],
-            ['window_seconds', '"10"', qr/measured values/],
-            ['baseline', '"stable"', qr/measured values/]),
+            ['confidence', 1, qr/"off", or a ratio from 0\.5 .*, not 1$/],
+            ['confidence', 0.4, qr/from 0\.5 up to.*, not 0\.4/],
+            ['confidence', '"high"', qr/"off", or .*, not "high"/],
+            ['confidence', 'null', qr/"off", or .*, not null/],
+            ['burst_seconds', 0.15, qr/0 to 10, in tenths, not 0\.15/],
+            ['burst_seconds', -1, qr/0 to 10, in tenths, not -1/],
+            ['burst_seconds', '"11"', qr/0 to 10, in tenths, not "11"/],
+            ['baseline', '"canary"', qr/stable.*, not "canary"/],
+            ['baseline', 1, qr/stable.*, not 1/]),
+        (map { [ sprintf("{$rule}", '0.1',
+                         qq(,{"name":"window_seconds","value":$_})
+                         . ',{"name":"confidence","value":"off"}'),
+                 sprintf($value, 1), qr/from 0\.1 to 86400, not \Q$_\E/ ] }
+            0.05, 86401),
+        (map { [ sprintf("{$rule}", '0.1', $_->[0]),
+                 '/rules/0/rule_parameters', $_->[1] ] }
+            [ ',{"name":"window_seconds","value":10}',
+              qr/^error_rate has a window, which needs "confidence=off"/ ],
+            [ ',{"name":"burst_seconds","value":0},'
+              . '{"name":"confidence","value":"off"}',
+              qr/^error_rate has a burst, which is only for rules with/ ]),
+        (map { [ '{"rules":[{"rule":"failed_requests_max",'
+                 . '"rule_parameters":[{"name":"threshold","value":5},'
+                 . qq({"name":"$_->[0]","value":$_->[1]}]}]}),
+                 '/rules/0/rule_parameters',
+                 qr/^failed_requests_max is a budget.* has no confidence/ ] }
+            [ 'confidence', 0.9 ], [ 'burst_seconds', 0 ],
+            [ 'window_seconds', 10 ], [ 'baseline', '"stable"' ]),
+        [ '{"rules":[' . join(',', ('{"rule":"latency_p50_max",'
+              . '"rule_parameters":[{"name":"threshold","value":1}]}') x 9)
+          . ']}', '/rules', qr/at most 8 rules about quantiles of latency/ ],
+        ['{"rules":[{"rule":"latency_p90_max","rule_parameters":'
+         . '[{"name":"threshold","value":0},'
+         . '{"name":"baseline","value":"stable"}]}]}', sprintf($value, 0),
+         qr/a factor above 0, up to 1000, not 0/],
     );
 
     for my $case (@cases) {

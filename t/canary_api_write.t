@@ -111,7 +111,9 @@ subtest 'the example of the contract' => sub {
               [ { rule => 'error_4xx_rate', rule_id => 1007,
                   rule_parameters => [
                       { name => 'threshold', value => 0.1 },
-                      { name => 'min_requests', value => 50 } ] } ],
+                      { name => 'min_requests', value => 1 },
+                      { name => 'confidence', value => 0.999 },
+                      { name => 'burst_seconds', value => 0.1 } ] } ],
               'rules of the request replace those of nginx.conf');
     is($strategy->{on_violation}, 'halt', 'the rest is that of nginx.conf');
     is($strategy->{bake_seconds}, 3600);
@@ -370,7 +372,8 @@ my %enter = (
     paused      => sub { start(); $t->verb(three => 'pause') },
     halted      => sub {
         start(on_violation => 'halt',
-              rules => [ rule(error_rate => 0, min_requests => 1) ]);
+              rules => [ rule(error_rate => 0, min_requests => 1,
+                             confidence => 'off') ]);
         $t->{backends}{v2}->set(status => 500);
         $t->wait_for(sub {
             $t->get('/three');

@@ -95,10 +95,41 @@ my @in_endpoint = (
       qr/"min_requests=1000000001".* from 1 to 1000000000/ ],
     [ 'canary_rule error_rate 10% max_requests=5; #!',
       qr/parameter "max_requests=5" of "canary_rule".*"min_requests=number"/ ],
-    [ 'canary_rule error_rate 10% confidence=2; #!', qr/"confidence=2"/ ],
-    (map { [ "canary_rule error_rate 10% $_; #!",
-             qr/"$_" is not supported by this version.*"confidence=off"/ ] }
-         qw(confidence=0.99 burst=1s window=10s baseline=stable)),
+    (map { [ "canary_rule error_rate 10% confidence=$_; #!",
+             qr/"confidence=\Q$_\E", confidence must be a ratio from 0\.5 up/,
+             qr/not including, 1, such as "0\.999", or "off"/ ] }
+         '2', '1', '100%', '0.49', '', 'on', 'offf'),
+    (map { [ "canary_rule error_rate 10% burst=$_; #!",
+             qr/"burst=$_", burst must be 0 or a multiple of 100ms, up to/ ] }
+         '150ms', '10100ms', '-1', '', 'off'),
+    (map { [ "canary_rule error_rate 10% confidence=off window=$_; #!",
+             qr/"window=$_", window must be a time from 100ms to 24h/ ] }
+         '0', '99ms', '25h', ''),
+    [ 'canary_rule error_rate 10% baseline=canary; #!',
+      qr/"baseline=canary" of "canary_rule".*"baseline=stable"/ ],
+    (map { [ "canary_rule error_rate 10% $_ $_; #!",
+             qr/parameter "$_" of "canary_rule" is here twice/ ] }
+         qw(min_requests=5 confidence=off burst=0 window=1s
+            baseline=stable)),
+    (map { [ "canary_rule error_rate 10% window=10s$_; #!",
+             qr/"error_rate" has a window, which needs "confidence=off"/ ] }
+         '', ' confidence=0.99', ' baseline=stable'),
+    [ 'canary_rule latency_p90_max 1s confidence=off burst=0; #!',
+      qr/"latency_p90_max" has a burst, which is only for rules with conf/ ],
+    (map { [ "canary_rule failed_requests_max 5 $_; #!",
+             qr/"failed_requests_max" is a budget.* has no confidence/ ] }
+         qw(confidence=0.999 burst=100ms window=10s baseline=stable)),
+    (map { [ "canary_rule $_ 250ms baseline=stable; #!",
+             qr/threshold "250ms" of rule "$_" with a baseline.* factor/ ] }
+         map { "latency_${_}_max" } qw(avg p50 p90 p95 p99)),
+    (map { [ "canary_rule latency_p90_max $_ baseline=stable; #!",
+             qr/threshold "$_".* factor above 0, up to 1000, such as "1/ ] }
+         qw(0 1001)),
+    [ 'canary_rule error_rate 110% baseline=stable; #!',
+      qr/threshold "110%" of rule "error_rate".* ratio from 0 to 1/ ],
+    [ join('', map { "canary_rule latency_p50_max ${_}ms;\n" } 1 .. 8)
+      . 'canary_rule latency_p99_max 1s; #!',
+      qr/too many rules about quantiles of latency, at most 8/ ],
     [ join('', map { "canary_rule error_rate $_%;\n" } 1 .. 16)
       . 'canary_rule error_rate 10%; #!',
       qr/too many rules, at most 16/ ],
@@ -335,8 +366,17 @@ my %accepted = (
         canary_rule         error_4xx_rate 10%;
         canary_rule         error_5xx_rate 0.001 min_requests=1000000000;
         canary_rule         error_rate 100% confidence=off;
+        canary_rule         error_5xx_rate 1% baseline=stable burst=0;
+        canary_rule         error_4xx_rate 10% confidence=off window=24h;
         canary_rule         latency_avg_max 24h min_requests=1;
-        canary_rule         failed_requests_max 0;
+        canary_rule         latency_avg_max 1.5 baseline=stable;
+        canary_rule         latency_p50_max 50ms confidence=0.5 burst=10s;
+        canary_rule         latency_p90_max 1.3 baseline=stable
+                            confidence=off window=100ms;
+        canary_rule         latency_p95_max 1ms confidence=99.9%;
+        canary_rule         latency_p99_max 24h burst=100ms;
+        canary_rule         failed_requests_max 0 confidence=off
+                            min_requests=3;
         canary_on_undecided advance;
         canary_on_violation halt;
         canary_bake         0;
@@ -524,6 +564,10 @@ subtest 'the strategy in the API' => sub {
         canary_rule         error_5xx_rate 1.5% min_requests=20;
         canary_rule         latency_avg_max 250ms confidence=off;
         canary_rule         failed_requests_max 7;
+        canary_rule         latency_avg_max 250ms burst=0 confidence=0.99;
+        canary_rule         error_rate 1% baseline=stable;
+        canary_rule         latency_p90_max 1.3 baseline=stable
+                            confidence=off window=1m min_requests=9;
         canary_on_undecided advance;
         canary_on_violation halt;
         canary_bake         5m;
@@ -537,9 +581,20 @@ subtest 'the strategy in the API' => sub {
     is($strategy->{on_undecided}, 'advance', 'on_undecided');
     is($strategy->{on_violation}, 'halt', 'on_violation');
 
-    is_rule($strategy->{rules}[0], 'error_5xx_rate', 0.015, 20);
-    is_rule($strategy->{rules}[1], 'latency_avg_max', 250, 50);
-    is_rule($strategy->{rules}[2], 'failed_requests_max', 7);
+    is_rule($strategy->{rules}[0], 'error_5xx_rate', threshold => 0.015,
+            min_requests => 20, confidence => 0.999, burst_seconds => 0.1);
+    is_rule($strategy->{rules}[1], 'latency_avg_max', threshold => 250,
+            min_requests => 50, confidence => 'off');
+    is_rule($strategy->{rules}[2], 'failed_requests_max', threshold => 7,
+            min_requests => 1);
+    is_rule($strategy->{rules}[3], 'latency_avg_max', threshold => 250,
+            min_requests => 50, confidence => 0.99, burst_seconds => 0);
+    is_rule($strategy->{rules}[4], 'error_rate', threshold => 0.01,
+            min_requests => 50, confidence => 0.999, burst_seconds => 0.1,
+            baseline => 'stable');
+    is_rule($strategy->{rules}[5], 'latency_p90_max', threshold => 1.3,
+            min_requests => 9, confidence => 'off', window_seconds => 60,
+            baseline => 'stable');
 };
 
 subtest 'the defaults' => sub {
@@ -632,14 +687,11 @@ sub is_private($path) {
 }
 
 
-sub is_rule($rule, $name, $threshold, $min_requests = undef) {
-    my %parameters = map { $_->{name} => $_->{value} }
+sub is_rule($rule, $name, %parameters) {
+    my %shown = map { $_->{name} => $_->{value} }
         @{ $rule->{rule_parameters} };
 
     is($rule->{rule}, $name, $name);
-    cmp_ok($parameters{threshold}, '==', $threshold, 'its threshold');
-    is($parameters{min_requests}, $min_requests, 'its min_requests')
-        if defined $min_requests;
 
-    return;
+    return is_deeply(\%shown, \%parameters, 'its parameters');
 }

@@ -36,7 +36,8 @@ subtest 'eight reloads under load' => sub {
     my $load = $t->load(connections => 4, by => ['X-Pid']);
     $t->start_rollout('ep', interval => 0.25, steps => \@steps, bake => 0,
                       rules => [ rule(error_rate => 0.1,
-                                      min_requests => 5) ]);
+                                      min_requests => 5,
+                                      confidence => 'off') ]);
 
     for my $config (@configs) {
         $load->wait_requests(500);
@@ -64,7 +65,8 @@ subtest 'eight reloads under load' => sub {
 subtest 'a reload in the middle of a step' => sub {
     $t->start_rollout('ep', steps => [0.2, 0.5], interval => 3600,
                       rules => [ rule(error_rate => 0.1,
-                                      min_requests => 10) ]);
+                                      min_requests => 10,
+                                      confidence => 'off') ]);
     requests(100);
     $t->wait_for(sub {
         my $endpoint = $t->endpoint('ep');
@@ -184,7 +186,7 @@ for my $case ([ 'another size', 'zone=canary:8m' ],
 
     subtest "canary_zone: $name" => sub {
         $t->start_rollout('ep', steps => [0.2, 0.5], rules => [
-            rule(error_rate => 0.5, min_requests => 10),
+            rule(error_rate => 0.5, min_requests => 10, confidence => 'off'),
             rule(failed_requests_max => 5) ]);
         $backend{v2}->next_requests(3, status => 500);
         requests(100);
@@ -235,7 +237,8 @@ subtest 'a zone that changes under load' => sub {
     $t->start_rollout('ep', interval => 0.25, bake => 0,
                       steps => [0.25, 0.5, 0.75],
                       rules => [ rule(error_rate => 0.1,
-                                      min_requests => 5) ]);
+                                      min_requests => 5,
+                                      confidence => 'off') ]);
     for my $size (20 .. 23) {
         $load->wait_requests(50);
         reload(zone => "zone=canary:${size}m");

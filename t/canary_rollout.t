@@ -184,7 +184,8 @@ subtest 'a budget needs an attempt as well' => sub {
 subtest 'on_undecided advance' => sub {
     start('advancing', progress_interval_seconds => 0.05,
           on_undecided => 'advance', progress_steps => [0.25, 0.5],
-          rules => [ rule(error_rate => 0.1, min_requests => 100) ]);
+          rules => [ rule(error_rate => 0.1, min_requests => 100,
+                          confidence => 'off') ]);
     wait_for_clock('advancing');
     let_time_pass();
 
@@ -223,7 +224,8 @@ subtest 'a schedule' => sub {
     my $started = start('schedule', progress_interval_seconds => 0.1,
                         progress_steps => [0.01, 0.05, 0.25, 0.5, 1],
                         rules => [ rule(error_rate => 0.1,
-                                        min_requests => 5) ]);
+                                        min_requests => 5,
+                                        confidence => 'off') ]);
     is_deeply($started->{steps}, [0.01, 0.05, 0.25, 0.5, 1], 'its steps');
 
     wait_until_idle('schedule', 30);
@@ -470,16 +472,19 @@ subtest 'PATCH of the weight' => sub {
 };
 
 subtest 'PATCH of rules, interval and steps' => sub {
-    $t->start_rollout('patched', rules => [ rule(error_rate => 0.5) ]);
+    $t->start_rollout('patched', rules => [ rule(error_rate => 0.5,
+                                                 confidence => 'off') ]);
     bodies('/patched/', 20);
     $t->wait_for(sub { judged('patched') == 10 }, 5, 'attempts');
 
     my $endpoint = patch(on_undecided => 'hold',
-                         rules => [ rule(error_rate => 0.5) ]);
+                         rules => [ rule(error_rate => 0.5,
+                                         confidence => 'off') ]);
     is($endpoint->{rules}[0]{attempts}, 10, 'the same rules go on');
 
     $endpoint = patch(rules => [ rule(error_5xx_rate => 0.1,
-                                      min_requests => 10) ]);
+                                      min_requests => 10,
+                                      confidence => 'off') ]);
     is($endpoint->{rules}[0]{rule}, 'error_5xx_rate', 'other rules');
     is($endpoint->{rules}[0]{attempts}, 0, 'begin new tests');
     is(scalar @{ $endpoint->{rules} }, 1, 'and replace the old ones');
@@ -592,7 +597,8 @@ subtest 'quick errors do not condemn slow successes' => sub {
 };
 
 subtest 'attempts of another step, and of another rollout' => sub {
-    my @rules = (rule(error_rate => 0.1, min_requests => 1),
+    my @rules = (rule(error_rate => 0.1, min_requests => 1,
+                      confidence => 'off'),
                  rule(failed_requests_max => 1));
 
     $t->start_rollout('past', steps => [0.5, 0.6], rules => \@rules);

@@ -90,7 +90,7 @@ subtest 'a bad canary' => sub {
 subtest 'a slow canary' => sub {
     $v2->set(delay_ms => 20);
     $t->start_rollout('ep', rules => [
-        rule(latency_avg_max => 5, min_requests => 10) ]);
+        rule(latency_avg_max => 5, min_requests => 10, confidence => 'off') ]);
     requests(40);
     wait_until_idle();
     is_rolled_back(qr/^latency_avg_max [\d.]+ms > 5ms after \d+ attempts$/);
@@ -124,7 +124,8 @@ subtest 'a reload keeps the state' => sub {
     };
 
     $t->start_rollout('ep', steps => [0.2, 0.5],
-                      rules => [ rule(error_rate => 0.5) ]);
+                      rules => [ rule(error_rate => 0.5,
+                                      confidence => 'off') ]);
     requests(100);
 
     my ($before, $events) = ($get->(''), $get->('/events'));
@@ -183,7 +184,8 @@ sub start_quick(%parts) {
     my $response = $t->api_post('endpoints/ep/rollout', { canary_strategy => {
         progress_interval_seconds => 0.1,
         progress_steps            => [0.5],
-        rules => [ rule(error_5xx_rate => 0.1, min_requests => 10) ],
+        rules => [ rule(error_5xx_rate => 0.1, min_requests => 10,
+                        confidence => 'off') ],
         %parts,
     } });
 

@@ -599,6 +599,22 @@ subtest 'waiting survives a loss of the connection' => sub {
     is(scalar(() = $run->{err} =~ /trying again/g), 1, 'the loss is told once');
 };
 
+subtest 'waiting survives a restart of nginx' => sub {
+    my $run = $ctl->start('update', 'endpoint', 'some-path', '--release', 'v1',
+                          @canary, '-c', $rule, '--wait');
+
+    $ctl->wait_output($run, qr/rollout of v1 started/);
+    $t->stop;
+    $t->wait_for(sub { $ctl->output($run); $run->{err} =~ /trying again/ }, 20,
+                 'the loss to be told');
+    $t->start;
+    $t->verb('some-path', 'promote', { reason => 'after it' });
+    $ctl->finish($run);
+
+    is($run->{status}, DONE, $run->{err});
+    like($run->{out}, qr/after it\nsome-path: idle, 0%; v1 is stable\n\z/);
+};
+
 subtest 'an interrupt ends the waiting only' => sub {
     my $run = $ctl->start('update', 'endpoint', 'some-path', @canary, '-c',
                           $rule, '--wait');
@@ -725,15 +741,14 @@ subtest 'waiting on a terminal' => sub {
     idle('some-path');
 
     my $run = $ctl->start({ terminal => [24, 60] }, 'update', 'endpoint',
-                          'some-path', '--release', 'v1', @canary, '-c',
-                          $rule, '--wait');
+                          'some-path', @canary, '-c', $rule, '--wait');
 
     $ctl->wait_output($run, qr/\r\e\[Kprogressing, 50%, step 1 of 2; next: 10/);
     $t->verb('some-path', 'promote');
     $ctl->finish($run);
     is($run->{status}, DONE);
     like($run->{out},
-         qr/\r\e\[K20[^\r]+progressing 50% -> idle .*; v1 is stable\r\n\z/s);
+         qr/\r\e\[K20[^\r]+progressing 50% -> idle .*; v2 is stable\r\n\z/s);
 };
 
 

@@ -22,11 +22,15 @@ typedef struct {
     int                      detail;
     canary_tail_t            tail;
     canary_evidence_view_t   views[CANARY_SIDES];
+    uint64_t                 in_flight;     /* of the canary */
 } canary_session_t;
 
 
 static void canary_judge_new_tests(canary_judge_t *judge,
-    canary_evidence_t *evidence, const canary_rollout_t *rollout);
+    canary_evidence_t *evidence, const canary_rollout_t *rollout,
+    uint64_t now);
+static void canary_judge_new_times(canary_judge_t *judge, uint64_t now,
+    const canary_times_t *times);
 static void canary_judge_set_limits(canary_judge_t *judge,
     canary_evidence_t *evidence, const canary_strategy_t *strategy);
 static uint32_t canary_judge_limit_of(const canary_strategy_t *strategy,
@@ -41,7 +45,7 @@ static void canary_judge_fold_times(canary_judge_t *judge,
 static void canary_judge_look_back(canary_judge_t *judge,
     canary_evidence_t *evidence, const canary_strategy_t *strategy,
     uint64_t now, const canary_times_t *times);
-static double canary_judge_recent_mean(const canary_histogram_t *recent);
+static double canary_judge_mean(const canary_histogram_t *times);
 
 static void canary_judge_open(canary_session_t *session);
 static void canary_judge_rule(canary_session_t *session, uint32_t number,
@@ -52,6 +56,10 @@ static void canary_judge_confident(canary_session_t *session,
     uint32_t number, canary_judgement_t *judgement, canary_proof_t *proof);
 static canary_verdict_t canary_judge_passes(canary_session_t *session,
     uint32_t number, canary_judgement_t *judgement);
+static canary_verdict_t canary_judge_flawless(const canary_rule_t *rule,
+    const canary_measure_t *canary, canary_judgement_t *judgement);
+static int canary_judge_is_within(canary_session_t *session, uint32_t number,
+    const canary_measure_t *canary, const canary_measure_t *stable);
 static int canary_judge_above(canary_session_t *session, uint32_t number,
     const canary_measure_t *canary, const canary_measure_t *stable);
 static double canary_judge_value(canary_session_t *session, uint32_t number,
@@ -147,21 +155,10 @@ canary_judge_begin(canary_evidence_t *evidence,
 
     canary_judge_set_limits(judge, evidence, &rollout->strategy);
     canary_evidence_begin(evidence, rollout->tests, now);
-    canary_judge_new_tests(judge, evidence, rollout);
+    canary_judge_new_tests(judge, evidence, rollout, now);
+    canary_judge_new_times(judge, now, times);
 
     judge->step = rollout->tests;
-
-    if (judge->needs_times & 1u << CANARY_SIDE_CANARY) {
-        canary_times_mark(&judge->seen, &times->sides[CANARY_SIDE_CANARY]);
-    }
-
-    if (judge->needs_times & 1u << CANARY_SIDE_STABLE) {
-        canary_times_mark(&judge->recent_seen,
-                          &times->sides[CANARY_SIDE_STABLE]);
-        memset(&judge->recent, 0, sizeof(canary_times_mark_t));
-        judge->recent_since = now;
-    }
-
     judge->busy = 0;
 
     canary_judge_rules(evidence, rollout, now, times, 0, &result);
@@ -192,7 +189,7 @@ canary_judge_tick(canary_evidence_t *evidence,
     canary_evidence_tick(evidence, rollout->tests, now);
 
     if (tested) {
-        canary_judge_new_tests(judge, evidence, rollout);
+        canary_judge_new_tests(judge, evidence, rollout, now);
     }
 
     judge->step = rollout->tests;
@@ -203,7 +200,9 @@ canary_judge_tick(canary_evidence_t *evidence,
 
     pulse = canary_evidence_pulse(evidence, &in_flight);
 
-    if (pulse == judge->pulse && !in_flight && !judge->has_windows) {
+    if (pulse == judge->pulse && !in_flight && !judge->has_windows
+        && !judge->unmarked)
+    {
         return 0;
     }
 
@@ -224,6 +223,10 @@ canary_judge_measure(canary_evidence_t *evidence,
 
     __atomic_store_n(&judge->busy, 1, __ATOMIC_SEQ_CST);
 
+    if (judge->unmarked) {
+        canary_judge_new_times(judge, now, times);
+    }
+
     if (judge->needs_times & 1u << CANARY_SIDE_CANARY) {
         canary_judge_fold_times(judge, evidence, &rollout->strategy, now,
                                 times);
@@ -240,7 +243,7 @@ canary_judge_measure(canary_evidence_t *evidence,
 
 static void
 canary_judge_new_tests(canary_judge_t *judge, canary_evidence_t *evidence,
-    const canary_rollout_t *rollout)
+    const canary_rollout_t *rollout, uint64_t now)
 {
     uint32_t                  i;
     uint64_t                  planned;
@@ -252,9 +255,16 @@ canary_judge_new_tests(canary_judge_t *judge, canary_evidence_t *evidence,
     judge->tests = rollout->trial;
     judge->needs_times = canary_judge_needs_times(strategy, 0);
     judge->has_windows = 0;
-    judge->holding = 0;
+
+    if (judge->holding) {
+        canary_evidence_keep(evidence, now);
+        judge->holding = 0;
+    }
 
     canary_evidence_new_tests(evidence);
+    judge->first = evidence->first_tested;
+
+    judge->unmarked = (judge->needs_times != 0);
 
     for (i = 0; i < strategy->nrules; i++) {
         judge->has_windows |= (strategy->rules[i].window != 0);
@@ -264,6 +274,30 @@ canary_judge_new_tests(canary_judge_t *judge, canary_evidence_t *evidence,
                            canary_strategy_steps(strategy), planned,
                            rollout->tests);
     }
+}
+
+
+/* what has ended before the tests is none of their evidence */
+
+static void
+canary_judge_new_times(canary_judge_t *judge, uint64_t now,
+    const canary_times_t *times)
+{
+    if (judge->needs_times & 1u << CANARY_SIDE_CANARY) {
+        canary_times_mark(&judge->seen, &times->sides[CANARY_SIDE_CANARY]);
+    }
+
+    if (judge->needs_times & 1u << CANARY_SIDE_STABLE) {
+        canary_times_mark(&judge->recent_seen,
+                          &times->sides[CANARY_SIDE_STABLE]);
+
+        judge->compared = judge->seen;
+        judge->recent_since = now;
+
+        memset(&judge->recent, 0, sizeof(canary_times_mark_t));
+    }
+
+    judge->unmarked = 0;
 }
 
 
@@ -333,6 +367,7 @@ static void
 canary_judge_fold(canary_judge_t *judge, canary_evidence_t *evidence,
     const canary_strategy_t *strategy, uint64_t now)
 {
+    int                   forgotten;
     uint32_t              i;
     canary_cohort_view_t  cohort;
 
@@ -342,9 +377,13 @@ canary_judge_fold(canary_judge_t *judge, canary_evidence_t *evidence,
             continue;
         }
 
+        forgotten = (int32_t) (cohort.number - judge->first) < 0;
+
         for (i = 0; i < strategy->nrules; i++) {
-            canary_trial_fold(&judge->trials[i], &strategy->rules[i],
-                              &cohort, judge->comparable);
+            if (!forgotten || strategy->rules[i].confidence == 0) {
+                canary_trial_fold(&judge->trials[i], &strategy->rules[i],
+                                  &cohort, judge->comparable);
+            }
         }
     }
 }
@@ -369,8 +408,10 @@ canary_judge_fold_times(canary_judge_t *judge, canary_evidence_t *evidence,
     }
 
     for (i = 0; i < strategy->nrules; i++) {
-        canary_trial_fold_times(&judge->trials[i], &strategy->rules[i],
-                                &since, judge->step);
+        if (!strategy->rules[i].baseline) {
+            canary_trial_fold_times(&judge->trials[i], &strategy->rules[i],
+                                    &since, judge->step);
+        }
     }
 }
 
@@ -386,10 +427,10 @@ canary_judge_look_back(canary_judge_t *judge, canary_evidence_t *evidence,
     const canary_strategy_t *strategy, uint64_t now,
     const canary_times_t *times)
 {
-    double               ratio;
+    double               mean, ratio;
     uint32_t             i, n, bucket, known;
     canary_limits_t      limits;
-    canary_histogram_t   recent;
+    canary_histogram_t   recent, since;
     const canary_rule_t *rule;
 
     if (now < judge->recent_since + CANARY_RECENT_MS) {
@@ -402,6 +443,8 @@ canary_judge_look_back(canary_judge_t *judge, canary_evidence_t *evidence,
                        &judge->recent_seen, &recent);
     canary_times_mark(&judge->recent_seen, &times->sides[CANARY_SIDE_STABLE]);
 
+    mean = canary_judge_mean(&recent);
+
     for (i = 0; i < CANARY_HISTOGRAM_BUCKETS; i++) {
         recent.counts[i] = 16 * recent.counts[i]
                            + judge->recent.counts[i]
@@ -409,6 +452,14 @@ canary_judge_look_back(canary_judge_t *judge, canary_evidence_t *evidence,
         judge->recent.counts[i] = (recent.counts[i] < 0x40000000)
                                   ? (uint32_t) recent.counts[i] : 0x40000000;
     }
+
+    /* so that what slows down both is not held against the canary */
+
+    mean = fmax(mean, canary_judge_mean(&recent));
+
+    canary_times_since(&times->sides[CANARY_SIDE_CANARY], &judge->compared,
+                       &since);
+    canary_times_mark(&judge->compared, &times->sides[CANARY_SIDE_CANARY]);
 
     known = 0;
     limits = evidence->sets[evidence->limit_set];
@@ -418,10 +469,12 @@ canary_judge_look_back(canary_judge_t *judge, canary_evidence_t *evidence,
         ratio = canary_rule_threshold(rule);
 
         if (rule->baseline && rule->confidence
-            && rule->kind == CANARY_RULE_LATENCY_AVG_MAX)
+            && rule->kind == CANARY_RULE_LATENCY_AVG_MAX
+            && now >= evidence->discard_to)
         {
-            canary_trial_set_mean(&judge->trials[i], rule,
-                                  canary_judge_recent_mean(&recent));
+            canary_trial_set_mean(&judge->trials[i], rule, mean);
+            canary_trial_fold_times(&judge->trials[i], rule, &since,
+                                    judge->step);
         }
 
         if (!canary_rule_is_quantile(rule)) {
@@ -456,7 +509,7 @@ canary_judge_look_back(canary_judge_t *judge, canary_evidence_t *evidence,
 /* 0: not known */
 
 static double
-canary_judge_recent_mean(const canary_histogram_t *recent)
+canary_judge_mean(const canary_histogram_t *times)
 {
     double    sum;
     uint32_t  i;
@@ -466,8 +519,8 @@ canary_judge_recent_mean(const canary_histogram_t *recent)
     n = 0;
 
     for (i = 0; i < CANARY_HISTOGRAM_BUCKETS; i++) {
-        sum += (double) recent->counts[i] * canary_histogram_high(i);
-        n += recent->counts[i];
+        sum += (double) times->counts[i] * canary_histogram_high(i);
+        n += times->counts[i];
     }
 
     return n ? sum / (double) n : 0;
@@ -547,12 +600,20 @@ static void
 canary_judge_open(canary_session_t *session)
 {
     unsigned  side;
+    uint32_t  i;
 
     canary_evidence_tail(session->evidence, session->now, &session->tail);
 
     for (side = 0; side < CANARY_SIDES; side++) {
         canary_evidence_view(session->evidence, &session->tail, side,
                              &session->views[side]);
+    }
+
+    session->in_flight = 0;
+
+    for (i = 0; i < session->tail.n; i++) {
+        session->in_flight
+            += session->tail.cohorts[i].sides[CANARY_SIDE_CANARY].in_flight;
     }
 }
 
@@ -613,10 +674,15 @@ canary_judge_plain(canary_session_t *session, uint32_t number,
     rule = &session->rollout->strategy.rules[number];
     views = session->views;
 
+    passing = canary_rule_passing_measure(rule, trial->limit,
+                                          &views[CANARY_SIDE_CANARY]);
+
     if (rule->window) {
         canary_trial_window(trial, rule, &session->tail,
                             session->evidence->first_tested, session->now,
-                            failing);
+                            failing, &passing);
+
+        canary_rule_add_overdue(rule, &views[CANARY_SIDE_CANARY], &passing);
     } else {
         failing[CANARY_SIDE_STABLE] = canary_rule_measure(rule, trial->limit,
                                           &views[CANARY_SIDE_STABLE].failing);
@@ -638,25 +704,7 @@ canary_judge_plain(canary_session_t *session, uint32_t number,
         return;
     }
 
-    passing = canary_rule_passing_measure(rule, trial->limit,
-                                          &views[CANARY_SIDE_CANARY]);
-
-    if (rule->window) {
-        passing = failing[CANARY_SIDE_CANARY];
-
-        if (rule->kind == CANARY_RULE_LATENCY_AVG_MAX) {
-            passing.sum += views[CANARY_SIDE_CANARY].overdue
-                           * CANARY_OVERDUE_MS * 1000;
-        } else {
-            passing.sum += views[CANARY_SIDE_CANARY].overdue;
-        }
-
-        passing.attempts += views[CANARY_SIDE_CANARY].overdue;
-    }
-
-    if (passing.attempts >= rule->min_requests
-        && (!rule->baseline || failing[CANARY_SIDE_STABLE].attempts)
-        && !canary_judge_above(session, number, &passing,
+    if (canary_judge_is_within(session, number, &passing,
                                &failing[CANARY_SIDE_STABLE]))
     {
         judgement->verdict = CANARY_PASSING;
@@ -690,8 +738,7 @@ canary_judge_confident(canary_session_t *session, uint32_t number,
     judgement->bad = canary.sum;
     judgement->value = canary_judge_value(session, number, &canary, &stable);
 
-    canary_trial_proof(trial, rule, &session->tail,
-                       session->evidence->first_tested,
+    canary_trial_proof(trial, rule, &session->tail, session->judge->first,
                        session->judge->comparable, proof);
 
     if (canary_trial_violated(trial, rule, proof, canary.attempts)) {
@@ -725,16 +772,17 @@ canary_judge_passes(canary_session_t *session, uint32_t number,
         stable = canary_rule_measure(rule, trial->limit,
                                      &views[CANARY_SIDE_STABLE].failing);
 
-        if (canary.attempts >= rule->min_requests
-            && (!rule->baseline || stable.attempts)
-            && !canary_judge_above(session, number, &canary, &stable))
-        {
+        if (canary_judge_is_within(session, number, &canary, &stable)) {
             return CANARY_PASSING;
         }
 
         judgement->needed = canary_rule_clean_attempts(rule, &canary);
 
         return CANARY_UNDECIDED;
+    }
+
+    if (rule->threshold == 0) {
+        return canary_judge_flawless(rule, &canary, judgement);
     }
 
     limit = canary_evidence_limit(CANARY_CLEAR_CONFIDENCE);
@@ -753,6 +801,65 @@ canary_judge_passes(canary_session_t *session, uint32_t number,
     }
 
     return CANARY_UNDECIDED;
+}
+
+
+/* that nothing is ever bad cannot be proven: so many attempts are enough */
+
+static canary_verdict_t
+canary_judge_flawless(const canary_rule_t *rule,
+    const canary_measure_t *canary, canary_judgement_t *judgement)
+{
+    uint64_t  enough;
+
+    enough = (rule->min_requests > CANARY_MIN_REQUESTS_PLAIN)
+             ? rule->min_requests : CANARY_MIN_REQUESTS_PLAIN;
+
+    if (canary->sum == 0 && canary->attempts >= enough) {
+        return CANARY_PASSING;
+    }
+
+    judgement->needed = (canary->attempts < enough)
+                        ? enough - canary->attempts : 1;
+
+    return CANARY_UNDECIDED;
+}
+
+
+/*
+ * Whether a measure lets a rule pass.  A comparison that is not known does
+ * not, nor one of quantiles, which are those of attempts that have ended,
+ * while too many of the others are overdue.
+ */
+
+static int
+canary_judge_is_within(canary_session_t *session, uint32_t number,
+    const canary_measure_t *canary, const canary_measure_t *stable)
+{
+    canary_measure_t              overdue;
+    const canary_rule_t          *rule;
+    const canary_evidence_view_t *view;
+
+    rule = &session->rollout->strategy.rules[number];
+    view = &session->views[CANARY_SIDE_CANARY];
+
+    if (canary->attempts < rule->min_requests) {
+        return 0;
+    }
+
+    overdue.sum = view->overdue + view->pending;
+    overdue.attempts = canary->attempts;
+
+    if (rule->baseline
+        && (stable->attempts == 0
+            || isnan(canary_judge_value(session, number, canary, stable))
+            || (canary_rule_is_quantile(rule)
+                && canary_rule_above(rule, &overdue))))
+    {
+        return 0;
+    }
+
+    return !canary_judge_above(session, number, canary, stable);
 }
 
 
@@ -906,7 +1013,7 @@ canary_judge_set_fuse(canary_session_t *session, uint32_t number,
            : (rule->kind == CANARY_RULE_ERROR_RATE) ? CANARY_FUSE_ANY
            : CANARY_FUSE_5XX;
 
-    needed = canary_trial_bad_needed(trial, rule, proof);
+    needed = canary_trial_bad_needed(trial, rule, proof, session->in_flight);
 
     if (bad[fuse] + needed < fuses[fuse]) {
         fuses[fuse] = bad[fuse] + needed;
@@ -936,13 +1043,22 @@ canary_judge_excuse(canary_evidence_t *evidence,
 
 
 void
-canary_judge_hold(canary_evidence_t *evidence, uint32_t rule, uint64_t now)
+canary_judge_hold(canary_evidence_t *evidence,
+    const canary_rollout_t *rollout, uint32_t rule, uint64_t now)
 {
+    uint32_t         i;
     canary_judge_t  *judge;
 
     judge = canary_judge(evidence);
 
     canary_evidence_discard(evidence, now);
+
+    for (i = 0; i < rollout->strategy.nrules; i++) {
+        canary_trial_forget(&judge->trials[i], &rollout->strategy.rules[i],
+                            rollout->tests);
+    }
+
+    judge->first = (uint32_t) evidence->now;
 
     judge->holding = 1;
     judge->held_rule = rule;

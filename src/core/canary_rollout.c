@@ -132,6 +132,44 @@ canary_rollout_apply(canary_rollout_t *rollout,
 }
 
 
+void
+canary_rollout_restart(canary_rollout_t *rollout, uint64_t now)
+{
+    if (rollout->phase != CANARY_IDLE) {
+        canary_rollout_new_tests(rollout, now);
+        rollout->trial++;
+    }
+}
+
+
+void
+canary_rollout_delay(const canary_rollout_t *before, canary_rollout_t *after,
+    uint64_t delay)
+{
+    if (after->since != before->since) {
+        after->since += delay;
+    }
+}
+
+
+int
+canary_verb_exposes(canary_verb_t verb)
+{
+    switch (verb) {
+
+    case CANARY_PAUSE:
+    case CANARY_ROLLBACK:
+    case CANARY_VIOLATION:
+    case CANARY_HOLDING:
+    case CANARY_RELEASE_GONE:
+        return 0;
+
+    default:
+        return 1;
+    }
+}
+
+
 uint32_t
 canary_rollout_verbs(const canary_rollout_t *rollout)
 {

@@ -119,9 +119,32 @@ void canary_rollout_init(canary_rollout_t *rollout, uint32_t stable);
 canary_status_t canary_rollout_apply(canary_rollout_t *rollout,
     const canary_command_t *command);
 
+/*
+ * The process that knew the evidence and the clock is gone: the tests of the
+ * step and its interval or bake begin anew, all else goes on as it was, and
+ * so does the generation.
+ */
+
+void canary_rollout_restart(canary_rollout_t *rollout, uint64_t now);
+
+/*
+ * A change was decided at one time and takes effect at another: a clock that
+ * it began, begins then.
+ */
+
+void canary_rollout_delay(const canary_rollout_t *before,
+    canary_rollout_t *after, uint64_t delay);
+
 /* The verbs that apply now, a bit 1 << canary_verb_t each. */
 
 uint32_t canary_rollout_verbs(const canary_rollout_t *rollout);
+
+/*
+ * Whether a command may put more traffic on the canary, or leave it there for
+ * good: then it has to be known to last before it takes effect.
+ */
+
+int canary_verb_exposes(canary_verb_t verb);
 
 /* Whether broken rules have consequences now. */
 

@@ -217,6 +217,11 @@ canary_measure_t canary_rule_measure(const canary_rule_t *rule,
 canary_measure_t canary_rule_passing_measure(const canary_rule_t *rule,
     unsigned limit, const canary_evidence_view_t *view);
 
+/* Adds what is overdue to a measure that knows nothing of it. */
+
+void canary_rule_add_overdue(const canary_rule_t *rule,
+    const canary_evidence_view_t *view, canary_measure_t *measure);
+
 /*
  * Whether the measured value is above the threshold of a rule without
  * baseline.  Ratios are compared in integers, bad * 10^9 > threshold *

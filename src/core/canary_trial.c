@@ -76,6 +76,7 @@ canary_trial_begin(canary_trial_t *trial, const canary_rule_t *rule,
             trial->average.mean = 0;
         }
 
+
     } else if (rule->baseline) {
         canary_relative_init(&trial->relative, 1,
                              canary_rule_threshold(rule));
@@ -148,6 +149,24 @@ canary_trial_fold_times(canary_trial_t *trial, const canary_rule_t *rule,
     if (trial->average.mean > 0) {
         canary_average_fold(&trial->mixture, &trial->average, times);
     }
+}
+
+
+void
+canary_trial_forget(canary_trial_t *trial, const canary_rule_t *rule,
+    uint32_t step)
+{
+    if (rule->confidence == 0) {
+        return;
+    }
+
+    canary_mixture_forget(&trial->mixture);
+    canary_mixture_begin_step(&trial->mixture);
+
+    memset(&trial->block, 0, sizeof(canary_block_t));
+    trial->block_began = 0;
+    trial->step = step;
+    trial->bad = 0;
 }
 
 
@@ -382,7 +401,8 @@ canary_trial_violated(const canary_trial_t *trial,
 
 uint64_t
 canary_trial_bad_needed(const canary_trial_t *trial,
-    const canary_rule_t *rule, const canary_proof_t *proof)
+    const canary_rule_t *rule, const canary_proof_t *proof,
+    uint64_t in_flight)
 {
     uint64_t  needed;
 
@@ -390,8 +410,9 @@ canary_trial_bad_needed(const canary_trial_t *trial,
         return 1;
     }
 
-    needed = canary_mixture_bad_needed(&proof->mixture, &trial->grid,
-                                       1 / (1 - rule->confidence / 1e9));
+    needed = canary_mixture_attempts_needed(&proof->mixture, &trial->grid,
+                                           1 / (1 - rule->confidence / 1e9),
+                                           in_flight);
 
     if (needed + proof->bad < CANARY_MIN_BAD) {
         needed = CANARY_MIN_BAD - proof->bad;
@@ -458,7 +479,8 @@ canary_window_add(canary_window_t *window, uint32_t length, uint64_t ended,
 void
 canary_trial_window(const canary_trial_t *trial,
     const canary_rule_t *rule, const canary_tail_t *tail, uint32_t first,
-    uint64_t now, canary_measure_t sides[CANARY_SIDES])
+    uint64_t now, canary_measure_t sides[CANARY_SIDES],
+    canary_measure_t *passing)
 {
     unsigned                     side;
     uint32_t                     i;
@@ -484,6 +506,8 @@ canary_trial_window(const canary_trial_t *trial,
         }
     }
 
+    *passing = sides[CANARY_SIDE_CANARY];
+
     for (i = 0; i < tail->n; i++) {
         cohort = &tail->cohorts[i];
 
@@ -497,6 +521,15 @@ canary_trial_window(const canary_trial_t *trial,
             measure = canary_trial_measure(trial, rule, &cohort->sides[side]);
             sides[side].sum += measure.sum;
             sides[side].attempts += measure.attempts;
+        }
+
+        /* here of the canary, which is the last side */
+
+        if (cohort->settled
+            || cohort->sides[CANARY_SIDE_CANARY].untimed == 0)
+        {
+            passing->sum += measure.sum;
+            passing->attempts += measure.attempts;
         }
     }
 }

@@ -133,6 +133,10 @@ ngx_http_canary_api_body_handler(ngx_http_request_t *r)
 
     } else {
         rc = ngx_http_canary_api_write(r, &target);
+
+        if (rc == NGX_DECLINED) {
+            return;
+        }
     }
 
     ngx_http_finalize_request(r, rc);

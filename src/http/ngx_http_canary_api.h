@@ -96,10 +96,23 @@ enum {
 };
 
 
+/* what a write waits for */
+
+typedef enum {
+    NGX_HTTP_CANARY_WAIT_TURN = 0,     /* another change is pending */
+    NGX_HTTP_CANARY_WAIT_FATE,         /* its own change is */
+    NGX_HTTP_CANARY_WAIT_DURABLE       /* it is done, but not in the file */
+} ngx_http_canary_wait_e;
+
+
 typedef struct {
     ngx_http_request_t           *request;
     ngx_http_canary_endpoint_t   *endpoint;
     canary_verb_t                 verb;
+    cJSON                        *body;        /* or NULL */
+    ngx_event_t                   timer;
+    uint64_t                      deadline;    /* ms, monotonic */
+    ngx_http_canary_wait_e        wait;
     const cJSON                  *members[NGX_HTTP_CANARY_MEMBERS];
     canary_json_errors_t          errors;
     canary_strategy_t             strategy;
@@ -109,9 +122,25 @@ typedef struct {
 } ngx_http_canary_write_t;
 
 
-/* when the body of the request has been read */
+/* when the body of the request has been read; NGX_DECLINED: the request
+   waits, and will be finalized */
 ngx_int_t ngx_http_canary_api_write(ngx_http_request_t *r,
     ngx_http_canary_api_target_t *target);
+
+/* NGX_DECLINED: it has to wait */
+ngx_int_t ngx_http_canary_write_try(ngx_http_canary_write_t *w);
+
+/* answers with the endpoint as it is now */
+ngx_int_t ngx_http_canary_write_answer(ngx_http_canary_write_t *w,
+    ngx_uint_t durable);
+
+ngx_int_t ngx_http_canary_write_superseded(ngx_http_canary_write_t *w);
+
+
+/* ngx_http_canary_api_wait.c */
+
+/* finalizes the request when the wait is over */
+void ngx_http_canary_write_wait(ngx_http_canary_write_t *w);
 
 
 /* ngx_http_canary_api_request.c */
@@ -159,6 +188,12 @@ void ngx_http_canary_render_waiting(cJSON *object,
 /* ngx_http_canary_api_event.c */
 
 ngx_int_t ngx_http_canary_api_events(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint);
+
+
+/* ngx_http_canary_api_failure.c */
+
+ngx_int_t ngx_http_canary_api_failures(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint);
 
 

@@ -42,6 +42,7 @@ static const ngx_http_canary_api_resource_t
 {
     ngx_http_canary_get("", ngx_http_canary_api_endpoint),
     ngx_http_canary_get("/events", ngx_http_canary_api_events),
+    ngx_http_canary_get("/failures", ngx_http_canary_api_failures),
 
     { ngx_string("/rollout"), NGX_HTTP_POST|NGX_HTTP_PATCH,
       ngx_string("POST, PATCH"), NULL, CANARY_START },

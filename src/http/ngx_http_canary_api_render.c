@@ -144,6 +144,10 @@ ngx_http_canary_render_endpoint(cJSON *object,
     canary_json_add_text(object, "phase", canary_phase_name(rollout->phase),
                          failed);
 
+    if (!snapshot->durable) {
+        canary_json_add(object, "durable", cJSON_CreateFalse(), failed);
+    }
+
     ngx_http_canary_render_role(object, "stable", snapshot, rollout->stable,
                                 pool, failed);
     ngx_http_canary_render_role(object, "canary", snapshot, rollout->canary,

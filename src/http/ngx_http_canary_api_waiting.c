@@ -5,8 +5,12 @@
 
 
 #include "ngx_http_canary_api.h"
+#include "canary_text.h"
 
 
+static void ngx_http_canary_render_file(cJSON *object,
+    ngx_http_canary_snapshot_t *snapshot, int *failed);
+static ngx_uint_t ngx_http_canary_steps(ngx_http_canary_snapshot_t *snapshot);
 static const ngx_http_canary_figure_t *ngx_http_canary_holder(
     ngx_http_canary_snapshot_t *snapshot);
 static uint64_t ngx_http_canary_needed(
@@ -29,6 +33,11 @@ ngx_http_canary_render_waiting(cJSON *object,
     u_char                           reason[256];
     const ngx_http_canary_figure_t  *figure;
 
+    if (snapshot->problem[0] && ngx_http_canary_steps(snapshot)) {
+        ngx_http_canary_render_file(object, snapshot, failed);
+        return;
+    }
+
     figure = ngx_http_canary_holder(snapshot);
 
     if (figure == NULL) {
@@ -46,6 +55,40 @@ ngx_http_canary_render_waiting(cJSON *object,
     canary_json_add_number(waiting, "attempts",
                            ngx_http_canary_needed(figure), 0, failed);
     canary_json_add_text(waiting, "reason", (char *) reason, failed);
+}
+
+
+/* no rule holds it, but a file that cannot be written */
+
+static void
+ngx_http_canary_render_file(cJSON *object,
+    ngx_http_canary_snapshot_t *snapshot, int *failed)
+{
+    cJSON  *waiting;
+    char    reason[NGX_HTTP_CANARY_PROBLEM];
+
+    (void) ngx_cpystrn((u_char *) reason, snapshot->problem, sizeof(reason));
+
+    reason[canary_utf8_prefix(reason, ngx_strlen(reason))] = '\0';
+
+    waiting = canary_json_add_object(object, "waiting_for", failed);
+
+    canary_json_add_null(waiting, "rule", failed);
+    canary_json_add_number(waiting, "attempts", 0, 0, failed);
+    canary_json_add_text(waiting, "reason", reason, failed);
+}
+
+
+/* whether time alone makes it go on */
+
+static ngx_uint_t
+ngx_http_canary_steps(ngx_http_canary_snapshot_t *snapshot)
+{
+    uint32_t  phase;
+
+    phase = snapshot->record.rollout.phase;
+
+    return phase == CANARY_PROGRESSING || phase == CANARY_BAKING;
 }
 
 
@@ -68,8 +111,7 @@ ngx_http_canary_holder(ngx_http_canary_snapshot_t *snapshot)
     rollout = &snapshot->record.rollout;
     judgement = &snapshot->judgement;
 
-    if ((rollout->phase != CANARY_PROGRESSING
-         && rollout->phase != CANARY_BAKING)
+    if (!ngx_http_canary_steps(snapshot)
         || judgement->nfigures == 0 || judgement->failing != -1)
     {
         return NULL;

@@ -13,8 +13,8 @@
 #define NGX_HTTP_CANARY_WRITE_TRIES  64
 
 
-static ngx_int_t ngx_http_canary_write(ngx_http_canary_write_t *w,
-    const cJSON *body);
+static ngx_int_t ngx_http_canary_write(ngx_http_canary_write_t *w);
+static void ngx_http_canary_write_cleanup(void *data);
 static void ngx_http_canary_write_actor(ngx_http_canary_write_t *w);
 static void ngx_http_canary_copy_line(u_char *dst, size_t size,
     ngx_str_t *text);
@@ -31,9 +31,9 @@ ngx_int_t
 ngx_http_canary_api_write(ngx_http_request_t *r,
     ngx_http_canary_api_target_t *target)
 {
-    cJSON                    *body;
     ngx_int_t                 rc;
     ngx_str_t                 text;
+    ngx_pool_cleanup_t       *cln;
     ngx_http_canary_write_t  *w;
 
     rc = ngx_http_canary_api_body(r, &text);
@@ -46,10 +46,16 @@ ngx_http_canary_api_write(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    w = ngx_pcalloc(r->pool, sizeof(ngx_http_canary_write_t));
-    if (w == NULL) {
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_canary_write_t));
+    if (cln == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    w = cln->data;
+
+    ngx_memzero(w, sizeof(ngx_http_canary_write_t));
+
+    cln->handler = ngx_http_canary_write_cleanup;
 
     w->request = r;
     w->endpoint = target->endpoint;
@@ -57,29 +63,39 @@ ngx_http_canary_api_write(ngx_http_request_t *r,
                                             : target->resource->verb;
 
     if (text.len == 0) {
-        return ngx_http_canary_write(w, NULL);
+        return ngx_http_canary_write(w);
     }
 
-    body = canary_json_parse((char *) text.data, text.len, &w->errors);
-    if (body == NULL) {
+    w->body = canary_json_parse((char *) text.data, text.len, &w->errors);
+    if (w->body == NULL) {
         return ngx_http_canary_problem_body(r, &w->errors);
     }
 
-    rc = ngx_http_canary_write(w, body);
+    return ngx_http_canary_write(w);
+}
 
-    cJSON_Delete(body);
 
-    return rc;
+/* the body and a timer live as long as the request, which may end early */
+
+static void
+ngx_http_canary_write_cleanup(void *data)
+{
+    ngx_http_canary_write_t *w = data;
+
+    if (w->timer.timer_set) {
+        ngx_del_timer(&w->timer);
+    }
+
+    cJSON_Delete(w->body);
 }
 
 
 static ngx_int_t
-ngx_http_canary_write(ngx_http_canary_write_t *w, const cJSON *body)
+ngx_http_canary_write(ngx_http_canary_write_t *w)
 {
-    ngx_uint_t                 tries;
-    ngx_http_canary_section_e  rc;
+    ngx_int_t  rc;
 
-    if (body && ngx_http_canary_read_write(w, body) != NGX_OK) {
+    if (w->body && ngx_http_canary_read_write(w, w->body) != NGX_OK) {
         return ngx_http_canary_problem_body(w->request, &w->errors);
     }
 
@@ -91,6 +107,24 @@ ngx_http_canary_write(ngx_http_canary_write_t *w, const cJSON *body)
 
     w->change.match = ngx_http_canary_match;
     w->change.data = &w->match;
+
+    w->deadline = ngx_http_canary_milliseconds() + NGX_HTTP_CANARY_PATIENCE;
+
+    rc = ngx_http_canary_write_try(w);
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_canary_write_wait(w);
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_canary_write_try(ngx_http_canary_write_t *w)
+{
+    ngx_uint_t                 tries;
+    ngx_http_canary_section_e  rc;
 
     rc = NGX_HTTP_CANARY_STALE_MATCH;
 
@@ -171,6 +205,20 @@ ngx_http_canary_write_result(ngx_http_canary_write_t *w,
     case NGX_HTTP_CANARY_DONE:
         return ngx_http_canary_write_done(w);
 
+    case NGX_HTTP_CANARY_PENDING:
+        w->wait = NGX_HTTP_CANARY_WAIT_FATE;
+        return NGX_DECLINED;
+
+    case NGX_HTTP_CANARY_BUSY:
+        w->wait = NGX_HTTP_CANARY_WAIT_TURN;
+        return NGX_DECLINED;
+
+    case NGX_HTTP_CANARY_NO_FILE:
+        ngx_http_canary_snapshot(w->endpoint, &w->snapshot);
+
+        return ngx_http_canary_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                       "%s", w->snapshot.problem);
+
     case NGX_HTTP_CANARY_STALE_MATCH:
         return ngx_http_canary_write_refused(w);
 
@@ -180,16 +228,22 @@ ngx_http_canary_write_result(ngx_http_canary_write_t *w,
                                        "size for \"canary_zone\" is needed");
 
     default: /* NGX_HTTP_CANARY_SUPERSEDED */
-
-        /* another connection will find another worker */
-
-        r->keepalive = 0;
-
-        return ngx_http_canary_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       "nginx has been reloaded, and this "
-                                       "process serves its last requests; "
-                                       "try again");
+        return ngx_http_canary_write_superseded(w);
     }
+}
+
+
+ngx_int_t
+ngx_http_canary_write_superseded(ngx_http_canary_write_t *w)
+{
+    /* another connection will find another worker */
+
+    w->request->keepalive = 0;
+
+    return ngx_http_canary_problem(w->request, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                   "nginx has been reloaded, and this "
+                                   "process serves its last requests; "
+                                   "try again");
 }
 
 
@@ -220,8 +274,6 @@ ngx_http_canary_write_refused(ngx_http_canary_write_t *w)
 static ngx_int_t
 ngx_http_canary_write_done(ngx_http_canary_write_t *w)
 {
-    ngx_int_t         rc;
-    ngx_uint_t        status;
     canary_json_at_t  at_parts = { NULL, "canary_strategy", 0 };
     canary_json_at_t  at_rules = { &at_parts, "rules", 0 };
     canary_json_at_t  at_weight = { NULL, "weight", 0 };
@@ -248,11 +300,27 @@ ngx_http_canary_write_done(ngx_http_canary_write_t *w)
                           "has to be above 0 and below 1");
         return ngx_http_canary_problem_body(w->request, &w->errors);
 
-    default: /* CANARY_CHANGED, CANARY_UNCHANGED */
-        break;
+    case CANARY_CHANGED:
+        w->wait = NGX_HTTP_CANARY_WAIT_DURABLE;
+        return NGX_DECLINED;
+
+    default: /* CANARY_UNCHANGED */
+        return ngx_http_canary_write_answer(w, 1);
     }
+}
+
+
+ngx_int_t
+ngx_http_canary_write_answer(ngx_http_canary_write_t *w, ngx_uint_t durable)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  status;
 
     ngx_http_canary_snapshot(w->endpoint, &w->snapshot);
+
+    if (!durable) {
+        w->snapshot.durable = 0;
+    }
 
     status = (w->verb == CANARY_START) ? NGX_HTTP_CREATED : NGX_HTTP_OK;
 

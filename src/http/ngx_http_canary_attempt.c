@@ -17,20 +17,21 @@
 
 
 static void ngx_http_canary_failed(ngx_http_canary_attempt_t *attempt,
-    ngx_uint_t timedout, uint64_t elapsed);
+    ngx_http_canary_how_e how, uint64_t elapsed);
 static void ngx_http_canary_aborted(ngx_http_canary_attempt_t *attempt,
     uint64_t elapsed);
 static void ngx_http_canary_cut(ngx_http_canary_attempt_t *attempt,
-    ngx_uint_t timedout);
+    ngx_uint_t timedout, uint64_t elapsed);
 static void ngx_http_canary_ignored(ngx_http_canary_attempt_t *attempt);
 static void ngx_http_canary_end_time(ngx_http_canary_attempt_t *attempt,
     ngx_uint_t complete, uint64_t elapsed);
 static ngx_uint_t ngx_http_canary_too_long(
-    ngx_http_canary_attempt_t *attempt, uint64_t elapsed);
+    ngx_http_canary_attempt_t *attempt, canary_evidence_t *evidence,
+    uint64_t elapsed);
 static void ngx_http_canary_hand_in(ngx_http_canary_attempt_t *attempt,
     canary_evidence_t *evidence, canary_finish_t *finish);
 static void ngx_http_canary_burn(ngx_http_canary_attempt_t *attempt,
-    canary_evidence_t *evidence, ngx_uint_t response_class);
+    canary_evidence_t *evidence, ngx_uint_t response_class, uint64_t elapsed);
 
 
 void
@@ -78,14 +79,17 @@ ngx_http_canary_attempt_end(ngx_http_canary_attempt_t *attempt,
                                  elapsed);
 
         if (outcome == CANARY_OUTCOME_CUT) {
-            ngx_http_canary_cut(attempt, facts->timedout);
+            ngx_http_canary_cut(attempt, facts->timedout, elapsed);
         }
 
         break;
 
     case CANARY_OUTCOME_FAILED:
     case CANARY_OUTCOME_TIMEOUT:
-        ngx_http_canary_failed(attempt, outcome == CANARY_OUTCOME_TIMEOUT,
+        ngx_http_canary_failed(attempt,
+                               (outcome == CANARY_OUTCOME_TIMEOUT)
+                               ? NGX_HTTP_CANARY_TIMEOUT
+                               : NGX_HTTP_CANARY_CLOSED,
                                elapsed);
         break;
 
@@ -116,7 +120,7 @@ void
 ngx_http_canary_attempt_no_live(ngx_http_canary_attempt_t *attempt)
 {
     ngx_http_canary_attempt_begin(attempt);
-    ngx_http_canary_failed(attempt, 0, 0);
+    ngx_http_canary_failed(attempt, NGX_HTTP_CANARY_NO_LIVE, 0);
 
     attempt->state = NGX_HTTP_CANARY_ENDED;
 }
@@ -127,6 +131,8 @@ ngx_http_canary_bad_response(ngx_http_canary_attempt_t *attempt,
     canary_evidence_t *evidence, ngx_uint_t timed, uint64_t elapsed)
 {
     canary_finish_t  finish;
+
+    attempt->how = NGX_HTTP_CANARY_ANSWERED;
 
     ngx_memzero(&finish, sizeof(canary_finish_t));
 
@@ -147,15 +153,18 @@ ngx_http_canary_bad_response(ngx_http_canary_attempt_t *attempt,
 
 static void
 ngx_http_canary_failed(ngx_http_canary_attempt_t *attempt,
-    ngx_uint_t timedout, uint64_t elapsed)
+    ngx_http_canary_how_e how, uint64_t elapsed)
 {
-    ngx_uint_t                measured;
+    ngx_uint_t                measured, timedout;
     canary_finish_t           finish;
     canary_evidence_t        *evidence;
     ngx_http_canary_meter_t  *meter;
 
     meter = ngx_http_canary_attempt_meter(attempt);
     evidence = ngx_http_canary_evidence(attempt, &measured);
+    timedout = (how == NGX_HTTP_CANARY_TIMEOUT);
+
+    attempt->how = how;
 
     ngx_http_canary_add(&meter->totals.failed, 1);
 
@@ -192,7 +201,7 @@ ngx_http_canary_aborted(ngx_http_canary_attempt_t *attempt, uint64_t elapsed)
     finish.voided = 1;
     finish.time = elapsed;
 
-    if (evidence && ngx_http_canary_too_long(attempt, elapsed)) {
+    if (evidence && ngx_http_canary_too_long(attempt, evidence, elapsed)) {
         finish.gave_up = 1;
         finish.timed = 1;
     }
@@ -224,7 +233,8 @@ ngx_http_canary_ignored(ngx_http_canary_attempt_t *attempt)
 
 
 static void
-ngx_http_canary_cut(ngx_http_canary_attempt_t *attempt, ngx_uint_t timedout)
+ngx_http_canary_cut(ngx_http_canary_attempt_t *attempt, ngx_uint_t timedout,
+    uint64_t elapsed)
 {
     ngx_uint_t                 measured;
     canary_evidence_t         *evidence;
@@ -248,7 +258,10 @@ ngx_http_canary_cut(ngx_http_canary_attempt_t *attempt, ngx_uint_t timedout)
     canary_evidence_cut(evidence, &attempt->ticket, attempt->response);
 
     if (attempt->response != 5) {
-        ngx_http_canary_burn(attempt, evidence, 5);
+        attempt->how = timedout ? NGX_HTTP_CANARY_CUT_TIMEOUT
+                                : NGX_HTTP_CANARY_CUT;
+
+        ngx_http_canary_burn(attempt, evidence, 5, elapsed);
     }
 }
 
@@ -286,17 +299,29 @@ ngx_http_canary_end_time(ngx_http_canary_attempt_t *attempt,
 
 /*
  * Whether a client that gave up had waited longer than a latency rule of the
- * rollout allows.  The record is read without the lock: rules change but
- * rarely, and a torn read could only misjudge one attempt.
+ * rollout allows: by the limits for quantiles, of which those beside stable
+ * are not thresholds, or by a threshold.  The record is read without the lock:
+ * rules change but rarely, and a torn read could only misjudge one attempt.
  */
 
 static ngx_uint_t
 ngx_http_canary_too_long(ngx_http_canary_attempt_t *attempt,
-    uint64_t elapsed)
+    canary_evidence_t *evidence, uint64_t elapsed)
 {
+    uint64_t           *limits;
+    uint32_t            set;
     ngx_uint_t          i;
     canary_rule_t      *rule;
     canary_strategy_t  *strategy;
+
+    set = __atomic_load_n(&evidence->limit_set, __ATOMIC_ACQUIRE);
+    limits = evidence->sets[set].limits[attempt->ticket.side];
+
+    for (i = 0; i < evidence->nlimits && i < CANARY_LIMITS_MAX; i++) {
+        if (elapsed > limits[i]) {
+            return 1;
+        }
+    }
 
     strategy = &ngx_http_canary_record(attempt->endpoint->shared)
                    ->rollout.strategy;
@@ -327,7 +352,8 @@ ngx_http_canary_hand_in(ngx_http_canary_attempt_t *attempt,
     canary_evidence_finish(evidence, &attempt->ticket, finish);
 
     if (finish->bad_5xx || finish->bad_4xx) {
-        ngx_http_canary_burn(attempt, evidence, finish->bad_5xx ? 5 : 4);
+        ngx_http_canary_burn(attempt, evidence, finish->bad_5xx ? 5 : 4,
+                             finish->time);
     }
 }
 
@@ -339,12 +365,18 @@ ngx_http_canary_hand_in(ngx_http_canary_attempt_t *attempt,
 
 static void
 ngx_http_canary_burn(ngx_http_canary_attempt_t *attempt,
-    canary_evidence_t *evidence, ngx_uint_t response_class)
+    canary_evidence_t *evidence, ngx_uint_t response_class, uint64_t elapsed)
 {
     uint64_t  heartbeat, now;
 
     if (attempt->role != NGX_HTTP_CANARY_CANARY) {
         return;
+    }
+
+    /* before the rollout may end by it */
+
+    if (response_class == 5) {
+        ngx_http_canary_record_failure(attempt, elapsed);
     }
 
     if (!canary_evidence_burn(evidence, response_class)) {

@@ -19,7 +19,9 @@
 
 
 static void ngx_http_canary_timer(ngx_event_t *ev);
-static void ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf);
+static ngx_msec_t ngx_http_canary_tick(ngx_http_canary_main_conf_t *cmcf);
+static void ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf,
+    uint64_t now);
 static ngx_uint_t ngx_http_canary_control_endpoint(
     ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared, uint64_t now);
@@ -38,11 +40,33 @@ ngx_http_canary_manager(void *data)
 {
     ngx_http_canary_main_conf_t  *cmcf = data;
 
-    if (cmcf->sh && !ngx_quit && !ngx_terminate) {
-        ngx_http_canary_control(cmcf);
+    if (cmcf->sh == NULL || ngx_quit || ngx_terminate) {
+        return NGX_HTTP_CANARY_TICK;
     }
 
-    return NGX_HTTP_CANARY_TICK;
+    return ngx_http_canary_tick(cmcf);
+}
+
+
+/* the file may have to be looked after more often than the rollouts */
+
+static ngx_msec_t
+ngx_http_canary_tick(ngx_http_canary_main_conf_t *cmcf)
+{
+    uint64_t  now;
+
+    static uint64_t  controlled;
+
+    now = ngx_http_canary_milliseconds();
+
+    if (now - controlled >= NGX_HTTP_CANARY_TICK - 1) {
+        ngx_http_canary_control(cmcf, now);
+        controlled = now;
+    }
+
+    ngx_http_canary_writer(cmcf, now);
+
+    return ngx_http_canary_writer_pace(cmcf, now);
 }
 
 
@@ -73,6 +97,7 @@ ngx_http_canary_start_timer(ngx_cycle_t *cycle)
 static void
 ngx_http_canary_timer(ngx_event_t *ev)
 {
+    ngx_msec_t                    next;
     ngx_http_canary_main_conf_t  *cmcf;
 
     static ngx_http_canary_main_conf_t  *known;
@@ -86,6 +111,7 @@ ngx_http_canary_timer(ngx_event_t *ev)
     ev->log = ngx_cycle->log;
 
     cmcf = ngx_http_canary_running();
+    next = NGX_HTTP_CANARY_TICK;
 
     if (cmcf) {
         if (cmcf != known) {
@@ -93,17 +119,16 @@ ngx_http_canary_timer(ngx_event_t *ev)
             known = cmcf;
         }
 
-        ngx_http_canary_control(cmcf);
+        next = ngx_http_canary_tick(cmcf);
     }
 
-    ngx_add_timer(ev, NGX_HTTP_CANARY_TICK);
+    ngx_add_timer(ev, next);
 }
 
 
 static void
-ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf)
+ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 {
-    uint64_t                        now;
     ngx_slab_pool_t                *shpool;
     ngx_http_canary_shared_t       *shared, **next;
     ngx_http_canary_zone_shared_t  *sh;
@@ -112,7 +137,6 @@ ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf)
 
     sh = cmcf->sh;
     shpool = cmcf->shpool;
-    now = ngx_http_canary_milliseconds();
 
     ngx_shmtx_lock(&shpool->mutex);
 
@@ -176,8 +200,15 @@ ngx_http_canary_control_endpoint(ngx_http_canary_zone_shared_t *sh,
 
     record = ngx_http_canary_record(shared);
 
+    if (record->rollout.phase == CANARY_IDLE) {
+
+        /* evidence that waits for a rollout whose start is pending */
+
+        return shared->evidence != NULL;
+    }
+
     if (shared->evidence == NULL) {
-        return record->rollout.phase != CANARY_IDLE;
+        return 1;
     }
 
     ngx_http_canary_progress(sh, shpool, shared, now, ngx_cycle->log);

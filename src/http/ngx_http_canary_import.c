@@ -75,6 +75,14 @@ ngx_http_canary_import(ngx_http_canary_main_conf_t *cmcf)
     }
 
     if (cmcf->committed) {
+        cmcf->sh->writer = cmcf->old->writer;
+        cmcf->sh->sequence = cmcf->old->sequence;
+        cmcf->sh->durable = cmcf->old->durable;
+        cmcf->sh->refused = cmcf->old->refused;
+        cmcf->sh->file = cmcf->old->file;
+        cmcf->sh->path = cmcf->old->path;
+        cmcf->sh->locker = cmcf->old->locker;
+
         cmcf->old->superseded = 1;
     }
 
@@ -128,6 +136,8 @@ ngx_http_canary_import_endpoint(ngx_http_canary_main_conf_t *cmcf,
     {
         return NGX_ERROR;
     }
+
+    ngx_http_canary_import_failures(cmcf->shpool, to, from);
 
     if (rollout->phase != CANARY_IDLE
         && ngx_http_canary_import_evidence(cmcf, to, from) != NGX_OK)
@@ -243,7 +253,7 @@ ngx_http_canary_import_spent(ngx_http_canary_shared_t *to,
     for (side = 0; side < CANARY_SIDES; side++) {
         canary_evidence_view(from->evidence, &tail, side, &view);
 
-        to->evidence->spent[side] = view.spent;
+        canary_evidence_spent(to->evidence, side, view.spent);
     }
 }
 

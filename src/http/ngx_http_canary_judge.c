@@ -62,11 +62,11 @@ ngx_http_canary_judge(ngx_http_canary_shared_t *shared, uint64_t now,
     judgement->failing = -1;
     judgement->held = -1;
 
-    if (shared->evidence == NULL) {
+    rollout = &ngx_http_canary_record(shared)->rollout;
+
+    if (shared->evidence == NULL || rollout->phase == CANARY_IDLE) {
         return;
     }
-
-    rollout = &ngx_http_canary_record(shared)->rollout;
 
     ngx_http_canary_times(shared, rollout, detail, &times);
 
@@ -150,11 +150,17 @@ ngx_http_canary_guard(ngx_http_canary_zone_shared_t *sh,
 
         change.command.verb = CANARY_HOLDING;
         change.outage = &outage;
-
-        canary_judge_hold(shared->evidence, (uint32_t) excused, now);
     }
 
     ngx_http_canary_violate(sh, shpool, shared, &change, broken, now, log);
+
+    /* only now: what the event tells of is discarded */
+
+    if (change.command.verb == CANARY_HOLDING) {
+        canary_judge_hold(shared->evidence,
+                          &ngx_http_canary_record(shared)->rollout,
+                          (uint32_t) broken, now);
+    }
 
     return change.status == CANARY_CHANGED
            && change.command.verb == CANARY_VIOLATION;
@@ -255,6 +261,12 @@ ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
 
     holds = canary_judge_holds(shared->evidence, rollout, now);
 
+    /* of the times of a step none are known to be of cohorts that count */
+
+    if (holds) {
+        ngx_http_canary_begin_step(sh, shpool, shared);
+    }
+
     if (!moved && !holds && ngx_http_canary_is_settled(shared, now)) {
         return;
     }
@@ -262,6 +274,12 @@ ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
     if (ngx_http_canary_guard(sh, shpool, shared, &judgement, 0, now, log)
         || canary_judge_holds(shared->evidence, rollout, now))
     {
+        return;
+    }
+
+    /* a step that cannot be put down is none */
+
+    if (sh->failing || sh->foreign) {
         return;
     }
 

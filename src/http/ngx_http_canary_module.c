@@ -381,5 +381,9 @@ ngx_http_canary_exit_process(ngx_cycle_t *cycle)
 
     if (cmcf && cmcf->sh) {
         ngx_http_canary_leave_process(cmcf);
+
+        if (ngx_process == NGX_PROCESS_SINGLE) {
+            ngx_http_canary_writer_finish(cmcf);
+        }
     }
 }

@@ -20,6 +20,8 @@
 #include "canary_rollout.h"
 #include "canary_rule.h"
 #include "canary_split.h"
+#include "canary_state_file.h"
+#include "canary_state_json.h"
 #include "canary_strategy.h"
 
 #include "ngx_http_canary_compat.h"
@@ -31,10 +33,17 @@
 #define NGX_HTTP_CANARY_EVENTS         64    /* kept per endpoint */
 #define NGX_HTTP_CANARY_REASON         192   /* bytes, ends with a zero */
 #define NGX_HTTP_CANARY_QUARANTINE     60000 /* ms: used evidence rests */
+#define NGX_HTTP_CANARY_PROBLEM        256   /* bytes, ends with a zero */
 #define NGX_HTTP_CANARY_FIGURES        8     /* rules shown in an event */
 #define NGX_HTTP_CANARY_PROCESSES      256   /* that can be told apart */
+#define NGX_HTTP_CANARY_FAILURES       32    /* kept of a rollout */
 
 #define NGX_HTTP_CANARY_REMEMBER       100   /* reloads, of what is gone */
+
+#define NGX_HTTP_CANARY_SETTLED        64    /* pending changes whose end is
+                                                remembered, per endpoint */
+#define NGX_HTTP_CANARY_PATIENCE       5000  /* ms: no durability within them
+                                                is a refusal */
 
 #define NGX_HTTP_CANARY_TICK           50    /* ms */
 #define NGX_HTTP_CANARY_STALE          500   /* ms: a heartbeat is old */
@@ -151,6 +160,54 @@ typedef struct {
 } ngx_http_canary_event_t;
 
 
+/* How an attempt failed. */
+
+typedef enum {
+    NGX_HTTP_CANARY_ANSWERED = 0,      /* 5xx, or a gRPC status like it */
+    NGX_HTTP_CANARY_NO_LIVE,           /* no peer could be had */
+    NGX_HTTP_CANARY_REFUSED,           /* no connection, */
+    NGX_HTTP_CANARY_NO_CONNECTION,     /* not in time, */
+    NGX_HTTP_CANARY_HANDSHAKE,         /* or none by TLS */
+    NGX_HTTP_CANARY_CLOSED,            /* by the peer, before its header */
+    NGX_HTTP_CANARY_INVALID,           /* header */
+    NGX_HTTP_CANARY_TIMEOUT,           /* no header in time */
+    NGX_HTTP_CANARY_CUT,               /* after it: the body broke off, */
+    NGX_HTTP_CANARY_CUT_TIMEOUT,       /* or did not go on in time, */
+    NGX_HTTP_CANARY_CUT_GRPC           /* or had trailers with a bad gRPC
+                                          status, or with none */
+} ngx_http_canary_how_e;
+
+
+/*
+ * One of the last failed attempts on the canary.  Texts end with a zero, and
+ * have what can be written in a request line.
+ */
+
+typedef struct {
+    uint64_t                            time;          /* ms since 1970 */
+    uint64_t                            elapsed;       /* microseconds */
+    uint32_t                            step;
+    uint32_t                            weight;
+    uint32_t                            status;        /* 0: no header */
+    uint32_t                            how;           /* of the enum above */
+    int32_t                             grpc_status;   /* -1: none */
+    u_char                              method[17];
+    u_char                              uri[257];
+    u_char                              peer[65];      /* empty: none */
+    u_char                              request_id[33];
+                                                       /* empty: none */
+} ngx_http_canary_failure_t;
+
+
+/* Under the lock.  Of another rollout than the present or last one: none. */
+
+typedef struct {
+    uint64_t                            n;             /* ever recorded */
+    uint32_t                            rollout;       /* its number */
+    ngx_http_canary_failure_t           ring[NGX_HTTP_CANARY_FAILURES + 1];
+} ngx_http_canary_failures_t;
+
+
 /* What an endpoint is at the moment: written as a whole, see below. */
 
 typedef struct {
@@ -162,6 +219,36 @@ typedef struct {
                                         /* its name, zero-terminated */
     u_char                              last_reason[NGX_HTTP_CANARY_REASON];
 } ngx_http_canary_record_t;
+
+
+/* What became of a change that had to be in the state file first. */
+
+typedef enum {
+    NGX_HTTP_CANARY_IS_PENDING = 0,
+    NGX_HTTP_CANARY_APPLIED,
+    NGX_HTTP_CANARY_NOT_WRITTEN,   /* the file could not be written */
+    NGX_HTTP_CANARY_CANCELLED,     /* another change came first */
+    NGX_HTTP_CANARY_FORGOTTEN      /* too long ago to know */
+} ngx_http_canary_fate_e;
+
+
+typedef struct {
+    uint64_t                            sequence;
+    uint64_t                            fate;
+} ngx_http_canary_settled_t;
+
+
+/*
+ * A change that is decided and takes effect when the state file has it; see
+ * ngx_http_canary_pending.c.  Under the lock; the sequence is written last.
+ */
+
+typedef struct {
+    uint64_t                            sequence;      /* 0: there is none */
+    uint64_t                            decided;       /* ms, monotonic */
+    ngx_http_canary_record_t            record;
+    ngx_http_canary_event_t             event;
+} ngx_http_canary_pending_t;
 
 
 typedef struct ngx_http_canary_shared_s  ngx_http_canary_shared_t;
@@ -192,7 +279,15 @@ struct ngx_http_canary_shared_s {
     ngx_uint_t                          current;       /* 0 or 1 */
     ngx_http_canary_record_t            records[2];
 
+    uint64_t                            sequence;      /* of its last change */
+    uint64_t                            changed;       /* ms, monotonic: when
+                                                          that was */
+    ngx_http_canary_pending_t           pending;
+    uint64_t                            nsettled;      /* ever */
+    ngx_http_canary_settled_t           settled[NGX_HTTP_CANARY_SETTLED];
+
     ngx_http_canary_event_t            *events;        /* ring, or NULL */
+    ngx_http_canary_failures_t         *failures;      /* or NULL */
 
     ngx_http_canary_release_shared_t   *releases
                                             [NGX_HTTP_CANARY_RELEASES_SEEN];
@@ -230,6 +325,30 @@ typedef struct {
     uint64_t                            heartbeat;     /* ms, monotonic */
     ngx_pid_t                           controller;
     ngx_uint_t                          controller_serial;
+
+    /*
+     * The state file: changes have sequence numbers, and a file has all
+     * changes up to one of them.  Under the lock.
+     */
+
+    uint64_t                            writer;        /* this zone, as the
+                                                          file names it */
+    uint64_t                            sequence;      /* last change */
+    uint64_t                            durable;       /* last in the file */
+    uint64_t                            refused;       /* last that was tried
+                                                          in vain */
+    uint64_t                            changed;       /* ms, monotonic: when
+                                                          it last rose */
+    canary_state_file_id_t              file;          /* last read, written */
+    uint32_t                            path;          /* checksum of where */
+    ngx_pid_t                           locker;        /* holds the lock; 0:
+                                                          nobody here */
+    ngx_uint_t                          failing;       /* last try failed */
+    ngx_uint_t                          foreign;       /* another nginx has
+                                                          the lock */
+    u_char                              problem[NGX_HTTP_CANARY_PROBLEM];
+                                                       /* of these two, in
+                                                          words */
 
     ngx_http_canary_shared_t           *endpoints;
     ngx_http_canary_shared_t           *active;        /* those with a rollout,
@@ -353,6 +472,8 @@ struct ngx_http_canary_main_conf_s {
     ngx_http_canary_zone_shared_t      *sh;
     ngx_http_canary_zone_shared_t      *old;           /* zone it came from */
     ngx_slab_pool_t                    *old_shpool;
+    ngx_uint_t                          fresh;         /* the zone knows
+                                                          nothing yet */
     ngx_uint_t                          serial;        /* of this cycle */
     ngx_uint_t                          committed;     /* it is in use */
 };
@@ -436,6 +557,8 @@ typedef struct {
     uint8_t                             state;
     uint8_t                             evidence;      /* has a ticket */
     uint8_t                             upgraded;
+    uint8_t                             how;           /* it failed, when it
+                                                          has */
 } ngx_http_canary_attempt_t;
 
 
@@ -655,8 +778,19 @@ ngx_uint_t ngx_http_canary_add_place(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared,
     ngx_str_t *name);
 
+/* under the lock: rolls back what has lost its release */
+void ngx_http_canary_check_endpoints(ngx_http_canary_main_conf_t *cmcf,
+    ngx_log_t *log);
+
 /* copies the state of the endpoints of another zone, cmcf->old */
 ngx_int_t ngx_http_canary_import(ngx_http_canary_main_conf_t *cmcf);
+
+/* under the lock: an endpoint by its name; NULL: there is none, and the zone
+   is full */
+ngx_http_canary_shared_t *ngx_http_canary_find_shared(
+    ngx_http_canary_zone_shared_t *sh, ngx_str_t *name);
+ngx_http_canary_shared_t *ngx_http_canary_create_shared(
+    ngx_http_canary_main_conf_t *cmcf, ngx_str_t *name);
 
 /* bytes of a zone that is large enough for the configuration */
 size_t ngx_http_canary_zone_needed(ngx_http_canary_main_conf_t *cmcf,
@@ -667,6 +801,9 @@ size_t ngx_http_canary_zone_needed(ngx_http_canary_main_conf_t *cmcf,
 
 typedef enum {
     NGX_HTTP_CANARY_DONE = 0,      /* status tells the rest */
+    NGX_HTTP_CANARY_PENDING,       /* takes effect when the file has it */
+    NGX_HTTP_CANARY_BUSY,          /* another change is pending */
+    NGX_HTTP_CANARY_NO_FILE,       /* another nginx has the state file */
     NGX_HTTP_CANARY_STALE_MATCH,   /* If-Match names another generation */
     NGX_HTTP_CANARY_NO_MEMORY,     /* the zone is full */
     NGX_HTTP_CANARY_SUPERSEDED     /* the zone has been replaced */
@@ -692,6 +829,7 @@ typedef struct {
 
     canary_status_t                     status;
     uint32_t                            verbs;         /* that apply now */
+    uint64_t                            sequence;      /* of the change */
 } ngx_http_canary_change_t;
 
 
@@ -710,6 +848,16 @@ ngx_http_canary_record(ngx_http_canary_shared_t *shared)
 {
     return &shared->records[shared->current & 1];
 }
+
+/* makes a record that was decided the present one, with its event */
+void ngx_http_canary_take_effect(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event,
+    uint64_t now, ngx_log_t *log);
+
+/* evidence of a rollout that is over, or did not begin, may be used again */
+void ngx_http_canary_put_spare(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared);
 
 /* publishes the routing word again, if a process died before it could */
 void ngx_http_canary_repair(ngx_http_canary_shared_t *shared);
@@ -777,6 +925,60 @@ void ngx_http_canary_forget_meters(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_release_shared_t *place);
 
 
+/* ngx_http_canary_pending.c: under the lock */
+
+/* the number of a change that the file is to have */
+uint64_t ngx_http_canary_next_sequence(ngx_http_canary_zone_shared_t *sh);
+
+void ngx_http_canary_defer(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
+    ngx_http_canary_event_t *event, uint64_t now);
+
+/* ends what is pending, if anything is; APPLIED makes it happen */
+void ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_fate_e fate, uint64_t now, ngx_log_t *log);
+
+ngx_http_canary_fate_e ngx_http_canary_fate(ngx_http_canary_shared_t *shared,
+    uint64_t sequence);
+
+/* whether the file has, or will soon have, what the endpoint is */
+ngx_uint_t ngx_http_canary_durable(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared, uint64_t now);
+
+
+/* ngx_http_canary_state.c: what the state file has of the zone */
+
+/* NULL: no memory, or the configuration was replaced meanwhile; *sequence:
+   the last change that it has */
+canary_state_t *ngx_http_canary_collect(ngx_http_canary_main_conf_t *cmcf,
+    uint64_t *sequence);
+
+/* attempts of the configuration's releases that were counted so far, of any
+   kind: rises with each */
+uint64_t ngx_http_canary_attempts(ngx_http_canary_main_conf_t *cmcf);
+
+/* into a zone that knows nothing; when the configuration is certain */
+void ngx_http_canary_restore(ngx_http_canary_main_conf_t *cmcf,
+    ngx_log_t *log);
+
+/* what another nginx has written; "own" if from now on we do */
+void ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t own,
+    uint64_t now, ngx_log_t *log);
+
+
+/* ngx_http_canary_writer.c: the controlling process writes the file */
+
+void ngx_http_canary_writer(ngx_http_canary_main_conf_t *cmcf, uint64_t now);
+
+/* before the process ends */
+void ngx_http_canary_writer_finish(ngx_http_canary_main_conf_t *cmcf);
+
+/* ms until it has something to do */
+ngx_msec_t ngx_http_canary_writer_pace(ngx_http_canary_main_conf_t *cmcf,
+    uint64_t now);
+
+
 /* ngx_http_canary_judge.c: under the lock */
 
 typedef struct {
@@ -809,6 +1011,22 @@ void ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
 /* a failed attempt: judged at once, by the process that saw it */
 void ngx_http_canary_trip(ngx_http_canary_endpoint_t *endpoint,
     uint32_t epoch, ngx_log_t *log);
+
+
+/* ngx_http_canary_failure.c: the last failed attempts of a rollout */
+
+/* adds the attempt that just failed; without memory it does nothing */
+void ngx_http_canary_record_failure(ngx_http_canary_attempt_t *attempt,
+    uint64_t elapsed);
+
+/* copies them, newest first, into an array of NGX_HTTP_CANARY_FAILURES;
+   returns their number, and that of the rollout they are of */
+ngx_uint_t ngx_http_canary_last_failures(ngx_http_canary_endpoint_t *endpoint,
+    ngx_http_canary_failure_t *failures, uint32_t *rollout);
+
+/* under the lock: copies those of another zone, if there is memory */
+void ngx_http_canary_import_failures(ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *to, ngx_http_canary_shared_t *from);
 
 
 /* ngx_http_canary_control.c: the control loop */
@@ -854,6 +1072,9 @@ typedef struct {
     ngx_http_canary_judgement_t         judgement;     /* when not idle */
     uint64_t                            now;           /* ms, monotonic */
     uint64_t                            heartbeat;     /* ms old */
+    ngx_uint_t                          durable;
+    u_char                              problem[NGX_HTTP_CANARY_PROBLEM];
+                                        /* of the state file, or empty */
     ngx_uint_t                          nreleases;
     ngx_http_canary_release_view_t      releases[NGX_HTTP_CANARY_RELEASES_MAX];
 } ngx_http_canary_snapshot_t;

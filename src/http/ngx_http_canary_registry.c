@@ -25,10 +25,6 @@
 static size_t ngx_http_canary_shared_size(ngx_str_t *name,
     ngx_uint_t nphases);
 static size_t ngx_http_canary_phases_place(ngx_str_t *name);
-static ngx_http_canary_shared_t *ngx_http_canary_find_shared(
-    ngx_http_canary_zone_shared_t *sh, ngx_str_t *name);
-static ngx_http_canary_shared_t *ngx_http_canary_create_shared(
-    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_endpoint_t *endpoint);
 static void ngx_http_canary_forget_failed(ngx_http_canary_zone_shared_t *sh);
 static ngx_int_t ngx_http_canary_register_endpoint(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_endpoint_t *endpoint,
@@ -187,7 +183,7 @@ ngx_http_canary_register_endpoint(ngx_http_canary_main_conf_t *cmcf,
     shared = ngx_http_canary_find_shared(cmcf->sh, &endpoint->name);
 
     if (shared == NULL) {
-        shared = ngx_http_canary_create_shared(cmcf, endpoint);
+        shared = ngx_http_canary_create_shared(cmcf, &endpoint->name);
         if (shared == NULL) {
             return NGX_ERROR;
         }
@@ -227,7 +223,7 @@ ngx_http_canary_register_endpoint(ngx_http_canary_main_conf_t *cmcf,
 }
 
 
-static ngx_http_canary_shared_t *
+ngx_http_canary_shared_t *
 ngx_http_canary_find_shared(ngx_http_canary_zone_shared_t *sh,
     ngx_str_t *name)
 {
@@ -245,9 +241,9 @@ ngx_http_canary_find_shared(ngx_http_canary_zone_shared_t *sh,
 }
 
 
-static ngx_http_canary_shared_t *
+ngx_http_canary_shared_t *
 ngx_http_canary_create_shared(ngx_http_canary_main_conf_t *cmcf,
-    ngx_http_canary_endpoint_t *endpoint)
+    ngx_str_t *name)
 {
     uint32_t                       *phase;
     ngx_uint_t                      i, nphases;
@@ -262,14 +258,14 @@ ngx_http_canary_create_shared(ngx_http_canary_main_conf_t *cmcf,
 
     shared = ngx_slab_calloc_locked(cmcf->shpool,
                                     ngx_http_canary_shared_size(
-                                        &endpoint->name, nphases));
+                                        name, nphases));
     if (shared == NULL) {
         return NULL;
     }
 
     shared->nphases = nphases;
     shared->phases = (uint32_t *) ((u_char *) shared
-                            + ngx_http_canary_phases_place(&endpoint->name));
+                            + ngx_http_canary_phases_place(name));
 
     for (i = 0; i < nphases; i++) {
         phase = shared->phases
@@ -277,8 +273,8 @@ ngx_http_canary_create_shared(ngx_http_canary_main_conf_t *cmcf,
         *phase = canary_split_first_phase((uint32_t) i);
     }
 
-    shared->len = endpoint->name.len;
-    ngx_memcpy(shared->name, endpoint->name.data, endpoint->name.len);
+    shared->len = name->len;
+    ngx_memcpy(shared->name, name->data, name->len);
 
     /* the control loop may be on its way through the list */
 
@@ -440,6 +436,11 @@ ngx_http_canary_reconcile(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 
     ngx_http_canary_begin_endpoints(cmcf);
 
+    if (cmcf->fresh) {
+        ngx_http_canary_restore(cmcf, log);
+        cmcf->fresh = 0;
+    }
+
     /* the old zone is still there; from now on nothing changes in it */
 
     if (cmcf->old) {
@@ -457,11 +458,13 @@ ngx_http_canary_reconcile(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 
     for (i = 0; i < cmcf->endpoints.nelts; i++) {
         ngx_http_canary_stamp(endpoints[i], cmcf->serial);
-        ngx_http_canary_check_releases(cmcf, endpoints[i], log);
     }
 
+    ngx_http_canary_check_endpoints(cmcf, log);
     ngx_http_canary_drop_endpoints(cmcf, log);
     ngx_http_canary_retire_releases(cmcf);
+
+    (void) ngx_http_canary_next_sequence(cmcf->sh);
 
     ngx_shmtx_unlock(&cmcf->shpool->mutex);
 }
@@ -520,6 +523,21 @@ ngx_http_canary_stamp(ngx_http_canary_endpoint_t *endpoint,
 }
 
 
+void
+ngx_http_canary_check_endpoints(ngx_http_canary_main_conf_t *cmcf,
+    ngx_log_t *log)
+{
+    ngx_uint_t                    i;
+    ngx_http_canary_endpoint_t  **endpoints;
+
+    endpoints = cmcf->endpoints.elts;
+
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+        ngx_http_canary_check_releases(cmcf, endpoints[i], log);
+    }
+}
+
+
 static void
 ngx_http_canary_check_releases(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_endpoint_t *endpoint, ngx_log_t *log)
@@ -529,6 +547,18 @@ ngx_http_canary_check_releases(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_release_t  *releases;
 
     releases = endpoint->releases.elts;
+    rollout = &endpoint->shared->pending.record.rollout;
+
+    if (endpoint->shared->pending.sequence
+        && (endpoint->by_id[rollout->stable] == 0xff
+            || (rollout->canary != CANARY_NO_RELEASE
+                && endpoint->by_id[rollout->canary] == 0xff)))
+    {
+        ngx_http_canary_conclude(cmcf->sh, cmcf->shpool, endpoint->shared,
+                                 NGX_HTTP_CANARY_CANCELLED,
+                                 ngx_http_canary_milliseconds(), log);
+    }
+
     rollout = &ngx_http_canary_record(endpoint->shared)->rollout;
     stable = rollout->stable;
 
@@ -568,6 +598,10 @@ ngx_http_canary_drop_endpoints(ngx_http_canary_main_conf_t *cmcf,
             next = &shared->next;
             continue;
         }
+
+        ngx_http_canary_conclude(sh, cmcf->shpool, shared,
+                                 NGX_HTTP_CANARY_CANCELLED,
+                                 ngx_http_canary_milliseconds(), log);
 
         rollout = &ngx_http_canary_record(shared)->rollout;
 
@@ -671,6 +705,10 @@ ngx_http_canary_free_shared(ngx_http_canary_main_conf_t *cmcf,
 
     if (shared->events) {
         ngx_slab_free_locked(cmcf->shpool, shared->events);
+    }
+
+    if (shared->failures) {
+        ngx_slab_free_locked(cmcf->shpool, shared->failures);
     }
 
     ngx_slab_free_locked(cmcf->shpool, shared);

@@ -9,19 +9,24 @@
 
 
 /*
- * All changes of a rollout go through here, under the lock of the zone.  The
- * new record and its event are written where nobody looks yet, then the
- * record becomes the current one, then requests are routed by it.
+ * All changes of a rollout go through here, under the lock of the zone.  What
+ * may put more traffic on the canary is put down as pending; the rest takes
+ * effect at once: the new record and its event are written where nobody looks
+ * yet, then the record becomes the current one, then requests are routed by
+ * it.
  */
 
 
+static ngx_http_canary_section_e ngx_http_canary_carry_out(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change,
+    ngx_http_canary_record_t *next, const ngx_http_canary_figure_t *figures,
+    ngx_uint_t nfigures, ngx_log_t *log);
 static void ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t *next, ngx_http_canary_event_t *event);
 static canary_evidence_t *ngx_http_canary_take_spare(
     ngx_http_canary_zone_shared_t *sh, uint64_t rested);
-static void ngx_http_canary_put_spare(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared);
 static void ngx_http_canary_set_last(ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t *next, ngx_http_canary_event_t *event);
 
@@ -56,18 +61,22 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_change_t *change, const ngx_http_canary_figure_t *figures,
     ngx_uint_t nfigures, ngx_log_t *log)
 {
-    canary_times_t            times;
-    ngx_http_canary_event_t   event;
+    ngx_uint_t                exposes;
     ngx_http_canary_record_t  next, *record;
 
     record = ngx_http_canary_record(shared);
     next = *record;
+    exposes = canary_verb_exposes(change->command.verb);
 
     change->status = CANARY_UNCHANGED;
     change->verbs = canary_rollout_verbs(&record->rollout);
 
     if (sh->superseded) {
         return NGX_HTTP_CANARY_SUPERSEDED;
+    }
+
+    if (exposes && shared->pending.sequence) {
+        return NGX_HTTP_CANARY_BUSY;
     }
 
     if (change->match
@@ -82,6 +91,11 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
         return NGX_HTTP_CANARY_DONE;
     }
 
+    if (exposes && sh->foreign) {
+        change->status = CANARY_UNCHANGED;
+        return NGX_HTTP_CANARY_NO_FILE;
+    }
+
     if (next.rollout.phase != CANARY_IDLE
         && (ngx_http_canary_add_meters(sh, shpool, shared, &next.rollout)
                 != NGX_OK
@@ -93,37 +107,81 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
 
     ngx_http_canary_add_history(shpool, shared);
 
-    ngx_http_canary_make_event(&event, shared, &record->rollout,
-                               &next.rollout, change, figures, nfigures);
+    return ngx_http_canary_carry_out(sh, shpool, shared, change, &next,
+                                     figures, nfigures, log);
+}
 
-    if (next.rollout.phase == CANARY_IDLE
-        && (record->rollout.phase != CANARY_IDLE
+
+static ngx_http_canary_section_e
+ngx_http_canary_carry_out(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_change_t *change, ngx_http_canary_record_t *next,
+    const ngx_http_canary_figure_t *figures, ngx_uint_t nfigures,
+    ngx_log_t *log)
+{
+    canary_rollout_t         *before;
+    ngx_http_canary_event_t   event;
+
+    before = &ngx_http_canary_record(shared)->rollout;
+
+    ngx_http_canary_make_event(&event, shared, before, &next->rollout, change,
+                               figures, nfigures);
+
+    event.id = ++sh->last_event;
+
+    if (next->rollout.phase == CANARY_IDLE
+        && (before->phase != CANARY_IDLE
             || change->command.verb == CANARY_DIRECT))
     {
-        ngx_http_canary_set_last(shared, &next, &event);
+        ngx_http_canary_set_last(shared, next, &event);
     }
 
-    if (record->rollout.phase == CANARY_IDLE
-        && next.rollout.phase != CANARY_IDLE)
-    {
-        ngx_http_canary_times(shared, &next.rollout, 0, &times);
-        canary_judge_begin(shared->evidence, &next.rollout,
-                           change->command.now, &times);
+    if (canary_verb_exposes(change->command.verb)) {
+        ngx_http_canary_defer(sh, shared, next, &event, change->command.now);
+        change->sequence = shared->pending.sequence;
+        return NGX_HTTP_CANARY_PENDING;
     }
 
-    ngx_http_canary_publish(sh, shpool, shared, &next, &event);
+    ngx_http_canary_conclude(sh, shpool, shared, NGX_HTTP_CANARY_CANCELLED,
+                             change->command.now, log);
 
-    if (next.rollout.phase == CANARY_IDLE) {
+    ngx_http_canary_take_effect(sh, shpool, shared, next, &event,
+                                change->command.now, log);
+
+    shared->sequence = ngx_http_canary_next_sequence(sh);
+    shared->changed = sh->changed;
+    change->sequence = shared->sequence;
+
+    return NGX_HTTP_CANARY_DONE;
+}
+
+
+void
+ngx_http_canary_take_effect(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event,
+    uint64_t now, ngx_log_t *log)
+{
+    ngx_uint_t      begins;
+    canary_times_t  times;
+
+    begins = (ngx_http_canary_record(shared)->rollout.phase == CANARY_IDLE);
+
+    if (begins && next->rollout.phase != CANARY_IDLE) {
+        ngx_http_canary_times(shared, &next->rollout, 0, &times);
+        canary_judge_begin(shared->evidence, &next->rollout, now, &times);
+    }
+
+    ngx_http_canary_publish(sh, shpool, shared, next, event);
+
+    if (next->rollout.phase == CANARY_IDLE) {
         ngx_http_canary_put_spare(sh, shared);
 
     } else {
-        (void) canary_judge_tick(shared->evidence, &next.rollout,
-                                 change->command.now);
+        (void) canary_judge_tick(shared->evidence, &next->rollout, now);
     }
 
-    ngx_http_canary_log_event(&event, shared, log);
-
-    return NGX_HTTP_CANARY_DONE;
+    ngx_http_canary_log_event(event, shared, log);
 }
 
 
@@ -136,8 +194,6 @@ ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_record_t  *record;
 
     record = ngx_http_canary_record(shared);
-
-    event->id = ++sh->last_event;
 
     /* one place more than events are shown: the oldest of them survives */
 
@@ -268,7 +324,7 @@ ngx_http_canary_take_spare(ngx_http_canary_zone_shared_t *sh,
 }
 
 
-static void
+void
 ngx_http_canary_put_spare(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_shared_t *shared)
 {

@@ -41,6 +41,8 @@ ngx_http_canary_snapshot(ngx_http_canary_endpoint_t *endpoint,
     snapshot->now = ngx_http_canary_milliseconds();
     snapshot->heartbeat = sh->heartbeat ? snapshot->now - sh->heartbeat : 0;
     snapshot->record = *ngx_http_canary_record(shared);
+    snapshot->durable = ngx_http_canary_durable(sh, shared, snapshot->now);
+    ngx_memcpy(snapshot->problem, sh->problem, NGX_HTTP_CANARY_PROBLEM);
 
     ngx_http_canary_judge(shared, snapshot->now, 1, &snapshot->judgement);
 

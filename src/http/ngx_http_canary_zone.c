@@ -26,6 +26,7 @@ static void ngx_http_canary_find_old_zone(ngx_shm_zone_t *shm_zone,
     ngx_http_canary_main_conf_t *cmcf);
 static void ngx_http_canary_zone_too_small(ngx_shm_zone_t *shm_zone,
     ngx_http_canary_main_conf_t *cmcf);
+static uint64_t ngx_http_canary_new_writer(void);
 static ngx_uint_t ngx_http_canary_slots(ngx_http_canary_main_conf_t *cmcf);
 
 
@@ -245,12 +246,35 @@ ngx_http_canary_create_zone(ngx_shm_zone_t *shm_zone,
     sh->magic = NGX_HTTP_CANARY_MAGIC;
     sh->nslots = ngx_http_canary_slots(cmcf);
 
+    /* what the state file knows, and nobody configures, is of number 1 */
+
+    sh->serial = 1;
+    sh->writer = ngx_http_canary_new_writer();
+
     shpool->data = sh;
     cmcf->sh = sh;
 
     ngx_http_canary_find_old_zone(shm_zone, cmcf);
 
+    cmcf->fresh = (cmcf->old == NULL && !ngx_test_config);
+
     return NGX_OK;
+}
+
+
+/* a number that no other zone has */
+
+static uint64_t
+ngx_http_canary_new_writer(void)
+{
+    uint64_t        number;
+    struct timeval  tv;
+
+    ngx_gettimeofday(&tv);
+
+    number = (uint64_t) tv.tv_sec * 1000000 + (uint64_t) tv.tv_usec;
+
+    return number << 12 ^ (uint64_t) ngx_pid << 44 ^ (uint64_t) ngx_random();
 }
 
 

@@ -1280,7 +1280,10 @@ counters_may_wrap_around(void **state)
                      .tallies[n / SLOTS % CANARY_SIDES]
                              [n / SLOTS / CANARY_SIDES];
 
-        for (counter = &tally->started; counter <= &tally->gave_up; counter++) {
+        for (counter = &tally->started;
+             counter <= &tally->gave_up;
+             counter++)
+        {
             *counter = UINT32_MAX - 1;
         }
 
@@ -1291,7 +1294,10 @@ counters_may_wrap_around(void **state)
     for (n = 0; n < SLOTS * CANARY_SIDES; n++) {
         late = &loop.evidence->slots[n % SLOTS].late[n / SLOTS];
 
-        for (counter = &late->step.bad_4xx; counter <= &late->voided; counter++) {
+        for (counter = &late->step.bad_4xx;
+             counter <= &late->voided;
+             counter++)
+        {
             *counter = UINT32_MAX - 1;
         }
 
@@ -2145,7 +2151,7 @@ moment_is_sound(loop_t *loop, unsigned side)
            && seen.passing.bad <= seen.failing.bad
            && seen.passing.timed <= seen.failing.timed
            && seen.passing.time <= seen.failing.time
-           && seen.spent == seen.failing.bad_5xx;
+           && seen.spent >= seen.failing.bad_5xx;
 }
 
 

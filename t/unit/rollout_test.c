@@ -547,6 +547,43 @@ a_rollout_without_any_rule_does_not_start(void **state)
 
 
 static void
+a_rollout_at_100_percent_needs_a_rule_that_does_not_compare(void **state)
+{
+    uint32_t           generation;
+    canary_rollout_t   rollout;
+    canary_strategy_t  strategy;
+
+    (void) state;
+
+    canary_rollout_init(&rollout, STABLE);
+    generation = rollout.generation;
+
+    strategy = strategy_of(100 * PERCENT);
+    strategy.rules[0].baseline = 1;
+    strategy.rules[1] = strategy.rules[0];
+    strategy.nrules = 2;
+
+    assert_int_equal(start(&rollout, BEGIN, &strategy), CANARY_NO_BASELINE);
+    assert_state(&rollout, CANARY_IDLE, 0, 0);
+    assert_int_equal(rollout.generation, generation);
+
+    /* with one that does not it starts, or where there is a stable part */
+
+    strategy.rules[1].baseline = 0;
+
+    assert_int_equal(start(&rollout, BEGIN, &strategy), CANARY_CHANGED);
+    assert_state(&rollout, CANARY_BAKING, CANARY_ONE, 1);
+
+    canary_rollout_init(&rollout, STABLE);
+
+    strategy = strategy_of(99 * PERCENT);
+    strategy.rules[0].baseline = 1;
+
+    assert_int_equal(start(&rollout, BEGIN, &strategy), CANARY_CHANGED);
+}
+
+
+static void
 a_rollout_keeps_the_strategy_it_was_started_with(void **state)
 {
     canary_rollout_t   rollout;
@@ -1342,7 +1379,7 @@ a_weight_patched_while_halted_stays_halted(void **state)
 static void
 patched_rules_begin_new_tests(void **state)
 {
-    uint32_t           tests;
+    uint32_t           tests, trial;
     canary_rollout_t   rollout;
     canary_strategy_t  strategy;
 
@@ -1351,12 +1388,14 @@ patched_rules_begin_new_tests(void **state)
     strategy = strategy_of(20 * PERCENT);
     rollout = started(&strategy);
     tests = rollout.tests;
+    trial = rollout.trial;
 
     strategy.rules[0].threshold++;
 
     assert_int_equal(patch_strategy(&rollout, BEGIN + 3000, &strategy),
                      CANARY_CHANGED);
     assert_int_equal(rollout.tests, tests + 1);
+    assert_int_equal(rollout.trial, trial + 1);
 
     /* one rule more */
 
@@ -1366,6 +1405,7 @@ patched_rules_begin_new_tests(void **state)
     assert_int_equal(patch_strategy(&rollout, BEGIN + 3000, &strategy),
                      CANARY_CHANGED);
     assert_int_equal(rollout.tests, tests + 2);
+    assert_int_equal(rollout.trial, trial + 2);
 
     /* one fewer */
 
@@ -1374,6 +1414,7 @@ patched_rules_begin_new_tests(void **state)
     assert_int_equal(patch_strategy(&rollout, BEGIN + 3000, &strategy),
                      CANARY_CHANGED);
     assert_int_equal(rollout.tests, tests + 3);
+    assert_int_equal(rollout.trial, trial + 3);
 
     /* the interval and the weight are not concerned */
 
@@ -1385,7 +1426,7 @@ patched_rules_begin_new_tests(void **state)
 static void
 rules_that_stay_the_same_keep_their_tests(void **state)
 {
-    uint32_t           tests;
+    uint32_t           tests, trial;
     canary_rollout_t   rollout;
     canary_strategy_t  strategy;
 
@@ -1394,6 +1435,7 @@ rules_that_stay_the_same_keep_their_tests(void **state)
     strategy = strategy_of(20 * PERCENT);
     rollout = started(&strategy);
     tests = rollout.tests;
+    trial = rollout.trial;
 
     strategy.interval = 2 * INTERVAL;
     strategy.bake = BAKE;
@@ -1402,6 +1444,7 @@ rules_that_stay_the_same_keep_their_tests(void **state)
     assert_int_equal(patch_strategy(&rollout, BEGIN + 3000, &strategy),
                      CANARY_CHANGED);
     assert_int_equal(rollout.tests, tests);
+    assert_int_equal(rollout.trial, trial);
 }
 
 
@@ -1545,9 +1588,73 @@ a_broken_rule_halts_when_told_to(void **state)
 
 
 static void
+tests_with_confidence_go_on_from_step_to_step(void **state)
+{
+    uint32_t           tests, trial;
+    canary_rollout_t   rollout;
+    canary_strategy_t  strategy;
+
+    (void) state;
+
+    strategy = strategy_of(20 * PERCENT);
+    rollout = started(&strategy);
+
+    tests = rollout.tests;
+    trial = rollout.trial;
+
+    assert_int_equal(tick(&rollout, BEGIN + INTERVAL, CANARY_PASSING, 100),
+                     CANARY_CHANGED);
+    assert_int_equal(patch_weight(&rollout, BEGIN + INTERVAL, 30 * PERCENT),
+                     CANARY_CHANGED);
+    assert_int_equal(apply(&rollout, CANARY_ADVANCE, BEGIN + INTERVAL),
+                     CANARY_CHANGED);
+    assert_int_equal(apply(&rollout, CANARY_PAUSE, BEGIN + INTERVAL),
+                     CANARY_CHANGED);
+    assert_int_equal(apply(&rollout, CANARY_ADVANCE, BEGIN + INTERVAL),
+                     CANARY_CHANGED);
+    assert_int_equal(apply(&rollout, CANARY_RESUME, BEGIN + INTERVAL),
+                     CANARY_CHANGED);
+
+    assert_int_equal(rollout.tests, tests + 4);
+    assert_int_equal(rollout.trial, trial);
+
+    /* the next rollout has its own */
+
+    assert_int_equal(apply(&rollout, CANARY_ROLLBACK, BEGIN + INTERVAL),
+                     CANARY_CHANGED);
+    assert_int_equal(start(&rollout, BEGIN + INTERVAL, &strategy),
+                     CANARY_CHANGED);
+    assert_int_equal(rollout.trial, trial + 1);
+}
+
+
+static void
+a_hold_for_an_outage_of_both_is_only_an_event(void **state)
+{
+    size_t            i;
+    canary_status_t   expected;
+    canary_rollout_t  rollout, before;
+
+    (void) state;
+
+    for (i = 0; i < UNIT_LENGTH(situations); i++) {
+        rollout = rollout_in(&situations[i]);
+        memcpy(&before, &rollout, sizeof(canary_rollout_t));
+
+        expected = canary_rollout_guarded(&rollout) ? CANARY_CHANGED
+                                                    : CANARY_UNCHANGED;
+
+        assert_int_equal(apply(&rollout, CANARY_HOLDING, BEGIN + 2000),
+                         expected);
+        assert_memory_equal(&rollout, &before, sizeof(canary_rollout_t));
+    }
+}
+
+
+static void
 resume_of_a_halted_rollout_begins_a_new_step_with_new_tests(void **state)
 {
-    uint32_t          tests;
+    uint32_t          tests, trial;
     uint64_t          now;
     canary_rollout_t  rollout;
 
@@ -1555,19 +1662,21 @@ resume_of_a_halted_rollout_begins_a_new_step_with_new_tests(void **state)
 
     rollout = halted(20);
     tests = rollout.tests;
+    trial = rollout.trial;
 
     now = BEGIN + 60000;
     assert_int_equal(apply(&rollout, CANARY_RESUME, now), CANARY_CHANGED);
     assert_state(&rollout, CANARY_PROGRESSING, 20 * PERCENT, 1);
     assert_int_equal(canary_rollout_remaining(&rollout, now), INTERVAL);
     assert_int_equal(rollout.tests, tests + 1);
+    assert_int_equal(rollout.trial, trial + 1);
 }
 
 
 static void
 resume_of_a_halted_bake_begins_it_anew(void **state)
 {
-    uint32_t           tests;
+    uint32_t           tests, trial;
     uint64_t           now;
     canary_rollout_t   rollout;
     canary_strategy_t  strategy;
@@ -1584,18 +1693,20 @@ resume_of_a_halted_bake_begins_it_anew(void **state)
     assert_int_equal(apply(&rollout, CANARY_VIOLATION, now), CANARY_CHANGED);
     assert_state(&rollout, CANARY_HALTED, CANARY_ONE, 1);
     tests = rollout.tests;
+    trial = rollout.trial;
 
     assert_int_equal(apply(&rollout, CANARY_RESUME, now), CANARY_CHANGED);
     assert_state(&rollout, CANARY_BAKING, CANARY_ONE, 1);
     assert_int_equal(canary_rollout_remaining(&rollout, now), BAKE);
     assert_int_equal(rollout.tests, tests + 1);
+    assert_int_equal(rollout.trial, trial + 1);
 }
 
 
 static void
 advance_of_a_halted_rollout_takes_the_next_step_with_new_tests(void **state)
 {
-    uint32_t          tests;
+    uint32_t          tests, trial;
     uint64_t          now;
     canary_rollout_t  rollout;
 
@@ -1603,12 +1714,14 @@ advance_of_a_halted_rollout_takes_the_next_step_with_new_tests(void **state)
 
     rollout = halted(20);
     tests = rollout.tests;
+    trial = rollout.trial;
 
     now = BEGIN + 60000;
     assert_int_equal(apply(&rollout, CANARY_ADVANCE, now), CANARY_CHANGED);
     assert_state(&rollout, CANARY_PROGRESSING, 40 * PERCENT, 2);
     assert_int_equal(canary_rollout_remaining(&rollout, now), INTERVAL);
     assert_int_equal(rollout.tests, tests + 1);
+    assert_int_equal(rollout.trial, trial + 1);
 }
 
 
@@ -1792,6 +1905,7 @@ verbs_phases_and_results_have_the_names_of_the_manual(void **state)
     assert_string_equal(canary_verb_name(CANARY_ROLLBACK), "rollback");
     assert_string_equal(canary_verb_name(CANARY_TICK), "tick");
     assert_string_equal(canary_verb_name(CANARY_VIOLATION), "violation");
+    assert_string_equal(canary_verb_name(CANARY_HOLDING), "holding");
     assert_string_equal(canary_verb_name(CANARY_RELEASE_GONE),
                         "release gone");
 
@@ -1833,6 +1947,7 @@ any_strategy(uint64_t *seed)
     strategy.on_undecided = unit_below(seed, 2);
     strategy.on_violation = unit_below(seed, 2);
     strategy.rules[0].threshold = unit_below(seed, 3);
+    strategy.rules[0].baseline = unit_one_in(seed, 4);
     strategy.nrules = unit_one_in(seed, 20) ? 0 : 1;
 
     return strategy;
@@ -1927,6 +2042,28 @@ check_state(const canary_rollout_t *rollout, uint64_t now)
 }
 
 
+static uint32_t
+begins_tests(const canary_rollout_t *from, const canary_rollout_t *to,
+    const canary_command_t *command)
+{
+    if (command->verb == CANARY_START) {
+        return 1;
+    }
+
+    if (from->phase == CANARY_HALTED
+        && (command->verb == CANARY_RESUME
+            || (command->verb == CANARY_ADVANCE
+                && from->weight < CANARY_ONE)))
+    {
+        return 1;
+    }
+
+    return command->verb == CANARY_PATCH
+           && memcmp(from->strategy.rules, to->strategy.rules,
+                     sizeof(to->strategy.rules)) != 0;
+}
+
+
 static void
 check_change(const canary_rollout_t *from, const canary_rollout_t *to,
     const canary_command_t *command)
@@ -1965,6 +2102,14 @@ check_change(const canary_rollout_t *from, const canary_rollout_t *to,
     }
 
     if (from->phase == CANARY_HALTED && to->phase != CANARY_HALTED) {
+        assert_true(to->tests > from->tests);
+    }
+
+    /* tests go on from step to step, but not beyond what begins them anew */
+
+    assert_int_equal(to->trial - from->trial, begins_tests(from, to, command));
+
+    if (to->trial != from->trial) {
         assert_true(to->tests > from->tests);
     }
 
@@ -2024,7 +2169,12 @@ any_commands_in_any_order_keep_the_state_sound(void **state)
                              !(verbs >> command.verb & 1));
         }
 
-        if (status == CANARY_CHANGED) {
+        if (command.verb == CANARY_HOLDING) {
+            assert_int_equal(status, canary_rollout_guarded(&before)
+                                     ? CANARY_CHANGED : CANARY_UNCHANGED);
+            assert_memory_equal(&rollout, &before, sizeof(canary_rollout_t));
+
+        } else if (status == CANARY_CHANGED) {
             check_change(&before, &rollout, &command);
 
         } else {
@@ -2080,6 +2230,115 @@ name_cells(cell_t *cells)
 }
 
 
+/* What others do to a rollout */
+
+
+static void
+a_restart_begins_the_tests_and_the_clock_of_a_step_anew(void **state)
+{
+    size_t            i;
+    int64_t           length;
+    canary_rollout_t  rollout, before;
+
+    (void) state;
+
+    for (i = 0; i < UNIT_LENGTH(situations); i++) {
+        rollout = rollout_in(&situations[i]);
+        before = rollout;
+
+        canary_rollout_restart(&rollout, BEGIN + 500000);
+
+        assert_state(&rollout, situations[i].phase, situations[i].weight,
+                     before.step);
+        assert_int_equal(rollout.generation, before.generation);
+        assert_int_equal(rollout.number, before.number);
+
+        if (situations[i].phase == CANARY_IDLE) {
+            assert_memory_equal(&rollout, &before, sizeof(canary_rollout_t));
+            continue;
+        }
+
+        assert_int_equal(rollout.tests, before.tests + 1);
+
+        length = (situations[i].phase == CANARY_HALTED) ? -1
+                 : (situations[i].weight == CANARY_ONE) ? BAKE : INTERVAL;
+
+        assert_int_equal(canary_rollout_remaining(&rollout, BEGIN + 500000),
+                         length);
+    }
+}
+
+
+static void
+a_clock_begins_when_the_change_that_began_it_takes_effect(void **state)
+{
+    canary_rollout_t  before, after;
+
+    (void) state;
+
+    before = started_linear(20);
+    after = before;
+
+    assert_int_equal(apply(&after, CANARY_ADVANCE, BEGIN + 1000),
+                     CANARY_CHANGED);
+    canary_rollout_delay(&before, &after, 3000);
+    assert_int_equal(canary_rollout_remaining(&after, BEGIN + 4000),
+                     INTERVAL);
+
+    /* what was left when it was paused is left when it goes on */
+
+    assert_int_equal(apply(&before, CANARY_PAUSE, BEGIN + 2500),
+                     CANARY_CHANGED);
+    after = before;
+    assert_int_equal(apply(&after, CANARY_RESUME, BEGIN + 5000),
+                     CANARY_CHANGED);
+    canary_rollout_delay(&before, &after, 3000);
+    assert_int_equal(canary_rollout_remaining(&after, BEGIN + 8000),
+                     INTERVAL - 2500);
+}
+
+
+static void
+a_clock_that_goes_on_is_not_set_back_by_a_change(void **state)
+{
+    canary_rollout_t   before, after;
+    canary_strategy_t  strategy;
+
+    (void) state;
+
+    before = started_linear(20);
+    after = before;
+    strategy = strategy_of(20 * PERCENT);
+    strategy.bake = BAKE;
+
+    assert_int_equal(patch_strategy(&after, BEGIN + 1000, &strategy),
+                     CANARY_CHANGED);
+    canary_rollout_delay(&before, &after, 3000);
+    assert_int_equal(canary_rollout_remaining(&after, BEGIN + 4000),
+                     INTERVAL - 4000);
+}
+
+
+static void
+what_stops_a_rollout_need_not_wait(void **state)
+{
+    (void) state;
+
+    assert_true(canary_verb_exposes(CANARY_START));
+    assert_true(canary_verb_exposes(CANARY_DIRECT));
+    assert_true(canary_verb_exposes(CANARY_PATCH));
+    assert_true(canary_verb_exposes(CANARY_ADVANCE));
+    assert_true(canary_verb_exposes(CANARY_RESUME));
+    assert_true(canary_verb_exposes(CANARY_PROMOTE));
+    assert_true(canary_verb_exposes(CANARY_TICK));
+
+    assert_false(canary_verb_exposes(CANARY_PAUSE));
+    assert_false(canary_verb_exposes(CANARY_ROLLBACK));
+    assert_false(canary_verb_exposes(CANARY_VIOLATION));
+    assert_false(canary_verb_exposes(CANARY_RELEASE_GONE));
+}
+
+
 int
 main(void)
 {
@@ -2100,6 +2359,8 @@ main(void)
             a_rollout_whose_first_step_is_100_percent_starts_baking),
         cmocka_unit_test(a_rollout_of_the_stable_release_does_not_start),
         cmocka_unit_test(a_rollout_without_any_rule_does_not_start),
+        cmocka_unit_test(
+            a_rollout_at_100_percent_needs_a_rule_that_does_not_compare),
         cmocka_unit_test(a_rollout_keeps_the_strategy_it_was_started_with),
         cmocka_unit_test(a_direct_rollout_makes_the_release_stable_at_once),
         cmocka_unit_test(the_next_rollout_has_the_next_number),
@@ -2152,6 +2413,8 @@ main(void)
 
         cmocka_unit_test(a_broken_rule_rolls_back),
         cmocka_unit_test(a_broken_rule_halts_when_told_to),
+        cmocka_unit_test(tests_with_confidence_go_on_from_step_to_step),
+        cmocka_unit_test(a_hold_for_an_outage_of_both_is_only_an_event),
         cmocka_unit_test(
             resume_of_a_halted_rollout_begins_a_new_step_with_new_tests),
         cmocka_unit_test(resume_of_a_halted_bake_begins_it_anew),
@@ -2172,6 +2435,14 @@ main(void)
             a_time_before_the_step_began_counts_as_its_beginning),
         cmocka_unit_test(
             verbs_phases_and_results_have_the_names_of_the_manual),
+
+        cmocka_unit_test(
+            a_restart_begins_the_tests_and_the_clock_of_a_step_anew),
+        cmocka_unit_test(
+            a_clock_begins_when_the_change_that_began_it_takes_effect),
+        cmocka_unit_test(
+            a_clock_that_goes_on_is_not_set_back_by_a_change),
+        cmocka_unit_test(what_stops_a_rollout_need_not_wait),
 
         cmocka_unit_test(any_commands_in_any_order_keep_the_state_sound)
     };

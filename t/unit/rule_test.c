@@ -4,7 +4,10 @@
  */
 
 
-/* Rules without statistics ("confidence=off"), and budgets. */
+/*
+ * What rules there are and what they measure; rules without statistics
+ * ("confidence=off"), and budgets.
+ */
 
 
 #include <string.h>
@@ -97,11 +100,21 @@ rules_have_the_names_and_numbers_of_the_manual(void **state)
           CANARY_UNIT_RATIO, 1 },
         { "latency_avg_max", 1005, CANARY_RULE_LATENCY_AVG_MAX,
           CANARY_UNIT_LATENCY, 0 },
+        { "latency_p50_max", 0, CANARY_RULE_LATENCY_P50_MAX,
+          CANARY_UNIT_LATENCY, 0 },
+        { "latency_p90_max", 1006, CANARY_RULE_LATENCY_P90_MAX,
+          CANARY_UNIT_LATENCY, 0 },
+        { "latency_p95_max", 0, CANARY_RULE_LATENCY_P95_MAX,
+          CANARY_UNIT_LATENCY, 0 },
+        { "latency_p99_max", 0, CANARY_RULE_LATENCY_P99_MAX,
+          CANARY_UNIT_LATENCY, 0 },
         { "failed_requests_max", 0, CANARY_RULE_FAILED_REQUESTS_MAX,
           CANARY_UNIT_COUNT, 1 }
     };
 
     (void) state;
+
+    assert_int_equal(UNIT_LENGTH(rules), CANARY_RULE_KINDS);
 
     for (i = 0; i < UNIT_LENGTH(rules); i++) {
         kind = canary_rule_by_name(rules[i].name, strlen(rules[i].name));
@@ -171,6 +184,299 @@ thresholds_and_values_are_shown_in_base_units(void **state)
     rule = rule_of(CANARY_RULE_FAILED_REQUESTS_MAX, 7, 1);
     assert_true(canary_rule_threshold(&rule) == 7);
     assert_true(canary_rule_base(&rule, 3) == 3);
+
+    /* a latency compared with that of stable is a factor */
+
+    rule = rule_of(CANARY_RULE_LATENCY_P90_MAX, 1300000000, 1);
+    assert_true(canary_rule_threshold(&rule) == 1300);
+    rule.baseline = 1;
+    assert_int_equal(canary_rule_unit(&rule), CANARY_UNIT_FACTOR);
+    assert_true(canary_rule_threshold(&rule) == 1.3);
+    assert_true(canary_rule_base(&rule, 1.5) == 1.5);
+
+    rule = rule_of(CANARY_RULE_ERROR_RATE, PERCENT, 1);
+    rule.baseline = 1;
+    assert_int_equal(canary_rule_unit(&rule), CANARY_UNIT_RATIO);
+}
+
+
+/* What is given of the parameters, and what the rule has then. */
+
+static void
+what_is_not_given_has_the_defaults_of_the_manual(void **state)
+{
+    size_t         i;
+    canary_rule_t  rule;
+
+    static const struct {
+        canary_rule_t  given;
+        unsigned       what;
+        uint32_t       min_requests;
+        uint32_t       confidence;
+        uint32_t       burst;
+    } tests[] = {
+        { { .kind = CANARY_RULE_ERROR_RATE }, 0, 1, 999000000, 100 },
+        { { .kind = CANARY_RULE_LATENCY_P99_MAX }, 0, 1, 999000000, 100 },
+        { { .kind = CANARY_RULE_LATENCY_AVG_MAX }, 0, 50, 999000000, 100 },
+        { { .kind = CANARY_RULE_ERROR_RATE, .baseline = 1 },
+          CANARY_GIVEN_BASELINE, 50, 999000000, 100 },
+        { { .kind = CANARY_RULE_LATENCY_P90_MAX, .baseline = 1 },
+          CANARY_GIVEN_BASELINE, 50, 999000000, 100 },
+        { { .kind = CANARY_RULE_ERROR_RATE }, CANARY_GIVEN_CONFIDENCE,
+          50, 0, 0 },
+        { { .kind = CANARY_RULE_ERROR_RATE, .window = 500 },
+          CANARY_GIVEN_CONFIDENCE|CANARY_GIVEN_WINDOW, 50, 0, 0 },
+        { { .kind = CANARY_RULE_ERROR_RATE, .burst = 0 },
+          CANARY_GIVEN_BURST, 1, 999000000, 0 },
+        { { .kind = CANARY_RULE_ERROR_RATE, .min_requests = 9,
+            .confidence = 900000000, .burst = 300 },
+          CANARY_GIVEN_MIN_REQUESTS|CANARY_GIVEN_CONFIDENCE
+          |CANARY_GIVEN_BURST, 9, 900000000, 300 },
+        { { .kind = CANARY_RULE_FAILED_REQUESTS_MAX }, 0, 1, 0, 0 },
+        { { .kind = CANARY_RULE_FAILED_REQUESTS_MAX },
+          CANARY_GIVEN_CONFIDENCE, 1, 0, 0 }
+    };
+
+    (void) state;
+
+    for (i = 0; i < UNIT_LENGTH(tests); i++) {
+        rule = tests[i].given;
+
+        assert_null(canary_rule_complete(&rule, tests[i].what));
+        assert_int_equal(rule.min_requests, tests[i].min_requests);
+        assert_int_equal(rule.confidence, tests[i].confidence);
+        assert_int_equal(rule.burst, tests[i].burst);
+        assert_int_equal(rule.window, tests[i].given.window);
+        assert_int_equal(rule.baseline, tests[i].given.baseline);
+    }
+}
+
+
+static void
+what_does_not_go_together_is_refused(void **state)
+{
+    size_t         i;
+    const char    *wrong;
+    canary_rule_t  rule;
+
+    static const struct {
+        canary_rule_t  given;
+        unsigned       what;
+        const char    *wrong;
+    } tests[] = {
+        { { .kind = CANARY_RULE_ERROR_RATE, .window = 1000 },
+          CANARY_GIVEN_WINDOW, "has a window, which needs" },
+        { { .kind = CANARY_RULE_LATENCY_P50_MAX, .window = 1000,
+            .confidence = 900000000 },
+          CANARY_GIVEN_WINDOW|CANARY_GIVEN_CONFIDENCE,
+          "has a window, which needs" },
+        { { .kind = CANARY_RULE_ERROR_RATE, .burst = 100 },
+          CANARY_GIVEN_BURST|CANARY_GIVEN_CONFIDENCE, "has a burst" },
+        { { .kind = CANARY_RULE_FAILED_REQUESTS_MAX,
+            .confidence = 900000000 },
+          CANARY_GIVEN_CONFIDENCE, "is a budget" },
+        { { .kind = CANARY_RULE_FAILED_REQUESTS_MAX },
+          CANARY_GIVEN_BURST, "is a budget" },
+        { { .kind = CANARY_RULE_FAILED_REQUESTS_MAX, .window = 100 },
+          CANARY_GIVEN_WINDOW, "is a budget" },
+        { { .kind = CANARY_RULE_FAILED_REQUESTS_MAX, .baseline = 1 },
+          CANARY_GIVEN_BASELINE, "is a budget" }
+    };
+
+    (void) state;
+
+    for (i = 0; i < UNIT_LENGTH(tests); i++) {
+        rule = tests[i].given;
+        wrong = canary_rule_complete(&rule, tests[i].what);
+
+        assert_non_null(wrong);
+        assert_ptr_equal(strstr(wrong, tests[i].wrong), wrong);
+    }
+}
+
+
+static void
+a_rule_of_single_attempts_is_judged_at_once(void **state)
+{
+    canary_rule_t  rule;
+
+    (void) state;
+
+    rule = rule_of(CANARY_RULE_ERROR_5XX_RATE, PERCENT, 50);
+    assert_true(canary_rule_immediate(&rule));
+
+    rule.window = 1000;
+    assert_true(canary_rule_immediate(&rule));
+
+    rule.window = 0;
+    rule.baseline = 1;
+    assert_false(canary_rule_immediate(&rule));
+
+    rule = rule_of(CANARY_RULE_ERROR_4XX_RATE, PERCENT, 1);
+    rule.confidence = CANARY_CONFIDENCE_DEFAULT;
+    assert_true(canary_rule_immediate(&rule));
+
+    rule.burst = 100;
+    assert_false(canary_rule_immediate(&rule));
+
+    rule = rule_of(CANARY_RULE_FAILED_REQUESTS_MAX, 3, 1);
+    assert_true(canary_rule_immediate(&rule));
+
+    rule = rule_of(CANARY_RULE_LATENCY_P90_MAX, 1000, 1);
+    assert_false(canary_rule_immediate(&rule));
+}
+
+
+static void
+each_rule_has_its_measure(void **state)
+{
+    size_t            i;
+    canary_rule_t     rule;
+    canary_counts_t   counts;
+    canary_measure_t  measure;
+
+    static const struct {
+        canary_rule_kind_t  kind;
+        uint64_t            sum;
+        uint64_t            attempts;
+    } tests[] = {
+        { CANARY_RULE_ERROR_4XX_RATE, 3, 100 },
+        { CANARY_RULE_ERROR_5XX_RATE, 5, 100 },
+        { CANARY_RULE_ERROR_RATE, 7, 100 },
+        { CANARY_RULE_LATENCY_AVG_MAX, 12000, 60 },
+        { CANARY_RULE_LATENCY_P50_MAX, 13, 111 },
+        { CANARY_RULE_LATENCY_P99_MAX, 13, 111 }
+    };
+
+    (void) state;
+
+    counts = (canary_counts_t) {
+        .started = 100, .bad_4xx = 3, .bad_5xx = 5, .bad = 7, .gave_up = 11,
+        .timed = 60, .time = 12000, .slow = { 99, 98, 13, 97 }
+    };
+
+    for (i = 0; i < UNIT_LENGTH(tests); i++) {
+        rule = rule_of(tests[i].kind, 1, 1);
+        measure = canary_rule_measure(&rule, 2, &counts);
+
+        assert_int_equal(measure.sum, tests[i].sum);
+        assert_int_equal(measure.attempts, tests[i].attempts);
+    }
+}
+
+
+/* By nearest rank: p90 is above the limit when more than 10 % are. */
+
+static void
+a_quantile_is_above_its_limit_when_too_many_times_are(void **state)
+{
+    size_t            i;
+    canary_rule_t     rule;
+    canary_measure_t  measure;
+
+    static const struct {
+        canary_rule_kind_t  kind;
+        uint64_t            slow;      /* of 1000, the most that may be */
+    } tests[] = {
+        { CANARY_RULE_LATENCY_P50_MAX, 500 },
+        { CANARY_RULE_LATENCY_P90_MAX, 100 },
+        { CANARY_RULE_LATENCY_P95_MAX, 50 },
+        { CANARY_RULE_LATENCY_P99_MAX, 10 }
+    };
+
+    (void) state;
+
+    for (i = 0; i < UNIT_LENGTH(tests); i++) {
+        rule = rule_of(tests[i].kind, 1000, 1);
+        measure = (canary_measure_t) { tests[i].slow, 1000 };
+
+        assert_false(canary_rule_above(&rule, &measure));
+        measure.sum++;
+        assert_true(canary_rule_above(&rule, &measure));
+    }
+}
+
+
+static void
+a_rate_may_exceed_that_of_stable_by_the_threshold(void **state)
+{
+    canary_rule_t     rule;
+    canary_measure_t  canary, stable, none;
+
+    (void) state;
+
+    rule = rule_of(CANARY_RULE_ERROR_5XX_RATE, PERCENT, 1);
+    rule.baseline = 1;
+
+    stable = (canary_measure_t) { 200, 10000 };
+    canary = (canary_measure_t) { 30, 1000 };
+    none = (canary_measure_t) { 0, 0 };
+
+    assert_false(canary_rule_above_stable(&rule, &canary, &stable));
+    canary.sum++;
+    assert_true(canary_rule_above_stable(&rule, &canary, &stable));
+    assert_false(canary_rule_above_stable(&rule, &canary, &none));
+    assert_false(canary_rule_above_stable(&rule, &none, &stable));
+
+    /* 0.29 is 0.28 and 0.01, though not in floating point */
+
+    stable = (canary_measure_t) { 28, 100 };
+    canary = (canary_measure_t) { 29, 100 };
+    assert_false(canary_rule_above_stable(&rule, &canary, &stable));
+}
+
+
+static void
+a_mean_may_be_so_many_times_that_of_stable(void **state)
+{
+    canary_rule_t     rule;
+    canary_measure_t  canary, stable, none;
+
+    (void) state;
+
+    rule = rule_of(CANARY_RULE_LATENCY_AVG_MAX, 1300000000, 1);
+    rule.baseline = 1;
+
+    stable = (canary_measure_t) { 10000, 100 };
+    canary = (canary_measure_t) { 13000, 100 };
+    none = (canary_measure_t) { 0, 0 };
+
+    assert_false(canary_rule_above_stable(&rule, &canary, &stable));
+    canary.sum++;
+    assert_true(canary_rule_above_stable(&rule, &canary, &stable));
+    assert_false(canary_rule_above_stable(&rule, &canary, &none));
+    assert_false(canary_rule_above_stable(&rule, &none, &stable));
+}
+
+
+/* What is overdue is too slow, and unknown of a factor: so long at least. */
+
+static void
+overdue_attempts_are_slow_when_an_average_is_to_pass(void **state)
+{
+    canary_rule_t           rule;
+    canary_measure_t        measure;
+    canary_evidence_view_t  view;
+
+    (void) state;
+
+    view = times(100, 5000);
+    view.overdue = 2;
+    view.pending = 1;
+
+    rule = rule_of(CANARY_RULE_LATENCY_AVG_MAX, 1000, 1);
+    measure = canary_rule_passing_measure(&rule, 0, &view);
+
+    assert_int_equal(measure.attempts, 103);
+    assert_int_equal(measure.sum, 5000 + 3ull * CANARY_OVERDUE_MS * 1000);
+
+    rule.threshold = 20000000;
+    measure = canary_rule_passing_measure(&rule, 0, &view);
+    assert_int_equal(measure.sum, 5000 + 3 * 20000001ull);
+
+    rule.baseline = 1;
+    measure = canary_rule_passing_measure(&rule, 0, &view);
+    assert_int_equal(measure.sum, 5000 + 3ull * CANARY_OVERDUE_MS * 1000);
 }
 
 
@@ -851,6 +1157,15 @@ main(void)
         cmocka_unit_test(an_unknown_name_or_number_is_no_rule),
         cmocka_unit_test(a_name_need_not_be_terminated),
         cmocka_unit_test(thresholds_and_values_are_shown_in_base_units),
+        cmocka_unit_test(what_is_not_given_has_the_defaults_of_the_manual),
+        cmocka_unit_test(what_does_not_go_together_is_refused),
+        cmocka_unit_test(a_rule_of_single_attempts_is_judged_at_once),
+        cmocka_unit_test(each_rule_has_its_measure),
+        cmocka_unit_test(
+            a_quantile_is_above_its_limit_when_too_many_times_are),
+        cmocka_unit_test(a_rate_may_exceed_that_of_stable_by_the_threshold),
+        cmocka_unit_test(a_mean_may_be_so_many_times_that_of_stable),
+        cmocka_unit_test(overdue_attempts_are_slow_when_an_average_is_to_pass),
         cmocka_unit_test(an_error_rate_above_the_threshold_fails),
         cmocka_unit_test(a_rate_equal_to_the_threshold_is_not_above_it),
         cmocka_unit_test(a_threshold_of_0_allows_no_error),

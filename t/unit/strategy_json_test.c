@@ -373,45 +373,237 @@ test_parameters(void **state)
 }
 
 
-/* What this version cannot do is refused, never ignored. */
+static void
+assert_rule(uint32_t min_requests, uint32_t confidence, uint32_t burst,
+    uint32_t window, uint32_t baseline)
+{
+    accepted();
+    assert_int_equal(strategy.rules[0].min_requests, min_requests);
+    assert_int_equal(strategy.rules[0].confidence, confidence);
+    assert_int_equal(strategy.rules[0].burst, burst);
+    assert_int_equal(strategy.rules[0].window, window);
+    assert_int_equal(strategy.rules[0].baseline, baseline);
+}
+
 
 static void
-test_statistics_are_refused(void **state)
+test_statistics(void **state)
 {
-    size_t       i;
-    const char  *pointer;
+    (void) state;
 
-    static const char *const  names[] = {
-        "burst_seconds", "window_seconds", "baseline"
+    read_rule("error_rate", "0.1", "");
+    assert_rule(1, 999000000, 100, 0, 0);
+
+    read_rule("error_rate", "0.1",
+              ",{\"name\":\"confidence\",\"value\":\"off\"}");
+    assert_rule(50, 0, 0, 0, 0);
+
+    read_rule("error_rate", "0.1",
+              ",{\"name\":\"confidence\",\"value\":\"0.5\"}");
+    assert_rule(1, 500000000, 100, 0, 0);
+
+    read_rule("error_rate", "0.1",
+              ",{\"name\":\"confidence\",\"value\":0.999999999},"
+              "{\"name\":\"burst_seconds\",\"value\":0}");
+    assert_rule(1, 999999999, 0, 0, 0);
+
+    read_rule("error_rate", "0.1",
+              ",{\"name\":\"burst_seconds\",\"value\":\"10\"}");
+    assert_rule(1, 999000000, 10000, 0, 0);
+
+    read_rule("error_rate", "0.1",
+              ",{\"name\":\"burst_seconds\",\"value\":0.3}");
+    assert_rule(1, 999000000, 300, 0, 0);
+
+    read_rule("error_rate", "0.1",
+              ",{\"name\":\"window_seconds\",\"value\":0.1},"
+              "{\"name\":\"confidence\",\"value\":\"off\"}");
+    assert_rule(50, 0, 0, 100, 0);
+
+    read_rule("error_rate", "0.1",
+              ",{\"name\":\"baseline\",\"value\":\"stable\"}");
+    assert_rule(50, 999000000, 100, 0, 1);
+
+    read_rule("error_rate", "0.1",
+              ",{\"name\":\"baseline\",\"value\":\"stable\"},"
+              "{\"name\":\"confidence\",\"value\":\"off\"},"
+              "{\"name\":\"window_seconds\",\"value\":86400},"
+              "{\"name\":\"min_requests\",\"value\":7}");
+    assert_rule(7, 0, 0, 86400000, 1);
+
+    read_rule("latency_avg_max", "250", "");
+    assert_rule(50, 999000000, 100, 0, 0);
+
+    read_rule("latency_p99_max", "250", "");
+    assert_rule(1, 999000000, 100, 0, 0);
+
+    read_rule("failed_requests_max", "3", "");
+    assert_rule(1, 0, 0, 0, 0);
+}
+
+
+static void
+test_statistics_that_are_none(void **state)
+{
+    size_t  i;
+
+    static const struct {
+        const char  *name;
+        const char  *value;
+        const char  *detail;
+    } tests[] = {
+        { "confidence", "1", "\"off\", or a ratio from 0.5" },
+        { "confidence", "0.4999", "\"off\", or a ratio from 0.5" },
+        { "confidence", "0", "\"off\", or a ratio from 0.5" },
+        { "confidence", "\"on\"", "not \"on\"" },
+        { "confidence", "\"OFF\"", "not \"OFF\"" },
+        { "confidence", "null", "not null" },
+        { "burst_seconds", "-0.1", "in tenths, not -0.1" },
+        { "burst_seconds", "0.15", "in tenths, not 0.15" },
+        { "burst_seconds", "10.1", "in tenths, not 10.1" },
+        { "burst_seconds", "\"100ms\"", "not \"100ms\"" },
+        { "window_seconds", "0", "0.1 to 86400, not 0" },
+        { "window_seconds", "0.099", "0.1 to 86400, not 0.099" },
+        { "window_seconds", "86401", "0.1 to 86400, not 86401" },
+        { "baseline", "\"canary\"", "stable, not \"canary\"" },
+        { "baseline", "true", "not true" }
     };
 
     (void) state;
 
-    pointer = "/canary_strategy/rules/0/rule_parameters/1/value";
-
-    read_rule("error_rate", "0.1",
-              ",{\"name\":\"confidence\",\"value\":\"off\"}");
-    accepted();
-
-    read_rule("error_rate", "0.1",
-              ",{\"name\":\"confidence\",\"value\":0.999}");
-    refused(pointer, "measured values");
-
-    read_rule("error_rate", "0.1",
-              ",{\"name\":\"confidence\",\"value\":\"0.999\"}");
-    refused(pointer, "\"off\"");
-
-    for (i = 0; i < UNIT_LENGTH(names); i++) {
-        char  more[128];
+    for (i = 0; i < UNIT_LENGTH(tests); i++) {
+        char  more[256];
 
         (void) snprintf(more, sizeof(more),
-                        ",{\"name\":\"%s\",\"value\":0}", names[i]);
+                        ",{\"name\":\"%s\",\"value\":%s}%s", tests[i].name,
+                        tests[i].value,
+                        (tests[i].name[0] == 'w')
+                        ? ",{\"name\":\"confidence\",\"value\":\"off\"}"
+                        : "");
 
         read_rule("error_rate", "0.1", more);
-        refused(pointer, names[i]);
-        assert_non_null(strstr(errors.list[0].detail, "measured values"));
-        assert_non_null(strstr(errors.list[0].detail, "leave it out"));
+        refused("/canary_strategy/rules/0/rule_parameters/1/value",
+                tests[i].detail);
     }
+}
+
+
+static void
+test_statistics_that_do_not_go_together(void **state)
+{
+    size_t  i;
+
+    static const struct {
+        const char  *rule;
+        const char  *more;
+        const char  *detail;
+    } tests[] = {
+        { "error_rate",
+          ",{\"name\":\"window_seconds\",\"value\":10}",
+          "error_rate has a window, which needs \"confidence=off\"" },
+        { "error_rate",
+          ",{\"name\":\"confidence\",\"value\":\"off\"},"
+          "{\"name\":\"burst_seconds\",\"value\":0}",
+          "error_rate has a burst, which is only for rules with confidence" },
+        { "failed_requests_max",
+          ",{\"name\":\"confidence\",\"value\":0.9}",
+          "failed_requests_max is a budget" },
+        { "failed_requests_max",
+          ",{\"name\":\"burst_seconds\",\"value\":0.1}", "is a budget" },
+        { "failed_requests_max",
+          ",{\"name\":\"window_seconds\",\"value\":10}", "is a budget" },
+        { "failed_requests_max",
+          ",{\"name\":\"baseline\",\"value\":\"stable\"}", "is a budget" }
+    };
+
+    (void) state;
+
+    for (i = 0; i < UNIT_LENGTH(tests); i++) {
+        read_rule(tests[i].rule, "1", tests[i].more);
+        refused("/canary_strategy/rules/0/rule_parameters", tests[i].detail);
+    }
+
+    read_rule("failed_requests_max", "1",
+              ",{\"name\":\"confidence\",\"value\":\"off\"}");
+    accepted();
+}
+
+
+/* Of a rule about latency, by how much it may exceed that of stable. */
+
+static void
+test_a_factor_of_stable(void **state)
+{
+    size_t  i;
+
+    static const char  baseline[] =
+        ",{\"name\":\"baseline\",\"value\":\"stable\"}";
+
+    static const char *const  wrong[] = { "0", "1000.1", "-1" };
+
+    (void) state;
+
+    read_rule("latency_p90_max", "1.3", baseline);
+    accepted();
+    assert_int_equal(strategy.rules[0].threshold, 1300000000);
+
+    read_rule("latency_avg_max", "\"1000\"", baseline);
+    accepted();
+    assert_int_equal(strategy.rules[0].threshold, CANARY_FACTOR_MAX);
+
+    for (i = 0; i < UNIT_LENGTH(wrong); i++) {
+        read_rule("latency_p90_max", wrong[i], baseline);
+        refused("/canary_strategy/rules/0/rule_parameters/0/value",
+                "a factor above 0, up to 1000");
+    }
+
+    /* whatever the order */
+
+    read_parts("{\"rules\":[{\"rule\":\"latency_p50_max\","
+               "\"rule_parameters\":[{\"name\":\"baseline\",\"value\":"
+               "\"stable\"},{\"name\":\"threshold\",\"value\":2}]}]}");
+    accepted();
+    assert_int_equal(strategy.rules[0].threshold, 2000000000);
+
+    /* a difference for a rate */
+
+    read_rule("error_rate", "0.01", baseline);
+    accepted();
+    assert_int_equal(strategy.rules[0].threshold, 10000000);
+}
+
+
+static void
+test_as_many_quantiles_as_there_are_limits(void **state)
+{
+    int     i, n;
+    char    parts[4096];
+    size_t  len;
+
+    (void) state;
+
+    for (n = CANARY_LIMITS_MAX; n <= CANARY_LIMITS_MAX + 1; n++) {
+        len = (size_t) snprintf(parts, sizeof(parts), "{\"rules\":["
+                                "{\"rule_id\":1005,\"rule_parameters\":"
+                                "[{\"name\":\"threshold\",\"value\":1}]}");
+
+        for (i = 0; i < n; i++) {
+            len += (size_t) snprintf(parts + len, sizeof(parts) - len,
+                                     ",{\"rule_id\":1006,\"rule_parameters\":"
+                                     "[{\"name\":\"threshold\","
+                                     "\"value\":1}]}");
+        }
+
+        (void) snprintf(parts + len, sizeof(parts) - len, "]}");
+
+        read_parts(parts);
+
+        if (n == CANARY_LIMITS_MAX) {
+            accepted();
+        }
+    }
+
+    refused("/canary_strategy/rules", "at most 8 rules about quantiles");
 }
 
 
@@ -430,13 +622,13 @@ test_rules_that_are_none(void **state)
         { "[7]", "/0", "an object, not 7" },
         { "[{\"rule_parameters\":[{\"name\":\"threshold\",\"value\":0}]}]",
           "/0", "\"rule_id\"" },
-        { "[{\"rule\":\"latency_p99_max\",\"rule_parameters\":"
+        { "[{\"rule\":\"latency_p75_max\",\"rule_parameters\":"
           "[{\"name\":\"threshold\",\"value\":9}]}]", "/0/rule",
           "error_5xx_rate (1008)" },
-        { "[{\"rule\":\"latency_p90_max\",\"rule_parameters\":"
+        { "[{\"rule\":\"latency_p100_max\",\"rule_parameters\":"
           "[{\"name\":\"threshold\",\"value\":9}]}]", "/0/rule",
-          "failed_requests_max, not \"latency_p90_max\"" },
-        { "[{\"rule_id\":1006,\"rule_parameters\":"
+          "failed_requests_max, not \"latency_p100_max\"" },
+        { "[{\"rule_id\":1009,\"rule_parameters\":"
           "[{\"name\":\"threshold\",\"value\":9}]}]", "/0/rule_id",
           "latency_avg_max (1005)" },
         { "[{\"rule_id\":0,\"rule_parameters\":"
@@ -807,7 +999,13 @@ test_write(void **state)
                "{\"rule_id\":1007,\"rule_parameters\":["
                "{\"name\":\"threshold\",\"value\":\"0.1\"}]},"
                "{\"rule\":\"error_rate\",\"rule_parameters\":["
-               "{\"name\":\"threshold\",\"value\":0.00001}]},"
+               "{\"name\":\"threshold\",\"value\":0.00001},"
+               "{\"name\":\"confidence\",\"value\":\"off\"},"
+               "{\"name\":\"window_seconds\",\"value\":2.5}]},"
+               "{\"rule\":\"latency_p95_max\",\"rule_parameters\":["
+               "{\"name\":\"threshold\",\"value\":1.3},"
+               "{\"name\":\"burst_seconds\",\"value\":0},"
+               "{\"name\":\"baseline\",\"value\":\"stable\"}]},"
                "{\"rule\":\"latency_avg_max\",\"rule_parameters\":["
                "{\"name\":\"threshold\",\"value\":2.5}]},"
                "{\"rule\":\"failed_requests_max\",\"rule_parameters\":["
@@ -824,13 +1022,25 @@ test_write(void **state)
         "\"on_undecided\":\"hold\",\"rules\":["
         "{\"rule\":\"error_4xx_rate\",\"rule_id\":1007,\"rule_parameters\":"
         "[{\"name\":\"threshold\",\"value\":0.1},"
-        "{\"name\":\"min_requests\",\"value\":50}]},"
+        "{\"name\":\"min_requests\",\"value\":1},"
+        "{\"name\":\"confidence\",\"value\":0.999},"
+        "{\"name\":\"burst_seconds\",\"value\":0.1}]},"
         "{\"rule\":\"error_rate\",\"rule_parameters\":"
         "[{\"name\":\"threshold\",\"value\":0.00001},"
-        "{\"name\":\"min_requests\",\"value\":50}]},"
+        "{\"name\":\"min_requests\",\"value\":50},"
+        "{\"name\":\"confidence\",\"value\":\"off\"},"
+        "{\"name\":\"window_seconds\",\"value\":2.5}]},"
+        "{\"rule\":\"latency_p95_max\",\"rule_parameters\":"
+        "[{\"name\":\"threshold\",\"value\":1.3},"
+        "{\"name\":\"min_requests\",\"value\":50},"
+        "{\"name\":\"confidence\",\"value\":0.999},"
+        "{\"name\":\"burst_seconds\",\"value\":0},"
+        "{\"name\":\"baseline\",\"value\":\"stable\"}]},"
         "{\"rule\":\"latency_avg_max\",\"rule_id\":1005,\"rule_parameters\":"
         "[{\"name\":\"threshold\",\"value\":2.5},"
-        "{\"name\":\"min_requests\",\"value\":50}]},"
+        "{\"name\":\"min_requests\",\"value\":50},"
+        "{\"name\":\"confidence\",\"value\":0.999},"
+        "{\"name\":\"burst_seconds\",\"value\":0.1}]},"
         "{\"rule\":\"failed_requests_max\",\"rule_parameters\":"
         "[{\"name\":\"threshold\",\"value\":100},"
         "{\"name\":\"min_requests\",\"value\":1}]}]}}");
@@ -856,13 +1066,22 @@ test_written_is_read_again(void **state)
     first.bake = 1;
     first.on_violation = CANARY_HALT;
     first.on_undecided = CANARY_ADVANCE_UNDECIDED;
-    first.nrules = 2;
+    first.nrules = 4;
     first.rules[0].kind = CANARY_RULE_ERROR_RATE;
     first.rules[0].threshold = 123456789;
     first.rules[0].min_requests = CANARY_MIN_REQUESTS_MAX;
     first.rules[1].kind = CANARY_RULE_LATENCY_AVG_MAX;
     first.rules[1].threshold = CANARY_LATENCY_MAX - 1;
     first.rules[1].min_requests = 1;
+    first.rules[1].confidence = CANARY_CONFIDENCE_MAX;
+    first.rules[1].burst = CANARY_BURST_MAX;
+    first.rules[2].kind = CANARY_RULE_LATENCY_P50_MAX;
+    first.rules[2].threshold = CANARY_FACTOR_MAX - 1;
+    first.rules[2].min_requests = 1;
+    first.rules[2].window = CANARY_WINDOW_MAX - 1;
+    first.rules[2].baseline = 1;
+    first.rules[3].kind = CANARY_RULE_FAILED_REQUESTS_MAX;
+    first.rules[3].min_requests = 1;
 
     text = write_text(&first, &failed);
     assert_int_equal(failed, 0);
@@ -982,7 +1201,11 @@ main(void)
         cmocka_unit_test(test_units),
         cmocka_unit_test(test_thresholds_out_of_range),
         cmocka_unit_test(test_parameters),
-        cmocka_unit_test(test_statistics_are_refused),
+        cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_statistics_that_are_none),
+        cmocka_unit_test(test_statistics_that_do_not_go_together),
+        cmocka_unit_test(test_a_factor_of_stable),
+        cmocka_unit_test(test_as_many_quantiles_as_there_are_limits),
         cmocka_unit_test(test_rules_that_are_none),
         cmocka_unit_test(test_too_many_rules),
         cmocka_unit_test(test_parts_that_are_none),

@@ -294,6 +294,11 @@ sub _request($self, $conn, $request) {
                               connection => $conn->{number} };
     shift @{ $self->{log} } if @{ $self->{log} } > Canary::Backend::LOGGED;
 
+    my $nth = $behaviour->{nth};
+    if ($nth && ++$behaviour->{seen} % $nth->{n} == 0) {
+        $behaviour = { %$behaviour, %$nth };
+    }
+
     $behaviour = { mode => 'close' }
         if $behaviour->{close_reused} && $request->{reused};
 

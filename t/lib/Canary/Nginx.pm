@@ -188,6 +188,85 @@ sub start($self, $http = undef, %opt) {
 }
 
 
+# The same as an orphan, since nginx takes USR2 for a slip of the terminal
+# while its first parent lives. All that descends from it is reaped here.
+
+sub start_orphan($self, $http, %opt) {
+    use constant PR_SET_CHILD_SUBREAPER => 36;
+    my %number = (x86_64 => 157, aarch64 => 167, i686 => 172);
+    my $prctl = $number{ (POSIX::uname())[4] } // return 0;
+
+    return 0 if syscall($prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0;
+
+    # A new binary is found by the name that the old one was started by.
+    ($self->{binary}) = grep { -x } map { "$_/$self->{binary}" }
+        split /:/, $ENV{PATH} if $self->{binary} !~ m{/};
+
+    $self->write_file('nginx.conf', $self->_configure($http, %opt));
+    unlink "$self->{dir}/nginx.pid";
+
+    my $parent = fork() // croak "fork: $!";
+    unless ($parent) {
+        my $pid = fork() // POSIX::_exit(1);
+        $self->_exec('nginx.conf', 'error.log') unless $pid;
+        eval {
+            wait_for(sub { -s "$self->{dir}/nginx.pid" }, START_TIMEOUT,
+                     'nginx to start');
+        };
+        POSIX::_exit(0);
+    }
+    waitpid $parent, 0;
+    $self->{pid} = $self->_pid_in('nginx.pid');
+    delete $self->{last_status};
+    wait_for(sub { $self->_is_up }, START_TIMEOUT, 'nginx to start');
+
+    return 1;
+}
+
+
+sub _pid_in($self, $name) {
+    return $self->read_file($name) =~ /^(\d+)$/m ? $1
+        : croak "no pid in $name";
+}
+
+
+# Starts the new binary beside the old one; returns its master.
+
+sub upgrade($self) {
+    CORE::kill USR2 => $self->{pid};
+    wait_for(sub { -s "$self->{dir}/nginx.pid.oldbin"
+                       && -s "$self->{dir}/nginx.pid" }, START_TIMEOUT,
+             'the new binary');
+    my $new = $self->_pid_in('nginx.pid');
+    push @{ $self->{masters} }, $self->{pid}, $new;
+    wait_for(sub {
+        local $self->{pid} = $new;
+        return $self->_serving($self->worker_pids);
+    }, START_TIMEOUT, 'its workers');
+
+    return $new;
+}
+
+
+# Waits for the end of a master.
+
+sub wait_end($self, $master) {
+    wait_for(sub { !_alive($master) }, STOP_TIMEOUT, "the end of $master");
+    waitpid $master, WNOHANG;
+
+    return $self;
+}
+
+
+# Makes one of both masters the nginx of this test.
+
+sub turn_to($self, $master) {
+    $self->{pid} = $master;
+
+    return $self;
+}
+
+
 # Becomes nginx.
 
 sub _exec($self, $config, $log, @more) {
@@ -309,6 +388,30 @@ sub stop($self, $signal = 'QUIT') {
 }
 
 
+# Kills all of its processes at once, as a power failure would.
+
+sub crash($self) {
+    my @pids = ($self->{pid}, map { $_->{pid} } $self->_children);
+
+    CORE::kill STOP => @pids;
+    CORE::kill KILL => @pids;
+    wait_for(sub { $self->_reap }, STOP_TIMEOUT, 'nginx to be gone');
+    wait_for(sub { !grep { _alive($_) } @pids }, STOP_TIMEOUT,
+             'its processes to be gone');
+
+    return;
+}
+
+
+# A process that nobody has waited for yet is none any more.
+
+sub _alive($pid) {
+    open my $in, '<', "/proc/$pid/stat" or return 0;
+
+    return (<$in> // '') =~ /^\d+ \(.*\) [^ZX]/;
+}
+
+
 sub _end_nginx($self, $signal) {
     my $deadline = now() + STOP_TIMEOUT;
     my $sent = '';
@@ -332,9 +435,12 @@ sub _end_nginx($self, $signal) {
 
 sub _reap($self) {
     return 1 unless $self->{pid};
-    return 0 unless waitpid($self->{pid}, WNOHANG) == $self->{pid};
 
-    $self->{last_status} = $?;
+    # A new binary is the child of the old one while that lives.
+    my $reaped = waitpid($self->{pid}, WNOHANG);
+    return 0 if $reaped == 0 || $reaped == -1 && _alive($self->{pid});
+
+    $self->{last_status} = $? if $reaped == $self->{pid};
     delete $self->{pid};
 
     return 1;

@@ -84,6 +84,11 @@ Returns when the new workers serve alone; with `gone`, when the old ones have
 ended too. With `fails => 1` the configuration is expected to be refused; the
 reason is returned.
 
+=item $t->crash
+
+Kills all processes of nginx at once; C<< $t->start >> is then what a machine
+does after a power failure.
+
 =item $t->stop, $t->kill(SIGNAL => $pid), $t->master_pid, $t->worker_pids,
 $t->old_worker_pids, $t->helper_pid
 
@@ -119,7 +124,8 @@ reset (after the request), slam (close at the first byte), hang, stall_body
 (stop reading after the header), refuse (port closed), blackhole (connecting
 never ends), until_close (a body without a length), bad_header, big_header,
 no_status, short, short_chunked, bad_chunk, hang_body, upgrade (101, then
-echo). For grpc also grpc_status and trailers_only, and the modes rst and
+echo). C<< nth => { n => 20, status => 500 } >>: every 20th of these requests
+is answered so, the others by the rest. For grpc also grpc_status and trailers_only, and the modes rst and
 rst_body (a body, then a reset stream). Each answer has X-Backend: NAME.
 
 =back
@@ -309,6 +315,10 @@ sub _clean_up($self, $status) {
 
     $_->DESTROY for grep { defined } @{ $self->{loads} // [] };
     $self->_end_nginx('TERM');
+    for my $master (@{ $self->{masters} // [] }) {
+        $self->turn_to($master);
+        $self->_end_nginx('TERM');
+    }
     $_->stop for values %{ $self->{backends} // {} };
 
     if ($ENV{TEST_NGINX_LEAVE}) {

@@ -1,0 +1,402 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#define _POSIX_C_SOURCE  200809L
+#define _FILE_OFFSET_BITS  64
+
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "canary_state_file.h"
+
+
+#define CANARY_STATE_LOCK  "state.lock"
+#define CANARY_STATE_NEW   "state.json.new"
+
+
+static int canary_state_file_path(const char *dir, const char *name,
+    char *path, canary_state_file_error_t *error);
+static int canary_state_file_fill(int fd, const char *text, size_t len,
+    canary_state_file_id_t *id, canary_state_file_error_t *error);
+static int canary_state_file_rename(const char *dir, const char *from,
+    const char *to, canary_state_file_error_t *error);
+static int canary_state_file_sync_dir(const char *dir,
+    canary_state_file_error_t *error);
+static int canary_state_file_load(int fd, size_t max, char **text,
+    size_t *len, canary_state_file_id_t *id,
+    canary_state_file_error_t *error);
+static void canary_state_file_identify(const struct stat *st,
+    canary_state_file_id_t *id);
+static int canary_state_file_fail(const char *call,
+    canary_state_file_error_t *error);
+
+
+int
+canary_state_file_lock(const char *dir, int *fd, pid_t *holder,
+    canary_state_file_error_t *error)
+{
+    int           taken;
+    char          path[PATH_MAX];
+    struct flock  lock;
+
+    *fd = -1;
+    *holder = 0;
+
+    if (canary_state_file_path(dir, CANARY_STATE_LOCK, path, error) != 0) {
+        return -1;
+    }
+
+    *fd = open(path, O_RDWR|O_CREAT|O_CLOEXEC|O_NOFOLLOW, 0600);
+
+    if (*fd == -1) {
+        return canary_state_file_fail("open() of \"" CANARY_STATE_LOCK "\"",
+                                      error);
+    }
+
+    memset(&lock, 0, sizeof(lock));
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+
+    if (fcntl(*fd, F_SETLK, &lock) == 0) {
+        return 1;
+    }
+
+    taken = (errno == EAGAIN || errno == EACCES);
+
+    if (!taken) {
+        (void) canary_state_file_fail("fcntl() of \"" CANARY_STATE_LOCK "\"",
+                                      error);
+
+    } else if (fcntl(*fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK) {
+        *holder = lock.l_pid;
+    }
+
+    (void) close(*fd);
+    *fd = -1;
+
+    return taken ? 0 : -1;
+}
+
+
+/* creates nothing: whoever asks may not be who is to write */
+
+int
+canary_state_file_locked(const char *dir)
+{
+    int                        fd, locked;
+    char                       path[PATH_MAX];
+    struct flock               lock;
+    canary_state_file_error_t  error;
+
+    if (canary_state_file_path(dir, CANARY_STATE_LOCK, path, &error) != 0) {
+        return 0;
+    }
+
+    fd = open(path, O_RDWR|O_CLOEXEC|O_NOFOLLOW);
+
+    if (fd == -1) {
+        return 0;
+    }
+
+    memset(&lock, 0, sizeof(lock));
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+
+    locked = (fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK);
+
+    (void) close(fd);
+
+    return locked;
+}
+
+
+int
+canary_state_file_write(const char *dir, const char *text, size_t len,
+    canary_state_file_id_t *id, canary_state_file_error_t *error)
+{
+    int   fd, rc;
+    char  path[PATH_MAX];
+
+    if (canary_state_file_path(dir, CANARY_STATE_NEW, path, error) != 0) {
+        return -1;
+    }
+
+    /* what an earlier writer may have left behind, whatever it is */
+
+    if (unlink(path) == -1 && errno != ENOENT) {
+        return canary_state_file_fail("unlink() of \"" CANARY_STATE_NEW "\"",
+                                      error);
+    }
+
+    fd = open(path, O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC|O_NOFOLLOW, 0600);
+
+    if (fd == -1) {
+        return canary_state_file_fail("open() of \"" CANARY_STATE_NEW "\"",
+                                      error);
+    }
+
+    rc = canary_state_file_fill(fd, text, len, id, error);
+
+    if (close(fd) == -1 && rc == 0) {
+        rc = canary_state_file_fail("close() of \"" CANARY_STATE_NEW "\"",
+                                    error);
+    }
+
+    if (rc != 0) {
+        (void) unlink(path);
+        return -1;
+    }
+
+    if (canary_state_file_rename(dir, CANARY_STATE_NEW, CANARY_STATE_FILE,
+                                 error)
+        != 0)
+    {
+        return -1;
+    }
+
+    return canary_state_file_sync_dir(dir, error);
+}
+
+
+static int
+canary_state_file_fill(int fd, const char *text, size_t len,
+    canary_state_file_id_t *id, canary_state_file_error_t *error)
+{
+    ssize_t      n;
+    struct stat  st;
+
+    while (len) {
+        n = write(fd, text, len);
+
+        if (n == -1 && errno == EINTR) {
+            continue;
+        }
+
+        if (n <= 0) {
+            errno = (n == 0) ? ENOSPC : errno;
+            return canary_state_file_fail("write() to \"" CANARY_STATE_NEW
+                                          "\"", error);
+        }
+
+        text += n;
+        len -= (size_t) n;
+    }
+
+    if (fsync(fd) == -1) {
+        return canary_state_file_fail("fsync() of \"" CANARY_STATE_NEW "\"",
+                                      error);
+    }
+
+    if (fstat(fd, &st) == -1) {
+        return canary_state_file_fail("fstat() of \"" CANARY_STATE_NEW "\"",
+                                      error);
+    }
+
+    canary_state_file_identify(&st, id);
+
+    return 0;
+}
+
+
+static int
+canary_state_file_rename(const char *dir, const char *from, const char *to,
+    canary_state_file_error_t *error)
+{
+    char  old[PATH_MAX], new[PATH_MAX];
+
+    if (canary_state_file_path(dir, from, old, error) != 0
+        || canary_state_file_path(dir, to, new, error) != 0)
+    {
+        return -1;
+    }
+
+    if (rename(old, new) == -1) {
+        return canary_state_file_fail("rename() to \"" CANARY_STATE_FILE
+                                      "\"", error);
+    }
+
+    return 0;
+}
+
+
+static int
+canary_state_file_sync_dir(const char *dir, canary_state_file_error_t *error)
+{
+    int  fd, rc;
+
+    fd = open(dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (fd == -1) {
+        return canary_state_file_fail("open() of the directory", error);
+    }
+
+    rc = fsync(fd);
+
+    if (rc == -1) {
+        (void) canary_state_file_fail("fsync() of the directory", error);
+    }
+
+    (void) close(fd);
+
+    return rc;
+}
+
+
+int
+canary_state_file_read(const char *dir, size_t max, char **text, size_t *len,
+    canary_state_file_id_t *id, canary_state_file_error_t *error)
+{
+    int   fd, rc;
+    char  path[PATH_MAX];
+
+    *text = NULL;
+
+    if (canary_state_file_path(dir, CANARY_STATE_FILE, path, error) != 0) {
+        return -1;
+    }
+
+    /*
+     * The directory is the workers', and root may read it: nothing is found
+     * through a link, and nothing that lies there is waited for.
+     */
+
+    fd = open(path, O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK|O_NOCTTY);
+
+    if (fd == -1) {
+        return (errno == ENOENT)
+               ? 0 : canary_state_file_fail("open()", error);
+    }
+
+    rc = canary_state_file_load(fd, max, text, len, id, error);
+
+    (void) close(fd);
+
+    return rc;
+}
+
+
+static int
+canary_state_file_load(int fd, size_t max, char **text, size_t *len,
+    canary_state_file_id_t *id, canary_state_file_error_t *error)
+{
+    size_t       size;
+    ssize_t      n;
+    struct stat  st;
+
+    if (fstat(fd, &st) == -1) {
+        return canary_state_file_fail("fstat()", error);
+    }
+
+    if (!S_ISREG(st.st_mode)) {
+        errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+        return canary_state_file_fail("read()", error);
+    }
+
+    if (st.st_size < 0 || (uint64_t) st.st_size > max) {
+        errno = EFBIG;
+        return canary_state_file_fail("read()", error);
+    }
+
+    canary_state_file_identify(&st, id);
+
+    size = (size_t) st.st_size;
+
+    *text = malloc(size + 1);
+    if (*text == NULL) {
+        return canary_state_file_fail("malloc()", error);
+    }
+
+    for (*len = 0; *len < size; *len += (size_t) n) {
+        n = read(fd, *text + *len, size - *len);
+
+        if (n == -1) {
+            free(*text);
+            *text = NULL;
+            return canary_state_file_fail("read()", error);
+        }
+
+        if (n == 0) {
+            break;
+        }
+    }
+
+    (*text)[*len] = '\0';
+
+    return 1;
+}
+
+
+int
+canary_state_file_stat(const char *dir, canary_state_file_id_t *id)
+{
+    char                       path[PATH_MAX];
+    struct stat                st;
+    canary_state_file_error_t  error;
+
+    if (canary_state_file_path(dir, CANARY_STATE_FILE, path, &error) != 0) {
+        return -1;
+    }
+
+    if (stat(path, &st) == -1) {
+        return (errno == ENOENT) ? 0 : -1;
+    }
+
+    canary_state_file_identify(&st, id);
+
+    return 1;
+}
+
+
+int
+canary_state_file_aside(const char *dir, const char *name,
+    canary_state_file_error_t *error)
+{
+    return canary_state_file_rename(dir, CANARY_STATE_FILE, name, error);
+}
+
+
+static int
+canary_state_file_path(const char *dir, const char *name, char *path,
+    canary_state_file_error_t *error)
+{
+    int  n;
+
+    n = snprintf(path, PATH_MAX, "%s/%s", dir, name);
+
+    if (n < 0 || n >= PATH_MAX) {
+        errno = ENAMETOOLONG;
+        return canary_state_file_fail("open()", error);
+    }
+
+    return 0;
+}
+
+
+static void
+canary_state_file_identify(const struct stat *st, canary_state_file_id_t *id)
+{
+    id->inode = (uint64_t) st->st_ino;
+    id->size = (uint64_t) st->st_size;
+    id->mtime = (uint64_t) st->st_mtim.tv_sec * 1000000000
+                + (uint64_t) st->st_mtim.tv_nsec;
+}
+
+
+static int
+canary_state_file_fail(const char *call, canary_state_file_error_t *error)
+{
+    error->call = call;
+    error->err = errno;
+
+    return -1;
+}

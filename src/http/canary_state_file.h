@@ -1,0 +1,87 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef CANARY_STATE_FILE_H
+#define CANARY_STATE_FILE_H
+
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <sys/types.h>
+
+
+/*
+ * The state file and its lock, by system calls alone: they are done by a
+ * thread that nginx knows nothing of.
+ *
+ *   DIR/state.json       the state; replaced as a whole by a rename
+ *   DIR/state.json.new   the next one while it is being written
+ *   DIR/state.lock       whoever holds its fcntl lock may write
+ */
+
+
+#define CANARY_STATE_FILE       "state.json"
+#define CANARY_STATE_FILE_NAME  64      /* bytes, of a file in the directory */
+
+
+/* Which file it was: another one after each write. */
+
+typedef struct {
+    uint64_t     inode;
+    uint64_t     size;
+    uint64_t     mtime;                 /* ns since 1970 */
+} canary_state_file_id_t;
+
+
+/* What went wrong: the system call and of what, and its errno. */
+
+typedef struct {
+    const char  *call;
+    int          err;
+} canary_state_file_error_t;
+
+
+/*
+ * Takes the lock.  Returns 1 and a descriptor to be kept open (closing it
+ * gives the lock back), 0 and the process that has it (0: not known), or -1.
+ */
+
+int canary_state_file_lock(const char *dir, int *fd, pid_t *holder,
+    canary_state_file_error_t *error);
+
+/* Whether another process has the lock, as far as can be told. */
+
+int canary_state_file_locked(const char *dir);
+
+/*
+ * Replaces the file; it is on the disk when this returns 0.  After -1 either
+ * the old or the new one is there.  Only with the lock.
+ */
+
+int canary_state_file_write(const char *dir, const char *text, size_t len,
+    canary_state_file_id_t *id, canary_state_file_error_t *error);
+
+/*
+ * Reads the file, at most max bytes.  Returns 1 and a text that ends with a
+ * zero, to be freed with free(); 0 if there is none; -1.
+ */
+
+int canary_state_file_read(const char *dir, size_t max, char **text,
+    size_t *len, canary_state_file_id_t *id,
+    canary_state_file_error_t *error);
+
+/* Returns 1, 0 if there is no file, -1. */
+
+int canary_state_file_stat(const char *dir, canary_state_file_id_t *id);
+
+/* Gives the file, whatever it is, another name; -1: it is where it was. */
+
+int canary_state_file_aside(const char *dir, const char *name,
+    canary_state_file_error_t *error);
+
+
+#endif /* CANARY_STATE_FILE_H */

@@ -1,0 +1,377 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/sha.h>
+
+#include "canary_state_json.h"
+#include "canary_state_read.h"
+
+
+#define CANARY_STATE_HEX    (2 * SHA256_DIGEST_LENGTH)
+#define CANARY_STATE_BEGIN  "{\"version\":"
+#define CANARY_STATE_SUM    ",\"sha256\":\""
+#define CANARY_STATE_VALUE  "\",\"state\":"
+#define CANARY_STATE_END    "}\n"
+
+
+static const char *canary_state_open(const char *text, size_t len,
+    size_t *size, char *error);
+static int canary_state_skip(const char **p, const char *last,
+    const char *text);
+static int canary_state_version(const char **p, const char *last,
+    char *error);
+static int canary_state_sum(const char *sum, const char *value, size_t size);
+static int canary_state_depth(const char *value, size_t size);
+static canary_state_t *canary_state_parse(const char *value, size_t size,
+    char *error);
+static void canary_state_say(char *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+
+const char *const  canary_state_verbs[CANARY_STATE_VERBS] = {
+    "start", "direct", "patch", "advance", "pause", "resume", "promote",
+    "rollback", "step", "violation", "holding", "release_gone"
+};
+
+
+const char *const  canary_state_verdicts[3] = {
+    "undecided", "passing", "failing"
+};
+
+
+canary_state_t *
+canary_state_create(unsigned n)
+{
+    canary_state_t  *state;
+
+    state = calloc(1, sizeof(canary_state_t));
+    if (state == NULL) {
+        return NULL;
+    }
+
+    state->endpoints = calloc(n ? n : 1, sizeof(canary_state_endpoint_t));
+    if (state->endpoints == NULL) {
+        free(state);
+        return NULL;
+    }
+
+    state->nendpoints = n;
+
+    return state;
+}
+
+
+int
+canary_state_reserve(canary_state_endpoint_t *endpoint, unsigned nreleases,
+    unsigned nevents)
+{
+    free(endpoint->releases);
+    free(endpoint->events);
+
+    endpoint->nreleases = 0;
+    endpoint->nevents = 0;
+
+    endpoint->releases = calloc(nreleases ? nreleases : 1,
+                                sizeof(canary_state_release_t));
+    endpoint->events = calloc(nevents ? nevents : 1,
+                              sizeof(canary_state_event_t));
+
+    return endpoint->releases && endpoint->events;
+}
+
+
+void
+canary_state_destroy(canary_state_t *state)
+{
+    unsigned  i;
+
+    if (state == NULL) {
+        return;
+    }
+
+    for (i = 0; i < state->nendpoints; i++) {
+        free(state->endpoints[i].name);
+        free(state->endpoints[i].releases);
+        free(state->endpoints[i].events);
+    }
+
+    free(state->endpoints);
+    free(state);
+}
+
+
+int
+canary_state_set_name(canary_state_endpoint_t *endpoint, const char *name,
+    size_t len)
+{
+    char  *copy;
+
+    copy = malloc(len + 1);
+    if (copy == NULL) {
+        return 0;
+    }
+
+    memcpy(copy, name, len);
+    copy[len] = '\0';
+
+    free(endpoint->name);
+    endpoint->name = copy;
+
+    return 1;
+}
+
+
+canary_state_t *
+canary_state_json_read(const char *text, size_t len,
+    char error[CANARY_STATE_ERROR])
+{
+    size_t       size;
+    const char  *value;
+
+    error[0] = '\0';
+
+    value = canary_state_open(text, len, &size, error);
+
+    return value ? canary_state_parse(value, size, error) : NULL;
+}
+
+
+/* The value of "state", of which the checksum is right; or NULL. */
+
+static const char *
+canary_state_open(const char *text, size_t len, size_t *size, char *error)
+{
+    const char  *p, *last, *sum;
+
+    p = text;
+    last = text + len;
+
+    if (len == 0) {
+        canary_state_say(error, "it is empty");
+        return NULL;
+    }
+
+    if (len > CANARY_STATE_SIZE_MAX) {
+        canary_state_say(error, "it is larger than %u bytes",
+                         CANARY_STATE_SIZE_MAX);
+        return NULL;
+    }
+
+    if (!canary_state_skip(&p, last, CANARY_STATE_BEGIN)) {
+        canary_state_say(error, "it does not begin as a state file does");
+        return NULL;
+    }
+
+    if (!canary_state_version(&p, last, error)) {
+        return NULL;
+    }
+
+    sum = p + sizeof(CANARY_STATE_SUM) - 1;
+
+    if (!canary_state_skip(&p, last, CANARY_STATE_SUM)
+        || last - p < CANARY_STATE_HEX
+        || (p += CANARY_STATE_HEX,
+            !canary_state_skip(&p, last, CANARY_STATE_VALUE)))
+    {
+        canary_state_say(error, "its checksum is not where it should be");
+        return NULL;
+    }
+
+    *size = (size_t) (last - p) - (sizeof(CANARY_STATE_END) - 1);
+
+    if (last - p < (ptrdiff_t) sizeof(CANARY_STATE_END)
+        || memcmp(p + *size, CANARY_STATE_END, sizeof(CANARY_STATE_END) - 1)
+           != 0)
+    {
+        canary_state_say(error, "its end is missing");
+        return NULL;
+    }
+
+    if (!canary_state_sum(sum, p, *size)) {
+        canary_state_say(error, "its checksum is wrong");
+        return NULL;
+    }
+
+    return p;
+}
+
+
+static int
+canary_state_skip(const char **p, const char *last, const char *text)
+{
+    size_t  len;
+
+    len = strlen(text);
+
+    if ((size_t) (last - *p) < len || memcmp(*p, text, len) != 0) {
+        return 0;
+    }
+
+    *p += len;
+
+    return 1;
+}
+
+
+static int
+canary_state_version(const char **p, const char *last, char *error)
+{
+    const char  *digits;
+    unsigned     version;
+
+    version = 0;
+
+    for (digits = *p; *p < last && **p >= '0' && **p <= '9'; (*p)++) {
+        if (*p - digits < 6) {
+            version = 10 * version + (unsigned) (**p - '0');
+        }
+    }
+
+    if (version == CANARY_STATE_VERSION && *p - digits < 6) {
+        return 1;
+    }
+
+    canary_state_say(error, "it is of version %.*s, this module reads "
+                     "version %d", (int) (*p - digits > 20 ? 20
+                                                           : *p - digits),
+                     digits, CANARY_STATE_VERSION);
+
+    return 0;
+}
+
+
+static int
+canary_state_sum(const char *sum, const char *value, size_t size)
+{
+    char           hex[3];
+    unsigned       i;
+    unsigned char  digest[SHA256_DIGEST_LENGTH];
+
+    (void) SHA256((const unsigned char *) value, size, digest);
+
+    for (i = 0; i < SHA256_DIGEST_LENGTH; i++) {
+        (void) snprintf(hex, sizeof(hex), "%02x", digest[i]);
+
+        if (memcmp(hex, &sum[2 * i], 2) != 0) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* Whether brackets are not nested too deeply for a recursive parser. */
+
+static int
+canary_state_depth(const char *value, size_t size)
+{
+    int     text;
+    size_t  i, depth;
+
+    text = 0;
+    depth = 0;
+
+    for (i = 0; i < size; i++) {
+
+        if (text) {
+            if (value[i] == '\\') {
+                i++;
+
+            } else if (value[i] == '"') {
+                text = 0;
+            }
+
+            continue;
+        }
+
+        if (value[i] == '"') {
+            text = 1;
+
+        } else if (value[i] == '{' || value[i] == '[') {
+
+            if (++depth > CANARY_STATE_DEPTH_MAX) {
+                return 0;
+            }
+
+        } else if ((value[i] == '}' || value[i] == ']') && depth) {
+            depth--;
+        }
+    }
+
+    return 1;
+}
+
+
+static canary_state_t *
+canary_state_parse(const char *value, size_t size, char *error)
+{
+    char                  *copy;
+    cJSON                 *json;
+    canary_state_t        *state;
+    canary_json_errors_t   errors;
+
+    if (!canary_state_depth(value, size)) {
+        canary_state_say(error, "its brackets are nested deeper than %d",
+                         CANARY_STATE_DEPTH_MAX);
+        return NULL;
+    }
+
+    /* what is parsed has to end with a zero */
+
+    copy = malloc(size + 1);
+    if (copy == NULL) {
+        canary_state_say(error, "there is no memory for it");
+        return NULL;
+    }
+
+    memcpy(copy, value, size);
+    copy[size] = '\0';
+
+    memset(&errors, 0, sizeof(errors));
+
+    state = NULL;
+    json = canary_json_parse(copy, size, &errors);
+
+    if (json) {
+        state = canary_state_read(json, &errors);
+    }
+
+    cJSON_Delete(json);
+    free(copy);
+
+    if (errors.total == 0 && state) {
+        return state;
+    }
+
+    canary_state_destroy(state);
+
+    if (errors.total) {
+        canary_state_say(error, "%s%s%s", errors.list[0].pointer,
+                         errors.list[0].pointer[0] ? " " : "",
+                         errors.list[0].detail);
+    } else {
+        canary_state_say(error, "there is no memory for it");
+    }
+
+    return NULL;
+}
+
+
+static void
+canary_state_say(char *error, const char *format, ...)
+{
+    va_list  args;
+
+    va_start(args, format);
+    (void) vsnprintf(error, CANARY_STATE_ERROR, format, args);
+    va_end(args);
+}

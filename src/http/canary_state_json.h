@@ -1,0 +1,167 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef CANARY_STATE_JSON_H
+#define CANARY_STATE_JSON_H
+
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "canary_rollout.h"
+#include "canary_rule.h"
+#include "canary_strategy.h"
+
+
+/*
+ * What survives a restart, as a document of one line:
+ *
+ *   {"version":1,"sha256":"HEX","state":{...}}
+ *
+ * The checksum is that of the very bytes of the value of "state", so it is
+ * verified before anything of it is parsed.  Releases go by their names,
+ * times are milliseconds since 1970.  A version has exactly its members, so
+ * whoever adds one gives the document a new version, and goes on reading the
+ * older ones; what is newer than the reader is refused.
+ *
+ * A text that is no UTF-8 is {"hex":"..."}, and a number above 2^53 a text of
+ * digits, since readers of JSON have doubles for numbers.
+ */
+
+
+#define CANARY_STATE_VERSION        1
+#define CANARY_STATE_SIZE_MAX       (256u << 20)  /* bytes of a document */
+#define CANARY_STATE_DEPTH_MAX      16            /* of brackets */
+
+#define CANARY_STATE_ENDPOINTS_MAX  65536
+#define CANARY_STATE_ENDPOINT_NAME  4096          /* bytes, with a zero */
+#define CANARY_STATE_RELEASES_MAX   48            /* of an endpoint */
+#define CANARY_STATE_EVENTS_MAX     64            /* of an endpoint */
+#define CANARY_STATE_FIGURES_MAX    8             /* of an event */
+#define CANARY_STATE_NAME           64            /* bytes, with a zero */
+#define CANARY_STATE_REASON         192           /* bytes, with a zero */
+#define CANARY_STATE_ERROR          600           /* bytes, with a zero */
+
+
+/* Counters since the state began. */
+
+typedef struct {
+    uint64_t                 responses[5];  /* 1xx to 5xx */
+    uint64_t                 failed;        /* with cut */
+    uint64_t                 cut;           /* after a header */
+    uint64_t                 timeouts;      /* of the failed */
+    uint64_t                 aborted;
+    uint64_t                 fallbacks;
+    uint64_t                 timed;
+    uint64_t                 time;          /* microseconds */
+} canary_state_totals_t;
+
+
+typedef struct {
+    char                     name[CANARY_STATE_NAME];
+    canary_state_totals_t    totals;
+} canary_state_release_t;
+
+
+typedef struct {
+    uint64_t                 id;            /* rising; of all endpoints */
+    uint64_t                 generation;
+    uint64_t                 time;          /* ms since 1970 */
+    uint32_t                 rollout;       /* its number */
+    uint32_t                 verb;          /* canary_verb_t */
+    uint32_t                 from_phase;
+    uint32_t                 from_weight;
+    uint32_t                 to_phase;
+    uint32_t                 to_weight;
+    uint32_t                 attempts;
+    uint32_t                 nfigures;
+    canary_rule_t            rules[CANARY_STATE_FIGURES_MAX];
+    canary_judgement_t       judgements[CANARY_STATE_FIGURES_MAX];
+    char                     actor[CANARY_STATE_NAME];
+    char                     address[CANARY_STATE_NAME];   /* may be empty */
+    char                     reason[CANARY_STATE_REASON];
+} canary_state_event_t;
+
+
+/*
+ * An endpoint.  Of the rollout, generation, number, phase, weight and step
+ * are kept, the strategy while it is not idle, and last_number and
+ * last_result; releases by their names beside it, the rest begins anew.
+ */
+
+typedef struct {
+    char                    *name;          /* allocated, zero-terminated */
+    canary_rollout_t         rollout;
+    char                     stable[CANARY_STATE_NAME];
+    char                     canary[CANARY_STATE_NAME];    /* or empty */
+    uint64_t                 spent_stable;  /* of budgets, so far */
+    uint64_t                 spent_canary;
+
+    char                     last_release[CANARY_STATE_NAME];
+    char                     last_reason[CANARY_STATE_REASON];
+    uint64_t                 ended;         /* ms since 1970 */
+
+    unsigned                 nreleases;
+    canary_state_release_t  *releases;
+    unsigned                 nevents;
+    canary_state_event_t    *events;        /* oldest first */
+} canary_state_endpoint_t;
+
+
+typedef struct {
+    uint64_t                 writer;        /* whoever wrote it: a number
+                                               that nobody else has */
+    uint64_t                 last_event;    /* id, 0: none */
+    unsigned                 nendpoints;
+    canary_state_endpoint_t *endpoints;
+} canary_state_t;
+
+
+/* A state of n endpoints, all zero, without names.  NULL: no memory. */
+
+canary_state_t *canary_state_create(unsigned n);
+void canary_state_destroy(canary_state_t *state);
+
+/* Room for so many of each, none of which is set; 0: no memory. */
+
+int canary_state_reserve(canary_state_endpoint_t *endpoint,
+    unsigned nreleases, unsigned nevents);
+
+/* A copy of a name of len bytes; 0: no memory. */
+
+int canary_state_set_name(canary_state_endpoint_t *endpoint,
+    const char *name, size_t len);
+
+/* The document, to be freed with free(); NULL: no memory. */
+
+char *canary_state_json_write(const canary_state_t *state, size_t *len);
+
+/*
+ * Reads a whole document; text[len] must be zero.  All of it is right, or
+ * NULL is returned and a line tells what is wrong, zero-terminated.
+ */
+
+canary_state_t *canary_state_json_read(const char *text, size_t len,
+    char error[CANARY_STATE_ERROR]);
+
+
+/*
+ * The document of a value of "state", which may be any text; to be freed with
+ * free().  NULL: no memory.
+ */
+
+char *canary_state_json_seal(const char *value, size_t size, size_t *len);
+
+
+/* The names of verbs in the document, by canary_verb_t. */
+
+#define CANARY_STATE_VERBS  (CANARY_RELEASE_GONE + 1)
+
+extern const char *const  canary_state_verbs[CANARY_STATE_VERBS];
+extern const char *const  canary_state_verdicts[3];
+
+
+#endif /* CANARY_STATE_JSON_H */

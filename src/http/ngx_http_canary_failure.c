@@ -1,0 +1,389 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+#include "ngx_http_canary_facts.h"
+#include "canary_text.h"
+
+
+/*
+ * The last failed attempts on the canary, for people who want to know what it
+ * fails on: such as are bad evidence as 5xx.  A worker writes down what it
+ * has just seen fail, so that what works costs nothing.
+ *
+ * A ring belongs to the rollout whose number it has, and is empty for all
+ * others: none has to be cleared when a rollout begins.
+ */
+
+
+static void ngx_http_canary_describe(ngx_http_canary_failure_t *failure,
+    ngx_http_canary_peer_t *cp, uint64_t elapsed);
+static ngx_http_canary_how_e ngx_http_canary_how(ngx_http_canary_peer_t *cp);
+static ngx_http_canary_how_e ngx_http_canary_how_without_header(
+    ngx_http_request_t *r);
+static ngx_uint_t ngx_http_canary_in_handshake(ngx_connection_t *c);
+static void ngx_http_canary_describe_status(
+    ngx_http_canary_failure_t *failure, ngx_http_request_t *r);
+static void ngx_http_canary_write_text(u_char *text, size_t size,
+    ngx_str_t *value);
+static void ngx_http_canary_write_uri(u_char *text, size_t size,
+    ngx_str_t *uri);
+static void ngx_http_canary_write_request_id(u_char *text, size_t size,
+    ngx_http_request_t *r);
+static void ngx_http_canary_add_failure(ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_failure_t *failure);
+
+
+void
+ngx_http_canary_record_failure(ngx_http_canary_attempt_t *attempt,
+    uint64_t elapsed)
+{
+    canary_rollout_t             *rollout;
+    ngx_slab_pool_t              *shpool;
+    ngx_http_canary_peer_t       *cp;
+    ngx_http_canary_shared_t     *shared;
+    ngx_http_canary_failure_t     failure;
+    ngx_http_canary_main_conf_t  *cmcf;
+
+    cp = (ngx_http_canary_peer_t *)
+             ((u_char *) attempt - offsetof(ngx_http_canary_peer_t, attempt));
+
+    ngx_http_canary_describe(&failure, cp, elapsed);
+
+    cmcf = attempt->endpoint->main;
+    shpool = cmcf->shpool;
+    shared = attempt->endpoint->shared;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    rollout = &ngx_http_canary_record(shared)->rollout;
+
+    /* another process may have ended it meanwhile */
+
+    if (!cmcf->sh->superseded && rollout->phase != CANARY_IDLE
+        && (rollout->number & CANARY_EPOCH_MASK) == attempt->epoch)
+    {
+        failure.step = rollout->step;
+        failure.weight = rollout->weight;
+
+        ngx_http_canary_add_failure(shpool, shared, &failure);
+    }
+
+    ngx_shmtx_unlock(&shpool->mutex);
+}
+
+
+static void
+ngx_http_canary_describe(ngx_http_canary_failure_t *failure,
+    ngx_http_canary_peer_t *cp, uint64_t elapsed)
+{
+    struct timeval       tv;
+    ngx_http_request_t  *r;
+
+    r = cp->request;
+
+    ngx_memzero(failure, sizeof(ngx_http_canary_failure_t));
+
+    ngx_gettimeofday(&tv);
+
+    failure->time = (uint64_t) tv.tv_sec * 1000 + tv.tv_usec / 1000;
+    failure->elapsed = elapsed;
+    failure->how = ngx_http_canary_how(cp);
+
+    ngx_http_canary_describe_status(failure, r);
+
+    ngx_http_canary_write_text(failure->method, sizeof(failure->method),
+                               &r->method_name);
+    ngx_http_canary_write_uri(failure->uri, sizeof(failure->uri), &r->uri);
+    ngx_http_canary_write_request_id(failure->request_id,
+                                     sizeof(failure->request_id), r);
+
+    /* the name may be that of a peer before */
+
+    if (failure->how != NGX_HTTP_CANARY_NO_LIVE && r->upstream->peer.name) {
+        ngx_http_canary_write_text(failure->peer, sizeof(failure->peer),
+                                   r->upstream->peer.name);
+    }
+}
+
+
+/* more closely than it has to be known to be counted */
+
+static ngx_http_canary_how_e
+ngx_http_canary_how(ngx_http_canary_peer_t *cp)
+{
+    ngx_http_request_t  *r;
+
+    r = cp->request;
+
+    switch (cp->attempt.how) {
+
+    case NGX_HTTP_CANARY_CLOSED:
+        return ngx_http_canary_how_without_header(r);
+
+    case NGX_HTTP_CANARY_TIMEOUT:
+        if (r->upstream->request_sent) {
+            return NGX_HTTP_CANARY_TIMEOUT;
+        }
+
+        return ngx_http_canary_in_handshake(r->upstream->peer.connection)
+               ? NGX_HTTP_CANARY_HANDSHAKE : NGX_HTTP_CANARY_NO_CONNECTION;
+
+    case NGX_HTTP_CANARY_CUT:
+
+        /* a response that nginx found to be complete: only gRPC knows more */
+
+        return (cp->finalized && cp->rc == NGX_OK) ? NGX_HTTP_CANARY_CUT_GRPC
+                                                   : NGX_HTTP_CANARY_CUT;
+
+    default:
+        return cp->attempt.how;
+    }
+}
+
+
+static ngx_http_canary_how_e
+ngx_http_canary_how_without_header(ngx_http_request_t *r)
+{
+    ngx_connection_t     *c;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+    c = u->peer.connection;
+
+    /* a header that is none: see ngx_http_canary_status() */
+
+    if (u->state->header_time != (ngx_msec_t) -1) {
+        return NGX_HTTP_CANARY_INVALID;
+    }
+
+    if (c == NULL) {
+        return NGX_HTTP_CANARY_REFUSED;
+    }
+
+    if (!u->request_sent) {
+        return ngx_http_canary_in_handshake(c) ? NGX_HTTP_CANARY_HANDSHAKE
+                                               : NGX_HTTP_CANARY_REFUSED;
+    }
+
+    if (u->state->bytes_received && !c->read->eof && !c->read->error) {
+        return NGX_HTTP_CANARY_INVALID;
+    }
+
+    return NGX_HTTP_CANARY_CLOSED;
+}
+
+
+/* of a connection on which no request has been sent */
+
+static ngx_uint_t
+ngx_http_canary_in_handshake(ngx_connection_t *c)
+{
+#if (NGX_SSL || NGX_COMPAT)
+    return c && c->ssl;
+#else
+    return 0;
+#endif
+}
+
+
+static void
+ngx_http_canary_describe_status(ngx_http_canary_failure_t *failure,
+    ngx_http_request_t *r)
+{
+    failure->grpc_status = -1;
+
+    switch (failure->how) {
+
+    case NGX_HTTP_CANARY_ANSWERED:
+        failure->status = (uint32_t) ngx_http_canary_status(r);
+        failure->grpc_status = (int32_t) ngx_http_canary_grpc_status(r);
+        break;
+
+    case NGX_HTTP_CANARY_CUT_GRPC:
+        failure->status = (uint32_t) ngx_http_canary_status(r);
+        failure->grpc_status = (int32_t) ngx_http_canary_grpc_code(
+                                            &r->upstream->headers_in.trailers);
+        break;
+
+    case NGX_HTTP_CANARY_CUT:
+    case NGX_HTTP_CANARY_CUT_TIMEOUT:
+        failure->status = (uint32_t) ngx_http_canary_status(r);
+        break;
+
+    default:
+        break;
+    }
+}
+
+
+static void
+ngx_http_canary_write_text(u_char *text, size_t size, ngx_str_t *value)
+{
+    size_t  len;
+
+    len = canary_utf8_prefix((char *) value->data,
+                             ngx_min(value->len, size - 1));
+
+    ngx_memcpy(text, value->data, len);
+    text[len] = '\0';
+}
+
+
+/* as it is written in a request line; no character is cut in two */
+
+static void
+ngx_http_canary_write_uri(u_char *text, size_t size, ngx_str_t *uri)
+{
+    size_t   i, n, room;
+    u_char  *p, *last;
+
+    p = text;
+    last = text + size - 1;
+
+    for (i = 0; i < uri->len; i += n) {
+        n = canary_utf8_length((char *) uri->data + i, uri->len - i);
+        n = ngx_max(n, 1);
+
+        room = n + 2 * ngx_escape_uri(NULL, uri->data + i, n, NGX_ESCAPE_URI);
+
+        if ((size_t) (last - p) < room) {
+            break;
+        }
+
+        p = (u_char *) ngx_escape_uri(p, uri->data + i, n, NGX_ESCAPE_URI);
+    }
+
+    *p = '\0';
+}
+
+
+/*
+ * Only if the configuration uses the variable, so that it can be found in a
+ * log or at the peer: else each look at it would make another number.
+ */
+
+static void
+ngx_http_canary_write_request_id(u_char *text, size_t size,
+    ngx_http_request_t *r)
+{
+    ngx_str_t                   value;
+    ngx_uint_t                  key;
+    ngx_http_variable_t        *variable;
+    ngx_http_variable_value_t  *vv;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    static ngx_str_t  name = ngx_string("request_id");
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+    key = ngx_hash_key(name.data, name.len);
+
+    variable = ngx_hash_find(&cmcf->variables_hash, key, name.data, name.len);
+
+    if (variable == NULL || !(variable->flags & NGX_HTTP_VAR_INDEXED)) {
+        return;
+    }
+
+    vv = ngx_http_get_variable(r, &name, key);
+
+    if (vv == NULL || vv->not_found) {
+        return;
+    }
+
+    value.data = vv->data;
+    value.len = vv->len;
+
+    ngx_http_canary_write_text(text, size, &value);
+}
+
+
+/*
+ * Under the lock.  There is one place more than is shown: a process that dies
+ * here leaves those that were there.
+ */
+
+static void
+ngx_http_canary_add_failure(ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_failure_t *failure)
+{
+    uint32_t                     number;
+    ngx_http_canary_failures_t  *failures;
+
+    failures = shared->failures;
+
+    if (failures == NULL) {
+        failures = ngx_slab_calloc_locked(shpool,
+                                          sizeof(ngx_http_canary_failures_t));
+        if (failures == NULL) {
+            return;
+        }
+
+        shared->failures = failures;
+    }
+
+    number = ngx_http_canary_record(shared)->rollout.number;
+
+    if (failures->rollout != number) {
+        failures->n = 0;
+        __atomic_store_n(&failures->rollout, number, __ATOMIC_RELEASE);
+    }
+
+    failures->ring[failures->n % (NGX_HTTP_CANARY_FAILURES + 1)] = *failure;
+
+    __atomic_store_n(&failures->n, failures->n + 1, __ATOMIC_RELEASE);
+}
+
+
+ngx_uint_t
+ngx_http_canary_last_failures(ngx_http_canary_endpoint_t *endpoint,
+    ngx_http_canary_failure_t *list, uint32_t *rollout)
+{
+    uint64_t                     number;
+    ngx_uint_t                   n;
+    ngx_slab_pool_t             *shpool;
+    ngx_http_canary_shared_t    *shared;
+    ngx_http_canary_failures_t  *failures;
+
+    shpool = endpoint->main->shpool;
+    shared = endpoint->shared;
+    n = 0;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    *rollout = ngx_http_canary_record(shared)->rollout.number;
+
+    failures = shared->failures;
+    number = (failures && failures->rollout == *rollout) ? failures->n : 0;
+
+    while (number && n < NGX_HTTP_CANARY_FAILURES) {
+        number--;
+
+        list[n++] = failures->ring[number % (NGX_HTTP_CANARY_FAILURES + 1)];
+    }
+
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    return n;
+}
+
+
+void
+ngx_http_canary_import_failures(ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *to, ngx_http_canary_shared_t *from)
+{
+    if (from->failures == NULL) {
+        return;
+    }
+
+    if (to->failures == NULL) {
+        to->failures = ngx_slab_alloc_locked(shpool,
+                                          sizeof(ngx_http_canary_failures_t));
+    }
+
+    if (to->failures) {
+        *to->failures = *from->failures;
+    }
+}

@@ -1,0 +1,146 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+
+
+/*
+ * What may put more traffic on the canary takes effect when the state file
+ * has it.  Until then the change is kept whole, as the record and the event
+ * that it will make, in the endpoint's part of the zone: one for an endpoint.
+ * It belongs to nobody, so any process may die at any time:
+ *
+ *   - whoever asked for it: it takes effect all the same, and is told to
+ *     nobody;
+ *   - the writer, before the file has it: the next one writes it;
+ *   - the writer, when the file has it and the zone does not know: the next
+ *     one writes the same once more;
+ *   - the writer, in the middle of making it happen: that it has happened is
+ *     seen by the generation, so it does not happen twice.
+ *
+ * Any other change of the endpoint in the meantime cancels it, and so does a
+ * file that cannot be written; the file may have it even so, and is therefore
+ * written anew.
+ */
+
+
+uint64_t
+ngx_http_canary_next_sequence(ngx_http_canary_zone_shared_t *sh)
+{
+    sh->changed = ngx_http_canary_milliseconds();
+
+    return ++sh->sequence;
+}
+
+
+void
+ngx_http_canary_defer(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
+    ngx_http_canary_event_t *event, uint64_t now)
+{
+    ngx_http_canary_pending_t  *pending;
+
+    pending = &shared->pending;
+
+    pending->decided = now;
+    pending->record = *next;
+    pending->event = *event;
+
+    __atomic_store_n(&pending->sequence, ngx_http_canary_next_sequence(sh),
+                     __ATOMIC_RELEASE);
+}
+
+
+void
+ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_fate_e fate, uint64_t now, ngx_log_t *log)
+{
+    uint64_t                    waited;
+    ngx_http_canary_record_t   *record, next;
+    ngx_http_canary_pending_t  *pending;
+    ngx_http_canary_settled_t  *settled;
+
+    pending = &shared->pending;
+
+    if (pending->sequence == 0) {
+        return;
+    }
+
+    record = ngx_http_canary_record(shared);
+
+    if (record->rollout.generation >= pending->record.rollout.generation) {
+
+        /* done by a process that died then */
+
+        fate = NGX_HTTP_CANARY_APPLIED;
+
+    } else if (fate == NGX_HTTP_CANARY_APPLIED) {
+
+        next = pending->record;
+        waited = (now > pending->decided) ? now - pending->decided : 0;
+
+        canary_rollout_delay(&record->rollout, &next.rollout, waited);
+
+        ngx_http_canary_take_effect(sh, shpool, shared, &next,
+                                    &pending->event, now, log);
+    }
+
+    if (fate == NGX_HTTP_CANARY_APPLIED) {
+        shared->sequence = ngx_max(shared->sequence, pending->sequence);
+        shared->changed = now;
+
+    } else {
+        (void) ngx_http_canary_next_sequence(sh);
+
+        if (record->rollout.phase == CANARY_IDLE) {
+            ngx_http_canary_put_spare(sh, shared);
+        }
+    }
+
+    settled = &shared->settled[shared->nsettled % NGX_HTTP_CANARY_SETTLED];
+
+    settled->sequence = pending->sequence;
+    settled->fate = fate;
+    shared->nsettled++;
+
+    __atomic_store_n(&pending->sequence, 0, __ATOMIC_RELEASE);
+}
+
+
+ngx_http_canary_fate_e
+ngx_http_canary_fate(ngx_http_canary_shared_t *shared, uint64_t sequence)
+{
+    ngx_uint_t  i;
+
+    if (shared->pending.sequence == sequence) {
+        return NGX_HTTP_CANARY_IS_PENDING;
+    }
+
+    for (i = 0; i < NGX_HTTP_CANARY_SETTLED; i++) {
+        if (shared->settled[i].sequence == sequence) {
+            return shared->settled[i].fate;
+        }
+    }
+
+    return NGX_HTTP_CANARY_FORGOTTEN;
+}
+
+
+ngx_uint_t
+ngx_http_canary_durable(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared, uint64_t now)
+{
+    if (sh->foreign) {
+        return 0;
+    }
+
+    if (shared->sequence <= sh->durable) {
+        return 1;
+    }
+
+    return !sh->failing && now - shared->changed < NGX_HTTP_CANARY_PATIENCE;
+}

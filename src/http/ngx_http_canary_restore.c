@@ -1,0 +1,624 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+
+
+/*
+ * What a state file says, put into the zone: all of it when the zone is new,
+ * and what has changed while another nginx writes the file.
+ */
+
+
+static canary_state_t *ngx_http_canary_read_state(
+    ngx_http_canary_main_conf_t *cmcf, canary_state_file_id_t *id,
+    ngx_log_t *log);
+static void ngx_http_canary_set_aside(ngx_http_canary_main_conf_t *cmcf,
+    const char *why, ngx_log_t *log);
+static void ngx_http_canary_restore_endpoint(
+    ngx_http_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
+    ngx_log_t *log);
+static void ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from, ngx_uint_t own, uint64_t now,
+    ngx_log_t *log);
+static ngx_uint_t ngx_http_canary_same_event(ngx_http_canary_event_t *last,
+    canary_state_endpoint_t *from);
+static void ngx_http_canary_stop_again(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_event_t *stop,
+    uint64_t now, ngx_log_t *log);
+static ngx_int_t ngx_http_canary_adopt(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from,
+    uint64_t now);
+static void ngx_http_canary_adopt_record(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
+    canary_state_endpoint_t *from, uint64_t now);
+static uint32_t ngx_http_canary_adopt_release(
+    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared,
+    char *name);
+static void ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from);
+static void ngx_http_canary_adopt_events(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, canary_state_endpoint_t *from);
+static void ngx_http_canary_adopt_event(const canary_state_event_t *from,
+    ngx_http_canary_event_t *event);
+static ngx_http_canary_event_t *ngx_http_canary_last_event(
+    ngx_http_canary_shared_t *shared);
+
+
+void
+ngx_http_canary_restore(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
+{
+    ngx_uint_t               i;
+    canary_state_t          *state;
+    canary_state_file_id_t   id;
+
+    state = ngx_http_canary_read_state(cmcf, &id, log);
+    if (state == NULL) {
+        return;
+    }
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    for (i = 0; i < state->nendpoints; i++) {
+        ngx_http_canary_restore_endpoint(cmcf, &state->endpoints[i], log);
+    }
+
+    cmcf->sh->last_event = ngx_max(cmcf->sh->last_event, state->last_event);
+    cmcf->sh->file = id;
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+
+    canary_state_destroy(state);
+}
+
+
+/* NULL: there is none, or none that can be read, which is said */
+
+static canary_state_t *
+ngx_http_canary_read_state(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_file_id_t *id, ngx_log_t *log)
+{
+    int                         rc;
+    char                       *text, why[CANARY_STATE_ERROR];
+    size_t                      len;
+    canary_state_t             *state;
+    canary_state_file_error_t   error;
+
+    rc = canary_state_file_read((char *) cmcf->state_path->name.data,
+                                CANARY_STATE_SIZE_MAX, &text, &len, id,
+                                &error);
+    if (rc == 0) {
+        return NULL;
+    }
+
+    if (rc == -1) {
+        (void) ngx_snprintf((u_char *) why, sizeof(why),
+                            "%s failed (%d: %s)%Z", error.call, error.err,
+                            strerror(error.err));
+        ngx_http_canary_set_aside(cmcf, why, log);
+        return NULL;
+    }
+
+    state = canary_state_json_read(text, len, why);
+
+    free(text);
+
+    if (state == NULL) {
+        ngx_http_canary_set_aside(cmcf, why, log);
+    }
+
+    return state;
+}
+
+
+/*
+ * What nobody can read is kept as evidence, with the time in its name; but
+ * what another nginx is writing to is its own.
+ */
+
+static void
+ngx_http_canary_set_aside(ngx_http_canary_main_conf_t *cmcf, const char *why,
+    ngx_log_t *log)
+{
+    char                      *dir;
+    u_char                     name[CANARY_STATE_FILE_NAME], *p;
+    ngx_tm_t                   tm;
+    canary_state_file_error_t  error;
+
+    dir = (char *) cmcf->state_path->name.data;
+
+    if (canary_state_file_locked(dir)) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "canary: the state file \"%s/" CANARY_STATE_FILE "\" "
+                      "cannot be read: %s; another nginx writes it, so it is "
+                      "left there", dir, why);
+        return;
+    }
+
+    ngx_gmtime(ngx_time(), &tm);
+
+    p = ngx_snprintf(name, sizeof(name) - 1,
+                     CANARY_STATE_FILE ".bad-%4d%02d%02dT%02d%02d%02dZ-%P",
+                     tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
+                     tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec, ngx_pid);
+    *p = '\0';
+
+    if (canary_state_file_aside(dir, (char *) name, &error) == 0) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "canary: the state file \"%s/" CANARY_STATE_FILE "\" "
+                      "cannot be read: %s; it is kept as \"%s\", and every "
+                      "endpoint begins idle on its first release", dir, why,
+                      name);
+    } else {
+        ngx_log_error(NGX_LOG_ERR, log, error.err,
+                      "canary: the state file \"%s/" CANARY_STATE_FILE "\" "
+                      "cannot be read: %s; it cannot be renamed either, and "
+                      "every endpoint begins idle on its first release",
+                      dir, why);
+    }
+}
+
+
+static void
+ngx_http_canary_restore_endpoint(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from, ngx_log_t *log)
+{
+    ngx_str_t                  name;
+    ngx_http_canary_shared_t  *shared;
+
+    name.data = (u_char *) from->name;
+    name.len = ngx_strlen(from->name);
+
+    shared = ngx_http_canary_find_shared(cmcf->sh, &name);
+
+    if (shared == NULL) {
+
+        /* not configured: remembered, as after a reload without it */
+
+        shared = ngx_http_canary_create_shared(cmcf, &name);
+        if (shared == NULL) {
+            return;
+        }
+
+        shared->serial = 1;
+    }
+
+    if (ngx_http_canary_adopt(cmcf, shared, from,
+                              ngx_http_canary_milliseconds())
+        == NGX_OK)
+    {
+        ngx_http_canary_adopt_totals(cmcf, shared, from);
+
+        if (from->rollout.phase != CANARY_IDLE) {
+            ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                          "canary: \"%V\" goes on after a restart: rollout "
+                          "of %s, %s, weight %uD of a million", &name,
+                          from->canary,
+                          canary_phase_name(from->rollout.phase),
+                          from->rollout.weight);
+        }
+
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "canary: \"%V\" begins idle on its first release, since "
+                  "the canary_zone is too small for its state", &name);
+}
+
+
+/*
+ * A file that cannot be read is left alone here: whoever writes it will write
+ * it anew.
+ */
+
+void
+ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t own,
+    uint64_t now, ngx_log_t *log)
+{
+    char                           *dir, *text, why[CANARY_STATE_ERROR];
+    size_t                          len;
+    ngx_uint_t                      i;
+    canary_state_t                 *state;
+    canary_state_file_id_t          id;
+    canary_state_file_error_t       error;
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = cmcf->sh;
+    dir = (char *) cmcf->state_path->name.data;
+
+    /* what was left out, since it was stopped here, is not when it is ours */
+
+    if (canary_state_file_stat(dir, &id) != 1
+        || (ngx_memcmp(&id, &sh->file, sizeof(canary_state_file_id_t)) == 0
+            && !(own && sh->foreign))
+        || canary_state_file_read(dir, CANARY_STATE_SIZE_MAX, &text, &len,
+                                  &id, &error)
+           != 1)
+    {
+        return;
+    }
+
+    state = canary_state_json_read(text, len, why);
+
+    free(text);
+
+    if (state == NULL) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "canary: the state file \"%s/" CANARY_STATE_FILE "\" "
+                      "of another nginx cannot be read: %s", dir, why);
+    }
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    sh->file = id;
+
+    /* written by a process of ours that died before it could say so */
+
+    if (state && state->writer != sh->writer && !sh->superseded) {
+
+        for (i = 0; i < state->nendpoints; i++) {
+            ngx_http_canary_follow_endpoint(cmcf, &state->endpoints[i], own,
+                                            now, log);
+        }
+
+        sh->last_event = ngx_max(sh->last_event, state->last_event);
+
+        if (own) {
+            ngx_http_canary_check_endpoints(cmcf, log);
+        }
+    }
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+
+    canary_state_destroy(state);
+}
+
+
+/*
+ * A rollout that was stopped here while another nginx had the file stays
+ * stopped, whatever it became there; when the file is ours it is stopped in
+ * it as well.
+ */
+
+static void
+ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from, ngx_uint_t own, uint64_t now,
+    ngx_log_t *log)
+{
+    ngx_str_t                       name;
+    ngx_uint_t                      stopped;
+    canary_rollout_t               *rollout;
+    ngx_http_canary_event_t        *last, stop;
+    ngx_http_canary_shared_t       *shared;
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = cmcf->sh;
+
+    name.data = (u_char *) from->name;
+    name.len = ngx_strlen(from->name);
+
+    shared = ngx_http_canary_find_shared(sh, &name);
+
+    if (shared == NULL || shared->serial != cmcf->serial) {
+        return;
+    }
+
+    rollout = &ngx_http_canary_record(shared)->rollout;
+    last = ngx_http_canary_last_event(shared);
+
+    if (rollout->generation == from->rollout.generation
+        && ngx_http_canary_same_event(last, from))
+    {
+        return;
+    }
+
+    ngx_http_canary_conclude(sh, cmcf->shpool, shared,
+                             NGX_HTTP_CANARY_NOT_WRITTEN,
+                             now, log);
+
+    stopped = (shared->sequence > sh->durable && last
+               && !canary_verb_exposes(last->verb)
+               && from->rollout.number == rollout->number
+               && from->rollout.phase != CANARY_IDLE);
+
+    if (stopped && !own) {
+        return;
+    }
+
+    if (stopped) {
+        stop = *last;
+    }
+
+    if (ngx_http_canary_adopt(cmcf, shared, from, now) != NGX_OK) {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "canary: \"%V\" follows the state file: %s, weight %uD "
+                  "of a million", &name,
+                  canary_phase_name(from->rollout.phase),
+                  from->rollout.weight);
+
+    if (stopped) {
+        ngx_http_canary_stop_again(cmcf, shared, &stop, now, log);
+    }
+}
+
+
+/* another nginx gives the same numbers to events of its own */
+
+static ngx_uint_t
+ngx_http_canary_same_event(ngx_http_canary_event_t *last,
+    canary_state_endpoint_t *from)
+{
+    canary_state_event_t  *event;
+
+    if (last == NULL || from->nevents == 0) {
+        return last == NULL && from->nevents == 0;
+    }
+
+    event = &from->events[from->nevents - 1];
+
+    return last->id == event->id && last->time == event->time
+           && last->verb == event->verb;
+}
+
+
+static void
+ngx_http_canary_stop_again(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_event_t *stop,
+    uint64_t now, ngx_log_t *log)
+{
+    ngx_http_canary_change_t  change;
+
+    ngx_memzero(&change, sizeof(ngx_http_canary_change_t));
+
+    change.command.verb = stop->verb;
+    change.command.release
+                     = ngx_http_canary_record(shared)->rollout.stable;
+    change.command.now = now;
+    change.actor = stop->actor;
+    ngx_memcpy(change.reason, stop->reason, NGX_HTTP_CANARY_REASON);
+
+    (void) ngx_http_canary_change_locked(cmcf->sh, cmcf->shpool, shared,
+                                         &change, stop->figures,
+                                         stop->nfigures, log);
+}
+
+
+/*
+ * Makes the endpoint what the file says.  The tests of a step begin anew, but
+ * for what budgets have spent.
+ */
+
+static ngx_int_t
+ngx_http_canary_adopt(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from,
+    uint64_t now)
+{
+    ngx_uint_t                      place, same;
+    canary_times_t                  times;
+    canary_rollout_t               *present, *rollout;
+    canary_evidence_t              *evidence;
+    ngx_http_canary_record_t        next;
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = cmcf->sh;
+
+    if (ngx_http_canary_add_history(cmcf->shpool, shared) != NGX_OK
+        || (from->rollout.phase != CANARY_IDLE
+            && ngx_http_canary_equip(sh, cmcf->shpool, shared) != NGX_OK))
+    {
+        return NGX_ERROR;
+    }
+
+    present = &ngx_http_canary_record(shared)->rollout;
+    evidence = shared->evidence;
+
+    ngx_http_canary_adopt_record(cmcf, shared, &next, from, now);
+
+    rollout = &next.rollout;
+    same = (present->phase != CANARY_IDLE
+            && present->number == rollout->number);
+
+    if (rollout->phase != CANARY_IDLE
+        && ngx_http_canary_add_meters(sh, cmcf->shpool, shared, rollout)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (rollout->phase != CANARY_IDLE && !same) {
+        ngx_http_canary_times(shared, rollout, 0, &times);
+        canary_judge_begin(evidence, rollout, now, &times);
+
+        canary_evidence_spent(evidence, CANARY_SIDE_STABLE,
+                              from->spent_stable);
+        canary_evidence_spent(evidence, CANARY_SIDE_CANARY,
+                              from->spent_canary);
+    }
+
+    place = !(shared->current & 1);
+    shared->records[place] = next;
+
+    __atomic_store_n(&shared->current, place, __ATOMIC_RELEASE);
+
+    ngx_http_canary_repair(shared);
+
+    if (rollout->phase == CANARY_IDLE) {
+        ngx_http_canary_put_spare(sh, shared);
+
+    } else {
+        (void) canary_judge_tick(evidence, rollout, now);
+    }
+
+    shared->sequence = sh->durable;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_canary_adopt_record(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
+    canary_state_endpoint_t *from, uint64_t now)
+{
+    canary_rollout_t  *rollout;
+
+    *next = *ngx_http_canary_record(shared);
+
+    rollout = &next->rollout;
+    *rollout = from->rollout;
+
+    rollout->tests = ngx_http_canary_record(shared)->rollout.tests;
+    rollout->trial = ngx_http_canary_record(shared)->rollout.trial;
+    rollout->stable = ngx_http_canary_adopt_release(cmcf, shared,
+                                                    from->stable);
+    rollout->canary = ngx_http_canary_adopt_release(cmcf, shared,
+                                                    from->canary);
+    rollout->last_release = ngx_http_canary_adopt_release(cmcf, shared,
+                                                          from->last_release);
+    canary_rollout_restart(rollout, now);
+
+    ngx_memcpy(next->last_release, from->last_release,
+               NGX_HTTP_CANARY_NAME_MAX);
+    ngx_memcpy(next->last_reason, from->last_reason, NGX_HTTP_CANARY_REASON);
+    next->ended = from->ended;
+
+    ngx_http_canary_adopt_events(shared, next, from);
+}
+
+
+/* one that is no longer configured has a place until that is seen */
+
+static uint32_t
+ngx_http_canary_adopt_release(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, char *name)
+{
+    ngx_str_t  text;
+
+    if (name[0] == '\0') {
+        return CANARY_NO_RELEASE;
+    }
+
+    text.data = (u_char *) name;
+    text.len = ngx_strlen(name);
+
+    return (uint32_t) ngx_http_canary_add_place(cmcf, shared, &text);
+}
+
+
+static void
+ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from)
+{
+    uint32_t                           id;
+    ngx_uint_t                         i, n;
+    canary_state_totals_t             *totals;
+    ngx_http_canary_totals_t          *to;
+    ngx_http_canary_release_shared_t  *release;
+
+    for (i = 0; i < from->nreleases; i++) {
+        id = ngx_http_canary_adopt_release(cmcf, shared,
+                                           from->releases[i].name);
+
+        if (id >= NGX_HTTP_CANARY_RELEASES_SEEN) {
+            continue;
+        }
+
+        release = shared->releases[id];
+
+        if (release->past == NULL) {
+            release->past = ngx_slab_calloc_locked(cmcf->shpool,
+                                         sizeof(ngx_http_canary_totals_t));
+            if (release->past == NULL) {
+                return;
+            }
+        }
+
+        totals = &from->releases[i].totals;
+        to = release->past;
+
+        for (n = 0; n < 5; n++) {
+            to->responses[n] = totals->responses[n];
+        }
+
+        to->failed = totals->failed;
+        to->cut = totals->cut;
+        to->timeouts = totals->timeouts;
+        to->aborted = totals->aborted;
+        to->fallbacks = totals->fallbacks;
+        to->timed = totals->timed;
+        to->time = totals->time;
+    }
+}
+
+
+static void
+ngx_http_canary_adopt_events(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, canary_state_endpoint_t *from)
+{
+    ngx_uint_t  i;
+
+    /* since numbers of our own may be those of other events there, all */
+
+    next->events = 0;
+
+    for (i = 0; i < from->nevents; i++) {
+        ngx_http_canary_adopt_event(&from->events[i],
+                    &shared->events[next->events++
+                                    % (NGX_HTTP_CANARY_EVENTS + 1)]);
+    }
+}
+
+
+static void
+ngx_http_canary_adopt_event(const canary_state_event_t *from,
+    ngx_http_canary_event_t *event)
+{
+    ngx_uint_t  i;
+
+    ngx_memzero(event, sizeof(ngx_http_canary_event_t));
+
+    event->id = from->id;
+    event->generation = from->generation;
+    event->time = from->time;
+    event->rollout = from->rollout;
+    event->verb = from->verb;
+    event->from_phase = from->from_phase;
+    event->from_weight = from->from_weight;
+    event->to_phase = from->to_phase;
+    event->to_weight = from->to_weight;
+    event->attempts = from->attempts;
+    event->nfigures = from->nfigures;
+
+    for (i = 0; i < from->nfigures; i++) {
+        event->figures[i].rule = from->rules[i];
+        event->figures[i].judgement = from->judgements[i];
+    }
+
+    ngx_memcpy(event->actor.name, from->actor, sizeof(from->actor));
+    ngx_memcpy(event->actor.address, from->address, sizeof(from->address));
+    ngx_memcpy(event->reason, from->reason, sizeof(from->reason));
+}
+
+
+/* NULL: there was none */
+
+static ngx_http_canary_event_t *
+ngx_http_canary_last_event(ngx_http_canary_shared_t *shared)
+{
+    uint64_t  n;
+
+    n = ngx_http_canary_record(shared)->events;
+
+    if (shared->events == NULL || n == 0) {
+        return NULL;
+    }
+
+    return &shared->events[(n - 1) % (NGX_HTTP_CANARY_EVENTS + 1)];
+}

@@ -1,0 +1,392 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+
+
+/* The zone as the state file has it: endpoints copied out. */
+
+
+static ngx_uint_t ngx_http_canary_count_shared(
+    ngx_http_canary_main_conf_t *cmcf, uint64_t *sequence,
+    canary_state_t *state);
+static ngx_int_t ngx_http_canary_collect_all(
+    ngx_http_canary_main_conf_t *cmcf, canary_state_t *state);
+static ngx_int_t ngx_http_canary_collect_endpoint(
+    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *to);
+static void ngx_http_canary_collect_releases(
+    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *to);
+static void ngx_http_canary_collect_totals(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *release, canary_state_totals_t *to);
+static void ngx_http_canary_all_totals(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *release,
+    ngx_http_canary_totals_t *sum);
+static void ngx_http_canary_collect_events(ngx_http_canary_shared_t *shared,
+    uint64_t number, canary_state_endpoint_t *to);
+static void ngx_http_canary_collect_event(
+    const ngx_http_canary_event_t *event, canary_state_event_t *to);
+static void ngx_http_canary_collect_spent(ngx_http_canary_shared_t *shared,
+    ngx_uint_t began, canary_state_endpoint_t *to);
+static void ngx_http_canary_name_of(ngx_http_canary_shared_t *shared,
+    uint32_t id, char *name);
+
+
+/*
+ * The lock is given back between endpoints.  What is added to the list
+ * meanwhile is added at its head, and has a change of its own to be written;
+ * what is taken out is taken out for a newer configuration.
+ */
+
+canary_state_t *
+ngx_http_canary_collect(ngx_http_canary_main_conf_t *cmcf,
+    uint64_t *sequence)
+{
+    ngx_uint_t       n;
+    canary_state_t  *state;
+
+    n = ngx_http_canary_count_shared(cmcf, sequence, NULL);
+
+    state = canary_state_create(n);
+    if (state == NULL) {
+        return NULL;
+    }
+
+    (void) ngx_http_canary_count_shared(cmcf, sequence, state);
+
+    if (ngx_http_canary_collect_all(cmcf, state) != NGX_OK) {
+        canary_state_destroy(state);
+        return NULL;
+    }
+
+    return state;
+}
+
+
+static ngx_uint_t
+ngx_http_canary_count_shared(ngx_http_canary_main_conf_t *cmcf,
+    uint64_t *sequence, canary_state_t *state)
+{
+    ngx_uint_t                      n;
+    ngx_http_canary_shared_t       *shared;
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = cmcf->sh;
+    n = 0;
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    *sequence = sh->sequence;
+
+    for (shared = sh->endpoints; shared; shared = shared->next) {
+        n++;
+    }
+
+    if (state) {
+        state->writer = sh->writer;
+        state->last_event = sh->last_event;
+    }
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+
+    return n;
+}
+
+
+static ngx_int_t
+ngx_http_canary_collect_all(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_t *state)
+{
+    ngx_int_t                       rc;
+    ngx_uint_t                      i, n;
+    ngx_http_canary_shared_t       *shared;
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = cmcf->sh;
+    rc = NGX_OK;
+    shared = NULL;
+
+    for (i = 0, n = 0; rc == NGX_OK; i++) {
+
+        ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+        if (sh->serial != cmcf->serial) {
+            rc = NGX_ERROR;
+
+        } else {
+            shared = (i == 0) ? sh->endpoints : shared->next;
+
+            if (shared && n < state->nendpoints
+                && ngx_http_canary_record(shared)->rollout.generation)
+            {
+                rc = ngx_http_canary_collect_endpoint(shared,
+                                                     &state->endpoints[n++]);
+            }
+        }
+
+        ngx_shmtx_unlock(&cmcf->shpool->mutex);
+
+        if (shared == NULL) {
+            break;
+        }
+    }
+
+    /* an event may have come after the number was read */
+
+    for (i = 0; rc == NGX_OK && i < n; i++) {
+        if (state->endpoints[i].nevents) {
+            state->last_event = ngx_max(state->last_event,
+                                        state->endpoints[i].events[
+                                        state->endpoints[i].nevents - 1].id);
+        }
+    }
+
+    state->nendpoints = n;
+
+    return rc;
+}
+
+
+/* what is pending is in the file as if it had taken effect */
+
+static ngx_int_t
+ngx_http_canary_collect_endpoint(ngx_http_canary_shared_t *shared,
+    canary_state_endpoint_t *to)
+{
+    ngx_uint_t                 i, began, nreleases, nevents;
+    canary_rollout_t          *rollout;
+    ngx_http_canary_record_t  *record, *present;
+
+    present = ngx_http_canary_record(shared);
+    record = shared->pending.sequence ? &shared->pending.record : present;
+    rollout = &record->rollout;
+
+    nreleases = 0;
+    nevents = ngx_min(present->events, NGX_HTTP_CANARY_EVENTS - 1) + 1;
+
+    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+        nreleases += (shared->releases[i] && shared->releases[i]->serial);
+    }
+
+    if (!canary_state_set_name(to, (char *) shared->name, shared->len)
+        || !canary_state_reserve(to, nreleases, nevents))
+    {
+        return NGX_ERROR;
+    }
+
+    to->rollout = *rollout;
+
+    ngx_http_canary_name_of(shared, rollout->stable, to->stable);
+    ngx_http_canary_name_of(shared, rollout->canary, to->canary);
+
+    ngx_memcpy(to->last_release, record->last_release,
+               NGX_HTTP_CANARY_NAME_MAX);
+    ngx_memcpy(to->last_reason, record->last_reason, NGX_HTTP_CANARY_REASON);
+    to->ended = record->ended;
+
+    ngx_http_canary_collect_releases(shared, to);
+
+    ngx_http_canary_collect_events(shared, present->events, to);
+
+    began = (present->rollout.phase != CANARY_IDLE
+             && present->rollout.number == rollout->number);
+
+    ngx_http_canary_collect_spent(shared, began, to);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_canary_collect_releases(ngx_http_canary_shared_t *shared,
+    canary_state_endpoint_t *to)
+{
+    ngx_uint_t                         i;
+    canary_state_release_t            *release;
+    ngx_http_canary_release_shared_t  *place;
+
+    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+        place = shared->releases[i];
+
+        if (place == NULL || place->serial == 0) {
+            continue;
+        }
+
+        release = &to->releases[to->nreleases++];
+
+        ngx_http_canary_name_of(shared, i, release->name);
+        ngx_http_canary_collect_totals(shared, place, &release->totals);
+    }
+}
+
+
+static void
+ngx_http_canary_collect_totals(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *release, canary_state_totals_t *to)
+{
+    ngx_uint_t                i;
+    ngx_http_canary_totals_t  sum;
+
+    ngx_http_canary_all_totals(shared, release, &sum);
+
+    for (i = 0; i < 5; i++) {
+        to->responses[i] = sum.responses[i];
+    }
+
+    to->failed = sum.failed;
+    to->cut = sum.cut;
+    to->timeouts = sum.timeouts;
+    to->aborted = sum.aborted;
+    to->fallbacks = sum.fallbacks;
+    to->timed = sum.timed;
+    to->time = sum.time;
+}
+
+
+static void
+ngx_http_canary_all_totals(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *release, ngx_http_canary_totals_t *sum)
+{
+    ngx_uint_t  i;
+
+    ngx_memzero(sum, sizeof(ngx_http_canary_totals_t));
+
+    for (i = 0; i < shared->nphases; i++) {
+        if (release->meters[i]) {
+            ngx_http_canary_add_totals(sum, &release->meters[i]->totals);
+        }
+    }
+
+    if (release->past) {
+        ngx_http_canary_add_totals(sum, release->past);
+    }
+}
+
+
+static void
+ngx_http_canary_collect_events(ngx_http_canary_shared_t *shared,
+    uint64_t number, canary_state_endpoint_t *to)
+{
+    uint64_t    first, room;
+    ngx_uint_t  pending;
+
+    pending = (shared->pending.sequence != 0);
+    room = NGX_HTTP_CANARY_EVENTS - pending;
+    first = (number > room) ? number - room : 0;
+
+    for ( /* void */ ; shared->events && first < number; first++) {
+        ngx_http_canary_collect_event(
+                       &shared->events[first % (NGX_HTTP_CANARY_EVENTS + 1)],
+                       &to->events[to->nevents++]);
+    }
+
+    if (pending) {
+        ngx_http_canary_collect_event(&shared->pending.event,
+                                      &to->events[to->nevents++]);
+    }
+}
+
+
+static void
+ngx_http_canary_collect_event(const ngx_http_canary_event_t *event,
+    canary_state_event_t *to)
+{
+    ngx_uint_t  i;
+
+    to->id = event->id;
+    to->generation = event->generation;
+    to->time = event->time;
+    to->rollout = event->rollout;
+    to->verb = event->verb;
+    to->from_phase = event->from_phase;
+    to->from_weight = event->from_weight;
+    to->to_phase = event->to_phase;
+    to->to_weight = event->to_weight;
+    to->attempts = event->attempts;
+    to->nfigures = event->nfigures;
+
+    for (i = 0; i < event->nfigures; i++) {
+        to->rules[i] = event->figures[i].rule;
+        to->judgements[i] = event->figures[i].judgement;
+    }
+
+    ngx_memcpy(to->actor, event->actor.name, sizeof(to->actor));
+    ngx_memcpy(to->address, event->actor.address, sizeof(to->address));
+    ngx_memcpy(to->reason, event->reason, sizeof(to->reason));
+}
+
+
+static void
+ngx_http_canary_collect_spent(ngx_http_canary_shared_t *shared,
+    ngx_uint_t began, canary_state_endpoint_t *to)
+{
+    canary_tail_t           tail;
+    canary_evidence_view_t  view;
+
+    if (!began || shared->evidence == NULL) {
+        return;
+    }
+
+    canary_evidence_tail(shared->evidence, 0, &tail);
+
+    canary_evidence_view(shared->evidence, &tail, CANARY_SIDE_STABLE, &view);
+    to->spent_stable = view.spent;
+
+    canary_evidence_view(shared->evidence, &tail, CANARY_SIDE_CANARY, &view);
+    to->spent_canary = view.spent;
+}
+
+
+static void
+ngx_http_canary_name_of(ngx_http_canary_shared_t *shared, uint32_t id,
+    char *name)
+{
+    ngx_http_canary_release_shared_t  *release;
+
+    ngx_memzero(name, CANARY_STATE_NAME);
+
+    if (id < NGX_HTTP_CANARY_RELEASES_SEEN && shared->releases[id]) {
+        release = shared->releases[id];
+        ngx_memcpy(name, release->name, ngx_min(release->len,
+                                                CANARY_STATE_NAME - 1));
+    }
+}
+
+
+uint64_t
+ngx_http_canary_attempts(ngx_http_canary_main_conf_t *cmcf)
+{
+    uint64_t                            attempts;
+    ngx_uint_t                          i, n, class;
+    ngx_http_canary_totals_t            sum;
+    ngx_http_canary_release_t          *releases;
+    ngx_http_canary_endpoint_t        **endpoints;
+    ngx_http_canary_release_shared_t   *place;
+
+    attempts = 0;
+    endpoints = cmcf->endpoints.elts;
+
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+        releases = endpoints[i]->releases.elts;
+
+        for (n = 0; n < endpoints[i]->releases.nelts; n++) {
+            place = endpoints[i]->shared->releases[releases[n].id];
+
+            if (place == NULL) {
+                continue;
+            }
+
+            ngx_http_canary_all_totals(endpoints[i]->shared, place, &sum);
+
+            for (class = 0; class < 5; class++) {
+                attempts += sum.responses[class];
+            }
+
+            attempts += sum.failed + sum.aborted;
+        }
+    }
+
+    return attempts;
+}

@@ -1,0 +1,577 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+#include "canary_state_thread.h"
+
+
+/*
+ * The process that runs the control loop writes the state file, if no other
+ * has its lock.  What was changed while one write goes on is written by the
+ * next, all of it together.
+ *
+ * The lock may be had by the helper of an earlier configuration of this
+ * nginx, which is about to end: then there is nothing to do but wait.  Or it
+ * is had by another nginx, as in a binary upgrade: then that one decides, and
+ * what it writes is taken over here.
+ */
+
+
+#define NGX_HTTP_CANARY_RETRY   500   /* ms until a failed write is tried
+                                         again without a reason to */
+#define NGX_HTTP_CANARY_LOOK    100   /* ms between looks at the lock */
+#define NGX_HTTP_CANARY_BUSY_MS 5     /* ms between looks at the thread */
+#define NGX_HTTP_CANARY_COUNTED 60000 /* ms until what was counted is written
+                                         without a change */
+
+
+static ngx_uint_t ngx_http_canary_leads(ngx_http_canary_main_conf_t *cmcf);
+static ngx_uint_t ngx_http_canary_have_lock(ngx_http_canary_main_conf_t *cmcf,
+    uint64_t now);
+static void ngx_http_canary_got_lock(ngx_http_canary_main_conf_t *cmcf,
+    uint64_t now);
+static void ngx_http_canary_no_lock(ngx_http_canary_main_conf_t *cmcf,
+    pid_t holder, uint64_t now);
+static void ngx_http_canary_free_lock(void);
+static void ngx_http_canary_expire(ngx_http_canary_main_conf_t *cmcf,
+    uint64_t now);
+static void ngx_http_canary_counted(ngx_http_canary_main_conf_t *cmcf,
+    uint64_t now);
+static ngx_uint_t ngx_http_canary_to_write(ngx_http_canary_main_conf_t *cmcf,
+    uint64_t now);
+static void ngx_http_canary_begin_write(ngx_http_canary_main_conf_t *cmcf,
+    uint64_t now);
+static void ngx_http_canary_end_write(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_job_t *job, uint64_t now);
+static void ngx_http_canary_write_refused(ngx_http_canary_main_conf_t *cmcf,
+    uint64_t sequence, uint64_t now);
+static void ngx_http_canary_settle_all(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_fate_e fate, uint64_t sequence, uint64_t now);
+static void ngx_http_canary_write_failed(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_file_error_t *error, uint64_t now);
+static void ngx_http_canary_write_worked(ngx_http_canary_main_conf_t *cmcf);
+static void ngx_http_canary_finish_helper(void);
+
+
+static int                           ngx_http_canary_lock_fd = -1;
+static ngx_uint_t                    ngx_http_canary_nameless;
+static uint64_t                      ngx_http_canary_looked;
+static uint64_t                      ngx_http_canary_failed;
+static char                          ngx_http_canary_dir[NGX_MAX_PATH];
+static canary_state_job_t            ngx_http_canary_job;
+static ngx_http_canary_main_conf_t  *ngx_http_canary_helper_conf;
+
+
+void
+ngx_http_canary_writer(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
+{
+    canary_state_job_t  *job;
+
+    if (ngx_process == NGX_PROCESS_HELPER
+        && ngx_http_canary_helper_conf == NULL)
+    {
+        /* a helper ends by exit(), and calls no module before it does */
+
+        ngx_http_canary_helper_conf = cmcf;
+        (void) atexit(ngx_http_canary_finish_helper);
+    }
+
+    job = canary_state_thread_poll();
+
+    if (job) {
+        ngx_http_canary_end_write(cmcf, job, now);
+    }
+
+    if (canary_state_thread_busy()) {
+        return;
+    }
+
+    if (!ngx_http_canary_leads(cmcf)) {
+        ngx_http_canary_free_lock();
+        return;
+    }
+
+    /* a reload of a single process may have changed the path */
+
+    if (ngx_strcmp(ngx_http_canary_dir, cmcf->state_path->name.data) != 0) {
+        ngx_http_canary_free_lock();
+        (void) ngx_cpystrn((u_char *) ngx_http_canary_dir,
+                           cmcf->state_path->name.data, NGX_MAX_PATH);
+    }
+
+    ngx_http_canary_expire(cmcf, now);
+
+    if (!ngx_http_canary_have_lock(cmcf, now)) {
+        return;
+    }
+
+    ngx_http_canary_counted(cmcf, now);
+
+    if (ngx_http_canary_to_write(cmcf, now)) {
+        ngx_http_canary_begin_write(cmcf, now);
+    }
+}
+
+
+ngx_msec_t
+ngx_http_canary_writer_pace(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
+{
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = cmcf->sh;
+
+    if (canary_state_thread_busy()
+        || (ngx_http_canary_lock_fd != -1 && now - sh->changed < 1000))
+    {
+        return NGX_HTTP_CANARY_BUSY_MS;
+    }
+
+    return NGX_HTTP_CANARY_TICK;
+}
+
+
+/* the last word: what is not in the file yet, and the totals */
+
+void
+ngx_http_canary_writer_finish(ngx_http_canary_main_conf_t *cmcf)
+{
+    uint64_t             now;
+    canary_state_job_t  *job;
+
+    now = ngx_http_canary_milliseconds();
+    job = canary_state_thread_wait();
+
+    if (job) {
+        ngx_http_canary_end_write(cmcf, job, now);
+    }
+
+    if (ngx_http_canary_lock_fd != -1 && ngx_http_canary_leads(cmcf)) {
+        ngx_http_canary_begin_write(cmcf, now);
+
+        job = canary_state_thread_wait();
+
+        if (job) {
+            ngx_http_canary_end_write(cmcf, job, now);
+        }
+    }
+
+    ngx_http_canary_free_lock();
+}
+
+
+static void
+ngx_http_canary_finish_helper(void)
+{
+    if (ngx_process == NGX_PROCESS_HELPER) {
+        ngx_http_canary_writer_finish(ngx_http_canary_helper_conf);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_canary_leads(ngx_http_canary_main_conf_t *cmcf)
+{
+    return !cmcf->sh->superseded && cmcf->sh->serial == cmcf->serial;
+}
+
+
+static ngx_uint_t
+ngx_http_canary_have_lock(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
+{
+    int                        rc;
+    pid_t                      holder;
+    canary_state_file_error_t  error;
+
+    if (ngx_http_canary_lock_fd != -1) {
+        return 1;
+    }
+
+    if (now - ngx_http_canary_looked < NGX_HTTP_CANARY_LOOK) {
+        return 0;
+    }
+
+    ngx_http_canary_looked = now;
+
+    rc = canary_state_file_lock(ngx_http_canary_dir, &ngx_http_canary_lock_fd,
+                                &holder, &error);
+
+    if (rc == 1) {
+        ngx_http_canary_got_lock(cmcf, now);
+        return 1;
+    }
+
+    if (rc == 0) {
+        ngx_http_canary_no_lock(cmcf, holder, now);
+
+    } else {
+        ngx_http_canary_write_failed(cmcf, &error, now);
+        ngx_http_canary_write_refused(cmcf, (uint64_t) -1, now);
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_http_canary_got_lock(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
+{
+    uint32_t                        path;
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = cmcf->sh;
+    path = ngx_crc32_long(cmcf->state_path->name.data,
+                          cmcf->state_path->name.len);
+
+    ngx_http_canary_nameless = 0;
+
+    /*
+     * Another nginx may have written to the file since we did.  But a path
+     * that a reload has changed leads to what is older than what we know.
+     */
+
+    if (sh->durable == 0 || sh->path == path) {
+        ngx_http_canary_follow(cmcf, 1, now, ngx_cycle->log);
+    }
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    if (sh->foreign) {
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "canary: the state file in \"%V\" is now written by "
+                      "this nginx", &cmcf->state_path->name);
+
+        sh->foreign = 0;
+        sh->problem[0] = '\0';
+        (void) ngx_http_canary_next_sequence(sh);
+    }
+
+    sh->locker = ngx_pid;
+    sh->path = path;
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+}
+
+
+static void
+ngx_http_canary_no_lock(ngx_http_canary_main_conf_t *cmcf, pid_t holder,
+    uint64_t now)
+{
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = cmcf->sh;
+
+    /* of our own helper of an earlier configuration */
+
+    if (holder && holder == sh->locker) {
+        return;
+    }
+
+    /* a lock just given back has no holder, nor has one of another host or
+       container, but that one for longer */
+
+    if (holder == 0 && ngx_http_canary_nameless++ < 3) {
+        return;
+    }
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    if (!sh->foreign) {
+        ngx_snprintf(sh->problem, NGX_HTTP_CANARY_PROBLEM - 1,
+                     "another nginx, process %P, writes the state file in "
+                     "\"%V\"%Z", holder, &cmcf->state_path->name);
+        sh->problem[NGX_HTTP_CANARY_PROBLEM - 1] = '\0';
+
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "canary: %s: until it ends, this one follows the file, "
+                      "takes no steps and accepts no changes but those that "
+                      "stop a rollout", sh->problem);
+    }
+
+    sh->foreign = 1;
+    sh->locker = 0;
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+
+    ngx_http_canary_settle_all(cmcf, NGX_HTTP_CANARY_NOT_WRITTEN, (uint64_t) -1,
+                               now);
+
+    ngx_http_canary_follow(cmcf, 0, now, ngx_cycle->log);
+}
+
+
+static void
+ngx_http_canary_free_lock(void)
+{
+    if (ngx_http_canary_lock_fd != -1) {
+        (void) close(ngx_http_canary_lock_fd);
+        ngx_http_canary_lock_fd = -1;
+    }
+}
+
+
+/* those that nobody asks after any more */
+
+static void
+ngx_http_canary_expire(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
+{
+    ngx_http_canary_shared_t  *shared;
+
+    static uint64_t  last;
+
+    if (now - last < NGX_HTTP_CANARY_RETRY) {
+        return;
+    }
+
+    last = now;
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    for (shared = cmcf->sh->endpoints; shared; shared = shared->next) {
+        if (shared->pending.sequence
+            && now - shared->pending.decided >= NGX_HTTP_CANARY_PATIENCE
+            && now > shared->pending.decided)
+        {
+            ngx_http_canary_conclude(cmcf->sh, cmcf->shpool, shared,
+                                     NGX_HTTP_CANARY_NOT_WRITTEN,
+                                     now, ngx_cycle->log);
+        }
+    }
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+}
+
+
+/* a crash takes no more from the totals than a minute has added to them */
+
+static void
+ngx_http_canary_counted(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
+{
+    uint64_t                        counted;
+    ngx_http_canary_zone_shared_t  *sh;
+
+    static uint64_t  last, known;
+
+    sh = cmcf->sh;
+
+    if (last == 0) {
+        last = now;
+    }
+
+    if (now - last < NGX_HTTP_CANARY_COUNTED) {
+        return;
+    }
+
+    last = now;
+    counted = ngx_http_canary_attempts(cmcf);
+
+    if (counted != known && sh->sequence <= sh->durable) {
+        ngx_shmtx_lock(&cmcf->shpool->mutex);
+        (void) ngx_http_canary_next_sequence(sh);
+        ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    }
+
+    known = counted;
+}
+
+
+static ngx_uint_t
+ngx_http_canary_to_write(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
+{
+    uint64_t                        sequence;
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = cmcf->sh;
+
+    sequence = __atomic_load_n(&sh->sequence, __ATOMIC_ACQUIRE);
+
+    if (sequence <= sh->durable) {
+        return 0;
+    }
+
+    /* what failed is tried again later, what is new is tried at once */
+
+    return !sh->failing || sequence > sh->refused
+           || now - ngx_http_canary_failed >= NGX_HTTP_CANARY_RETRY;
+}
+
+
+static void
+ngx_http_canary_begin_write(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
+{
+    canary_state_job_t  *job;
+
+    job = &ngx_http_canary_job;
+
+    ngx_memzero(job, sizeof(canary_state_job_t));
+
+    job->dir = ngx_http_canary_dir;
+    job->zone = cmcf->sh;
+    job->state = ngx_http_canary_collect(cmcf, &job->sequence);
+
+    if (job->state) {
+        canary_state_thread_start(job);
+        return;
+    }
+
+    if (!ngx_http_canary_leads(cmcf)) {
+        return;
+    }
+
+    job->done = -1;
+    job->error.call = "malloc()";
+    job->error.err = NGX_ENOMEM;
+
+    ngx_http_canary_end_write(cmcf, job, now);
+}
+
+
+/*
+ * What the file has takes effect before it is said to be there, so that
+ * whoever finds only a part of that done does the rest.
+ */
+
+static void
+ngx_http_canary_end_write(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_job_t *job, uint64_t now)
+{
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = cmcf->sh;
+
+    if (job->zone != sh) {
+        return;
+    }
+
+    if (job->done == 0) {
+        ngx_http_canary_settle_all(cmcf, NGX_HTTP_CANARY_APPLIED,
+                                   job->sequence, now);
+
+        ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+        sh->file = job->id;
+        sh->durable = ngx_max(sh->durable, job->sequence);
+
+        ngx_shmtx_unlock(&cmcf->shpool->mutex);
+
+        ngx_http_canary_write_worked(cmcf);
+        return;
+    }
+
+    ngx_http_canary_write_failed(cmcf, &job->error, now);
+    ngx_http_canary_write_refused(cmcf, job->sequence, now);
+}
+
+
+/* what came after that has a try of its own */
+
+static void
+ngx_http_canary_write_refused(ngx_http_canary_main_conf_t *cmcf,
+    uint64_t sequence, uint64_t now)
+{
+    ngx_uint_t                      all;
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = cmcf->sh;
+    all = (sh->sequence <= sequence);
+
+    ngx_http_canary_settle_all(cmcf, NGX_HTTP_CANARY_NOT_WRITTEN, sequence,
+                               now);
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    sh->refused = ngx_max(sh->refused, all ? sh->sequence : sequence);
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+}
+
+
+/*
+ * Pending changes up to a sequence number.  In a zone that was replaced
+ * nothing takes effect any more.
+ */
+
+static void
+ngx_http_canary_settle_all(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_fate_e fate, uint64_t sequence, uint64_t now)
+{
+    ngx_http_canary_shared_t       *shared;
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = cmcf->sh;
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    for (shared = sh->superseded ? NULL : sh->endpoints;
+         shared;
+         shared = shared->next)
+    {
+        if (shared->pending.sequence
+            && shared->pending.sequence <= sequence)
+        {
+            ngx_http_canary_conclude(sh, cmcf->shpool, shared, fate, now,
+                                     ngx_cycle->log);
+        }
+    }
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+}
+
+
+static void
+ngx_http_canary_write_failed(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_file_error_t *error, uint64_t now)
+{
+    ngx_uint_t                      known;
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = cmcf->sh;
+
+    ngx_http_canary_failed = now;
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    known = sh->failing;
+    sh->failing = 1;
+    sh->foreign = 0;
+
+    ngx_snprintf(sh->problem, NGX_HTTP_CANARY_PROBLEM - 1,
+                 "the state file in \"%V\" cannot be written: %s failed "
+                 "(%d: %s)%Z", &cmcf->state_path->name, error->call,
+                 error->err, strerror(error->err));
+    sh->problem[NGX_HTTP_CANARY_PROBLEM - 1] = '\0';
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+
+    if (!known) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "canary: %s: until it can, no rollout goes on",
+                      sh->problem);
+    }
+}
+
+
+static void
+ngx_http_canary_write_worked(ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = cmcf->sh;
+
+    if (!sh->failing) {
+        return;
+    }
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    sh->failing = 0;
+    sh->problem[0] = '\0';
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+
+    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                  "canary: the state file in \"%V\" is written again",
+                  &cmcf->state_path->name);
+}

@@ -1,0 +1,286 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+/*
+ * A disk that is slow, full or broken, for the state file alone: loaded into
+ * nginx with LD_PRELOAD.  The file named by CANARY_FAULTS says what happens,
+ * from then on, in lines:
+ *
+ *   CALL ERRNO MS
+ *
+ * CALL is open, write, fsync, rename or dirsync (fsync of the directory).  It
+ * takes that many milliseconds, and then fails with ERRNO, unless that is 0.
+ * The file CANARY_FAULTS.log gets a line for each call that was done, and
+ * "CALL..." when one begins to take its time.
+ */
+
+
+#define _GNU_SOURCE
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+
+/* nginx clears the environment of its processes */
+
+static char  faults_path[PATH_MAX];
+static char  faults_log[PATH_MAX];
+
+
+static void faults_begin(void) __attribute__((constructor));
+static int faults_meet(const char *call);
+static void faults_done(const char *call);
+static int faults_is_state(const char *path);
+static const char *faults_of(int fd, const char *file, const char *dir);
+
+
+static void
+faults_begin(void)
+{
+    const char  *path;
+
+    path = getenv("CANARY_FAULTS");
+
+    if (path) {
+        (void) snprintf(faults_path, sizeof(faults_path), "%s", path);
+        (void) snprintf(faults_log, sizeof(faults_log), "%s.log", path);
+    }
+}
+
+
+/* 0, or the errno that the call is to fail with */
+
+static int
+faults_meet(const char *call)
+{
+    int              fd, err, ms;
+    char             text[512], name[16], *line, *next;
+    ssize_t          n;
+    struct timespec  delay;
+
+    fd = (int) syscall(SYS_openat, AT_FDCWD, faults_path, O_RDONLY, 0);
+
+    if (fd == -1) {
+        return 0;
+    }
+
+    n = read(fd, text, sizeof(text) - 1);
+    (void) close(fd);
+
+    if (n <= 0) {
+        return 0;
+    }
+
+    text[n] = '\0';
+
+    for (line = text; line; line = next) {
+        next = strchr(line, '\n');
+        next = next ? next + 1 : NULL;
+
+        if (sscanf(line, "%15s %d %d", name, &err, &ms) == 3
+            && strcmp(name, call) == 0)
+        {
+            if (ms) {
+                (void) snprintf(text, sizeof(text), "%s...", call);
+                faults_done(text);
+            }
+
+            delay.tv_sec = ms / 1000;
+            delay.tv_nsec = (long) (ms % 1000) * 1000000;
+            (void) nanosleep(&delay, NULL);
+
+            return err;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+faults_done(const char *call)
+{
+    int   fd, n;
+    char  line[32];
+
+    fd = (int) syscall(SYS_openat, AT_FDCWD, faults_log,
+                       O_WRONLY|O_CREAT|O_APPEND, 0666);
+    if (fd == -1) {
+        return;
+    }
+
+    n = snprintf(line, sizeof(line), "%s\n", call);
+    (void) syscall(SYS_write, fd, line, (size_t) n);
+    (void) close(fd);
+}
+
+
+static int
+faults_is_state(const char *path)
+{
+    return faults_path[0] && path && strstr(path, "/state.json.new");
+}
+
+
+/* what the descriptor is of: "file", "dir" or nothing of ours */
+
+static const char *
+faults_of(int fd, const char *file, const char *dir)
+{
+    char         link[64], path[PATH_MAX];
+    ssize_t      n;
+    struct stat  st;
+
+    if (faults_path[0] == '\0') {
+        return NULL;
+    }
+
+    (void) snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    n = readlink(link, path, sizeof(path) - 1);
+
+    if (n <= 0) {
+        return NULL;
+    }
+
+    path[n] = '\0';
+
+    if (strstr(path, "/state.json.new")) {
+        return file;
+    }
+
+    return (dir && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) ? dir : NULL;
+}
+
+
+static int
+faults_open(const char *path, int flags, mode_t mode)
+{
+    int  err;
+
+    if (faults_is_state(path)) {
+        err = faults_meet("open");
+
+        if (err) {
+            errno = err;
+            return -1;
+        }
+    }
+
+    return (int) syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+
+int
+open(const char *path, int flags, ...)
+{
+    mode_t   mode;
+    va_list  args;
+
+    va_start(args, flags);
+    mode = (flags & (O_CREAT|O_TMPFILE)) ? va_arg(args, mode_t) : 0;
+    va_end(args);
+
+    return faults_open(path, flags, mode);
+}
+
+
+int
+open64(const char *path, int flags, ...)
+{
+    mode_t   mode;
+    va_list  args;
+
+    va_start(args, flags);
+    mode = (flags & (O_CREAT|O_TMPFILE)) ? va_arg(args, mode_t) : 0;
+    va_end(args);
+
+    return faults_open(path, flags, mode);
+}
+
+
+ssize_t
+write(int fd, const void *buf, size_t len)
+{
+    int  err;
+
+    if (faults_of(fd, "write", NULL)) {
+        err = faults_meet("write");
+
+        if (err) {
+            errno = err;
+            return -1;
+        }
+    }
+
+    return syscall(SYS_write, fd, buf, len);
+}
+
+
+int
+fsync(int fd)
+{
+    int          err;
+    const char  *call;
+
+    call = faults_of(fd, "fsync", "dirsync");
+
+    if (call) {
+        err = faults_meet(call);
+
+        if (err) {
+            errno = err;
+            return -1;
+        }
+    }
+
+    if (syscall(SYS_fsync, fd) == -1) {
+        return -1;
+    }
+
+    if (call) {
+        faults_done(call);
+    }
+
+    return 0;
+}
+
+
+int
+rename(const char *from, const char *to)
+{
+    int  err, (*next)(const char *, const char *);
+
+    if (faults_is_state(from)) {
+        err = faults_meet("rename");
+
+        if (err) {
+            errno = err;
+            return -1;
+        }
+    }
+
+    *(void **) &next = dlsym(RTLD_NEXT, "rename");
+
+    if (next(from, to) == -1) {
+        return -1;
+    }
+
+    if (faults_is_state(from)) {
+        faults_done("rename");
+    }
+
+    return 0;
+}

@@ -1,0 +1,552 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+/* The state document: what is written is read again, anything else is not. */
+
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "canary_state_json.h"
+
+#include "unit.h"
+
+
+#define PERCENT  (CANARY_ONE / 100)
+
+
+static char  error[CANARY_STATE_ERROR];
+
+
+static canary_strategy_t
+a_strategy(void)
+{
+    uint32_t           at;
+    canary_strategy_t  strategy;
+
+    static const uint32_t  steps[] = { 1 * PERCENT, 5 * PERCENT, CANARY_ONE };
+
+    canary_strategy_init(&strategy);
+
+    strategy.interval = 12345;
+    strategy.bake = 678;
+    strategy.on_violation = CANARY_HALT;
+    strategy.on_undecided = CANARY_ADVANCE_UNDECIDED;
+
+    assert_int_equal(canary_strategy_set_steps(&strategy, steps, 3, &at),
+                     CANARY_STEPS_OK);
+
+    strategy.nrules = 2;
+    strategy.rules[0] = (canary_rule_t) {
+        .kind = CANARY_RULE_ERROR_5XX_RATE, .min_requests = 7,
+        .threshold = 123456789
+    };
+    strategy.rules[1] = (canary_rule_t) {
+        .kind = CANARY_RULE_LATENCY_AVG_MAX, .min_requests = 50,
+        .threshold = 250001
+    };
+
+    return strategy;
+}
+
+
+/* Two endpoints, the first in the middle of a rollout, with all there is. */
+
+static canary_state_t *
+a_state(void)
+{
+    unsigned                  i;
+    canary_state_t           *state;
+    canary_state_event_t     *event;
+    canary_state_endpoint_t  *endpoint;
+
+    state = canary_state_create(2);
+    assert_non_null(state);
+
+    state->writer = 0xfedcba9876543210ull;
+    state->last_event = 77;
+
+    endpoint = &state->endpoints[0];
+    assert_true(canary_state_set_name(endpoint, "some/path \"x\" \xc3\xa9",
+                                      16));
+
+    endpoint->rollout.generation = 17;
+    endpoint->rollout.number = 4;
+    endpoint->rollout.phase = CANARY_PROGRESSING;
+    endpoint->rollout.weight = 5 * PERCENT;
+    endpoint->rollout.step = 2;
+    endpoint->rollout.strategy = a_strategy();
+    endpoint->rollout.last_number = 3;
+    endpoint->rollout.last_result = CANARY_ROLLED_BACK;
+    endpoint->ended = 1790000000123ull;
+    endpoint->spent_stable = 2;
+    endpoint->spent_canary = 9;
+    strcpy(endpoint->stable, "v1");
+    strcpy(endpoint->canary, "v2");
+    strcpy(endpoint->last_release, "v0");
+    strcpy(endpoint->last_reason, "error_5xx_rate 0.21 > 0.1");
+
+    assert_true(canary_state_reserve(endpoint, CANARY_STATE_RELEASES_MAX,
+                                     CANARY_STATE_EVENTS_MAX));
+
+    endpoint->nreleases = 2;
+    strcpy(endpoint->releases[0].name, "v1");
+    strcpy(endpoint->releases[1].name, "\xff\xfe");   /* no UTF-8 */
+
+    for (i = 0; i < 5; i++) {
+        endpoint->releases[0].totals.responses[i] = 100 + i;
+    }
+
+    endpoint->releases[0].totals.failed = 6;
+    endpoint->releases[0].totals.cut = 7;
+    endpoint->releases[0].totals.timeouts = 8;
+    endpoint->releases[0].totals.aborted = 9;
+    endpoint->releases[0].totals.fallbacks = 10;
+    endpoint->releases[0].totals.timed = 1ull << 53;
+    endpoint->releases[0].totals.time = UINT64_MAX;
+
+    endpoint->nevents = 2;
+    event = &endpoint->events[0];
+    event->id = 5;
+    event->verb = CANARY_START;
+    event->to_phase = CANARY_PROGRESSING;
+    event->to_weight = PERCENT;
+    strcpy(event->actor, "ci");
+    strcpy(event->address, "127.0.0.1");
+    strcpy(event->reason, "rollout of v2 started");
+
+    event = &endpoint->events[1];
+    event->id = 77;
+    event->generation = 17;
+    event->time = 1790000001000ull;
+    event->rollout = 4;
+    event->verb = CANARY_TICK;
+    event->from_phase = CANARY_PROGRESSING;
+    event->from_weight = PERCENT;
+    event->to_phase = CANARY_PROGRESSING;
+    event->to_weight = 5 * PERCENT;
+    event->attempts = 4321;
+    event->nfigures = 2;
+    memcpy(event->rules, endpoint->rollout.strategy.rules,
+           2 * sizeof(canary_rule_t));
+    event->judgements[0].verdict = CANARY_PASSING;
+    event->judgements[0].value = 1.0 / 3;
+    event->judgements[0].attempts = 57;
+    event->judgements[1].value = NAN;
+    event->judgements[1].needed = 12;
+    strcpy(event->actor, "controller");
+
+    endpoint = &state->endpoints[1];
+    assert_true(canary_state_set_name(endpoint, "idle", 4));
+    canary_rollout_init(&endpoint->rollout, CANARY_NO_RELEASE);
+    endpoint->rollout.generation = 1;
+    strcpy(endpoint->stable, "a");
+
+    return state;
+}
+
+
+static char *
+written(const canary_state_t *state, size_t *len)
+{
+    char  *text;
+
+    text = canary_state_json_write(state, len);
+    assert_non_null(text);
+    assert_int_equal(strlen(text), *len);
+
+    return text;
+}
+
+
+static void
+refused(const char *text, size_t len, const char *why)
+{
+    canary_state_t  *state;
+
+    state = canary_state_json_read(text, len, error);
+
+    if (state) {
+        canary_state_destroy(state);
+        fail_msg("accepted, though: %s", why);
+    }
+
+    if (strstr(error, why) == NULL) {
+        fail_msg("\"%s\" does not say: %s", error, why);
+    }
+}
+
+
+/* The document of a state with one part of its text replaced by another. */
+
+static void
+refused_with(const char *part, const char *other, const char *why)
+{
+    char            *text, *value, *at, *sealed, changed[8192];
+    size_t           len;
+    canary_state_t  *state;
+
+    state = a_state();
+    text = written(state, &len);
+
+    value = strstr(text, "\"state\":") + 8;
+    text[len - 2] = '\0';
+
+    at = strstr(value, part);
+
+    if (at == NULL) {
+        fail_msg("there is no %s in %s", part, value);
+    }
+
+    assert_true((size_t) snprintf(changed, sizeof(changed), "%.*s%s%s",
+                                  (int) (at - value), value, other,
+                                  at + strlen(part))
+                < sizeof(changed));
+
+    sealed = canary_state_json_seal(changed, strlen(changed), &len);
+    assert_non_null(sealed);
+
+    refused(sealed, len, why);
+
+    free(sealed);
+    free(text);
+    canary_state_destroy(state);
+}
+
+
+static void
+what_is_written_is_read_again(void **unused)
+{
+    char                     *text, *again;
+    size_t                    len, size;
+    canary_state_t           *state, *copy;
+    canary_state_event_t     *event;
+    canary_state_endpoint_t  *endpoint;
+
+    (void) unused;
+
+    state = a_state();
+    text = written(state, &len);
+
+    copy = canary_state_json_read(text, len, error);
+
+    if (copy == NULL) {
+        fail_msg("%s: %s", error, text);
+    }
+
+    assert_true(copy->writer == state->writer);
+    assert_int_equal(copy->last_event, 77);
+    assert_int_equal(copy->nendpoints, 2);
+
+    endpoint = &copy->endpoints[0];
+    assert_string_equal(endpoint->name, state->endpoints[0].name);
+    assert_string_equal(endpoint->stable, "v1");
+    assert_string_equal(endpoint->canary, "v2");
+    assert_int_equal(endpoint->rollout.generation, 17);
+    assert_int_equal(endpoint->rollout.number, 4);
+    assert_int_equal(endpoint->rollout.phase, CANARY_PROGRESSING);
+    assert_int_equal(endpoint->rollout.weight, 5 * PERCENT);
+    assert_int_equal(endpoint->rollout.step, 2);
+    assert_memory_equal(&endpoint->rollout.strategy,
+                        &state->endpoints[0].rollout.strategy,
+                        sizeof(canary_strategy_t));
+    assert_int_equal(endpoint->rollout.last_number, 3);
+    assert_int_equal(endpoint->rollout.last_result, CANARY_ROLLED_BACK);
+    assert_string_equal(endpoint->last_release, "v0");
+    assert_string_equal(endpoint->last_reason,
+                        state->endpoints[0].last_reason);
+    assert_int_equal(endpoint->ended, 1790000000123ull);
+    assert_int_equal(endpoint->spent_stable, 2);
+    assert_int_equal(endpoint->spent_canary, 9);
+
+    assert_int_equal(endpoint->nreleases, 2);
+    assert_memory_equal(endpoint->releases, state->endpoints[0].releases,
+                        2 * sizeof(canary_state_release_t));
+
+    assert_int_equal(endpoint->nevents, 2);
+    assert_memory_equal(&endpoint->events[0], &state->endpoints[0].events[0],
+                        sizeof(canary_state_event_t));
+
+    event = &endpoint->events[1];
+    assert_int_equal(event->nfigures, 2);
+    assert_true(event->judgements[0].value == 1.0 / 3);
+    assert_true(isnan(event->judgements[1].value));
+    assert_int_equal(event->judgements[1].needed, 12);
+    assert_memory_equal(event->rules,
+                        state->endpoints[0].rollout.strategy.rules,
+                        2 * sizeof(canary_rule_t));
+
+    assert_int_equal(copy->endpoints[1].rollout.phase, CANARY_IDLE);
+    assert_string_equal(copy->endpoints[1].stable, "a");
+    assert_string_equal(copy->endpoints[1].canary, "");
+    assert_int_equal(copy->endpoints[1].nevents, 0);
+
+    again = written(copy, &size);
+    assert_string_equal(again, text);
+
+    free(again);
+    free(text);
+    canary_state_destroy(copy);
+    canary_state_destroy(state);
+}
+
+
+static void
+as_many_events_and_releases_as_there_may_be(void **unused)
+{
+    char                     *text;
+    size_t                    len;
+    unsigned                  i;
+    canary_state_t           *state, *copy;
+    canary_state_endpoint_t  *endpoint;
+
+    (void) unused;
+
+    state = a_state();
+    endpoint = &state->endpoints[0];
+
+    for (i = 0; i < CANARY_STATE_EVENTS_MAX; i++) {
+        endpoint->events[i] = endpoint->events[1];
+        endpoint->events[i].id = 10 + i;
+    }
+
+    for (i = 0; i < CANARY_STATE_RELEASES_MAX; i++) {
+        (void) snprintf(endpoint->releases[i].name, CANARY_STATE_NAME,
+                        "r%u", i);
+    }
+
+    endpoint->nevents = CANARY_STATE_EVENTS_MAX;
+    endpoint->nreleases = CANARY_STATE_RELEASES_MAX;
+
+    text = written(state, &len);
+    copy = canary_state_json_read(text, len, error);
+
+    assert_non_null(copy);
+    assert_int_equal(copy->endpoints[0].nevents, CANARY_STATE_EVENTS_MAX);
+    assert_int_equal(copy->endpoints[0].events[63].id, 73);
+    assert_int_equal(copy->endpoints[0].nreleases,
+                     CANARY_STATE_RELEASES_MAX);
+
+    free(text);
+    canary_state_destroy(copy);
+    canary_state_destroy(state);
+}
+
+
+static void
+any_part_of_it_is_not_enough(void **unused)
+{
+    char            *text, *part;
+    size_t           len, n;
+    canary_state_t  *state;
+
+    (void) unused;
+
+    state = a_state();
+    text = written(state, &len);
+
+    refused("", 0, "it is empty");
+
+    for (n = 1; n < len; n++) {
+        part = malloc(n + 1);
+        assert_non_null(part);
+        memcpy(part, text, n);
+        part[n] = '\0';
+        refused(part, n, "it");
+        free(part);
+    }
+
+    free(text);
+    canary_state_destroy(state);
+}
+
+
+static void
+a_flipped_bit_anywhere_is_found(void **unused)
+{
+    char            *text;
+    size_t           len, i;
+    unsigned         bit;
+    canary_state_t  *state;
+
+    (void) unused;
+
+    state = a_state();
+    text = written(state, &len);
+
+    for (i = 0; i < len; i++) {
+        for (bit = 0; bit < 8; bit++) {
+            text[i] = (char) (text[i] ^ 1 << bit);
+            refused(text, len, "it");
+            text[i] = (char) (text[i] ^ 1 << bit);
+        }
+    }
+
+    free(text);
+    canary_state_destroy(state);
+}
+
+
+static void
+another_version_is_refused(void **unused)
+{
+    (void) unused;
+
+    refused("{\"version\":2,\"anything\":1}\n", 27,
+            "it is of version 2, this module reads version 1");
+    refused("{\"version\":01}\n", 15, "checksum is not where");
+    refused("{\"version\":99999999999999999999999}\n", 37,
+            "it is of version 99999999999999999999,");
+    refused("{\"version\":,}\n", 14, "it is of version , this");
+    refused("#!/bin/sh\n", 10, "it does not begin as a state file does");
+}
+
+
+static void
+deep_nesting_is_refused_before_it_is_parsed(void **unused)
+{
+    char    *deep, *sealed;
+    size_t   len;
+
+    (void) unused;
+
+    deep = malloc(1000000);
+    assert_non_null(deep);
+    memset(deep, '[', 1000000);
+
+    sealed = canary_state_json_seal(deep, 1000000, &len);
+    assert_non_null(sealed);
+    refused(sealed, len, "its brackets are nested deeper than 16");
+
+    free(sealed);
+    free(deep);
+}
+
+
+static void
+what_is_no_json_is_refused(void **unused)
+{
+    char      *sealed;
+    size_t     len, i;
+
+    static const char *const  values[] = {
+        "", "{", "nil", "{}x", "[1,2]", "null", "1e999", "\"\\u0000\"",
+        "{\"writer\":1}", "\xff"
+    };
+
+    (void) unused;
+
+    for (i = 0; i < UNIT_LENGTH(values); i++) {
+        sealed = canary_state_json_seal(values[i], strlen(values[i]), &len);
+        assert_non_null(sealed);
+        refused(sealed, len, "");
+        assert_true(error[0] != '\0');
+        free(sealed);
+    }
+}
+
+
+static void
+every_value_is_checked(void **unused)
+{
+    (void) unused;
+
+    refused_with("\"last_event\":77", "\"last_event\":76",
+                 "/endpoints/0/events has an event with a number above");
+    refused_with("\"last_event\":77", "\"last_event\":-1",
+                 "/last_event has to be a whole number");
+    refused_with("\"endpoints\":[", "\"endpoints\":[1,",
+                 "/endpoints/0 has to be an object");
+    refused_with("\"generation\":17", "\"generation\":17.5", "/generation");
+    refused_with("\"generation\":17", "\"generation\":0",
+                 "has a rollout without a generation");
+    refused_with("\"generation\":17", "\"generation\":1e300", "/generation");
+    refused_with("\"generation\":17", "\"generation\":\"17\"",
+                 "as text only if it is above 2^53");
+    refused_with("\"generation\":17,", "", "\"generation\" is missing");
+    refused_with("\"generation\":17", "\"generation\":17,\"generation\":17",
+                 "is here twice");
+    refused_with("\"generation\":17", "\"generation\":17,\"later\":1",
+                 "/endpoints/0/later \"later\" is not known here");
+    refused_with("\"rollout\":4", "\"rollout\":4294967296", "/rollout");
+    refused_with("\"phase\":\"progressing\"", "\"phase\":\"running\"",
+                 "/endpoints/0/phase has to be one of: idle, progressing");
+    refused_with("\"phase\":\"progressing\"", "\"phase\":\"baking\"",
+                 "a phase that does not go with its weight");
+    refused_with("\"phase\":\"progressing\"", "\"phase\":\"idle\"",
+                 "is idle, but has a canary");
+    refused_with("\"phase\":\"idle\",\"stable\"",
+                 "\"phase\":\"paused\",\"stable\"",
+                 "/endpoints/1 has a rollout without");
+    refused_with("\"stable\":\"v1\"", "\"stable\":\"v2\"",
+                 "has a rollout, but not two releases");
+    refused_with("\"stable\":\"a\"", "\"stable\":\"\"",
+                 "/endpoints/1 has no stable release");
+    refused_with("\"stable\":\"v1\"", "\"stable\":{\"hex\":\"0\"}",
+                 "/endpoints/0/stable has to be at most 63 bytes in hexadec");
+    refused_with("\"stable\":\"v1\"", "\"stable\":{\"hex\":\"6100\"}",
+                 "in hexadecimal digits");
+    refused_with("\"stable\":\"v1\"", "\"stable\":null",
+                 "/endpoints/0/stable has to be a text");
+    refused_with("\"weight\":0.05", "\"weight\":1.000001",
+                 "/endpoints/0/weight has to be a ratio from 0 to 1");
+    refused_with("\"weight\":0.05", "\"weight\":0", "weight 0 or a step");
+    refused_with("\"step\":2", "\"step\":4", "weight 0 or a step");
+    refused_with("\"progress_interval_seconds\":12.345",
+                 "\"progress_interval_seconds\":0",
+                 "/endpoints/0/strategy/canary_strategy/progress_interval_");
+    refused_with("\"spent\":{", "\"spent\":{\"more\":1,", "/spent/more");
+    refused_with("\"result\":\"rolled_back\"", "\"result\":\"lost\"",
+                 "/last_rollout/result has to be one of");
+    refused_with("\"name\":\"v1\"",
+                 "\"name\":\"v0123456789012345678901234567890123456789"
+                 "0123456789012345678901234567890123456789\"",
+                 "/releases/0/name has to be at most 63 bytes long");
+    refused_with("\"name\":{\"hex\":\"fffe\"}", "\"name\":\"v1\"",
+                 "/releases/1 another release has this name");
+    refused_with("\"name\":\"idle\"",
+                 "\"name\":\"some/path \\\"x\\\" \xc3\xa9\"",
+                 "/endpoints/1/name another endpoint has this name");
+    refused_with("\"name\":\"idle\"", "\"name\":\"\"",
+                 "/endpoints/1/name is empty");
+    refused_with("\"time_us\":\"18446744073709551615\"",
+                 "\"time_us\":\"18446744073709551616\"", "/time_us");
+    refused_with("\"id\":77", "\"id\":5",
+                 "/events/1/id has to be above that of the event before");
+    refused_with("\"verb\":\"step\"", "\"verb\":\"leap\"", "/events/1/verb");
+    refused_with("\"events\":[]", "\"events\":{}",
+                 "/endpoints/1/events has to be a list of at most 64");
+    refused_with("\"releases\":[]", "\"releases\":[1,1,1,1,1,1,1,1,1,1,1,"
+                 "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,"
+                 "1,1,1,1,1,1,1,1,1]",
+                 "/endpoints/1/releases has to be a list of at most 48");
+    refused_with("\"verdict\":\"passing\"", "\"verdict\":\"fine\"",
+                 "/judgements/0/verdict");
+    refused_with("\"judgements\":[{", "\"judgements\":[{},{",
+                 "as many elements as \"rules\"");
+    refused_with("\"value\":null", "\"value\":\"1\"",
+                 "/judgements/1/value has to be a number or null");
+}
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(what_is_written_is_read_again),
+        cmocka_unit_test(as_many_events_and_releases_as_there_may_be),
+        cmocka_unit_test(any_part_of_it_is_not_enough),
+        cmocka_unit_test(a_flipped_bit_anywhere_is_found),
+        cmocka_unit_test(another_version_is_refused),
+        cmocka_unit_test(deep_nesting_is_refused_before_it_is_parsed),
+        cmocka_unit_test(what_is_no_json_is_refused),
+        cmocka_unit_test(every_value_is_checked),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
