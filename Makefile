@@ -15,7 +15,7 @@
 #   VECTORS     the file of test vectors for the statistics
 #   RUNS        simulated rollouts for each row of a table
 #   DESTDIR, MODULESDIR
-#   PREFIX      of the programs, the manual and the completion
+#   PREFIX      of the programs, their manual and completion
 
 NGINX_SRC  ?= /usr/share/nginx/src
 CFLAGS     ?= -O2 -g -fstack-protector-strong -Wformat \
@@ -31,7 +31,6 @@ QUICK      ?=
 VECTORS    ?= t/vectors/cr-1.json
 RUNS       ?= 1000
 PREFIX     ?= /usr/local
-BINDIR     ?= $(PREFIX)/bin
 MODULESDIR ?= $(shell PATH='$(PATH)' nginx -V 2>&1 | \
                 sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
 
@@ -80,14 +79,14 @@ FAULTS := build/faults/faults.so
 
 .NOTPARALLEL:
 .PHONY: build ctl help deps demo test unit vectors simulate test-packages \
-        unit-programs vectors-program simulate-program asan \
-        matrix fuzz kills bench lint install clean FORCE
+        ctl-program unit-programs vectors-program simulate-program asan matrix \
+        fuzz kills bench lint install clean FORCE
 
 build:
 	@tools/packages $(sort $(BUILD_PACKAGES))
 	@NGINX_SRC='$(NGINX_SRC)' CC='$(CC)' CFLAGS='$(CFLAGS)' \
 		LDFLAGS='$(LDFLAGS)' tools/build build
-	@$(MAKE) --no-print-directory $(CTL)
+	@$(MAKE) --no-print-directory ctl-program
 ifeq ($(NGINX_SRC),/usr/share/nginx/src)
 	@tools/loads build/$(MODULE)
 endif
@@ -95,7 +94,7 @@ endif
 
 ctl:
 	@tools/packages $(sort $(CTL_PACKAGES))
-	@$(MAKE) --no-print-directory $(CTL)
+	@$(MAKE) --no-print-directory ctl-program
 
 help:
 	@echo 'make build    build/$(MODULE), for the nginx on the PATH (the default),'
@@ -159,10 +158,10 @@ asan:
 	@$(ASAN_BUILD) NGINX_SRC=build/asan/src tools/build build/asan
 	@$(MAKE) --no-print-directory unit-programs \
 		UNIT_DIR=build/asan/unit UNIT_SANITIZE='$(SANITIZE)'
-	@$(MAKE) --no-print-directory build/asan/canaryctl \
-		CTL=build/asan/canaryctl $(ASAN_FLAGS)
 	@$(MAKE) --no-print-directory build/asan/canary-replay \
 		REPLAY=build/asan/canary-replay $(ASAN_FLAGS)
+	@$(MAKE) --no-print-directory ctl-program CTL=build/asan/canaryctl \
+		CFLAGS='-O1 -g $(SANITIZE)' LDFLAGS='$(SANITIZE)'
 	@$(ASAN_RUN) TEST_NGINX_BINARY=$(CURDIR)/build/asan/nginx \
 		TEST_CANARY_MODULE=$(CURDIR)/build/asan/$(MODULE) \
 		TEST_CANARYCTL=$(CURDIR)/build/asan/canaryctl \
@@ -173,7 +172,7 @@ asan:
 # With the sanitizers only by gcc: those of clang find more in nginx itself.
 matrix:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(MATRIX_PACKAGES))
-	@$(MAKE) --no-print-directory unit-programs $(FAULTS) $(CTL) $(REPLAY)
+	@$(MAKE) --no-print-directory unit-programs ctl-program $(FAULTS) $(REPLAY)
 	@$(if $(filter 1,$(ASAN)),$(ASAN_FLAGS) $(ASAN_RUN) ASAN=1) \
 		ONLY='$(ONLY)$(if $(filter 1,$(ASAN)), gcc)' PROVE_JOBS='$(PROVE_JOBS)' \
 		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
@@ -202,10 +201,11 @@ install: build
 	install -d '$(DESTDIR)$(MODULESDIR)'
 	install -m 644 build/$(MODULE) '$(DESTDIR)$(MODULESDIR)/$(MODULE).new'
 	mv -f '$(DESTDIR)$(MODULESDIR)/$(MODULE).new' '$(DESTDIR)$(MODULESDIR)/$(MODULE)'
-	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(PREFIX)/share/man/man1' \
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1' \
 		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions'
-	install -m 755 $(CTL) $(REPLAY) '$(DESTDIR)$(BINDIR)'
-	install -m 644 docs/canaryctl.1 '$(DESTDIR)$(PREFIX)/share/man/man1'
+	install -m 755 build/canaryctl '$(DESTDIR)$(PREFIX)/bin/canaryctl'
+	install -m 755 $(REPLAY) '$(DESTDIR)$(PREFIX)/bin/canary-replay'
+	install -m 644 docs/canaryctl.1 '$(DESTDIR)$(PREFIX)/share/man/man1/canaryctl.1'
 	install -m 644 completions/canaryctl.bash \
 		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions/canaryctl'
 
@@ -221,6 +221,8 @@ CTL_CFLAGS  = -std=c11 -W -Wall -Wpointer-arith -Wno-unused-parameter -Werror \
 CTL_SRCS   := $(wildcard src/ctl/*.c) src/http/canary_text.c
 CTL_OBJS    = $(CTL_SRCS:%.c=$(CTL).obj/%.o)
 CTL_LIBS   := -lcurl -lcjson -lcrypto -lm
+
+ctl-program: $(CTL)
 
 $(CTL): $(CTL_OBJS)
 	@$(CC) $(CTL_CFLAGS) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)

@@ -43,6 +43,7 @@ my $config = <<"EOC";
     server {
         listen 127.0.0.1:%%PORT_http%%;
         location / { proxy_pass http://ep; }
+        location /api/v1/ { canary_verta_api write=on; }
     }
     %%API%%
 EOC
@@ -112,6 +113,46 @@ for my $fault ([ open => EACCES ], [ write => ENOSPC ], [ fsync => EIO ],
         is($t->endpoint('e1')->{stable}, 'v1', 'and nothing that was refused');
     };
 }
+
+subtest "updates of Verta's client" => sub {
+    my $base = '/api/v1/deployment/workspace/personal/endpoints';
+    my ($id) = map { $_->{id} }
+        grep { $_->{creator_request}{path} eq '/ep' }
+        @{ $t->get($base)->json->{endpoints} };
+    my $stage = "$base/$id/stages/$id";
+    my $update = sub ($build) {
+        return $t->request(method => 'PUT', uri => "$stage/update",
+            body => qq({"build_id": $build, "strategy": "rollout"}));
+    };
+
+    settle();
+    forget();
+    is($update->(2)->status, 200);
+    is_deeply([ calls() ], [qw(fsync rename dirsync)],
+              'on the disk before the answer');
+    forget();
+    is($update->(2)->status, 200, 'sent again');
+    is_deeply([ calls() ], [], 'nothing to write');
+    is($update->(1)->status, 200);
+
+    break('fsync ' . EIO . ' 0');
+    my $before = $t->endpoint('ep')->{generation};
+    my $refused = $update->(2);
+
+    is($refused->status, 500, 'which the client does not send again');
+    local $! = EIO;
+    like($refused->json->{message}, qr/has not begun: .*\Q$!\E/);
+    is($t->endpoint('ep')->{generation}, $before);
+    is($t->get($stage)->json->{components}[0]{build_id}, 1);
+    repair();
+
+    $t->start_rollout('ep', steps => [0.2]);
+    break('fsync ' . EIO . ' 0');
+    is($t->request(method => 'DELETE', uri => "$stage/update")->status, 200,
+       'an update is stopped in any case');
+    is($t->endpoint('ep')->{weight}, 0);
+    repair();
+};
 
 subtest 'the log says it once' => sub {
     my $log = length $t->error_log;

@@ -357,7 +357,7 @@ subtest 'the resource' => sub {
 
 subtest 'a zone that is full' => sub {
     $t->allow_log(qr/canary: no memory in canary_zone/);
-    $t->reload(conf('4m', ENDPOINTS), gone => 1);
+    $t->reload(conf('8m', ENDPOINTS), gone => 1);
 
     my @running;
 

@@ -507,9 +507,17 @@ EOC
 
     is($run->{status}, 3, 'so does the replay');
     is($run->{summary}{bad_lines}, 0, 'that understands each line');
-    is($run->{events}[-1]{reason}, $event->{reason}, 'for the same reason');
-    is($run->{summary}{canary}{'5xx'}, $v2_totals->{'5xx'}, 'after as many 5xx');
-    is($run->{summary}{canary}{failed}, $v2_totals->{failed}, 'and failures');
+
+    # The last attempt may be in flight when a rule is judged, in nginx as in
+    # the replay: then it is neither bad nor in the totals of the replay.
+
+    my ($ours, $theirs) = map { s/error_5xx_rate \K[\d.]+//r }
+        $run->{events}[-1]{reason}, $event->{reason};
+    is($ours, $theirs, 'for the same reason');
+    my ($in_replay, $in_nginx) = map { $_->{'5xx'} + $_->{failed} }
+        $run->{summary}{canary}, $v2_totals;
+    cmp_ok($in_nginx - $in_replay, '>=', 0, 'after as many failures');
+    cmp_ok($in_nginx - $in_replay, '<=', 1, 'but for one in flight');
 
     all_kinds($t, $v2);
     $t->stop;

@@ -15,8 +15,6 @@
     { ngx_string(path), NGX_HTTP_POST, ngx_string("POST"), NULL, verb }
 
 
-static ngx_int_t ngx_http_canary_api_below(ngx_http_request_t *r,
-    ngx_str_t *path);
 static const ngx_http_canary_api_resource_t *ngx_http_canary_api_resource(
     const ngx_http_canary_api_resource_t *resources, u_char *path,
     size_t len);
@@ -87,9 +85,7 @@ ngx_http_canary_api_find(ngx_http_request_t *r,
 }
 
 
-/* what follows the location, with the slash between them left out */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_canary_api_below(ngx_http_request_t *r, ngx_str_t *path)
 {
     ngx_str_t                 *prefix;

@@ -14,8 +14,8 @@
 
 
 static ngx_int_t ngx_http_canary_write(ngx_http_canary_write_t *w);
+static ngx_int_t ngx_http_canary_write_try(ngx_http_canary_write_t *w);
 static void ngx_http_canary_write_cleanup(void *data);
-static void ngx_http_canary_write_actor(ngx_http_canary_write_t *w);
 static void ngx_http_canary_copy_line(u_char *dst, size_t size,
     ngx_str_t *text);
 static ngx_int_t ngx_http_canary_write_result(ngx_http_canary_write_t *w,
@@ -23,6 +23,15 @@ static ngx_int_t ngx_http_canary_write_result(ngx_http_canary_write_t *w,
 static ngx_int_t ngx_http_canary_write_refused(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_conflict(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_done(ngx_http_canary_write_t *w);
+static ngx_int_t ngx_http_canary_write_answer(ngx_http_canary_write_t *w,
+    ngx_uint_t durable);
+
+
+static const ngx_http_canary_waiter_t  ngx_http_canary_api_waiter = {
+    ngx_http_canary_write_try,
+    ngx_http_canary_write_answer,
+    ngx_http_canary_write_vain
+};
 
 
 /* POST or PATCH, when the body has been read */
@@ -33,7 +42,6 @@ ngx_http_canary_api_write(ngx_http_request_t *r,
 {
     ngx_int_t                 rc;
     ngx_str_t                 text;
-    ngx_pool_cleanup_t       *cln;
     ngx_http_canary_write_t  *w;
 
     rc = ngx_http_canary_api_body(r, &text);
@@ -46,18 +54,12 @@ ngx_http_canary_api_write(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_canary_write_t));
-    if (cln == NULL) {
+    w = ngx_http_canary_write_create(r, sizeof(ngx_http_canary_write_t),
+                                     &ngx_http_canary_api_waiter);
+    if (w == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    w = cln->data;
-
-    ngx_memzero(w, sizeof(ngx_http_canary_write_t));
-
-    cln->handler = ngx_http_canary_write_cleanup;
-
-    w->request = r;
     w->endpoint = target->endpoint;
     w->verb = (r->method == NGX_HTTP_PATCH) ? CANARY_PATCH
                                             : target->resource->verb;
@@ -72,6 +74,32 @@ ngx_http_canary_api_write(ngx_http_request_t *r,
     }
 
     return ngx_http_canary_write(w);
+}
+
+
+ngx_http_canary_write_t *
+ngx_http_canary_write_create(ngx_http_request_t *r, size_t size,
+    const ngx_http_canary_waiter_t *waiter)
+{
+    ngx_pool_cleanup_t       *cln;
+    ngx_http_canary_write_t  *w;
+
+    cln = ngx_pool_cleanup_add(r->pool, size);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    w = cln->data;
+
+    ngx_memzero(w, size);
+
+    cln->handler = ngx_http_canary_write_cleanup;
+
+    w->request = r;
+    w->waiter = waiter;
+    w->deadline = ngx_http_canary_milliseconds() + NGX_HTTP_CANARY_PATIENCE;
+
+    return w;
 }
 
 
@@ -108,8 +136,6 @@ ngx_http_canary_write(ngx_http_canary_write_t *w)
     w->change.match = ngx_http_canary_match;
     w->change.data = &w->match;
 
-    w->deadline = ngx_http_canary_milliseconds() + NGX_HTTP_CANARY_PATIENCE;
-
     rc = ngx_http_canary_write_try(w);
 
     if (rc == NGX_DECLINED) {
@@ -120,7 +146,7 @@ ngx_http_canary_write(ngx_http_canary_write_t *w)
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_canary_write_try(ngx_http_canary_write_t *w)
 {
     ngx_uint_t                 tries;
@@ -147,7 +173,7 @@ ngx_http_canary_write_try(ngx_http_canary_write_t *w)
 }
 
 
-static void
+void
 ngx_http_canary_write_actor(ngx_http_canary_write_t *w)
 {
     ngx_str_t                 name;
@@ -310,7 +336,7 @@ ngx_http_canary_write_done(ngx_http_canary_write_t *w)
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_canary_write_answer(ngx_http_canary_write_t *w, ngx_uint_t durable)
 {
     ngx_int_t   rc;

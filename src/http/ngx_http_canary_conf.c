@@ -516,6 +516,7 @@ ngx_http_canary_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_canary_loc_conf_t *lcf = conf;
 
+    char                      *rv;
     ngx_str_t                 *value;
     ngx_http_core_loc_conf_t  *clcf;
 
@@ -523,19 +524,10 @@ ngx_http_canary_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is duplicate";
     }
 
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    rv = ngx_http_canary_check_location(cf, lcf);
 
-    /* regex is under NGX_PCRE, as are locations by regular expression */
-
-#if (NGX_PCRE)
-    if (clcf->regex) {
-        return "cannot be in a location by regular expression, "
-               "use one by prefix";
-    }
-#endif
-
-    if (clcf->named) {
-        return "cannot be in a named location, use one by prefix";
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
 
     lcf->api = 1;
@@ -555,7 +547,38 @@ ngx_http_canary_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_canary_api_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_canary_check_location(ngx_conf_t *cf,
+    ngx_http_canary_loc_conf_t *lcf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* regex is under NGX_PCRE, as are locations by regular expression */
+
+#if (NGX_PCRE)
+    if (clcf->regex) {
+        return "cannot be in a location by regular expression, "
+               "use one by prefix";
+    }
+#endif
+
+    if (clcf->named) {
+        return "cannot be in a named location, use one by prefix";
+    }
+
+    if (lcf->api == 1 || lcf->verta == 1) {
+        return "cannot be in a location with another API, "
+               "use one of its own";
+    }
 
     return NGX_CONF_OK;
 }

@@ -6,6 +6,7 @@
 
 #include "ngx_http_canary_module.h"
 #include "ngx_http_canary_conf.h"
+#include "ngx_http_canary_verta.h"
 
 
 static void *ngx_http_canary_create_main_conf(ngx_conf_t *cf);
@@ -146,6 +147,13 @@ static ngx_command_t  ngx_http_canary_commands[] = {
       0,
       NULL },
 
+    { ngx_string("canary_verta_api"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
+      ngx_http_canary_verta_api,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -239,12 +247,19 @@ ngx_http_canary_create_loc_conf(ngx_conf_t *cf)
 {
     ngx_http_canary_loc_conf_t  *clcf;
 
-    clcf = ngx_palloc(cf->pool, sizeof(ngx_http_canary_loc_conf_t));
+    clcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_canary_loc_conf_t));
     if (clcf == NULL) {
         return NULL;
     }
 
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     clcf->workspace = { 0, NULL };
+     */
+
     clcf->api = NGX_CONF_UNSET;
+    clcf->verta = NGX_CONF_UNSET;
     clcf->write = NGX_CONF_UNSET;
 
     return clcf;
@@ -273,6 +288,8 @@ ngx_http_canary_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->write = prev->write;
         clcf->handler = ngx_http_canary_api_handler;
     }
+
+    ngx_http_canary_verta_merge(cf, prev, conf);
 
     ngx_http_canary_check_grpc(cf);
 
@@ -306,6 +323,8 @@ ngx_http_canary_postconfiguration(ngx_conf_t *cf)
     if (cmcf->endpoints.nelts == 0) {
         return NGX_OK;
     }
+
+    ngx_http_canary_verta_number(cmcf);
 
     if (ngx_http_canary_add_zone(cf, cmcf) != NGX_OK) {
         return NGX_ERROR;

@@ -213,8 +213,14 @@ typedef struct {
 typedef struct {
     canary_rollout_t                    rollout;
     uint64_t                            events;        /* ever appended */
-    uint64_t                            ended;         /* the last rollout,
+    uint64_t                            created;       /* when the endpoint
+                                                          was first seen, */
+    uint64_t                            ended;         /* the last rollout:
                                                           ms since 1970 */
+    uint64_t                            settled;       /* generation at which
+                                                          Verta's API stopped
+                                                          telling how that
+                                                          rollout ended */
     u_char                              last_release[NGX_HTTP_CANARY_NAME_MAX];
                                         /* its name, zero-terminated */
     u_char                              last_reason[NGX_HTTP_CANARY_REASON];
@@ -418,6 +424,7 @@ typedef struct {
                                                           its index, or -1 */
     ngx_http_complex_value_t           *force;         /* or NULL */
     uint64_t                            salt;          /* of the key */
+    ngx_uint_t                          number;        /* in the Verta API */
 
     ngx_http_canary_shared_t           *shared;
     ngx_http_canary_routing_t           routing;       /* of this process */
@@ -481,7 +488,9 @@ struct ngx_http_canary_main_conf_s {
 
 typedef struct {
     ngx_flag_t                          api;
-    ngx_flag_t                          write;
+    ngx_flag_t                          verta;
+    ngx_flag_t                          write;         /* of either */
+    ngx_str_t                           workspace;     /* in the Verta API */
 } ngx_http_canary_loc_conf_t;
 
 
@@ -1043,6 +1052,11 @@ ngx_int_t ngx_http_canary_add_variables(ngx_conf_t *cf);
 /* ngx_http_canary_api.c */
 
 ngx_int_t ngx_http_canary_api_handler(ngx_http_request_t *r);
+
+
+/* ngx_http_canary_verta.c */
+
+ngx_int_t ngx_http_canary_verta_handler(ngx_http_request_t *r);
 
 
 /* ngx_http_canary_snapshot.c: a consistent copy for those who show it */

@@ -246,6 +246,7 @@ ngx_http_canary_create_shared(ngx_http_canary_main_conf_t *cmcf,
     ngx_str_t *name)
 {
     uint32_t                       *phase;
+    ngx_time_t                     *tp;
     ngx_uint_t                      i, nphases;
     ngx_http_canary_shared_t       *shared;
     ngx_http_canary_zone_shared_t  *sh;
@@ -275,6 +276,10 @@ ngx_http_canary_create_shared(ngx_http_canary_main_conf_t *cmcf,
 
     shared->len = name->len;
     ngx_memcpy(shared->name, name->data, name->len);
+
+    tp = ngx_timeofday();
+    ngx_http_canary_record(shared)->created = (uint64_t) tp->sec * 1000
+                                              + tp->msec;
 
     /* the control loop may be on its way through the list */
 

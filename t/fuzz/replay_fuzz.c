@@ -6,7 +6,8 @@
 
 /*
  * A log for canary-replay, line by line: what is accepted is within its
- * ranges, and a replay of it comes to an end.
+ * ranges, and a replay of it comes to an end.  That takes long, so it is done
+ * with some of the inputs: their last byte tells, and what the options are.
  */
 
 
@@ -33,7 +34,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char                     *text, *line, *end;
-    unsigned                  n, nread;
+    unsigned                  n, nread, nreplay;
     const char               *error;
     canary_replay_t          *replay;
     canary_strategy_t         strategy;
@@ -51,6 +52,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     text = fuzz_text(data, size);
     line = text;
     nread = 0;
+    nreplay = (size && (data[size - 1] & 0xe0) == 0x60) ? FUZZ_REPLAY : 0;
 
     for (n = 0; n < FUZZ_LINES && line; n++) {
         end = memchr(line, '\n', size - (size_t) (line - text));
@@ -67,7 +69,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (error == NULL) {
             fuzz_line(&read);
 
-            if (nread++ < FUZZ_REPLAY) {
+            if (nread++ < nreplay) {
                 fuzz_assert(canary_replay_add(replay, &read) != -1);
             }
         }
@@ -83,8 +85,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-
-/* what is not in the log is taken from its last byte */
 
 static canary_replay_format_t
 fuzz_format(const uint8_t *data, size_t size)
