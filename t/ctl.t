@@ -71,6 +71,10 @@ my $http = <<'EOC';
 
         location /read/ { canary_api; }
 
+        # An API that has no stream of events.
+        location /poll/ { canary_api; }
+        location = /poll/events { return 404; }
+
         location /user/ {
             canary_api write=on;
             auth_basic "canary";
@@ -455,26 +459,9 @@ subtest 'events' => sub {
     cmp_ok(@all, '>', @ids);
 };
 
-subtest 'events are followed by asking' => sub {
-    for my $name (undef, 'some-path') {
-        my $run = $ctl->start('events', $name // (), '--follow');
+subtest 'events are followed' => sub { follow($api) };
 
-        $ctl->wait_output($run, qr/rollout of v2 started/);
-        $t->start_rollout('some-path');
-        $t->verb('some-path', 'pause', { reason => 'stop here' });
-        $ctl->wait_output($run, qr/-> paused 50%  api 127\.0\.0\.1: stop here/);
-        idle('some-path');
-        $ctl->wait_output($run, qr/stop here.*paused 50% -> idle/s);
-        $ctl->finish($run, 'INT');
-
-        is($run->{signal}, POSIX::SIGINT(), 'it ends by the signal');
-        is($run->{err}, '');
-
-        my @ids = $run->{out} =~ /^\S+ \S+  (\d+)  /mg;
-        is_deeply(\@ids, [ sort { $a <=> $b } @ids ], 'in order');
-        is(@ids, keys %{ { map { $_ => 1 } @ids } }, 'each once');
-    }
-};
+subtest 'events are followed by asking' => sub { follow("$more/poll/") };
 
 subtest 'events are followed by a stream' => sub {
     my $run = $ctl->start('--url', "$more/stream", 'events', '--follow');
@@ -597,6 +584,22 @@ subtest 'waiting survives a loss of the connection' => sub {
     like($run->{out}, qr/meanwhile\nsome-path: idle, 0%; v2 is stable\n\z/,
          'what happened meanwhile is told');
     is(scalar(() = $run->{err} =~ /trying again/g), 1, 'the loss is told once');
+};
+
+subtest 'waiting survives a restart of nginx' => sub {
+    my $run = $ctl->start('update', 'endpoint', 'some-path', '--release', 'v1',
+                          @canary, '-c', $rule, '--wait');
+
+    $ctl->wait_output($run, qr/rollout of v1 started/);
+    $t->stop;
+    $t->wait_for(sub { $ctl->output($run); $run->{err} =~ /trying again/ }, 20,
+                 'the loss to be told');
+    $t->start;
+    $t->verb('some-path', 'promote', { reason => 'after it' });
+    $ctl->finish($run);
+
+    is($run->{status}, DONE, $run->{err});
+    like($run->{out}, qr/after it\nsome-path: idle, 0%; v1 is stable\n\z/);
 };
 
 subtest 'an interrupt ends the waiting only' => sub {
@@ -725,15 +728,14 @@ subtest 'waiting on a terminal' => sub {
     idle('some-path');
 
     my $run = $ctl->start({ terminal => [24, 60] }, 'update', 'endpoint',
-                          'some-path', '--release', 'v1', @canary, '-c',
-                          $rule, '--wait');
+                          'some-path', @canary, '-c', $rule, '--wait');
 
     $ctl->wait_output($run, qr/\r\e\[Kprogressing, 50%, step 1 of 2; next: 10/);
     $t->verb('some-path', 'promote');
     $ctl->finish($run);
     is($run->{status}, DONE);
     like($run->{out},
-         qr/\r\e\[K20[^\r]+progressing 50% -> idle .*; v1 is stable\r\n\z/s);
+         qr/\r\e\[K20[^\r]+progressing 50% -> idle .*; v2 is stable\r\n\z/s);
 };
 
 
@@ -865,7 +867,7 @@ subtest 'the manual and the completion' => sub {
         'canaryctl status some-path --w'     => '--watch',
         'canaryctl update e'                 => 'endpoint',
         'canaryctl update endpoint so'       => 'some-path',
-        'canaryctl update endpoint some-path --release v' => 'v1 v2',
+        'canaryctl update endpoint some-path --release v' => 'v2 v1',
         'canaryctl update endpoint some-path -s d'        => 'direct',
         "canaryctl --url $api pause so"      => 'some-path',
         'canaryctl token ci '                => 'reader operator',
@@ -878,6 +880,31 @@ subtest 'the manual and the completion' => sub {
 
 $t->finish;
 
+
+sub follow ($url) {
+    for my $name (undef, 'some-path') {
+        my $run = $ctl->start('--url', $url, 'events', $name // (),
+                              '--follow');
+
+        $ctl->wait_output($run, qr/rollout of v2 started/);
+        $t->start_rollout('some-path');
+        $ctl->wait_output($run, qr/\n.*rollout of v2 started\n\z/);
+        $t->reload;
+        $t->verb('some-path', 'pause', { reason => 'stop here' });
+        $ctl->wait_output($run, qr/-> paused 50%  api 127\.0\.0\.1: stop here/);
+        idle('some-path');
+        $ctl->wait_output($run, qr/stop here.*paused 50% -> idle/s);
+        $ctl->finish($run, 'INT');
+
+        is($run->{signal}, POSIX::SIGINT(), 'it ends by the signal');
+
+        my @ids = $run->{out} =~ /^\S+ \S+  (\d+)  /mg;
+        is_deeply(\@ids, [ sort { $a <=> $b } @ids ], 'in order');
+        is(@ids, keys %{ { map { $_ => 1 } @ids } }, 'each once');
+    }
+
+    return;
+}
 
 sub idle ($name) {
     $t->verb($name, 'rollback') if $t->endpoint($name)->{phase} ne 'idle';

@@ -146,6 +146,8 @@ ctl_follow_stream(ctl_feed_t *feed)
 
     ctl_sse_free(&sse);
 
+    answer.json = cJSON_ParseWithLength(answer.body.data, answer.body.len);
+
     rc = CTL_STREAM_ENDED;
 
     if (answer.status == 404 || answer.status == 405 || answer.status == 406
@@ -157,8 +159,6 @@ ctl_follow_stream(ctl_feed_t *feed)
     } else if (answer.status >= 400 && answer.status < 500
                && answer.status != 429)
     {
-        answer.json = cJSON_ParseWithLength(answer.body.data,
-                                            answer.body.len);
         ctl_answer_error(feed->http, &answer);
         rc = CTL_STREAM_REFUSED;
 
