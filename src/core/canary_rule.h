@@ -169,6 +169,13 @@ int canary_rule_by_verta_id(uint32_t id);
 
 canary_unit_t canary_rule_unit(const canary_rule_t *rule);
 
+static inline int
+canary_rule_is_quantile(const canary_rule_t *rule)
+{
+    return canary_rule_info[rule->kind].quantile != 0;
+}
+
+
 /*
  * Gives a rule whose kind, threshold and given parameters are set the
  * defaults of the others.  Returns NULL, or what is wrong with the parameters

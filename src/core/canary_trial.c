@@ -41,13 +41,6 @@ canary_rule_is_average(const canary_rule_t *rule)
 }
 
 
-static inline int
-canary_rule_is_quantile(const canary_rule_t *rule)
-{
-    return canary_rule_info[rule->kind].quantile != 0;
-}
-
-
 void
 canary_trial_begin(canary_trial_t *trial, const canary_rule_t *rule,
     canary_window_t *window, uint32_t limit, uint32_t steps, uint64_t ticks,
