@@ -29,6 +29,8 @@ typedef struct {
     ngx_str_t                     allow;     /* the same in words */
     ngx_http_canary_api_read_pt   read;      /* GET and HEAD; or NULL */
     canary_verb_t                 verb;      /* POST */
+    unsigned                      page:1;    /* a file of the dashboard: it
+                                                tells of no endpoint */
 } ngx_http_canary_api_resource_t;
 
 
@@ -50,8 +52,16 @@ ngx_int_t ngx_http_canary_api_too_large(ngx_http_request_t *r);
 ngx_int_t ngx_http_canary_api_find(ngx_http_request_t *r,
     ngx_http_canary_api_target_t *target);
 
-ngx_int_t ngx_http_canary_api_index(ngx_http_request_t *r,
+/* at the location itself: the dashboard for who prefers HTML, else an index
+   of the API */
+ngx_int_t ngx_http_canary_api_root(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint);
+
+
+/* ngx_http_canary_api_accept.c */
+
+/* whether the Accept header prefers text/html to application/json */
+ngx_uint_t ngx_http_canary_accepts_html(ngx_http_request_t *r);
 
 
 /* ngx_http_canary_api_body.c */
