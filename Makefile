@@ -41,9 +41,13 @@ export PATH := $(PATH):/usr/sbin
 
 MODULE := ngx_http_canary_module.so
 
+# A package, unless there is that program from elsewhere.
+unless = $(if $(shell PATH='$(PATH)' command -v $(1)),,$(2))
+
 BUILD_PACKAGES := $(firstword $(subst -, ,$(notdir $(CC)))) make libc6-dev \
                   libcjson-dev libssl-dev
-TEST_PACKAGES  := gcc libcmocka-dev openssl perl
+TEST_PACKAGES  := gcc libcmocka-dev openssl perl chromium fonts-dejavu-core \
+                  $(call unless,node,nodejs) $(call unless,npm,npm)
 ASAN_PACKAGES  := dpkg-dev libpcre2-dev zlib1g-dev
 MATRIX_PACKAGES := gcc clang dpkg-dev libpcre2-dev zlib1g-dev
 FUZZ_PACKAGES  := clang libcjson-dev libssl-dev
@@ -73,6 +77,9 @@ ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
 
 # A broken disk, for nginx under test.
 FAULTS := build/faults/faults.so
+
+# What drives a browser. t/dashboard.t looks for it there.
+BROWSER := build/browser/node_modules
 
 .NOTPARALLEL:
 .PHONY: build help deps demo test unit vectors simulate test-packages \
@@ -119,7 +126,7 @@ demo:
 	@$(MAKE) --no-print-directory build
 	@tools/demo $(if $(filter 1,$(KEEP)),--keep) build/$(MODULE) $(CONF)
 
-test: test-packages build unit-programs $(FAULTS)
+test: test-packages build unit-programs $(FAULTS) $(BROWSER)
 	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) \
 		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
 		TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) prove -j $(PROVE_JOBS) -r t
@@ -144,7 +151,7 @@ asan:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(ASAN_PACKAGES))
 	@$(ASAN_BUILD) tools/asan-nginx build/asan
 	@$(ASAN_BUILD) NGINX_SRC=build/asan/src tools/build build/asan
-	@$(MAKE) --no-print-directory unit-programs \
+	@$(MAKE) --no-print-directory $(BROWSER) unit-programs \
 		UNIT_DIR=build/asan/unit UNIT_SANITIZE='$(SANITIZE)'
 	@$(ASAN_RUN) TEST_NGINX_BINARY=$(CURDIR)/build/asan/nginx \
 		TEST_CANARY_MODULE=$(CURDIR)/build/asan/$(MODULE) \
@@ -154,7 +161,7 @@ asan:
 # With the sanitizers only by gcc: those of clang find more in nginx itself.
 matrix:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(MATRIX_PACKAGES))
-	@$(MAKE) --no-print-directory unit-programs $(FAULTS)
+	@$(MAKE) --no-print-directory unit-programs $(FAULTS) $(BROWSER)
 	@$(if $(filter 1,$(ASAN)),$(ASAN_FLAGS) $(ASAN_RUN) ASAN=1) \
 		ONLY='$(ONLY)$(if $(filter 1,$(ASAN)), gcc)' PROVE_JOBS='$(PROVE_JOBS)' \
 		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
@@ -231,6 +238,20 @@ $(UNIT_DIR)/flags: FORCE
 $(FAULTS): t/faults/faults.c
 	@mkdir -p $(@D)
 	@$(CC) -std=gnu11 -Wall -Wextra -Werror -O1 -g -shared -fPIC -o $@ $< -ldl
+
+
+# If that fails the test of the dashboard says so, and all others run.
+
+$(BROWSER): t/dashboard/package.json t/dashboard/package-lock.json
+	@mkdir -p $(@D)
+	@cp $^ $(@D)
+	@rm -rf $@
+	@cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --silent \
+		--fetch-retries=1 --fetch-timeout=30000 >npm.log 2>&1 && \
+		touch node_modules || { \
+		rm -rf node_modules; \
+		echo 'npm could not install what drives a browser; $(@D)/npm.log:' >&2; \
+		tail -n 5 npm.log >&2; }
 
 
 # Fuzz targets: each t/fuzz/*_fuzz.c is one program, with the same sources.

@@ -225,6 +225,10 @@ class App {
 
         setTimeout(() => {
             this.stream = null;
+
+            if (this.lostAt === null) {
+                this.listen();
+            }
         }, STREAM_RETRY_MS);
     }
 

@@ -3,6 +3,7 @@
 const SVG = 'http://www.w3.org/2000/svg';
 const CHART = { width: 320, height: 110, left: 4, right: 4, top: 8, bottom: 4 };
 const GAP_MS = 10000;
+const SPANS_MS = [60000, 120000, HISTORY_MS];
 
 
 function svg(name, attributes) {
@@ -56,6 +57,7 @@ class Chart {
 
         this.values = lines.map(() => element('span', { class: 'now' }));
         this.scale = element('span', { class: 'scale' });
+        this.since = element('span');
         this.node = this.render();
     }
 
@@ -80,13 +82,31 @@ class Chart {
                         `${line.name} `, this.values[index]))),
             element('div', { class: 'canvas' }, this.scale, this.svg),
             element('div', { class: 'axis', 'aria-hidden': 'true' },
-                element('span', {}, '5 min ago'),
-                element('span', {}, 'now')));
+                this.since, element('span', {}, 'now')));
     }
 
     // data: a list of [age in milliseconds, value or null] for each line
 
     update(data) {
+        const top = this.top(data);
+        const oldest = Math.max(0, ...data.map((points) =>
+            points.length ? points[0][0] : 0));
+        const span = SPANS_MS.find((one) => one >= oldest) || HISTORY_MS;
+
+        setText(this.scale, this.write(top));
+        setText(this.since, `${span / 60000} min ago`);
+
+        data.forEach((points, index) => {
+            this.paths[index].setAttribute('d', this.path(points, top, span));
+            setText(this.values[index],
+                    this.write(points.length ? points.at(-1)[1] : null));
+        });
+
+        this.svg.setAttribute('aria-label', `${this.title}, now: ` + this.lines.map((line, index) =>
+                `${line.name} ${this.values[index].textContent}`).join(', '));
+    }
+
+    top(data) {
         let top = this.least;
 
         for (const points of data) {
@@ -97,36 +117,22 @@ class Chart {
 
         top = niceTop(top);
 
-        if (this.max) {
-            top = Math.min(top, this.max);
-        }
-
-        setText(this.scale, this.write(top));
-
-        data.forEach((points, index) => {
-            this.paths[index].setAttribute('d', this.path(points, top));
-            setText(this.values[index],
-                    this.write(points.length ? points.at(-1)[1] : null));
-        });
-
-        this.svg.setAttribute('aria-label', this.title + ', last 5 minutes; '
-            + 'now: ' + this.lines.map((line, index) =>
-                `${line.name} ${this.values[index].textContent}`).join(', '));
+        return this.max ? Math.min(top, this.max) : top;
     }
 
-    path(points, top) {
+    path(points, top, span) {
         const width = CHART.width - CHART.left - CHART.right;
         const height = CHART.height - CHART.top - CHART.bottom;
         let path = '';
         let last = null;
 
         for (const [age, value] of points) {
-            if (value === null || age > HISTORY_MS) {
+            if (value === null || age > span) {
                 last = null;
                 continue;
             }
 
-            const x = CHART.left + width * (1 - age / HISTORY_MS);
+            const x = CHART.left + width * (1 - age / span);
             const y = CHART.top + height * (1 - Math.min(1, value / top));
             const move = last === null || last - age > GAP_MS;
 

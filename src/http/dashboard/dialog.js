@@ -68,13 +68,13 @@ class Dialog {
     }
 
     refused(error) {
+        const errors = error.errors || [];
+
         this.error.replaceChildren(
             element('p', {}, element('strong', {}, error.title || 'Error'),
-                    `: ${error.message}`),
-            ...error.errors && error.errors.length
-                ? [element('ul', {}, error.errors.map((one) =>
-                    element('li', {}, `${one.pointer || '/'} ${one.detail}`)))]
-                : []);
+                    errors.length ? '' : `: ${error.message}`),
+            element('ul', {}, errors.map((one) =>
+                element('li', {}, `${one.pointer || '/'} ${one.detail}`))));
     }
 }
 

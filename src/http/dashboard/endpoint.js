@@ -163,14 +163,15 @@ class Releases {
         this.node = element('div', { class: 'releases-panel' },
             panel('Stable and canary', this.table,
                 element('p', { class: 'quiet' },
-                    'A second, over the last 5 seconds, and in all. '
-                    + 'Latencies are of this step.')),
+                    'Rates of the last 5 seconds, and in all; latencies of '
+                    + 'this step.')),
             panel('Last minutes', element('div', { class: 'charts' },
                 Object.values(this.charts).map((chart) => chart.node))));
     }
 
     column() {
-        const column = { head: element('span'), cells: {} };
+        const column = { role: element('span'), head: element('span'),
+                         cells: {} };
 
         for (const key of [...FIGURES.map((one) => one[1]), ...QUANTILES]) {
             column.cells[key] = {
@@ -195,12 +196,11 @@ class Releases {
             element('thead', {}, element('tr', {},
                 element('td'),
                 element('th', { scope: 'col', class: 'stable' },
-                    'Stable ', this.stable.head),
+                    this.stable.role, ' ', this.stable.head),
                 element('th', { scope: 'col', class: 'canary' },
-                    'Canary ', this.canary.head))),
+                    this.canary.role, ' ', this.canary.head))),
             element('tbody', {},
-                FIGURES.map(([name, key]) =>
-                    row(key === 'attempts' ? 'Attempts/s' : `${name}/s`, key)),
+                FIGURES.map(([name, key]) => row(name, key)),
                 QUANTILES.map((key) => row(key, key))));
     }
 
@@ -214,6 +214,9 @@ class Releases {
         const other = endpoint.canary || (last && last.release
             !== endpoint.stable && byName(last.release) ? last.release : null);
 
+        setText(this.stable.role, 'Stable');
+        setText(this.canary.role, endpoint.canary || !other ? 'Canary'
+                                                            : 'Last canary');
         this.fill(this.stable, endpoint.stable && byName(endpoint.stable));
         this.fill(this.canary, other && byName(other));
         this.draw(endpoint.stable, other);
@@ -226,10 +229,10 @@ class Releases {
         const totals = release && totalsOf(release);
 
         for (const [, key] of FIGURES) {
-            setText(column.cells[key].main, rates ? rate(rates[key])
-                                                  : NOTHING);
+            setText(column.cells[key].main,
+                    rates ? `${rate(rates[key])}/s` : NOTHING);
             setText(column.cells[key].total,
-                    totals ? count(totals[key]) : '');
+                    totals ? `${count(totals[key])} in all` : '');
         }
 
         for (const key of QUANTILES) {
@@ -388,9 +391,10 @@ class EndpointView {
         this.body.append(
             element('div', { class: 'grid' },
                 element('div', { class: 'column' },
-                    this.split.node, this.steps.node, this.rules.node),
+                    this.split.node, this.steps.node, this.rules.node,
+                    this.events.node),
                 element('div', { class: 'column' }, this.releases.node)),
-            this.failures.node, this.events.node);
+            this.failures.node);
 
         return element('div', { class: 'endpoint' },
             element('p', { class: 'back' },
@@ -479,8 +483,9 @@ class EndpointView {
 
     headline(endpoint) {
         if (endpoint.phase === 'idle') {
-            return `${endpoint.stable} serves all requests. `
-                   + `${upcoming(endpoint)}.`;
+            return `${endpoint.stable} serves all requests.`
+                   + (rolledBackLately(endpoint) ? ''
+                      : ` ${upcoming(endpoint)}.`);
         }
 
         return `${endpoint.canary} replaces ${endpoint.stable}, `
