@@ -1,6 +1,7 @@
 // What can be done to a rollout. Each is asked back, with what it will do, and
 // carried out only on the state that was on show.
 
+const HINT_MS = 8000;
 const ALL_BUT_IDLE = ['progressing', 'paused', 'halted', 'baking'];
 
 const VERBS = {
@@ -93,9 +94,8 @@ class Actions {
             type: 'button', 'aria-describedby': 'action-hint',
             onclick: () => {
                 if (button.getAttribute('aria-disabled') === 'true') {
-                    setText(this.hint, `${name}: ${button.title}`);
+                    this.tell(`${name}: ${button.title}`);
                 } else {
-                    setText(this.hint, '');
                     open();
                 }
             },
@@ -206,22 +206,31 @@ class Actions {
                 this.view.app.soon();
             }
 
-            throw error;
+            throw error.status === 412
+                ? new Refusal(412, 'Nothing was done', 'this page was behind. '
+                              + error.message)
+                : error;
         }
 
         this.view.show(endpoint);
-        this.view.app.toast(endpoint.durable === false
+        this.tell(endpoint.durable === false
             ? `${done}, but it could not be written to the disk yet.`
             : `${done}.`);
         this.view.app.soon();
+    }
+
+    tell(text) {
+        setText(this.hint, text);
+        clearTimeout(this.timer);
+        this.timer = setTimeout(() => setText(this.hint, ''), HINT_MS);
     }
 }
 
 
 // The strategy of a rollout. What is left as in nginx.conf is not sent.
 
-const RULE_HINT = 'limit: 1% for errors, 250ms for latencies, a number for '
-    + 'failed requests; more, as min_requests=50 or confidence=off';
+const RULE_HINT = 'Limit: 1% for errors, 250ms for latencies, a number for '
+    + 'failed requests. Below it more, as min_requests=50 or confidence=off.';
 
 
 class StartForm {

@@ -1,6 +1,5 @@
 // Which view is on show, when it asks, and how the connection is.
 
-const TOAST_MS = 6000;
 const STREAM_RETRY_MS = 3000;
 
 
@@ -234,17 +233,7 @@ class App {
 
     event(event) {
         this.lastEvent = event.id;
-
-        if (this.view.event(event)) {
-            this.soon();
-        }
-    }
-
-    toast(text) {
-        const toast = element('p', { class: 'toast' }, text);
-
-        document.getElementById('toasts').append(toast);
-        setTimeout(() => toast.remove(), TOAST_MS);
+        this.view.event(event);
     }
 
     announce(text) {

@@ -1,9 +1,14 @@
 // Questions: what will be done, and what came of it.
 
+let dialogs = 0;
+
+
 class Dialog {
     // onconfirm: what is done; it rejects with a Refusal that is shown here.
 
     constructor({ title, body, confirm, danger, onconfirm, onclose }) {
+        const id = `dialog-${++dialogs}`;
+
         this.onconfirm = onconfirm;
         this.error = element('div', { class: 'error', role: 'alert' });
         this.note = element('p', { class: 'note', role: 'status' });
@@ -18,7 +23,7 @@ class Dialog {
                 this.submit();
             },
         },
-            element('h2', { id: 'dialog-title' }, title), body,
+            element('h2', { id }, title), body,
             this.note, this.error,
             element('div', { class: 'buttons' },
                 element('button', {
@@ -27,7 +32,7 @@ class Dialog {
                 this.confirm));
 
         this.node = element('dialog', {
-            'aria-labelledby': 'dialog-title',
+            'aria-labelledby': id,
             onclose: () => {
                 this.node.remove();
 
@@ -43,7 +48,10 @@ class Dialog {
         this.node.showModal();
     }
 
+    // What was refused before was about something else.
+
     tell(text) {
+        this.error.replaceChildren();
         setText(this.note, text);
     }
 

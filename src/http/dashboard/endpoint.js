@@ -508,6 +508,8 @@ class EndpointView {
     }
 
     event(event) {
-        return event.endpoint === this.name;
+        if (event.endpoint === this.name) {
+            this.app.soon();
+        }
     }
 }

@@ -146,6 +146,8 @@ class Row {
         const idle = endpoint.phase === 'idle';
         const rule = worstRule(endpoint);
 
+        this.words = [endpoint.name, endpoint.stable, endpoint.canary]
+            .join(' ').toLowerCase();
         this.phase = endpoint.phase;
         this.attention = attention(endpoint);
 
@@ -183,6 +185,8 @@ class Row {
 class Overview {
     constructor() {
         this.rows = new Map();
+        this.moved = new Set();
+        this.looking = false;
         this.filter = 'all';
         this.title = 'All endpoints';
         this.body = element('tbody');
@@ -237,16 +241,7 @@ class Overview {
         const names = new Set();
 
         for (const endpoint of endpoints) {
-            let row = this.rows.get(endpoint.name);
-
-            if (!row) {
-                row = new Row(endpoint.name);
-                this.rows.set(endpoint.name, row);
-            }
-
-            row.update(endpoint);
-            row.words = [endpoint.name, endpoint.stable, endpoint.canary]
-                .join(' ').toLowerCase();
+            this.take(endpoint);
             names.add(endpoint.name);
         }
 
@@ -260,6 +255,17 @@ class Overview {
 
         return endpoints.length
                ? endpoints[0].controller.heartbeat_age_ms : 0;
+    }
+
+    take(endpoint) {
+        let row = this.rows.get(endpoint.name);
+
+        if (!row) {
+            row = new Row(endpoint.name);
+            this.rows.set(endpoint.name, row);
+        }
+
+        row.update(endpoint);
     }
 
     choose(filter) {
@@ -299,7 +305,28 @@ class Overview {
               + '"canary_release".');
     }
 
-    event() {
-        return true;
+    // Looks at the endpoints that had an event, one by one: many may come.
+
+    async event(event) {
+        this.moved.add(event.endpoint);
+
+        if (this.looking) {
+            return;
+        }
+
+        this.looking = true;
+
+        for (const name of this.moved) {
+            this.moved.delete(name);
+
+            try {
+                this.take(await request('GET', endpointPath(name)));
+            } catch (error) {
+                // The next list tells.
+            }
+        }
+
+        this.looking = false;
+        this.arrange();
     }
 }
