@@ -217,9 +217,15 @@ ngx_int_t ngx_http_canary_answer(ngx_http_request_t *r, ngx_uint_t status,
 ngx_int_t ngx_http_canary_answer_empty(ngx_http_request_t *r,
     ngx_uint_t status);
 
+/* before an answer to a request whose body was not read; else than NGX_OK,
+   that is the answer */
+ngx_int_t ngx_http_canary_drop_body(ngx_http_request_t *r);
+
 /* headers for the answer that follows; the value is not copied */
 ngx_int_t ngx_http_canary_add_header(ngx_http_request_t *r, const char *name,
     ngx_str_t *value);
+ngx_table_elt_t *ngx_http_canary_push_header(ngx_http_request_t *r,
+    const char *name, ngx_str_t *value);
 ngx_int_t ngx_http_canary_add_etag(ngx_http_request_t *r,
     uint64_t generation);
 

@@ -5,7 +5,6 @@
 
 
 #include "ngx_http_canary_dashboard.h"
-#include "ngx_http_canary_compat.h"
 
 
 typedef struct {
@@ -24,8 +23,6 @@ static ngx_int_t ngx_http_canary_dashboard_headers(ngx_http_request_t *r,
 static ngx_int_t ngx_http_canary_dashboard_coding(ngx_http_request_t *r,
     ngx_http_canary_coded_t *coded, ngx_uint_t gzip);
 static ngx_uint_t ngx_http_canary_accepts_gzip(ngx_http_request_t *r);
-static ngx_table_elt_t *ngx_http_canary_push_header(ngx_http_request_t *r,
-    const char *name, ngx_str_t *value);
 
 
 /*
@@ -152,7 +149,7 @@ ngx_http_canary_dashboard_send(ngx_http_request_t *r,
     ngx_chain_t               out;
     ngx_http_canary_coded_t  *coded;
 
-    rc = ngx_http_discard_request_body(r);
+    rc = ngx_http_canary_drop_body(r);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -264,25 +261,4 @@ ngx_http_canary_accepts_gzip(ngx_http_request_t *r)
     return 0;
 
 #endif
-}
-
-
-static ngx_table_elt_t *
-ngx_http_canary_push_header(ngx_http_request_t *r, const char *name,
-    ngx_str_t *value)
-{
-    ngx_table_elt_t  *header;
-
-    header = ngx_list_push(&r->headers_out.headers);
-    if (header == NULL) {
-        return NULL;
-    }
-
-    header->hash = 1;
-    ngx_http_canary_single_header(header);
-    header->key.data = (u_char *) name;
-    header->key.len = ngx_strlen(name);
-    header->value = *value;
-
-    return header;
 }

@@ -64,8 +64,7 @@ class Actions {
     constructor(view) {
         this.view = view;
         this.dialog = null;
-        this.hint = element('p', { class: 'quiet', role: 'status',
-                                   id: 'action-hint' });
+        this.hint = element('p', { class: 'quiet', role: 'status' });
 
         this.start = this.button('Start a rollout', () => this.openStart());
         this.start.classList.add('primary');
@@ -91,7 +90,7 @@ class Actions {
 
     button(name, open) {
         const button = element('button', {
-            type: 'button', 'aria-describedby': 'action-hint',
+            type: 'button',
             onclick: () => {
                 if (button.getAttribute('aria-disabled') === 'true') {
                     this.tell(`${name}: ${button.title}`);

@@ -162,7 +162,6 @@ class App {
     }
 
     connected() {
-        this.wasLost = false;
         this.answeredAt = Date.now();
         this.lostAt = null;
         setHidden(this.lost, true);
@@ -179,7 +178,6 @@ class App {
         }
 
         this.lostAt = this.lostAt || Date.now();
-        this.wasLost = true;
         this.index = null;
 
         const since = this.answeredAt === null ? ''

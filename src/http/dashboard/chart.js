@@ -1,7 +1,8 @@
 // A line chart of the last minutes, in SVG; its colours are in the style.
 
 const SVG = 'http://www.w3.org/2000/svg';
-const CHART = { width: 320, height: 110, left: 4, right: 4, top: 8, bottom: 4 };
+const CHART = { width: 320, height: 110, left: 4, right: 4, top: 8,
+                bottom: 4 };
 const GAP_MS = 10000;
 const SPANS_MS = [60000, 120000, HISTORY_MS];
 
@@ -102,8 +103,11 @@ class Chart {
                     this.write(points.length ? points.at(-1)[1] : null));
         });
 
-        this.svg.setAttribute('aria-label', `${this.title}, now: ` + this.lines.map((line, index) =>
-                `${line.name} ${this.values[index].textContent}`).join(', '));
+        const now = this.lines.map((line, index) =>
+            `${line.name} ${this.values[index].textContent}`);
+
+        this.svg.setAttribute('aria-label',
+                              `${this.title}, now: ${now.join(', ')}`);
     }
 
     top(data) {

@@ -278,8 +278,8 @@ class Failures {
                 element('caption', { class: 'hidden' },
                     'Failed attempts on the canary, newest first'),
                 element('thead', {}, element('tr', {},
-                    ['Time', 'Request', 'Peer', 'Answer', 'After'].map((name) =>
-                        element('th', { scope: 'col' }, name)))),
+                    ['Time', 'Request', 'Peer', 'Answer', 'After'].map(
+                        (name) => element('th', { scope: 'col' }, name)))),
                 this.body));
         this.empty = element('p', { class: 'quiet' }, 'None.');
         this.node = panel('Failed attempts on the canary', this.empty,
@@ -370,6 +370,7 @@ class EndpointView {
         this.app = app;
         this.title = name;
         this.current = null;
+        this.shown = 0;
         this.polls = 0;
         this.history = new History();
 
@@ -408,7 +409,11 @@ class EndpointView {
         return 1000;
     }
 
+    // What a write answered meanwhile is newer.
+
     async poll() {
+        const before = this.current;
+        const shown = this.shown;
         let endpoint;
 
         try {
@@ -423,8 +428,9 @@ class EndpointView {
             throw error;
         }
 
-        const before = this.current;
-        this.show(endpoint);
+        if (this.shown === shown) {
+            this.show(endpoint);
+        }
 
         const moved = !before || before.generation !== endpoint.generation;
 
@@ -450,12 +456,7 @@ class EndpointView {
     show(endpoint) {
         const before = this.current;
 
-        if (before && endpoint.generation < before.generation
-            && !this.app.wasLost)
-        {
-            return;             // an answer that was overtaken
-        }
-
+        this.shown++;
         this.current = endpoint;
         this.history.add(endpoint);
 
