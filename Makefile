@@ -45,11 +45,15 @@ export PATH := $(PATH):/usr/sbin
 
 MODULE := ngx_http_canary_module.so
 
+# A package, unless there is that program from elsewhere.
+unless = $(if $(shell PATH='$(PATH)' command -v $(1)),,$(2))
+
 CTL_PACKAGES   := $(firstword $(subst -, ,$(notdir $(CC)))) make libc6-dev \
                   libcjson-dev libcurl4-openssl-dev libssl-dev
 BUILD_PACKAGES := $(CTL_PACKAGES)
 TEST_PACKAGES  := gcc libcmocka-dev libio-pty-perl mandoc openssl perl \
-                  prometheus
+                  prometheus chromium fonts-dejavu-core \
+                  $(call unless,node,nodejs) $(call unless,npm,npm)
 ASAN_PACKAGES  := dpkg-dev libpcre2-dev zlib1g-dev
 MATRIX_PACKAGES := gcc clang dpkg-dev libpcre2-dev zlib1g-dev
 FUZZ_PACKAGES  := clang libcjson-dev libssl-dev
@@ -84,6 +88,9 @@ VALGRIND_TESTS := $(filter-out $(addprefix t/canary_,conf.t durable.t \
 
 # A disk and a shared memory that fail, for nginx under test.
 FAULTS := build/faults/faults.so
+
+# What drives a browser. t/dashboard.t looks for it there.
+BROWSER := build/browser/node_modules
 
 .NOTPARALLEL:
 .PHONY: build ctl help deps demo test unit vectors simulate test-packages \
@@ -142,7 +149,7 @@ demo:
 	@$(MAKE) --no-print-directory build
 	@tools/demo $(if $(filter 1,$(KEEP)),--keep) build/$(MODULE) $(CONF)
 
-test: test-packages build unit-programs $(FAULTS)
+test: test-packages build unit-programs $(FAULTS) $(BROWSER)
 	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) \
 		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
 		TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) prove -j $(PROVE_JOBS) -r t
@@ -184,7 +191,7 @@ asan:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(ASAN_PACKAGES))
 	@$(ASAN_BUILD) tools/asan-nginx build/asan
 	@$(ASAN_BUILD) NGINX_SRC=build/asan/src tools/build build/asan
-	@$(MAKE) --no-print-directory unit-programs \
+	@$(MAKE) --no-print-directory $(BROWSER) unit-programs \
 		UNIT_DIR=build/asan/unit UNIT_SANITIZE='$(SANITIZE)'
 	@$(MAKE) --no-print-directory build/asan/canary-replay \
 		REPLAY=build/asan/canary-replay $(ASAN_FLAGS)
@@ -200,7 +207,7 @@ asan:
 # With the sanitizers only by gcc: those of clang find more in nginx itself.
 matrix:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(MATRIX_PACKAGES))
-	@$(MAKE) --no-print-directory unit-programs ctl-program $(FAULTS) $(REPLAY)
+	@$(MAKE) --no-print-directory unit-programs ctl-program $(FAULTS) $(REPLAY) $(BROWSER)
 	@$(if $(filter 1,$(ASAN)),$(ASAN_FLAGS) $(ASAN_RUN) ASAN=1) \
 		ONLY='$(ONLY)$(if $(filter 1,$(ASAN)), gcc)' PROVE_JOBS='$(PROVE_JOBS)' \
 		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
@@ -323,6 +330,20 @@ $(FAULTS): $(wildcard t/faults/*.[ch])
 	@mkdir -p $(@D)
 	@$(CC) -std=gnu11 -Wall -Wextra -Werror -O1 -g -shared -fPIC -o $@ \
 		$(filter %.c,$^) -ldl
+
+
+# If that fails the test of the dashboard says so, and all others run.
+
+$(BROWSER): t/dashboard/package.json t/dashboard/package-lock.json
+	@mkdir -p $(@D)
+	@cp $^ $(@D)
+	@rm -rf $@
+	@cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --silent \
+		--fetch-retries=1 --fetch-timeout=30000 >npm.log 2>&1 && \
+		touch node_modules || { \
+		rm -rf node_modules; \
+		echo 'npm could not install what drives a browser; $(@D)/npm.log:' >&2; \
+		tail -n 5 npm.log >&2; }
 
 
 # The core offline, with the same sources, but for the state file's.

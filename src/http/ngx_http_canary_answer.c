@@ -144,18 +144,7 @@ ngx_http_canary_send_header(ngx_http_request_t *r, ngx_uint_t status,
 {
     ngx_int_t  rc;
 
-    /*
-     * A body that was not read is not asked for any more; a client that
-     * waits for "100 Continue" may send it or not, so what comes next on
-     * the connection could not be told from it.
-     */
-
-    if (r->headers_in.expect && !r->expect_tested) {
-        r->expect_tested = 1;
-        r->keepalive = 0;
-    }
-
-    rc = ngx_http_discard_request_body(r);
+    rc = ngx_http_canary_drop_body(r);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -187,15 +176,41 @@ ngx_http_canary_send_header(ngx_http_request_t *r, ngx_uint_t status,
 }
 
 
+/*
+ * A body that was not read is not asked for any more; a client that waits for
+ * "100 Continue" may send it or not, so what comes next on the connection
+ * could not be told from it.
+ */
+
+ngx_int_t
+ngx_http_canary_drop_body(ngx_http_request_t *r)
+{
+    if (r->headers_in.expect && !r->expect_tested) {
+        r->expect_tested = 1;
+        r->keepalive = 0;
+    }
+
+    return ngx_http_discard_request_body(r);
+}
+
+
 ngx_int_t
 ngx_http_canary_add_header(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value)
+{
+    return ngx_http_canary_push_header(r, name, value) ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_table_elt_t *
+ngx_http_canary_push_header(ngx_http_request_t *r, const char *name,
     ngx_str_t *value)
 {
     ngx_table_elt_t  *header;
 
     header = ngx_list_push(&r->headers_out.headers);
     if (header == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
     header->hash = 1;
@@ -204,7 +219,7 @@ ngx_http_canary_add_header(ngx_http_request_t *r, const char *name,
     header->key.len = ngx_strlen(name);
     header->value = *value;
 
-    return NGX_OK;
+    return header;
 }
 
 

@@ -29,7 +29,9 @@ typedef struct {
     ngx_str_t                     allow;     /* the same in words */
     ngx_http_canary_api_read_pt   read;      /* GET and HEAD; or NULL */
     canary_verb_t                 verb;      /* POST */
-    ngx_uint_t                    open;      /* GET takes no token */
+    unsigned                      open:1;    /* GET takes no token: it tells
+                                                of no endpoint */
+    unsigned                      page:1;    /* a file of the dashboard */
 } ngx_http_canary_api_resource_t;
 
 
@@ -55,8 +57,16 @@ ngx_int_t ngx_http_canary_api_find(ngx_http_request_t *r,
    NGX_DECLINED: the URI is not below the location */
 ngx_int_t ngx_http_canary_api_below(ngx_http_request_t *r, ngx_str_t *path);
 
-ngx_int_t ngx_http_canary_api_index(ngx_http_request_t *r,
+/* at the location itself: the dashboard for who prefers HTML, else an index
+   of the API */
+ngx_int_t ngx_http_canary_api_root(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint);
+
+
+/* ngx_http_canary_api_accept.c */
+
+/* whether the Accept header prefers text/html to application/json */
+ngx_uint_t ngx_http_canary_accepts_html(ngx_http_request_t *r);
 
 
 /* ngx_http_canary_api_body.c */
@@ -279,10 +289,15 @@ ngx_int_t ngx_http_canary_answer_empty(ngx_http_request_t *r,
    not known */
 ngx_int_t ngx_http_canary_send_header(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *type, off_t length);
+/* before an answer to a request whose body was not read; else than NGX_OK,
+   that is the answer */
+ngx_int_t ngx_http_canary_drop_body(ngx_http_request_t *r);
 
 /* headers for the answer that follows; the value is not copied */
 ngx_int_t ngx_http_canary_add_header(ngx_http_request_t *r, const char *name,
     ngx_str_t *value);
+ngx_table_elt_t *ngx_http_canary_push_header(ngx_http_request_t *r,
+    const char *name, ngx_str_t *value);
 ngx_int_t ngx_http_canary_add_etag(ngx_http_request_t *r,
     uint64_t generation);
 

@@ -5,14 +5,19 @@
 
 
 #include "ngx_http_canary_api.h"
+#include "ngx_http_canary_dashboard.h"
 
 
 #define ngx_http_canary_get(path, read)                                       \
     { ngx_string(path), NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),  \
-      read, CANARY_VERBS, 0 }
+      read, CANARY_VERBS, 0, 0 }
+
+#define ngx_http_canary_file(path, read)                                      \
+    { ngx_string(path), NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),  \
+      read, CANARY_VERBS, 1, 1 }
 
 #define ngx_http_canary_post(path, verb)                                      \
-    { ngx_string(path), NGX_HTTP_POST, ngx_string("POST"), NULL, verb, 0 }
+    { ngx_string(path), NGX_HTTP_POST, ngx_string("POST"), NULL, verb, 0, 0 }
 
 
 static const ngx_http_canary_api_resource_t *ngx_http_canary_api_resource(
@@ -20,6 +25,7 @@ static const ngx_http_canary_api_resource_t *ngx_http_canary_api_resource(
     size_t len);
 static ngx_int_t ngx_http_canary_api_find_endpoint(ngx_http_request_t *r,
     ngx_str_t *path, ngx_http_canary_api_target_t *target);
+static ngx_int_t ngx_http_canary_api_index(ngx_http_request_t *r);
 static void ngx_http_canary_index_resources(cJSON *list, const char *prefix,
     const ngx_http_canary_api_resource_t *resources, int *failed);
 static void ngx_http_canary_index_methods(cJSON *item, ngx_uint_t methods,
@@ -31,13 +37,15 @@ static const ngx_http_canary_api_resource_t  ngx_http_canary_resources[] = {
     /* tells nothing but what there is in any API of this version */
 
     { ngx_string(""), NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
-      ngx_http_canary_api_index, CANARY_VERBS, 1 },
+      ngx_http_canary_api_root, CANARY_VERBS, 1, 0 },
 
     ngx_http_canary_get("endpoints", ngx_http_canary_api_endpoints),
     ngx_http_canary_get("events", ngx_http_canary_api_stream),
     ngx_http_canary_get("metrics", ngx_http_canary_api_metrics),
     ngx_http_canary_get("openapi.json", ngx_http_canary_api_openapi),
-    { ngx_null_string, 0, ngx_null_string, NULL, CANARY_VERBS, 0 }
+    ngx_http_canary_file("dashboard.css", ngx_http_canary_dashboard_style),
+    ngx_http_canary_file("dashboard.js", ngx_http_canary_dashboard_script),
+    { ngx_null_string, 0, ngx_null_string, NULL, CANARY_VERBS, 0, 0 }
 };
 
 
@@ -51,14 +59,14 @@ static const ngx_http_canary_api_resource_t
     ngx_http_canary_get("/failures", ngx_http_canary_api_failures),
 
     { ngx_string("/rollout"), NGX_HTTP_POST|NGX_HTTP_PATCH,
-      ngx_string("POST, PATCH"), NULL, CANARY_START, 0 },
+      ngx_string("POST, PATCH"), NULL, CANARY_START, 0, 0 },
 
     ngx_http_canary_post("/rollout/advance", CANARY_ADVANCE),
     ngx_http_canary_post("/rollout/pause", CANARY_PAUSE),
     ngx_http_canary_post("/rollout/resume", CANARY_RESUME),
     ngx_http_canary_post("/rollout/promote", CANARY_PROMOTE),
     ngx_http_canary_post("/rollout/rollback", CANARY_ROLLBACK),
-    { ngx_null_string, 0, ngx_null_string, NULL, CANARY_VERBS, 0 }
+    { ngx_null_string, 0, ngx_null_string, NULL, CANARY_VERBS, 0, 0 }
 };
 
 
@@ -189,12 +197,34 @@ ngx_http_canary_api_find_endpoint(ngx_http_request_t *r, ngx_str_t *path,
 
 
 ngx_int_t
-ngx_http_canary_api_index(ngx_http_request_t *r,
+ngx_http_canary_api_root(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint)
 {
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    /* with "=" in the location nothing of the page is below it */
+
+    if (!clcf->exact_match && ngx_http_canary_accepts_html(r)) {
+        return ngx_http_canary_dashboard(r);
+    }
+
+    return ngx_http_canary_api_index(r);
+}
+
+
+static ngx_int_t
+ngx_http_canary_api_index(ngx_http_request_t *r)
+{
+    ngx_str_t                    vary = ngx_string("Accept");
     int                          failed;
     cJSON                       *json, *list;
     ngx_http_canary_loc_conf_t  *clcf;
+
+    if (ngx_http_canary_add_header(r, "Vary", &vary) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_module);
 
@@ -225,6 +255,11 @@ ngx_http_canary_index_resources(cJSON *list, const char *prefix,
     const ngx_http_canary_api_resource_t  *resource;
 
     for (resource = resources; resource->methods; resource++) {
+
+        if (resource->page) {
+            continue;
+        }
+
         item = canary_json_add_object(list, NULL, failed);
 
         ngx_snprintf(path, sizeof(path), "%s%V%Z", prefix, &resource->path);

@@ -555,6 +555,12 @@ ngx_http_canary_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_canary_api_handler;
 
+    /* from /canary to /canary/, as proxy_pass does */
+
+    if (clcf->name.len && clcf->name.data[clcf->name.len - 1] == '/') {
+        clcf->auto_redirect = 1;
+    }
+
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_canary_module);
     cmcf->api = 1;
 

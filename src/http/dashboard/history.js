@@ -1,0 +1,102 @@
+// Rates of the last minutes, from totals that were polled.
+
+const HISTORY_MS = 5 * 60 * 1000;
+const RATE_MS = 5000;
+const CLASSES = ['2xx', '4xx', '5xx'];
+
+
+function totalsOf(release) {
+    return {
+        attempts: release.attempts,
+        '2xx': release.responses['2xx'],
+        '4xx': release.responses['4xx'],
+        '5xx': release.responses['5xx'],
+        failed: release.failed,
+    };
+}
+
+
+class History {
+    constructor() {
+        this.samples = [];
+    }
+
+    // A restart of nginx may lose what was last counted: all begins anew.
+
+    add(endpoint) {
+        const sample = {
+            at: performance.now(),
+            weight: endpoint.weight,
+            served: endpoint.served_weight,
+            releases: {},
+        };
+
+        for (const release of endpoint.releases) {
+            sample.releases[release.name] = {
+                totals: totalsOf(release),
+                latency: release.latency_ms,
+            };
+        }
+
+        const last = this.samples.at(-1);
+
+        if (last && endpoint.releases.some((release) =>
+            last.releases[release.name]
+            && last.releases[release.name].totals.attempts
+               > release.attempts))
+        {
+            this.samples = [];
+        }
+
+        this.samples.push(sample);
+
+        while (this.samples[0].at < sample.at - HISTORY_MS - RATE_MS) {
+            this.samples.shift();
+        }
+    }
+
+    // Attempts per second of a release, by class, up to that sample; null if
+    // there is nothing to compare it with.
+
+    rates(name, index) {
+        const sample = this.samples.at(index);
+        const now = sample && sample.releases[name];
+
+        if (!now) {
+            return null;
+        }
+
+        const end = index < 0 ? this.samples.length + index : index;
+        let first = end;
+
+        while (first > 0 && this.samples[first - 1].at >= sample.at - RATE_MS
+               && this.samples[first - 1].releases[name])
+        {
+            first--;
+        }
+
+        if (first === end) {
+            return null;
+        }
+
+        const then = this.samples[first].releases[name].totals;
+        const seconds = (sample.at - this.samples[first].at) / 1000;
+        const rates = {};
+
+        for (const key of Object.keys(then)) {
+            rates[key] = Math.max(0, now.totals[key] - then[key]) / seconds;
+        }
+
+        return rates;
+    }
+
+    // [milliseconds before the last sample, value or null], oldest first
+
+    series(value) {
+        const end = this.samples.length
+                    ? this.samples.at(-1).at : 0;
+
+        return this.samples.map((sample, index) =>
+            [end - sample.at, value(sample, index)]);
+    }
+}
