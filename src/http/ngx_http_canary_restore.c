@@ -41,8 +41,9 @@ static void ngx_http_canary_adopt_record(ngx_http_canary_main_conf_t *cmcf,
 static uint32_t ngx_http_canary_adopt_release(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared,
     char *name);
-static ngx_int_t ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
-    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from);
+static ngx_int_t ngx_http_canary_adopt_totals(
+    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared,
+    canary_state_endpoint_t *from);
 static void ngx_http_canary_adopt_events(ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t *next, canary_state_endpoint_t *from);
 static void ngx_http_canary_adopt_event(const canary_state_event_t *from,
