@@ -309,11 +309,20 @@ ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t own,
 
     ngx_shmtx_lock(&cmcf->shpool->mutex);
 
+    if (sh->superseded || sh->serial != cmcf->serial) {
+
+        /* a reload meanwhile: what is new is left to the next helper */
+
+        ngx_shmtx_unlock(&cmcf->shpool->mutex);
+        canary_state_destroy(state);
+        return;
+    }
+
     sh->file = id;
 
     /* written by a process of ours that died before it could say so */
 
-    if (state && state->writer != sh->writer && !sh->superseded) {
+    if (state && state->writer != sh->writer) {
 
         sh->last_event = ngx_max(sh->last_event, state->last_event);
 
