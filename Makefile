@@ -83,7 +83,7 @@ ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
 
 VALGRIND_TESTS := $(filter-out $(addprefix t/canary_,conf.t durable.t \
                     endurance.t failures.t faults.t judge.t key.t kill.t \
-                    outcome.t reload.t rollout.t rows.t state.t trip.t \
+                    outcome.t reload.t rows.t state.t split.t trip.t \
                     quantiles.t upgrade.t zone.t),$(wildcard t/canary_*.t))
 
 # A disk and a shared memory that fail, for nginx under test.

@@ -29,9 +29,7 @@ my $t = Canary::Test->new(workers => 1, timeout => 240 + 3 * KILLS);
 my $faults = $t->dir . '/faults';
 my $token = 0;
 
-$t->backend('v1');
-my $v2 = $t->backend('v2');
-$v2->on('/hang', mode => 'hang');
+$t->backend($_)->on('/hang', mode => 'hang') for qw(v1 v2);
 
 start();
 
@@ -266,7 +264,10 @@ subtest 'a worker has no connections left' => sub {
         rule(error_5xx_rate => 0.1, confidence => 'off',
              min_requests => 1) ]);
     my @clients = map { $t->client } 1 .. 30;
-    my @hang = map { $_->start(uri => '/hang') } @clients;
+    $_->start(uri => '/hang') for @clients;
+    $t->wait_for(sub {
+        $t->error_log =~ /worker_connections are not enough/
+    }, 10, 'the last connection to be taken');
     my %status;
     $status{ $t->get('/')->status // 0 }++ for 1 .. 10;
     $_->close for @clients;

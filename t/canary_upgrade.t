@@ -186,6 +186,55 @@ subtest 'a second nginx on the same path' => sub {
     is($second->stop, 0, 'the second ends');
 };
 
+SKIP: {
+    my $library = $ENV{TEST_CANARY_FAULTS}
+        // "$FindBin::Bin/../build/faults/faults.so";
+
+    skip 'not with a sanitizer, which has to be loaded first', 1
+        if $ENV{ASAN_OPTIONS};
+    skip "no $library: make test builds it", 1 unless -e $library;
+
+    subtest 'a reload just when the file is taken over' => sub {
+        my $second = Canary::Test->new(timeout => 240);
+        my $path = 'canary_state_path ' . $t->dir . '/canary;';
+        my $ports = $config =~ s/%%PORT_(v\d)%%/$t->port($1)/ger;
+        my $faults = $second->dir . '/faults';
+
+        unlink $t->dir . '/canary/state.json';
+        $t->start;
+        $t->start_rollout('ep', steps => [ 0.2, 0.5 ]);
+
+        local $ENV{LD_PRELOAD} = $library;
+        local $ENV{CANARY_FAULTS} = $faults;
+        $second->start($path . $ports);
+        $second->wait_for(sub { exists $second->endpoint('ep')->{durable} },
+                          10, 'the lock to be refused');
+
+        # What happens now is not seen before the lock is had.
+
+        my $helper = $second->helper_pid;
+        $second->kill(STOP => $helper);
+        $t->verb(ep => 'advance');
+        $t->stop;
+        $second->write_file('faults', "read 0 1500\n");
+        $second->kill(CONT => $helper);
+        $second->wait_for(sub { $second->read_file('faults.log') =~ /read/ },
+                          10, 'the file to be read');
+
+        # The next helper comes when this one has read it.
+
+        $second->write_file('faults', "lock 0 3000\n");
+        $second->reload;
+        unlink $faults;
+
+        $second->wait_for(sub { !exists $second->endpoint('ep')->{durable} },
+                          10, 'the second one to have the file');
+        is($second->endpoint('ep')->{weight}, 0.5,
+           'nothing that the first one acknowledged is lost');
+        is($second->stop, 0, 'the second ends');
+    };
+}
+
 $t->finish;
 
 

@@ -41,8 +41,9 @@ static void ngx_http_canary_adopt_record(ngx_http_canary_main_conf_t *cmcf,
 static uint32_t ngx_http_canary_adopt_release(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared,
     char *name);
-static ngx_int_t ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
-    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from);
+static ngx_int_t ngx_http_canary_adopt_totals(
+    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared,
+    canary_state_endpoint_t *from);
 static void ngx_http_canary_adopt_events(ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t *next, canary_state_endpoint_t *from);
 static void ngx_http_canary_adopt_event(const canary_state_event_t *from,
@@ -308,11 +309,20 @@ ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t own,
 
     ngx_shmtx_lock(&cmcf->shpool->mutex);
 
+    if (sh->superseded || sh->serial != cmcf->serial) {
+
+        /* a reload meanwhile: what is new is left to the next helper */
+
+        ngx_shmtx_unlock(&cmcf->shpool->mutex);
+        canary_state_destroy(state);
+        return;
+    }
+
     sh->file = id;
 
     /* written by a process of ours that died before it could say so */
 
-    if (state && state->writer != sh->writer && !sh->superseded) {
+    if (state && state->writer != sh->writer) {
 
         sh->last_event = ngx_max(sh->last_event, state->last_event);
 

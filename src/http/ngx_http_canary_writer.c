@@ -202,7 +202,7 @@ ngx_http_canary_have_lock(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 
     if (rc == 1) {
         ngx_http_canary_got_lock(cmcf, now);
-        return 1;
+        return ngx_http_canary_lock_fd != -1;
     }
 
     if (rc == 0) {
@@ -239,6 +239,12 @@ ngx_http_canary_got_lock(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
     }
 
     ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    if (!ngx_http_canary_leads(cmcf)) {
+        ngx_shmtx_unlock(&cmcf->shpool->mutex);
+        ngx_http_canary_free_lock();
+        return;
+    }
 
     if (sh->foreign) {
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,

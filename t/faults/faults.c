@@ -11,8 +11,8 @@
  *
  *   CALL ERRNO MS
  *
- * CALL is open, write, fsync, rename or dirsync (fsync of the directory).  It
- * takes that many milliseconds, and then fails with ERRNO, unless that is 0.
+ * CALL is open, write, fsync, rename or dirsync (fsync of the directory); read,
+ * which is the opening of the file to read it; lock, that of the lock.  It takes that many milliseconds, and then fails with ERRNO, unless that is 0.
  * The file CANARY_FAULTS.log gets a line for each call that was done, and
  * "CALL..." when one begins to take its time.
  */
@@ -45,6 +45,7 @@ static char  faults_log[PATH_MAX];
 static void faults_begin(void) __attribute__((constructor));
 static int faults_meet(const char *call);
 static int faults_is_state(const char *path);
+static int faults_is(const char *path, const char *name);
 static const char *faults_of(int fd, const char *file, const char *dir);
 
 
@@ -150,6 +151,19 @@ faults_is_state(const char *path)
 }
 
 
+static int
+faults_is(const char *path, const char *name)
+{
+    if (faults_path[0] == '\0' || path == NULL) {
+        return 0;
+    }
+
+    path = strrchr(path, '/');
+
+    return path && strcmp(path, name) == 0;
+}
+
+
 /* what the descriptor is of: "file", "dir" or nothing of ours */
 
 static const char *
@@ -183,10 +197,15 @@ faults_of(int fd, const char *file, const char *dir)
 static int
 faults_open(const char *path, int flags, mode_t mode)
 {
-    int  err;
+    int          err;
+    const char  *call;
 
-    if (faults_is_state(path)) {
-        err = faults_meet("open");
+    call = faults_is_state(path) ? "open"
+           : faults_is(path, "/state.json") ? "read"
+           : faults_is(path, "/state.lock") ? "lock" : NULL;
+
+    if (call) {
+        err = faults_meet(call);
 
         if (err) {
             errno = err;

@@ -74,9 +74,7 @@ dlopen(const char *path, int flags)
 
     handle = next(path, flags);
 
-    if (handle && path && strstr(path, "canary")
-        && dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0)
-    {
+    if (handle && dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0) {
         faults_import(map);
     }
 

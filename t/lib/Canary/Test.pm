@@ -198,7 +198,9 @@ Tests them; a counter that is written a moment after the answer may come late.
 TEST_NGINX_BINARY (nginx), TEST_CANARY_MODULE (build/ngx_http_canary_module.so;
 empty: linked statically), TEST_NGINX_DEBUG=1 (debug log), TEST_NGINX_LEAVE=1
 (keep the directory), TEST_CANARY_VALGRIND (a file of suppressions: run nginx
-in valgrind, always with master_process off), TEST_NGINX_TIMEOUT (seconds for a whole file).
+in valgrind, always with master_process off), TEST_CANARY_FAULTS (the library
+of faults; build/faults/faults.so), TEST_CANARY_KILLS and TEST_CANARY_ENDURANCE=1
+(more of what make kills and make endurance do), TEST_NGINX_TIMEOUT (seconds for a whole file).
 
 =cut
 
