@@ -10,11 +10,13 @@
 #   ASAN        1: the matrix is built and run with the sanitizers
 #   CONF        the configuration that the demo runs
 #   FUZZ_TIME   seconds that each fuzz target runs
+#   SOAK_TIME   seconds that the soak runs
 #   KEEP        1: the demo leaves nginx running
 #   QUICK       1: the benchmark takes two minutes, with fewer rounds
 #   VECTORS     the file of test vectors for the statistics
 #   RUNS        simulated rollouts for each row of a table
 #   DESTDIR, MODULESDIR
+#   PREFIX      of the programs, their manual and completion
 
 NGINX_SRC  ?= /usr/share/nginx/src
 CFLAGS     ?= -O2 -g -fstack-protector-strong -Wformat \
@@ -26,9 +28,11 @@ ASAN       ?=
 CONF       ?= conf.example
 KEEP       ?=
 FUZZ_TIME  ?= 30
+SOAK_TIME  ?= 3600
 QUICK      ?=
 VECTORS    ?= t/vectors/cr-1.json
 RUNS       ?= 1000
+PREFIX     ?= /usr/local
 MODULESDIR ?= $(shell PATH='$(PATH)' nginx -V 2>&1 | \
                 sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
 
@@ -44,9 +48,11 @@ MODULE := ngx_http_canary_module.so
 # A package, unless there is that program from elsewhere.
 unless = $(if $(shell PATH='$(PATH)' command -v $(1)),,$(2))
 
-BUILD_PACKAGES := $(firstword $(subst -, ,$(notdir $(CC)))) make libc6-dev \
-                  libcjson-dev libssl-dev
-TEST_PACKAGES  := gcc libcmocka-dev openssl perl chromium fonts-dejavu-core \
+CTL_PACKAGES   := $(firstword $(subst -, ,$(notdir $(CC)))) make libc6-dev \
+                  libcjson-dev libcurl4-openssl-dev libssl-dev
+BUILD_PACKAGES := $(CTL_PACKAGES)
+TEST_PACKAGES  := gcc libcmocka-dev libio-pty-perl mandoc openssl perl \
+                  prometheus chromium fonts-dejavu-core \
                   $(call unless,node,nodejs) $(call unless,npm,npm)
 ASAN_PACKAGES  := dpkg-dev libpcre2-dev zlib1g-dev
 MATRIX_PACKAGES := gcc clang dpkg-dev libpcre2-dev zlib1g-dev
@@ -75,43 +81,60 @@ ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
             LSAN_OPTIONS=suppressions=$(CURDIR)/tools/lsan.supp:print_suppressions=0 \
             UBSAN_OPTIONS=print_stacktrace=1
 
-# A broken disk, for nginx under test.
+VALGRIND_TESTS := $(filter-out $(addprefix t/canary_,conf.t durable.t \
+                    endurance.t failures.t faults.t judge.t key.t kill.t \
+                    outcome.t reload.t rollout.t rows.t state.t trip.t \
+                    quantiles.t upgrade.t zone.t),$(wildcard t/canary_*.t))
+
+# A disk and a shared memory that fail, for nginx under test.
 FAULTS := build/faults/faults.so
 
 # What drives a browser. t/dashboard.t looks for it there.
 BROWSER := build/browser/node_modules
 
 .NOTPARALLEL:
-.PHONY: build help deps demo test unit vectors simulate test-packages \
-        unit-programs vectors-program simulate-program asan matrix fuzz \
-        kills bench lint install clean FORCE
+.PHONY: build ctl help deps demo test unit vectors simulate test-packages \
+        ctl-program unit-programs vectors-program simulate-program asan matrix \
+        fuzz kills endurance soak valgrind bench lint install clean FORCE
 
 build:
 	@tools/packages $(sort $(BUILD_PACKAGES))
 	@NGINX_SRC='$(NGINX_SRC)' CC='$(CC)' CFLAGS='$(CFLAGS)' \
 		LDFLAGS='$(LDFLAGS)' tools/build build
+	@$(MAKE) --no-print-directory ctl-program
 ifeq ($(NGINX_SRC),/usr/share/nginx/src)
 	@tools/loads build/$(MODULE)
 endif
+	@$(MAKE) --no-print-directory $(REPLAY)
+
+ctl:
+	@tools/packages $(sort $(CTL_PACKAGES))
+	@$(MAKE) --no-print-directory ctl-program
 
 help:
-	@echo 'make build    build/$(MODULE), for the nginx on the PATH (the default)'
+	@echo 'make build    build/$(MODULE), for the nginx on the PATH (the default),'
+	@echo '              build/canaryctl and build/canary-replay'
 	@echo 'make build NGINX_SRC=dir   the same, for an unpacked nginx source'
+	@echo 'make ctl      build/canaryctl only'
 	@echo 'make demo     watch a good rollout and a bad one (KEEP=1: leave nginx running)'
 	@echo 'make test     all tests: unit and end-to-end'
-	@echo 'make kills    200 times: all processes killed after an acknowledgement, nothing lost'
+	@echo 'make kills    200 times: all processes killed after an acknowledgement, or in a write, nothing lost'
+	@echo 'make endurance  100 kills, 50 reloads and 20 binary upgrades under load, 3,000 names (15 minutes)'
+	@echo 'make soak     all of that at random, with an invariant checker (SOAK_TIME=3600 seconds)'
+	@echo 'make valgrind  the tests that a single process can do, in valgrind'
 	@echo 'make unit     unit tests only'
 	@echo 'make vectors  the statistics, with the numbers of a reference (VECTORS=file)'
 	@echo 'make simulate what they do to good and bad canaries, in simulated rollouts (a minute; RUNS=n)'
 	@echo 'make asan     all tests, with AddressSanitizer and UndefinedBehaviorSanitizer'
-	@echo 'make fuzz     what reads JSON, with libFuzzer (FUZZ_TIME=30 seconds each)'
+	@echo 'make fuzz     what reads input, with libFuzzer (FUZZ_TIME=30 seconds each)'
 	@echo 'make matrix   all tests with each nginx from 1.22.1 on that Debian has the source of,'
 	@echo '              gcc and clang, dynamic and static, with and without --with-debug'
 	@echo '              (ONLY=1.26.3, ONLY="clang static": a part of that; ASAN=1: with the'
 	@echo '              sanitizers, gcc only)'
 	@echo 'make bench    what the module costs, beside others (7 minutes; QUICK=1: 2)'
 	@echo 'make lint     warnings of gcc, clang, cppcheck, shellcheck'
-	@echo 'make install  into $(DESTDIR)$(MODULESDIR)  (DESTDIR, MODULESDIR)'
+	@echo 'make install  into $(DESTDIR)$(MODULESDIR) and $(DESTDIR)$(PREFIX)'
+	@echo '              (DESTDIR, MODULESDIR, PREFIX)'
 	@echo 'make deps     the Debian packages for all of that (each target installs its own)'
 	@echo 'make clean    remove build/'
 	@echo
@@ -134,9 +157,26 @@ test: test-packages build unit-programs $(FAULTS) $(BROWSER)
 unit: test-packages unit-programs
 	@TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) prove t/unit.t
 
-kills: test-packages build
+kills: test-packages build $(FAULTS)
 	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) TEST_CANARY_KILLS=200 \
-		TEST_NGINX_TIMEOUT=1800 prove t/canary_state.t
+		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
+		TEST_NGINX_TIMEOUT=1800 prove t/canary_state.t t/canary_faults.t
+
+endurance: test-packages build
+	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) TEST_CANARY_ENDURANCE=1 \
+		TEST_NGINX_TIMEOUT=3600 prove t/canary_kill.t t/canary_endurance.t
+
+soak: test-packages build $(FAULTS)
+	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) \
+		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) t/soak/soak '$(SOAK_TIME)'
+
+# Not those that need several processes, or exact times.
+valgrind:
+	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) valgrind)
+	@$(MAKE) --no-print-directory build
+	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) TEST_NGINX_TIMEOUT=1800 \
+		TEST_CANARY_VALGRIND=$(CURDIR)/tools/valgrind.supp \
+		prove -j $(PROVE_JOBS) $(VALGRIND_TESTS)
 
 vectors: test-packages vectors-program
 	@$(UNIT_DIR)/vectors '$(VECTORS)'
@@ -153,15 +193,21 @@ asan:
 	@$(ASAN_BUILD) NGINX_SRC=build/asan/src tools/build build/asan
 	@$(MAKE) --no-print-directory $(BROWSER) unit-programs \
 		UNIT_DIR=build/asan/unit UNIT_SANITIZE='$(SANITIZE)'
+	@$(MAKE) --no-print-directory build/asan/canary-replay \
+		REPLAY=build/asan/canary-replay $(ASAN_FLAGS)
+	@$(MAKE) --no-print-directory ctl-program CTL=build/asan/canaryctl \
+		CFLAGS='-O1 -g $(SANITIZE)' LDFLAGS='$(SANITIZE)'
 	@$(ASAN_RUN) TEST_NGINX_BINARY=$(CURDIR)/build/asan/nginx \
 		TEST_CANARY_MODULE=$(CURDIR)/build/asan/$(MODULE) \
+		TEST_CANARYCTL=$(CURDIR)/build/asan/canaryctl \
 		TEST_CANARY_UNIT=$(CURDIR)/build/asan/unit \
+		TEST_CANARY_REPLAY=$(CURDIR)/build/asan/canary-replay \
 		prove -j $(PROVE_JOBS) -r t
 
 # With the sanitizers only by gcc: those of clang find more in nginx itself.
 matrix:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(MATRIX_PACKAGES))
-	@$(MAKE) --no-print-directory unit-programs $(FAULTS) $(BROWSER)
+	@$(MAKE) --no-print-directory unit-programs ctl-program $(FAULTS) $(REPLAY) $(BROWSER)
 	@$(if $(filter 1,$(ASAN)),$(ASAN_FLAGS) $(ASAN_RUN) ASAN=1) \
 		ONLY='$(ONLY)$(if $(filter 1,$(ASAN)), gcc)' PROVE_JOBS='$(PROVE_JOBS)' \
 		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
@@ -190,32 +236,77 @@ install: build
 	install -d '$(DESTDIR)$(MODULESDIR)'
 	install -m 644 build/$(MODULE) '$(DESTDIR)$(MODULESDIR)/$(MODULE).new'
 	mv -f '$(DESTDIR)$(MODULESDIR)/$(MODULE).new' '$(DESTDIR)$(MODULESDIR)/$(MODULE)'
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1' \
+		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions'
+	install -m 755 build/canaryctl '$(DESTDIR)$(PREFIX)/bin/canaryctl'
+	install -m 755 $(REPLAY) '$(DESTDIR)$(PREFIX)/bin/canary-replay'
+	install -m 644 docs/canaryctl.1 '$(DESTDIR)$(PREFIX)/share/man/man1/canaryctl.1'
+	install -m 644 completions/canaryctl.bash \
+		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions/canaryctl'
 
 clean:
 	rm -rf build
 
 
+# canaryctl, with what it shares with the module: text.
+
+CTL        := build/canaryctl
+CTL_CFLAGS  = -std=c11 -W -Wall -Wpointer-arith -Wno-unused-parameter -Werror \
+              $(CFLAGS) -Isrc/http -Isrc/ctl
+CTL_SRCS   := $(wildcard src/ctl/*.c) src/http/canary_text.c
+CTL_OBJS    = $(CTL_SRCS:%.c=$(CTL).obj/%.o)
+CTL_LIBS   := -lcurl -lcjson -lcrypto -lm
+
+ctl-program: $(CTL)
+
+$(CTL): $(CTL_OBJS)
+	@$(CC) $(CTL_CFLAGS) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)
+	@echo 'Built $@'
+
+$(CTL).obj/%.o: %.c $(CTL).obj/flags
+	@mkdir -p $(@D)
+	@$(CC) $(CTL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(CTL).obj/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CTL_CFLAGS) $(LDFLAGS)' | cmp -s - $@ || \
+		echo '$(CC) $(CTL_CFLAGS) $(LDFLAGS)' >$@
+
+-include $(wildcard $(CTL).obj/*/*/*.d)
+
+
 # Unit tests: each t/unit/*_test.c is one program, with all of src/core and
-# what in src/http needs no nginx: canary_*.c.  t/vectors/*.c and
-# t/simulate/*.c are one each.
+# what in src/http needs no nginx: canary_*.c; ctl_*_test.c with src/ctl.
+# t/vectors/*.c and t/simulate/*.c are one each.
 
 UNIT_DIR      := build/unit
 UNIT_SANITIZE :=
 UNIT_CFLAGS    = -std=c11 -Wall -Wextra -Werror -O1 -g \
-                 -Isrc -Isrc/core -Isrc/http $(UNIT_SANITIZE)
+                 -Isrc -Isrc/core -Isrc/http -Isrc/ctl $(UNIT_SANITIZE)
 UNIT_SRCS     := $(wildcard src/core/*.c src/http/canary_*.c)
+UNIT_CTL_SRCS := $(filter-out src/ctl/ctl_main.c,$(wildcard src/ctl/*.c)) \
+                 src/http/canary_text.c
+UNIT_CTL_OBJS := $(UNIT_CTL_SRCS:%.c=$(UNIT_DIR)/obj/%.o)
 UNIT_OBJS     := $(UNIT_SRCS:%.c=$(UNIT_DIR)/obj/%.o)
 VECTOR_OBJS   := $(patsubst %.c,$(UNIT_DIR)/obj/%.o,$(wildcard t/vectors/*.c))
 SIMULATE_OBJS := $(patsubst %.c,$(UNIT_DIR)/obj/%.o,$(wildcard t/simulate/*.c))
 UNIT_TESTS    := $(notdir $(basename $(wildcard t/unit/*_test.c)))
+UNIT_CTL_TESTS := $(patsubst %,$(UNIT_DIR)/%,$(filter ctl_%,$(UNIT_TESTS)))
 
 unit-programs: vectors-program simulate-program $(UNIT_TESTS:%=$(UNIT_DIR)/%)
 
 vectors-program: $(UNIT_DIR)/vectors
 simulate-program: $(UNIT_DIR)/simulate
 
-$(UNIT_DIR)/%_test: $(UNIT_DIR)/obj/t/unit/%_test.o $(UNIT_OBJS)
+$(filter-out $(UNIT_CTL_TESTS),$(UNIT_TESTS:%=$(UNIT_DIR)/%)): \
+		$(UNIT_DIR)/%_test: $(UNIT_DIR)/obj/t/unit/%_test.o $(UNIT_OBJS)
 	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka -lcjson -lcrypto -lm
+
+$(UNIT_DIR)/obj/src/ctl/%.o: UNIT_CFLAGS += -Wno-unused-parameter
+
+$(UNIT_CTL_TESTS): \
+		$(UNIT_DIR)/%_test: $(UNIT_DIR)/obj/t/unit/%_test.o $(UNIT_CTL_OBJS)
+	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka $(CTL_LIBS)
 
 $(UNIT_DIR)/vectors: $(VECTOR_OBJS) $(UNIT_OBJS)
 	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lcrypto -lm
@@ -231,13 +322,14 @@ $(UNIT_DIR)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(CC) $(UNIT_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(UNIT_CFLAGS)' >$@
 
-.SECONDARY: $(UNIT_OBJS) $(UNIT_TESTS:%=$(UNIT_DIR)/obj/t/unit/%.o)
+.SECONDARY: $(UNIT_OBJS) $(UNIT_CTL_OBJS) $(UNIT_TESTS:%=$(UNIT_DIR)/obj/t/unit/%.o)
 -include $(wildcard $(UNIT_DIR)/obj/*/*/*.d)
 
 
-$(FAULTS): t/faults/faults.c
+$(FAULTS): $(wildcard t/faults/*.[ch])
 	@mkdir -p $(@D)
-	@$(CC) -std=gnu11 -Wall -Wextra -Werror -O1 -g -shared -fPIC -o $@ $< -ldl
+	@$(CC) -std=gnu11 -Wall -Wextra -Werror -O1 -g -shared -fPIC -o $@ \
+		$(filter %.c,$^) -ldl
 
 
 # If that fails the test of the dashboard says so, and all others run.
@@ -254,19 +346,39 @@ $(BROWSER): t/dashboard/package.json t/dashboard/package-lock.json
 		head -n 5 npm.log >&2; }
 
 
-# Fuzz targets: each t/fuzz/*_fuzz.c is one program, with the same sources.
+# The core offline, with the same sources, but for the state file's.
+
+REPLAY         := build/canary-replay
+REPLAY_SRCS    := $(wildcard src/replay/*.c) \
+                  $(filter-out src/http/canary_state_%,$(UNIT_SRCS))
+REPLAY_HEADERS := $(wildcard src/replay/*.h src/core/*.h src/http/canary_*.h)
+REPLAY_CFLAGS   = -std=c11 -Wall -Wextra -Werror -Isrc -Isrc/core -Isrc/http \
+                  -Isrc/replay $(CFLAGS)
+
+$(REPLAY): $(REPLAY_SRCS) $(REPLAY_HEADERS) $(REPLAY).flags
+	@$(CC) $(REPLAY_CFLAGS) $(LDFLAGS) -o $@ $(REPLAY_SRCS) -lcjson -lm
+	@echo 'Built $@'
+
+$(REPLAY).flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(REPLAY_CFLAGS) $(LDFLAGS)' | cmp -s - $@ || \
+		echo '$(CC) $(REPLAY_CFLAGS) $(LDFLAGS)' >$@
+
+
+# Fuzz targets: each t/fuzz/*_fuzz.c is one program, with the same sources,
+# and with what is in src/replay but for its main().
 
 FUZZ_DIR     := build/fuzz
-FUZZ_CFLAGS  := -std=c11 -Wall -Wextra -Werror -O1 -g -Isrc/core -Isrc/http \
-                -fsanitize=fuzzer,address,undefined \
+FUZZ_CFLAGS  := -std=c11 -Wall -Wextra -Werror -O1 -g -Isrc -Isrc/core -Isrc/http \
+                -Isrc/replay -fsanitize=fuzzer,address,undefined \
                 -fno-sanitize-recover=undefined
 FUZZ_TARGETS := $(notdir $(basename $(wildcard t/fuzz/*_fuzz.c)))
+FUZZ_SRCS    := $(filter-out %_main.c,$(sort $(REPLAY_SRCS) $(UNIT_SRCS)))
 
 .PHONY: fuzz-programs
 
 fuzz-programs: $(FUZZ_TARGETS:%=$(FUZZ_DIR)/%)
 
-$(FUZZ_DIR)/%: t/fuzz/%.c t/fuzz/fuzz.h $(UNIT_SRCS) \
-		$(wildcard src/core/*.h src/http/canary_*.h) Makefile
+$(FUZZ_DIR)/%: t/fuzz/%.c t/fuzz/fuzz.h $(FUZZ_SRCS) $(REPLAY_HEADERS) Makefile
 	@mkdir -p $(@D)
-	@clang $(FUZZ_CFLAGS) -o $@ $< $(UNIT_SRCS) -lcjson -lcrypto -lm
+	@clang $(FUZZ_CFLAGS) -o $@ $< $(FUZZ_SRCS) -lcjson -lcrypto -lm

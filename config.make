@@ -1,4 +1,5 @@
-# Read by nginx's configure, like config: how the dashboard becomes C.
+# Read by nginx's configure, like config: how the description of the API and
+# the dashboard become C.
 
 ngx_canary_files=$NGX_OBJS/ngx_http_canary_dashboard_files.c
 ngx_canary_embed=$ngx_addon_dir/tools/embed
@@ -6,6 +7,10 @@ ngx_canary_dir=$ngx_addon_dir/src/http/dashboard
 ngx_canary_deps=`echo $ngx_canary_embed $ngx_canary_dir/*`
 
 cat << END                                                    >> $NGX_MAKEFILE
+
+$NGX_OBJS/ngx_http_canary_openapi.h:	$ngx_addon_dir/src/http/openapi.json
+	sed -e 's/[\\\\"]/\\\\&/g' -e 's/.*/"&\\\\n"/' \\
+		$ngx_addon_dir/src/http/openapi.json >\$@
 
 $ngx_canary_files:	$ngx_canary_deps
 	$ngx_canary_embed $ngx_canary_dir > $ngx_canary_files.new

@@ -22,7 +22,7 @@ plan skip_all => "no $library: make test builds it" unless -e $library;
 my $t = Canary::Test->new(timeout => 240);
 my $faults = $t->dir . '/faults';
 
-$t->backend('v1');
+my $v1 = $t->backend('v1');
 my $v2 = $t->backend('v2');
 
 my $endpoints = join '', map { <<"EOC" } 1 .. ENDPOINTS;
@@ -43,6 +43,7 @@ my $config = <<"EOC";
     server {
         listen 127.0.0.1:%%PORT_http%%;
         location / { proxy_pass http://ep; }
+        location /api/v1/ { canary_verta_api write=on; }
     }
     %%API%%
 EOC
@@ -113,6 +114,46 @@ for my $fault ([ open => EACCES ], [ write => ENOSPC ], [ fsync => EIO ],
     };
 }
 
+subtest "updates of Verta's client" => sub {
+    my $base = '/api/v1/deployment/workspace/personal/endpoints';
+    my ($id) = map { $_->{id} }
+        grep { $_->{creator_request}{path} eq '/ep' }
+        @{ $t->get($base)->json->{endpoints} };
+    my $stage = "$base/$id/stages/$id";
+    my $update = sub ($build) {
+        return $t->request(method => 'PUT', uri => "$stage/update",
+            body => qq({"build_id": $build, "strategy": "rollout"}));
+    };
+
+    settle();
+    forget();
+    is($update->(2)->status, 200);
+    is_deeply([ calls() ], [qw(fsync rename dirsync)],
+              'on the disk before the answer');
+    forget();
+    is($update->(2)->status, 200, 'sent again');
+    is_deeply([ calls() ], [], 'nothing to write');
+    is($update->(1)->status, 200);
+
+    break('fsync ' . EIO . ' 0');
+    my $before = $t->endpoint('ep')->{generation};
+    my $refused = $update->(2);
+
+    is($refused->status, 500, 'which the client does not send again');
+    local $! = EIO;
+    like($refused->json->{message}, qr/has not begun: .*\Q$!\E/);
+    is($t->endpoint('ep')->{generation}, $before);
+    is($t->get($stage)->json->{components}[0]{build_id}, 1);
+    repair();
+
+    $t->start_rollout('ep', steps => [0.2]);
+    break('fsync ' . EIO . ' 0');
+    is($t->request(method => 'DELETE', uri => "$stage/update")->status, 200,
+       'an update is stopped in any case');
+    is($t->endpoint('ep')->{weight}, 0);
+    repair();
+};
+
 subtest 'the log says it once' => sub {
     my $log = length $t->error_log;
 
@@ -173,6 +214,39 @@ subtest 'a broken rule does not wait for the disk' => sub {
     $v2->set;
     repair();
     is($t->endpoint('ep')->{phase}, 'idle', 'and stays so');
+};
+
+subtest 'a shared outage does not disturb what is being written' => sub {
+    $t->start_rollout('ep', steps => [ 0.5, 0.6, 0.7 ], rules => [
+        rule(error_5xx_rate => 0.1, confidence => 'off',
+             min_requests => 5) ]);
+    break('fsync 0 2000');
+    my $asked = advance();
+    wait_until_busy();
+    $_->set(status => 500) for $v1, $v2;
+    requests(40);
+    like(($t->events('ep'))[0]{reason}, qr/^holding: /, 'the rollout holds');
+    is($t->endpoint('ep')->{weight}, 0.5, 'at its weight');
+    unlink $faults;
+
+    my $answer = $asked->finish;
+    is($answer->status, 200, 'the advance is done when the disk has it');
+    is($answer->json->{weight}, 0.6, 'its weight');
+    ok(!exists $answer->json->{durable}, 'in the file');
+
+    my @events = $t->events('ep');
+    is(join(', ', map { $_->{reason} =~ s/:.*//r } @events[ 0 .. 2 ]),
+       'advanced to the next step, holding, rollout of v2 started',
+       'the events in the order in which they took effect');
+    my @ids = map { $_->{id} } @events;
+    is_deeply(\@ids, [ sort { $b <=> $a } @ids ], 'with rising numbers');
+
+    $_->set for $v1, $v2;
+    settle();
+    $t->crash;
+    start_faulty();
+    is_deeply([ $t->events('ep') ], \@events, 'and all of them in the file');
+    $t->verb(ep => 'rollback');
 };
 
 subtest 'a change takes effect when the disk has it' => sub {

@@ -13,7 +13,7 @@ use Canary::Test;
 
 use constant {
     KEPT      => 32,
-    ENDPOINTS => 60,
+    ENDPOINTS => 150,
 };
 
 my $t = Canary::Test->new(workers => 2);
@@ -357,7 +357,7 @@ subtest 'the resource' => sub {
 
 subtest 'a zone that is full' => sub {
     $t->allow_log(qr/canary: no memory in canary_zone/);
-    $t->reload(conf('4m', ENDPOINTS), gone => 1);
+    $t->reload(conf('8m', ENDPOINTS), gone => 1);
 
     my @running;
 

@@ -178,7 +178,8 @@ subtest 'a canary that turns bad' => sub {
     my $failed = $t->totals(late => 'v2')->{'5xx'};
     cmp_ok($failed, '>', 4, 'it takes more than at the beginning');
     cmp_ok($failed, '<=', 12, "$failed of 1000 healthy ones more");
-    is_rolled_back(late => qr/^error_5xx_rate/);
+    is_rolled_back(late => qr/^error_5xx_rate\ >\ 0\.1\ of\ late:
+                              \ $failed\ of\ 10\d\d\ attempts\ were\ bad$/x);
     $v2->set;
 };
 

@@ -161,6 +161,32 @@ subtest 'without the helper process: master_process off' => sub {
     $t->verb(ep => 'rollback');
 };
 
+SKIP: {
+    my ($nobody, $group) = (getpwnam 'nobody')[0, 3];
+
+    skip 'only root can give files to others', 1 if $> || !defined $group;
+
+    subtest 'other users of the workers' => sub {
+        start(steps => [0.5]);
+        is((stat "$dir/state.lock")[4], 0, 'the lock is that of root');
+        my $user = "nobody " . getgrgid $group;
+
+        for my $how ('reload', 'restart') {
+            $t->stop if $how eq 'restart';
+            $how eq 'restart' ? $t->start($config, user => $user)
+                : $t->reload($config, user => $user, gone => 1);
+            is($t->endpoint('ep')->{phase}, 'progressing', "$how: it goes on");
+            is($t->set_weight(ep => 0.3)->{weight}, 0.3, 'and can be changed');
+            is((stat $file)[4], getpwnam 'nobody', 'the file is theirs');
+            $t->reload($config, user => 'root', gone => 1);
+            is($t->set_weight(ep => 0.4)->{weight}, 0.4, 'and back');
+            unlink "$dir/state.lock";
+        }
+
+        $t->verb(ep => 'rollback');
+    };
+}
+
 subtest 'nginx -t beside it touches nothing' => sub {
     my @before = stat $file;
     my $text = $t->read_file('canary/state.json');

@@ -162,6 +162,7 @@ subtest 'a second nginx on the same path' => sub {
     ok(!$paused->{durable}, 'not in the file');
     is($t->endpoint('ep')->{phase}, 'progressing', 'of the first');
 
+    $t->verb(ep => $_) for qw(pause resume);
     is($t->verb(ep => 'advance')->{weight}, 0.7, 'which goes on');
     is($second->endpoint('ep')->{phase}, 'paused', 'alone');
 
@@ -173,8 +174,15 @@ subtest 'a second nginx on the same path' => sub {
                  'the second one to have the file');
     is($second->endpoint('ep')->{phase}, 'paused', 'what was paused is so');
     is($second->endpoint('ep')->{weight}, 0.7, 'at the weight of the file');
+    my @ids = map { $_->{id} } $second->events('ep');
+    is("@ids", join(' ', sort { $b <=> $a } keys %{ { map { $_ => 1 } @ids } }),
+       'event numbers rise, over both');
     is($second->verb(ep => 'resume')->{phase}, 'progressing', 'goes on');
 
+    $second->stop;
+    $second->start;
+    is($second->endpoint('ep')->{phase}, 'progressing',
+       'after a restart as well');
     is($second->stop, 0, 'the second ends');
 };
 

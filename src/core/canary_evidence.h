@@ -48,7 +48,7 @@
 #define CANARY_COHORT_GRACE   50      /* ms after its end until it settles */
 #define CANARY_DISCARD_MS     1000    /* before and after a hold, see
                                          canary_evidence_discard() */
-#define CANARY_FOLD_MS        1200    /* after its end until it is folded:
+#define CANARY_FOLD_MS        1200    /* after it settled until it is folded:
                                          it might yet be discarded */
 #define CANARY_LIMIT_SETS     16      /* kept, see canary_evidence_limits() */
 
@@ -116,8 +116,6 @@ typedef struct {
 typedef struct {
     canary_bad_t   step;     /* of the present step */
     canary_bad_t   past;     /* of steps before it, of the same tests */
-    uint32_t       spent;    /* 5xx that are no evidence any more: of tests
-                                before these, or discarded */
     uint32_t       voided;
     uint32_t       overdue;  /* in flight, though their cohort is settled;
                                 goes up and down */
@@ -125,6 +123,7 @@ typedef struct {
     uint32_t       gave_up;
     uint32_t       timed;
     uint64_t       time;     /* microseconds */
+    uint64_t       spent;    /* all 5xx, late or not, evidence or not */
     canary_slow_t  slow;     /* of the present step */
     canary_slow_t  past_slow;
 } canary_late_t;
@@ -151,6 +150,7 @@ typedef struct {
 typedef struct {
     uint64_t        began;              /* ms */
     uint64_t        ended;              /* ms; 0: it is the current one */
+    uint64_t        settled;            /* ms; if it is */
     uint32_t        step;
     uint32_t        reserved;
     canary_tally_t  base[CANARY_SIDES];
@@ -210,19 +210,16 @@ struct canary_evidence_s {
     uint32_t          nused;            /* slots that are in use */
     uint32_t          limited;          /* slots whose part about limits is */
     uint64_t          opened;           /* ms, the current cohort */
-    uint64_t          discard_from;     /* ms; 0: nothing is discarded */
     uint64_t          discard_to;       /* ms; not this moment itself */
-    uint64_t          spent[CANARY_SIDES];
-                                        /* 5xx since the rollout began, but
-                                           for those of cohorts that are not
-                                           folded, and those since late_base */
+    uint64_t          spent_base[CANARY_SIDES];
+                                        /* 5xx when the rollout began */
     canary_counts_t   folded[CANARY_SIDES];
                                         /* of the present step */
     canary_late_t     late_base[CANARY_SIDES];
                                         /* when the present step began */
     canary_late_t     late_opened[CANARY_SIDES];
-                                        /* when the current cohort was opened,
-                                           less late_base */
+                                        /* when the current cohort was
+                                           opened */
 
     canary_evidence_t  *next;           /* for the owner: links those that */
     uint64_t            released;       /* are not in use; ms */
@@ -231,7 +228,8 @@ struct canary_evidence_s {
 
     canary_cohort_t       cohorts[CANARY_COHORTS];
     canary_cohort_slow_t  cohort_slows[CANARY_COHORTS];
-    canary_slot_t         slots[];      /* [nslots] */
+    canary_slot_t        *slots[];      /* [nslots], of which nused are set;
+                                           one may be the same as the first */
 };
 
 
@@ -295,17 +293,18 @@ typedef struct {
 } canary_tail_t;
 
 
-/* The bytes that evidence with so many slots takes, most of it untouched. */
+/* The bytes that evidence with so many slots takes, without the slots. */
 
 size_t canary_evidence_size(uint32_t nslots);
 
 /*
- * Evidence needs no zeroed memory: init once, and use each slot before it is
- * counted in, and again when there are limits for the first time.
+ * Evidence needs no zeroed memory: init once, and give it memory for one slot
+ * after the other before they are counted in.  NULL: there is none, so that
+ * slot is the first one again, which there has to be.
  */
 
 void canary_evidence_init(canary_evidence_t *evidence, uint32_t nslots);
-void canary_evidence_use(canary_evidence_t *evidence, uint32_t nused);
+void canary_evidence_use(canary_evidence_t *evidence, canary_slot_t *memory);
 
 /*
  * For each rollout, and for new tests: what began before the rollout counts
@@ -320,6 +319,11 @@ void canary_evidence_new_tests(canary_evidence_t *evidence);
 
 void canary_evidence_repair(canary_evidence_t *evidence, uint32_t step,
     uint64_t now);
+
+/* What a side has spent before, of a rollout that goes on here. */
+
+void canary_evidence_spent(canary_evidence_t *evidence, unsigned side,
+    uint64_t spent);
 
 /*
  * Limits of time from the next cohort on; their number is to change only with
@@ -396,14 +400,18 @@ uint64_t canary_evidence_pulse(const canary_evidence_t *evidence,
     int *in_flight);
 
 /*
- * Evidence from CANARY_DISCARD_MS before "now" on counts no more, until
- * CANARY_DISCARD_MS after canary_evidence_keep().
+ * Evidence that came from CANARY_DISCARD_MS before "now" on counts no more,
+ * until CANARY_DISCARD_MS after canary_evidence_keep(): the cohorts of that
+ * time, and those before that had not settled by then.
  */
 
 void canary_evidence_discard(canary_evidence_t *evidence, uint64_t now);
 void canary_evidence_keep(canary_evidence_t *evidence, uint64_t now);
 
-/* Takes out what a process that died has left in flight in its slot. */
+/*
+ * Takes out what a process that died has left in flight in its slot; not if
+ * that is another's slot too, since nobody can tell whose attempts are whose.
+ */
 
 void canary_evidence_reap(canary_evidence_t *evidence, uint32_t slot);
 
@@ -416,7 +424,7 @@ void canary_evidence_view(const canary_evidence_t *evidence,
 
 /*
  * What the cohorts of the last "ms" hold, folded, discarded or not; at most
- * those that are still in the ring.
+ * those of the present tests that are still in the ring.
  */
 
 void canary_evidence_last(const canary_evidence_t *evidence,
@@ -446,8 +454,7 @@ static inline canary_tally_t *
 canary_evidence_tally(const canary_evidence_t *evidence, uint32_t slot,
     unsigned side, uint32_t cohort)
 {
-    return (canary_tally_t *) &evidence->slots[slot]
-                                   .tallies[side][cohort % CANARY_COHORTS];
+    return &evidence->slots[slot]->tallies[side][cohort % CANARY_COHORTS];
 }
 
 

@@ -30,7 +30,8 @@
 
 
 #define CANARY_RECENT_MS  1000    /* how often stable's times of late are
-                                     taken anew; half of them stay */
+                                     taken anew; of those before, three
+                                     quarters stay */
 
 
 typedef struct {
@@ -50,8 +51,11 @@ typedef struct {
 typedef struct {
     uint32_t             busy;           /* somebody is writing here */
     uint32_t             tests;          /* number of the present tests */
-    uint32_t             step;           /* and of the step */
+    uint32_t             first;          /* their first cohort */
+    uint32_t             step;           /* and the number of the step */
     uint32_t             needs_times;    /* sides, to judge */
+    uint32_t             unmarked;       /* the times when the tests began are
+                                            not known yet */
     uint32_t             has_windows;
     uint32_t             comparable;     /* a bit for each set of limits */
     uint32_t             holding;        /* stable breaks a rule as well */
@@ -65,7 +69,9 @@ typedef struct {
 
     /* not touched unless a rule needs it */
 
+    canary_window_t      windows[CANARY_RULES_MAX];
     canary_times_mark_t  seen;           /* of the canary, the tick before */
+    canary_times_mark_t  compared;       /* and when stable's were taken */
     canary_times_mark_t  recent;         /* of stable, weighted */
     canary_times_mark_t  recent_seen;
 } canary_judge_t;
@@ -142,14 +148,16 @@ void canary_judge_rules(canary_evidence_t *evidence,
 /*
  * Whether stable breaks a rule that the canary breaks, so that nothing
  * follows but a hold: evidence is discarded until stable does not break it
- * any more.
+ * any more.  Tests forget all of the time before as well: when attempts take
+ * some time to fail, what is known of the outage by now goes further back
+ * than any time that could be told.
  */
 
 int canary_judge_excuse(canary_evidence_t *evidence,
     const canary_rollout_t *rollout, uint32_t rule, uint64_t now,
     canary_outage_t *outage);
-void canary_judge_hold(canary_evidence_t *evidence, uint32_t rule,
-    uint64_t now);
+void canary_judge_hold(canary_evidence_t *evidence,
+    const canary_rollout_t *rollout, uint32_t rule, uint64_t now);
 
 /* Whether there is a hold; ends it when it is over. */
 

@@ -32,6 +32,9 @@
 /* of r that can be plain: 2^320 is 2e96 */
 #define CANARY_PLAIN_EXPONENT 320
 
+/* so that rounding makes nobody wait for one attempt more */
+#define CANARY_NEEDED_MARGIN  (1 - 1e-9)
+
 #define CANARY_EXPONENT_MAX   ((int64_t) 1 << 60)
 #define CANARY_LOG_MAX        1e15
 
@@ -67,6 +70,16 @@ canary_mixture_init(canary_mixture_t *mixture, uint32_t steps, uint64_t ticks)
     mixture->step_share = (steps > 1) ? CANARY_PART_STEPS / (steps - 1) : 0;
     mixture->tick_pot = CANARY_PART_TICKS;
     mixture->tick_share = 1.0 / (double) (ticks ? ticks : 1);
+}
+
+
+void
+canary_mixture_forget(canary_mixture_t *mixture)
+{
+    memset(mixture->r, 0, sizeof(mixture->r));
+    memset(mixture->exponent, 0, sizeof(mixture->exponent));
+
+    mixture->scaled = 0;
 }
 
 
@@ -473,4 +486,43 @@ canary_mixture_bad_needed(const canary_mixture_t *mixture,
                   / grid->u[CANARY_ALTERNATIVES - 1]);
 
     return (needed > 1) ? (uint64_t) needed : 1;
+}
+
+
+uint64_t
+canary_mixture_attempts_needed(const canary_mixture_t *mixture,
+    const canary_grid_t *grid, double evidence, uint64_t in_flight)
+{
+    int       j;
+    double    r[CANARY_ALTERNATIVES], more, sum;
+    uint64_t  least, m;
+
+    least = canary_mixture_bad_needed(mixture, grid, evidence);
+
+    if (least == CANARY_NEEDED_MAX || mixture->scaled || grid->p0 <= 0) {
+        return least;
+    }
+
+    more = (least > in_flight) ? (double) (least - in_flight) : 0;
+
+    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
+        r[j] = (mixture->r[j] + mixture->tick_pot * mixture->tick_share
+                                / CANARY_ALTERNATIVES)
+               * exp((double) least * grid->u[j] - more * grid->c[j]);
+    }
+
+    for (m = least; m < least + CANARY_NEEDED_STEPS; m++) {
+
+        for (j = 0, sum = 0; j < CANARY_ALTERNATIVES; j++) {
+            sum += r[j];
+            r[j] *= (m < in_flight) ? grid->bad[j] / grid->good[j]
+                                    : grid->bad[j];
+        }
+
+        if (sum >= evidence * CANARY_NEEDED_MARGIN) {
+            return m;
+        }
+    }
+
+    return least;
 }

@@ -77,6 +77,14 @@ typedef struct {
 void canary_mixture_init(canary_mixture_t *mixture, uint32_t steps,
     uint64_t ticks);
 
+/*
+ * All that was folded counts no more, nor weight that was spent on it: until
+ * a step begins, or the next cohort is folded, the sum is 0, and has no
+ * logarithm.
+ */
+
+void canary_mixture_forget(canary_mixture_t *mixture);
+
 /* Before the first cohort of any step but the first is folded. */
 
 void canary_mixture_begin_step(canary_mixture_t *mixture);
@@ -137,6 +145,21 @@ int canary_mixture_violated(const canary_mixture_t *mixture,
 
 uint64_t canary_mixture_bad_needed(const canary_mixture_t *mixture,
     const canary_grid_t *grid, double evidence);
+
+/*
+ * The same, closer: so many attempts that were folded as not bad may yet turn
+ * out to be; any other bad attempt is one attempt more.  The least m with
+ *
+ *     sum of (R_j + w/8) exp(m u_j - (m - in_flight) c_j) >= evidence
+ *
+ * where m - in_flight is at least 0; of more than CANARY_NEEDED_STEPS above
+ * the bound from below, it is that.
+ */
+
+#define CANARY_NEEDED_STEPS  32
+
+uint64_t canary_mixture_attempts_needed(const canary_mixture_t *mixture,
+    const canary_grid_t *grid, double evidence, uint64_t in_flight);
 
 
 #endif /* CANARY_MIXTURE_H */

@@ -39,6 +39,8 @@ typedef enum {
     CANARY_BAKING          /* at 100 %, guarded, before the promotion */
 } canary_phase_t;
 
+#define CANARY_PHASES  5u
+
 
 typedef struct {
     uint32_t        weight;      /* parts per million */

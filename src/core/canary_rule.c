@@ -13,8 +13,6 @@
 static uint64_t canary_rule_share(const canary_rule_t *rule);
 static const char *canary_rule_complete_budget(canary_rule_t *rule,
     unsigned given);
-static void canary_rule_add_overdue(const canary_rule_t *rule,
-    uint64_t overdue, canary_measure_t *measure);
 static int canary_rule_product_above(uint64_t a, uint32_t n, uint64_t b,
     uint32_t m);
 static void canary_rule_judge_budget(const canary_rule_t *rule,
@@ -212,8 +210,7 @@ canary_rule_passing_measure(const canary_rule_t *rule, unsigned limit,
     measure = canary_rule_measure(rule, limit, &view->passing);
 
     if (rule->kind == CANARY_RULE_LATENCY_AVG_MAX) {
-        canary_rule_add_overdue(rule, view->overdue + view->pending,
-                                &measure);
+        canary_rule_add_overdue(rule, view, &measure);
     }
 
     return measure;
@@ -266,16 +263,25 @@ canary_rule_judge(const canary_rule_t *rule, unsigned limit,
  * a rule that would allow for it, too long.
  */
 
-static void
-canary_rule_add_overdue(const canary_rule_t *rule, uint64_t overdue,
-    canary_measure_t *measure)
+void
+canary_rule_add_overdue(const canary_rule_t *rule,
+    const canary_evidence_view_t *view, canary_measure_t *measure)
 {
-    uint64_t  time;
+    uint64_t  overdue, time;
 
-    time = CANARY_OVERDUE_MS * 1000;
+    overdue = view->overdue;
+    time = 1;
 
-    if (!rule->baseline && time <= rule->threshold) {
-        time = rule->threshold + 1;
+    if (canary_rule_info[rule->kind].unit == CANARY_UNIT_LATENCY) {
+        overdue += view->pending;
+    }
+
+    if (rule->kind == CANARY_RULE_LATENCY_AVG_MAX) {
+        time = CANARY_OVERDUE_MS * 1000;
+
+        if (!rule->baseline && time <= rule->threshold) {
+            time = rule->threshold + 1;
+        }
     }
 
     measure->attempts += overdue;

@@ -169,6 +169,13 @@ int canary_rule_by_verta_id(uint32_t id);
 
 canary_unit_t canary_rule_unit(const canary_rule_t *rule);
 
+static inline int
+canary_rule_is_quantile(const canary_rule_t *rule)
+{
+    return canary_rule_info[rule->kind].quantile != 0;
+}
+
+
 /*
  * Gives a rule whose kind, threshold and given parameters are set the
  * defaults of the others.  Returns NULL, or what is wrong with the parameters
@@ -216,6 +223,11 @@ canary_measure_t canary_rule_measure(const canary_rule_t *rule,
 
 canary_measure_t canary_rule_passing_measure(const canary_rule_t *rule,
     unsigned limit, const canary_evidence_view_t *view);
+
+/* Adds what is overdue to a measure that knows nothing of it. */
+
+void canary_rule_add_overdue(const canary_rule_t *rule,
+    const canary_evidence_view_t *view, canary_measure_t *measure);
 
 /*
  * Whether the measured value is above the threshold of a rule without

@@ -41,18 +41,17 @@ canary_rule_is_average(const canary_rule_t *rule)
 }
 
 
-static inline int
-canary_rule_is_quantile(const canary_rule_t *rule)
-{
-    return canary_rule_info[rule->kind].quantile != 0;
-}
-
-
 void
 canary_trial_begin(canary_trial_t *trial, const canary_rule_t *rule,
-    uint32_t limit, uint32_t steps, uint64_t ticks, uint32_t step)
+    canary_window_t *window, uint32_t limit, uint32_t steps, uint64_t ticks,
+    uint32_t step)
 {
     memset(trial, 0, sizeof(canary_trial_t));
+
+    if (rule->window) {
+        trial->window = window;
+        memset(window, 0, sizeof(canary_window_t));
+    }
 
     trial->limit = limit;
     trial->step = step;
@@ -75,6 +74,7 @@ canary_trial_begin(canary_trial_t *trial, const canary_rule_t *rule,
         if (rule->baseline) {
             trial->average.mean = 0;
         }
+
 
     } else if (rule->baseline) {
         canary_relative_init(&trial->relative, 1,
@@ -100,7 +100,7 @@ canary_trial_fold(canary_trial_t *trial, const canary_rule_t *rule,
             sides[CANARY_SIDE_CANARY] = canary_trial_measure(trial, rule,
                                          &cohort->sides[CANARY_SIDE_CANARY]);
 
-            canary_window_add(&trial->window, rule->window, cohort->ended,
+            canary_window_add(trial->window, rule->window, cohort->ended,
                               sides);
         }
 
@@ -148,6 +148,24 @@ canary_trial_fold_times(canary_trial_t *trial, const canary_rule_t *rule,
     if (trial->average.mean > 0) {
         canary_average_fold(&trial->mixture, &trial->average, times);
     }
+}
+
+
+void
+canary_trial_forget(canary_trial_t *trial, const canary_rule_t *rule,
+    uint32_t step)
+{
+    if (rule->confidence == 0) {
+        return;
+    }
+
+    canary_mixture_forget(&trial->mixture);
+    canary_mixture_begin_step(&trial->mixture);
+
+    memset(&trial->block, 0, sizeof(canary_block_t));
+    trial->block_began = 0;
+    trial->step = step;
+    trial->bad = 0;
 }
 
 
@@ -382,7 +400,8 @@ canary_trial_violated(const canary_trial_t *trial,
 
 uint64_t
 canary_trial_bad_needed(const canary_trial_t *trial,
-    const canary_rule_t *rule, const canary_proof_t *proof)
+    const canary_rule_t *rule, const canary_proof_t *proof,
+    uint64_t in_flight)
 {
     uint64_t  needed;
 
@@ -390,8 +409,9 @@ canary_trial_bad_needed(const canary_trial_t *trial,
         return 1;
     }
 
-    needed = canary_mixture_bad_needed(&proof->mixture, &trial->grid,
-                                       1 / (1 - rule->confidence / 1e9));
+    needed = canary_mixture_attempts_needed(&proof->mixture, &trial->grid,
+                                           1 / (1 - rule->confidence / 1e9),
+                                           in_flight);
 
     if (needed + proof->bad < CANARY_MIN_BAD) {
         needed = CANARY_MIN_BAD - proof->bad;
@@ -458,7 +478,8 @@ canary_window_add(canary_window_t *window, uint32_t length, uint64_t ended,
 void
 canary_trial_window(const canary_trial_t *trial,
     const canary_rule_t *rule, const canary_tail_t *tail, uint32_t first,
-    uint64_t now, canary_measure_t sides[CANARY_SIDES])
+    uint64_t now, canary_measure_t sides[CANARY_SIDES],
+    canary_measure_t *passing)
 {
     unsigned                     side;
     uint32_t                     i;
@@ -472,7 +493,7 @@ canary_trial_window(const canary_trial_t *trial,
     memset(sides, 0, CANARY_SIDES * sizeof(canary_measure_t));
 
     for (i = 0; i <= CANARY_WINDOW_PARTS; i++) {
-        part = &trial->window.parts[i];
+        part = &trial->window->parts[i];
 
         if (part->ended == 0 || part->ended <= since) {
             continue;
@@ -483,6 +504,8 @@ canary_trial_window(const canary_trial_t *trial,
             sides[side].attempts += part->sides[side].attempts;
         }
     }
+
+    *passing = sides[CANARY_SIDE_CANARY];
 
     for (i = 0; i < tail->n; i++) {
         cohort = &tail->cohorts[i];
@@ -497,6 +520,15 @@ canary_trial_window(const canary_trial_t *trial,
             measure = canary_trial_measure(trial, rule, &cohort->sides[side]);
             sides[side].sum += measure.sum;
             sides[side].attempts += measure.attempts;
+        }
+
+        /* here of the canary, which is the last side */
+
+        if (cohort->settled
+            || cohort->sides[CANARY_SIDE_CANARY].untimed == 0)
+        {
+            passing->sum += measure.sum;
+            passing->attempts += measure.attempts;
         }
     }
 }

@@ -66,7 +66,7 @@ typedef struct {
         canary_relative_t  relative;
         canary_average_t   average;
     };
-    canary_window_t    window;
+    canary_window_t   *window;        /* NULL without one */
 } canary_trial_t;
 
 
@@ -79,12 +79,14 @@ typedef struct {
 
 
 /*
- * The beginning of tests in a step; "limit" as above, "steps" and "ticks" are
- * those that the rollout is planned to have.
+ * The beginning of tests in a step; memory for a window is only touched if the
+ * rule has one.  "limit" as above, "steps" and "ticks" are those that the
+ * rollout is planned to have.
  */
 
 void canary_trial_begin(canary_trial_t *trial, const canary_rule_t *rule,
-    uint32_t limit, uint32_t steps, uint64_t ticks, uint32_t step);
+    canary_window_t *window, uint32_t limit, uint32_t steps, uint64_t ticks,
+    uint32_t step);
 
 /*
  * A cohort of these tests that is final; a discarded one only moves on to
@@ -100,6 +102,11 @@ void canary_trial_fold(canary_trial_t *trial, const canary_rule_t *rule,
 void canary_trial_fold_times(canary_trial_t *trial, const canary_rule_t *rule,
     const canary_histogram_t *times, uint32_t step);
 
+/* What has been folded proves nothing any more; the next step begins. */
+
+void canary_trial_forget(canary_trial_t *trial, const canary_rule_t *rule,
+    uint32_t step);
+
 /* Stable's mean of late, microseconds: for an average with a baseline. */
 
 void canary_trial_set_mean(canary_trial_t *trial, const canary_rule_t *rule,
@@ -111,24 +118,29 @@ void canary_trial_proof(const canary_trial_t *trial,
     const canary_rule_t *rule, const canary_tail_t *tail, uint32_t first,
     uint32_t comparable, canary_proof_t *proof);
 
-/* Whether it is proven that the rule is broken, with n attempts in the step. */
+/* Whether it is proven that the rule is broken; n attempts in the step. */
 
 int canary_trial_violated(const canary_trial_t *trial,
     const canary_rule_t *rule, const canary_proof_t *proof, uint64_t n);
 
 /*
  * How many more bad attempts there have to be before it can be; only for
- * rules that are judged at each attempt.
+ * rules that are judged at each attempt.  So many are in flight at most.
  */
 
 uint64_t canary_trial_bad_needed(const canary_trial_t *trial,
-    const canary_rule_t *rule, const canary_proof_t *proof);
+    const canary_rule_t *rule, const canary_proof_t *proof,
+    uint64_t in_flight);
 
-/* The measure of both sides within the window of the rule. */
+/*
+ * The measure of both sides within the window of the rule; and that by which
+ * the canary may pass, without cohorts of which something is in flight.
+ */
 
 void canary_trial_window(const canary_trial_t *trial,
     const canary_rule_t *rule, const canary_tail_t *tail, uint32_t first,
-    uint64_t now, canary_measure_t sides[CANARY_SIDES]);
+    uint64_t now, canary_measure_t sides[CANARY_SIDES],
+    canary_measure_t *passing);
 
 
 #endif /* CANARY_TRIAL_H */

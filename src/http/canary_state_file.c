@@ -120,6 +120,38 @@ canary_state_file_locked(const char *dir)
 }
 
 
+void
+canary_state_file_hand_over(const char *dir, uid_t user)
+{
+    int                        fd;
+    char                       path[PATH_MAX];
+    struct stat                st;
+    canary_state_file_error_t  error;
+
+    if (canary_state_file_path(dir, CANARY_STATE_LOCK, path, &error) != 0) {
+        return;
+    }
+
+    fd = open(path, O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK|O_NOCTTY);
+
+    if (fd == -1) {
+        return;
+    }
+
+    /* the directory is the workers', who might have put another file there */
+
+    if (fstat(fd, &st) == 0
+        && S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_size == 0
+        && st.st_uid != user
+        && fchown(fd, user, (gid_t) -1) == -1)
+    {
+        /* whoever cannot open it will say so */
+    }
+
+    (void) close(fd);
+}
+
+
 int
 canary_state_file_write(const char *dir, const char *text, size_t len,
     canary_state_file_id_t *id, canary_state_file_error_t *error)
@@ -362,6 +394,22 @@ canary_state_file_aside(const char *dir, const char *name,
     canary_state_file_error_t *error)
 {
     return canary_state_file_rename(dir, CANARY_STATE_FILE, name, error);
+}
+
+
+int
+canary_state_file_keep(const char *dir, const char *name,
+    canary_state_file_error_t *error)
+{
+    char  old[PATH_MAX], new[PATH_MAX];
+
+    if (canary_state_file_path(dir, CANARY_STATE_FILE, old, error) != 0
+        || canary_state_file_path(dir, name, new, error) != 0)
+    {
+        return -1;
+    }
+
+    return (link(old, new) == 0) ? 0 : canary_state_file_fail("link()", error);
 }
 
 

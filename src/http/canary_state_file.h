@@ -58,6 +58,13 @@ int canary_state_file_lock(const char *dir, int *fd, pid_t *holder,
 int canary_state_file_locked(const char *dir);
 
 /*
+ * Gives the lock file, if there is one, to the user who is to write.  Not for
+ * a process that has the lock: it would lose it.
+ */
+
+void canary_state_file_hand_over(const char *dir, uid_t user);
+
+/*
  * Replaces the file; it is on the disk when this returns 0.  After -1 either
  * the old or the new one is there.  Only with the lock.
  */
@@ -81,6 +88,11 @@ int canary_state_file_stat(const char *dir, canary_state_file_id_t *id);
 /* Gives the file, whatever it is, another name; -1: it is where it was. */
 
 int canary_state_file_aside(const char *dir, const char *name,
+    canary_state_file_error_t *error);
+
+/* Gives it another name as well, so that it stays when it is replaced. */
+
+int canary_state_file_keep(const char *dir, const char *name,
     canary_state_file_error_t *error);
 
 

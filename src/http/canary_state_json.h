@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "canary_judge.h"
 #include "canary_rollout.h"
 #include "canary_rule.h"
 #include "canary_strategy.h"
@@ -50,9 +51,10 @@
 
 typedef struct {
     uint64_t                 responses[5];  /* 1xx to 5xx */
-    uint64_t                 failed;        /* with cut */
-    uint64_t                 cut;           /* after a header */
-    uint64_t                 timeouts;      /* of the failed */
+    uint64_t                 failed;        /* before a header, */
+    uint64_t                 timeouts;      /* by a timeout */
+    uint64_t                 cut;           /* after a header, */
+    uint64_t                 cut_timeouts;  /* by a timeout */
     uint64_t                 aborted;
     uint64_t                 fallbacks;
     uint64_t                 timed;
@@ -80,6 +82,7 @@ typedef struct {
     uint32_t                 nfigures;
     canary_rule_t            rules[CANARY_STATE_FIGURES_MAX];
     canary_judgement_t       judgements[CANARY_STATE_FIGURES_MAX];
+    canary_outage_t          outage;        /* of CANARY_HOLDING, else 0 */
     char                     actor[CANARY_STATE_NAME];
     char                     address[CANARY_STATE_NAME];   /* may be empty */
     char                     reason[CANARY_STATE_REASON];

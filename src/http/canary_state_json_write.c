@@ -36,6 +36,8 @@ static void canary_state_write_event(cJSON *list,
     const canary_state_event_t *event, int *failed);
 static void canary_state_write_point(cJSON *object, const char *name,
     uint32_t phase, uint32_t weight, int *failed);
+static void canary_state_write_outage(cJSON *object,
+    const canary_outage_t *outage, int *failed);
 static void canary_state_write_figures(cJSON *object,
     const canary_state_event_t *event, int *failed);
 static void canary_state_write_double(cJSON *object, const char *name,
@@ -234,8 +236,10 @@ canary_state_write_release(cJSON *list, const canary_state_release_t *release,
     }
 
     canary_state_write_count(object, "failed", totals->failed, failed);
-    canary_state_write_count(object, "cut", totals->cut, failed);
     canary_state_write_count(object, "timeouts", totals->timeouts, failed);
+    canary_state_write_count(object, "cut", totals->cut, failed);
+    canary_state_write_count(object, "cut_timeouts", totals->cut_timeouts,
+                             failed);
     canary_state_write_count(object, "aborted", totals->aborted, failed);
     canary_state_write_count(object, "fallbacks", totals->fallbacks, failed);
     canary_state_write_count(object, "timed", totals->timed, failed);
@@ -269,6 +273,7 @@ canary_state_write_event(cJSON *list, const canary_state_event_t *event,
     canary_state_write_count(object, "attempts", event->attempts, failed);
 
     canary_state_write_figures(object, event, failed);
+    canary_state_write_outage(object, &event->outage, failed);
 }
 
 
@@ -322,6 +327,23 @@ canary_state_write_figures(cJSON *object, const canary_state_event_t *event,
                                  failed);
         canary_state_write_count(part, "needed", judgement->needed, failed);
     }
+}
+
+
+static void
+canary_state_write_outage(cJSON *object, const canary_outage_t *outage,
+    int *failed)
+{
+    if (outage->ms == 0) {
+        canary_json_add_null(object, "stable", failed);
+        return;
+    }
+
+    object = canary_json_add_object(object, "stable", failed);
+
+    canary_state_write_count(object, "ms", outage->ms, failed);
+    canary_state_write_count(object, "attempts", outage->attempts, failed);
+    canary_state_write_double(object, "value", outage->value, failed);
 }
 
 

@@ -46,7 +46,7 @@ enum {
 };
 
 
-#define CANARY_TOTALS_MEMBERS  13
+#define CANARY_TOTALS_MEMBERS  14
 
 
 static void canary_state_read_endpoints(const cJSON *list,
@@ -113,8 +113,8 @@ static const char *const  canary_last_names[CANARY_LAST_MEMBERS] = {
 static const char *const  canary_results[] = { "promoted", "rolled_back" };
 
 static const char *const  canary_totals_names[CANARY_TOTALS_MEMBERS] = {
-    "name", "1xx", "2xx", "3xx", "4xx", "5xx", "failed", "cut", "timeouts",
-    "aborted", "fallbacks", "timed", "time_us"
+    "name", "1xx", "2xx", "3xx", "4xx", "5xx", "failed",
+    "timeouts", "cut", "cut_timeouts", "aborted", "fallbacks", "timed", "time_us"
 };
 
 
@@ -493,8 +493,9 @@ canary_state_read_release(const cJSON *object, const canary_json_at_t *at,
     }
 
     counters[n++] = &totals->failed;
-    counters[n++] = &totals->cut;
     counters[n++] = &totals->timeouts;
+    counters[n++] = &totals->cut;
+    counters[n++] = &totals->cut_timeouts;
     counters[n++] = &totals->aborted;
     counters[n++] = &totals->fallbacks;
     counters[n++] = &totals->timed;

@@ -24,6 +24,7 @@ enum {
     CANARY_EVENT_ATTEMPTS,
     CANARY_EVENT_RULES,
     CANARY_EVENT_JUDGEMENTS,
+    CANARY_EVENT_STABLE,
     CANARY_EVENT_MEMBERS
 };
 
@@ -52,17 +53,24 @@ static void canary_state_read_judgements(const cJSON *list,
 static void canary_state_read_judgement(const cJSON *object,
     const canary_json_at_t *at, canary_judgement_t *judgement,
     canary_json_errors_t *errors);
+static void canary_state_read_outage(const cJSON *object,
+    const canary_json_at_t *at, canary_outage_t *outage,
+    canary_json_errors_t *errors);
 
 
 static const char *const  canary_event_names[CANARY_EVENT_MEMBERS] = {
     "id", "generation", "time", "rollout", "verb", "from", "to", "actor",
-    "address", "reason", "attempts", "rules", "judgements"
+    "address", "reason", "attempts", "rules", "judgements", "stable"
 };
 
 static const char *const  canary_point_names[] = { "phase", "weight" };
 
 static const char *const  canary_judgement_names[] = {
     "verdict", "value", "low", "high", "bad", "attempts", "needed"
+};
+
+static const char *const  canary_outage_names[] = {
+    "ms", "attempts", "value"
 };
 
 
@@ -113,6 +121,8 @@ canary_state_read_event(const cJSON *object, const canary_json_at_t *at,
     canary_state_read_rules(values[CANARY_EVENT_RULES], at, event, errors);
     canary_state_read_judgements(values[CANARY_EVENT_JUDGEMENTS], at, event,
                                  errors);
+    canary_state_read_outage(values[CANARY_EVENT_STABLE], at, &event->outage,
+                             errors);
 }
 
 
@@ -216,4 +226,37 @@ canary_state_read_judgement(const cJSON *object, const canary_json_at_t *at,
                                    "attempts", UINT64_MAX, errors);
     judgement->needed = canary_state_count(values[CANARY_JUDGEMENT_NEEDED],
                                            at, "needed", UINT64_MAX, errors);
+}
+
+
+/* null: it is no event of an outage */
+
+static void
+canary_state_read_outage(const cJSON *object, const canary_json_at_t *at,
+    canary_outage_t *outage, canary_json_errors_t *errors)
+{
+    const cJSON       *values[3];
+    canary_json_at_t   here = { at, "stable", 0 };
+    canary_json_at_t   at_value = { &here, "value", 0 };
+
+    if (cJSON_IsNull(object)) {
+        return;
+    }
+
+    if (!canary_state_members(object, &here, canary_outage_names, 3, values,
+                              errors))
+    {
+        return;
+    }
+
+    outage->ms = canary_state_count(values[0], &here, "ms", UINT32_MAX,
+                                    errors);
+    outage->attempts = canary_state_count(values[1], &here, "attempts",
+                                          UINT64_MAX, errors);
+    outage->value = canary_state_double(values[2], &here, "value", errors);
+
+    if (!(outage->value >= 0 && outage->value <= (double) (1ull << 53))) {
+        canary_json_wrong(errors, &at_value, values[2],
+                          "a number from 0 to 2^53");
+    }
 }

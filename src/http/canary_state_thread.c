@@ -28,10 +28,12 @@ static pthread_cond_t       canary_state_cond = PTHREAD_COND_INITIALIZER;
 
 static canary_state_job_t  *canary_state_job;
 static int                  canary_state_done;
+static int                  canary_state_stop;
 
 /* of the main thread; the process that has the thread, since a fork has not */
 
 static pid_t                canary_state_owner;
+static pthread_t            canary_state_thread;
 
 
 void
@@ -96,6 +98,25 @@ canary_state_thread_wait(void)
 }
 
 
+void
+canary_state_thread_end(void)
+{
+    if (canary_state_owner != getpid()) {
+        return;
+    }
+
+    (void) pthread_mutex_lock(&canary_state_mutex);
+    canary_state_stop = 1;
+    (void) pthread_cond_broadcast(&canary_state_cond);
+    (void) pthread_mutex_unlock(&canary_state_mutex);
+
+    (void) pthread_join(canary_state_thread, NULL);
+
+    canary_state_owner = 0;
+    canary_state_stop = 0;
+}
+
+
 int
 canary_state_thread_busy(void)
 {
@@ -114,24 +135,16 @@ canary_state_thread_busy(void)
 static int
 canary_state_thread_create(void)
 {
-    int             rc;
-    sigset_t        all, old;
-    pthread_t       thread;
-    pthread_attr_t  attr;
-
-    if (pthread_attr_init(&attr) != 0) {
-        return -1;
-    }
-
-    (void) pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    int       rc;
+    sigset_t  all, old;
 
     (void) sigfillset(&all);
     (void) pthread_sigmask(SIG_SETMASK, &all, &old);
 
-    rc = pthread_create(&thread, &attr, canary_state_thread_run, NULL);
+    rc = pthread_create(&canary_state_thread, NULL, canary_state_thread_run,
+                        NULL);
 
     (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
-    (void) pthread_attr_destroy(&attr);
 
     if (rc != 0) {
         return -1;
@@ -154,8 +167,14 @@ canary_state_thread_run(void *unused)
 
     for ( ;; ) {
 
-        while (canary_state_job == NULL || canary_state_done) {
+        while (!canary_state_stop
+               && (canary_state_job == NULL || canary_state_done))
+        {
             (void) pthread_cond_wait(&canary_state_cond, &canary_state_mutex);
+        }
+
+        if (canary_state_job == NULL || canary_state_done) {
+            break;
         }
 
         job = canary_state_job;
@@ -170,6 +189,8 @@ canary_state_thread_run(void *unused)
 
         (void) pthread_cond_broadcast(&canary_state_cond);
     }
+
+    (void) pthread_mutex_unlock(&canary_state_mutex);
 
     return NULL;
 }

@@ -48,6 +48,13 @@ canary_state_job_t *canary_state_thread_poll(void);
 
 canary_state_job_t *canary_state_thread_wait(void);
 
+/*
+ * Ends the thread when it has done its job: before the module is unloaded,
+ * since it runs the module's code.
+ */
+
+void canary_state_thread_end(void);
+
 /* Whether there is a job that was not fetched yet. */
 
 int canary_state_thread_busy(void);

@@ -9,8 +9,10 @@
 #include "canary_text.h"
 
 
+static ngx_int_t ngx_http_canary_answer_as(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_str_t *type, cJSON *json, int failed);
 static ngx_int_t ngx_http_canary_send(ngx_http_request_t *r,
-    ngx_uint_t status, ngx_str_t *text);
+    ngx_uint_t status, ngx_str_t *type, ngx_str_t *text);
 static ngx_int_t ngx_http_canary_print(ngx_http_request_t *r, cJSON *json,
     ngx_str_t *text);
 
@@ -25,6 +27,28 @@ ngx_int_t
 ngx_http_canary_answer(ngx_http_request_t *r, ngx_uint_t status, cJSON *json,
     int failed)
 {
+    ngx_str_t  *type;
+
+    type = (status < NGX_HTTP_BAD_REQUEST) ? &ngx_http_canary_json_type
+                                           : &ngx_http_canary_problem_type;
+
+    return ngx_http_canary_answer_as(r, status, type, json, failed);
+}
+
+
+ngx_int_t
+ngx_http_canary_answer_json(ngx_http_request_t *r, ngx_uint_t status,
+    cJSON *json, int failed)
+{
+    return ngx_http_canary_answer_as(r, status, &ngx_http_canary_json_type,
+                                     json, failed);
+}
+
+
+static ngx_int_t
+ngx_http_canary_answer_as(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, cJSON *json, int failed)
+{
     ngx_int_t  rc;
     ngx_str_t  text;
 
@@ -36,7 +60,15 @@ ngx_http_canary_answer(ngx_http_request_t *r, ngx_uint_t status, cJSON *json,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_canary_send(r, status, &text);
+    return ngx_http_canary_send(r, status, type, &text);
+}
+
+
+ngx_int_t
+ngx_http_canary_answer_text(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *text)
+{
+    return ngx_http_canary_send(r, status, &ngx_http_canary_json_type, text);
 }
 
 
@@ -45,7 +77,7 @@ ngx_http_canary_answer_empty(ngx_http_request_t *r, ngx_uint_t status)
 {
     ngx_str_t  text = ngx_null_string;
 
-    return ngx_http_canary_send(r, status, &text);
+    return ngx_http_canary_send(r, status, &ngx_http_canary_json_type, &text);
 }
 
 
@@ -76,11 +108,41 @@ ngx_http_canary_print(ngx_http_request_t *r, cJSON *json, ngx_str_t *text)
 
 static ngx_int_t
 ngx_http_canary_send(ngx_http_request_t *r, ngx_uint_t status,
-    ngx_str_t *text)
+    ngx_str_t *type, ngx_str_t *text)
 {
     ngx_int_t    rc;
     ngx_buf_t   *b;
     ngx_chain_t  out;
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_canary_send_header(r, status, type, text->len);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b->pos = text->data;
+    b->last = text->data + text->len;
+    b->memory = 1;
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+ngx_int_t
+ngx_http_canary_send_header(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, off_t length)
+{
+    ngx_int_t  rc;
 
     rc = ngx_http_canary_drop_body(r);
     if (rc != NGX_OK) {
@@ -99,40 +161,18 @@ ngx_http_canary_send(ngx_http_request_t *r, ngx_uint_t status,
     }
 
     r->headers_out.status = status;
-    r->headers_out.content_length_n = text->len;
+    r->headers_out.content_length_n = length;
 
-    if (text->len == 0) {
+    if (length == 0) {
         r->header_only = 1;
 
     } else {
-        r->headers_out.content_type = (status < NGX_HTTP_BAD_REQUEST)
-                                      ? ngx_http_canary_json_type
-                                      : ngx_http_canary_problem_type;
-        r->headers_out.content_type_len = r->headers_out.content_type.len;
+        r->headers_out.content_type = *type;
+        r->headers_out.content_type_len = type->len;
         r->headers_out.content_type_lowcase = NULL;
     }
 
-    b = ngx_calloc_buf(r->pool);
-    if (b == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    rc = ngx_http_send_header(r);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
-
-    b->pos = text->data;
-    b->last = text->data + text->len;
-    b->memory = 1;
-    b->last_buf = (r == r->main) ? 1 : 0;
-    b->last_in_chain = 1;
-
-    out.buf = b;
-    out.next = NULL;
-
-    return ngx_http_output_filter(r, &out);
+    return ngx_http_send_header(r);
 }
 
 

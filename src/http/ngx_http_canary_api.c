@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_canary_api.h"
+#include "ngx_http_canary_token.h"
 
 
 static ngx_int_t ngx_http_canary_api_may_write(ngx_http_request_t *r);
@@ -19,11 +20,20 @@ static void ngx_http_canary_api_body_handler(ngx_http_request_t *r);
 ngx_int_t
 ngx_http_canary_api_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                     rc;
+    ngx_int_t                     rc, found;
     ngx_uint_t                    write;
     ngx_http_canary_api_target_t  target;
 
     write = !(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD));
+    found = ngx_http_canary_api_find(r, &target);
+
+    if (write || found != NGX_OK || !target.resource->open) {
+        rc = ngx_http_canary_check_token(r, write);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
 
     if (write) {
         rc = ngx_http_canary_api_may_write(r);
@@ -33,7 +43,7 @@ ngx_http_canary_api_handler(ngx_http_request_t *r)
         }
     }
 
-    if (ngx_http_canary_api_find(r, &target) != NGX_OK) {
+    if (found != NGX_OK) {
         return ngx_http_canary_problem(r, NGX_HTTP_NOT_FOUND,
                                        "there is no endpoint and nothing "
                                        "else at \"%V\"", &r->uri);

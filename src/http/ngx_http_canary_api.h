@@ -29,8 +29,9 @@ typedef struct {
     ngx_str_t                     allow;     /* the same in words */
     ngx_http_canary_api_read_pt   read;      /* GET and HEAD; or NULL */
     canary_verb_t                 verb;      /* POST */
-    unsigned                      page:1;    /* a file of the dashboard: it
-                                                tells of no endpoint */
+    unsigned                      open:1;    /* GET takes no token: it tells
+                                                of no endpoint */
+    unsigned                      page:1;    /* a file of the dashboard */
 } ngx_http_canary_api_resource_t;
 
 
@@ -51,6 +52,10 @@ ngx_int_t ngx_http_canary_api_too_large(ngx_http_request_t *r);
 /* NGX_DECLINED: there is nothing at the path of the request */
 ngx_int_t ngx_http_canary_api_find(ngx_http_request_t *r,
     ngx_http_canary_api_target_t *target);
+
+/* what follows the location, with the slash between them left out;
+   NGX_DECLINED: the URI is not below the location */
+ngx_int_t ngx_http_canary_api_below(ngx_http_request_t *r, ngx_str_t *path);
 
 /* at the location itself: the dashboard for who prefers HTML, else an index
    of the API */
@@ -115,9 +120,34 @@ typedef enum {
 } ngx_http_canary_wait_e;
 
 
+/* why a write that had to wait was in vain */
+
+typedef enum {
+    NGX_HTTP_CANARY_VAIN_NOT_WRITTEN = 0,
+    NGX_HTTP_CANARY_VAIN_CANCELLED,
+    NGX_HTTP_CANARY_VAIN_SUPERSEDED
+} ngx_http_canary_vain_e;
+
+
+typedef struct ngx_http_canary_write_s  ngx_http_canary_write_t;
+
+
+/* What becomes of a write that waits; each answers. */
+
 typedef struct {
+    ngx_int_t                   (*retry)(ngx_http_canary_write_t *w);
+                                               /* NGX_DECLINED: waits again */
+    ngx_int_t                   (*done)(ngx_http_canary_write_t *w,
+                                        ngx_uint_t durable);
+    ngx_int_t                   (*vain)(ngx_http_canary_write_t *w,
+                                        ngx_http_canary_vain_e why);
+} ngx_http_canary_waiter_t;
+
+
+struct ngx_http_canary_write_s {
     ngx_http_request_t           *request;
     ngx_http_canary_endpoint_t   *endpoint;
+    const ngx_http_canary_waiter_t  *waiter;
     canary_verb_t                 verb;
     cJSON                        *body;        /* or NULL */
     ngx_event_t                   timer;
@@ -129,20 +159,17 @@ typedef struct {
     ngx_http_canary_match_t       match;
     ngx_http_canary_change_t      change;
     ngx_http_canary_snapshot_t    snapshot;
-} ngx_http_canary_write_t;
+};
 
+
+/* with room for "size" bytes, of which it is the first; NULL: no memory */
+ngx_http_canary_write_t *ngx_http_canary_write_create(ngx_http_request_t *r,
+    size_t size, const ngx_http_canary_waiter_t *waiter);
 
 /* when the body of the request has been read; NGX_DECLINED: the request
    waits, and will be finalized */
 ngx_int_t ngx_http_canary_api_write(ngx_http_request_t *r,
     ngx_http_canary_api_target_t *target);
-
-/* NGX_DECLINED: it has to wait */
-ngx_int_t ngx_http_canary_write_try(ngx_http_canary_write_t *w);
-
-/* answers with the endpoint as it is now */
-ngx_int_t ngx_http_canary_write_answer(ngx_http_canary_write_t *w,
-    ngx_uint_t durable);
 
 ngx_int_t ngx_http_canary_write_superseded(ngx_http_canary_write_t *w);
 
@@ -151,6 +178,10 @@ ngx_int_t ngx_http_canary_write_superseded(ngx_http_canary_write_t *w);
 
 /* finalizes the request when the wait is over */
 void ngx_http_canary_write_wait(ngx_http_canary_write_t *w);
+
+/* 503 or 409 */
+ngx_int_t ngx_http_canary_write_vain(ngx_http_canary_write_t *w,
+    ngx_http_canary_vain_e why);
 
 
 /* ngx_http_canary_api_request.c */
@@ -200,6 +231,35 @@ void ngx_http_canary_render_waiting(cJSON *object,
 ngx_int_t ngx_http_canary_api_events(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint);
 
+void ngx_http_canary_render_event(cJSON *object,
+    ngx_http_canary_endpoint_t *endpoint,
+    const ngx_http_canary_event_t *event, ngx_pool_t *pool, int *failed);
+
+
+/* ngx_http_canary_openapi.c: the description of the API */
+
+ngx_int_t ngx_http_canary_api_openapi(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint);
+
+
+/* ngx_http_canary_stream.c: server-sent events */
+
+ngx_int_t ngx_http_canary_api_stream(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint);
+
+
+/* ngx_http_canary_access.c */
+
+/* the first header of that name; NULL: there is none */
+ngx_table_elt_t *ngx_http_canary_find_header(ngx_http_request_t *r,
+    const char *name);
+
+
+/* ngx_http_canary_metrics.c: for Prometheus */
+
+ngx_int_t ngx_http_canary_api_metrics(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint);
+
 
 /* ngx_http_canary_api_failure.c */
 
@@ -209,14 +269,26 @@ ngx_int_t ngx_http_canary_api_failures(ngx_http_request_t *r,
 
 /* ngx_http_canary_answer.c */
 
-/* sends a document and frees it; 500 if it is NULL or "failed" is set */
+/* sends a document and frees it; 500 if it is NULL or "failed" is set; from
+   400 on it is a problem */
 ngx_int_t ngx_http_canary_answer(ngx_http_request_t *r, ngx_uint_t status,
     cJSON *json, int failed);
+
+/* the same, but whatever the status, it is just JSON */
+ngx_int_t ngx_http_canary_answer_json(ngx_http_request_t *r,
+    ngx_uint_t status, cJSON *json, int failed);
+/* sends a text that outlives the request */
+ngx_int_t ngx_http_canary_answer_text(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_str_t *text);
 
 /* sends a status without a body */
 ngx_int_t ngx_http_canary_answer_empty(ngx_http_request_t *r,
     ngx_uint_t status);
 
+/* sends the header of an answer whose body the caller sends; length -1: it is
+   not known */
+ngx_int_t ngx_http_canary_send_header(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_str_t *type, off_t length);
 /* before an answer to a request whose body was not read; else than NGX_OK,
    that is the answer */
 ngx_int_t ngx_http_canary_drop_body(ngx_http_request_t *r);

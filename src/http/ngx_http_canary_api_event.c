@@ -13,9 +13,6 @@ static ngx_int_t ngx_http_canary_after(ngx_http_request_t *r,
 static ngx_int_t ngx_http_canary_send_events(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint,
     const ngx_http_canary_event_t *events, ngx_uint_t n);
-static void ngx_http_canary_render_event(cJSON *object,
-    ngx_http_canary_endpoint_t *endpoint,
-    const ngx_http_canary_event_t *event, ngx_pool_t *pool, int *failed);
 static void ngx_http_canary_render_actor(cJSON *object,
     const ngx_http_canary_actor_t *actor, ngx_pool_t *pool, int *failed);
 static void ngx_http_canary_render_state(cJSON *object, const char *name,
@@ -100,7 +97,7 @@ ngx_http_canary_send_events(ngx_http_request_t *r,
 }
 
 
-static void
+void
 ngx_http_canary_render_event(cJSON *object,
     ngx_http_canary_endpoint_t *endpoint,
     const ngx_http_canary_event_t *event, ngx_pool_t *pool, int *failed)

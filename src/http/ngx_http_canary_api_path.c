@@ -10,18 +10,16 @@
 
 #define ngx_http_canary_get(path, read)                                       \
     { ngx_string(path), NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),  \
-      read, CANARY_VERBS, 0 }
+      read, CANARY_VERBS, 0, 0 }
 
 #define ngx_http_canary_file(path, read)                                      \
     { ngx_string(path), NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),  \
-      read, CANARY_VERBS, 1 }
+      read, CANARY_VERBS, 1, 1 }
 
 #define ngx_http_canary_post(path, verb)                                      \
-    { ngx_string(path), NGX_HTTP_POST, ngx_string("POST"), NULL, verb, 0 }
+    { ngx_string(path), NGX_HTTP_POST, ngx_string("POST"), NULL, verb, 0, 0 }
 
 
-static ngx_int_t ngx_http_canary_api_below(ngx_http_request_t *r,
-    ngx_str_t *path);
 static const ngx_http_canary_api_resource_t *ngx_http_canary_api_resource(
     const ngx_http_canary_api_resource_t *resources, u_char *path,
     size_t len);
@@ -35,11 +33,19 @@ static void ngx_http_canary_index_methods(cJSON *item, ngx_uint_t methods,
 
 
 static const ngx_http_canary_api_resource_t  ngx_http_canary_resources[] = {
-    ngx_http_canary_get("", ngx_http_canary_api_root),
+
+    /* tells nothing but what there is in any API of this version */
+
+    { ngx_string(""), NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
+      ngx_http_canary_api_root, CANARY_VERBS, 1, 0 },
+
     ngx_http_canary_get("endpoints", ngx_http_canary_api_endpoints),
+    ngx_http_canary_get("events", ngx_http_canary_api_stream),
+    ngx_http_canary_get("metrics", ngx_http_canary_api_metrics),
+    ngx_http_canary_get("openapi.json", ngx_http_canary_api_openapi),
     ngx_http_canary_file("dashboard.css", ngx_http_canary_dashboard_style),
     ngx_http_canary_file("dashboard.js", ngx_http_canary_dashboard_script),
-    { ngx_null_string, 0, ngx_null_string, NULL, CANARY_VERBS, 0 }
+    { ngx_null_string, 0, ngx_null_string, NULL, CANARY_VERBS, 0, 0 }
 };
 
 
@@ -53,14 +59,14 @@ static const ngx_http_canary_api_resource_t
     ngx_http_canary_get("/failures", ngx_http_canary_api_failures),
 
     { ngx_string("/rollout"), NGX_HTTP_POST|NGX_HTTP_PATCH,
-      ngx_string("POST, PATCH"), NULL, CANARY_START, 0 },
+      ngx_string("POST, PATCH"), NULL, CANARY_START, 0, 0 },
 
     ngx_http_canary_post("/rollout/advance", CANARY_ADVANCE),
     ngx_http_canary_post("/rollout/pause", CANARY_PAUSE),
     ngx_http_canary_post("/rollout/resume", CANARY_RESUME),
     ngx_http_canary_post("/rollout/promote", CANARY_PROMOTE),
     ngx_http_canary_post("/rollout/rollback", CANARY_ROLLBACK),
-    { ngx_null_string, 0, ngx_null_string, NULL, CANARY_VERBS, 0 }
+    { ngx_null_string, 0, ngx_null_string, NULL, CANARY_VERBS, 0, 0 }
 };
 
 
@@ -95,9 +101,7 @@ ngx_http_canary_api_find(ngx_http_request_t *r,
 }
 
 
-/* what follows the location, with the slash between them left out */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_canary_api_below(ngx_http_request_t *r, ngx_str_t *path)
 {
     ngx_str_t                 *prefix;

@@ -317,18 +317,15 @@ ngx_http_canary_render_totals(cJSON *object, ngx_http_canary_totals_t *totals,
     int *failed)
 {
     cJSON       *responses;
-    uint64_t     attempts;
+    uint64_t     attempts, failed_before;
     ngx_uint_t   i;
 
     static const char *const  names[] = { "1xx", "2xx", "3xx", "4xx", "5xx" };
 
     /* a response that was cut short has its class counted */
 
-    attempts = totals->aborted;
-
-    if (totals->failed > totals->cut) {
-        attempts += totals->failed - totals->cut;
-    }
+    failed_before = totals->failed + totals->timeouts;
+    attempts = failed_before + totals->aborted;
 
     for (i = 0; i < 5; i++) {
         attempts += totals->responses[i];
@@ -343,8 +340,12 @@ ngx_http_canary_render_totals(cJSON *object, ngx_http_canary_totals_t *totals,
                                failed);
     }
 
-    canary_json_add_number(object, "failed", totals->failed, 0, failed);
-    canary_json_add_number(object, "timeouts", totals->timeouts, 0, failed);
+    canary_json_add_number(object, "failed", failed_before + totals->cut
+                                             + totals->cut_timeouts,
+                           0, failed);
+    canary_json_add_number(object, "timeouts",
+                           totals->timeouts + totals->cut_timeouts, 0,
+                           failed);
     canary_json_add_number(object, "aborted", totals->aborted, 0, failed);
     canary_json_add_number(object, "fallbacks", totals->fallbacks, 0, failed);
 }
@@ -370,7 +371,8 @@ ngx_http_canary_render_latency(cJSON *object,
 
     if (step->timed) {
         canary_json_add_number(latency, "avg",
-                               (step->time + step->timed / 2) / step->timed,
+                               (step->time + step->other_time
+                                + step->timed / 2) / step->timed,
                                NGX_HTTP_CANARY_MS_DECIMALS, failed);
     } else {
         canary_json_add_null(latency, "avg", failed);

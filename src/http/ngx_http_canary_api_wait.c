@@ -97,10 +97,10 @@ static ngx_int_t
 ngx_http_canary_wait_turn(ngx_http_canary_write_t *w)
 {
     if (ngx_http_canary_too_late(w, ngx_http_canary_milliseconds())) {
-        return ngx_http_canary_not_written(w);
+        return w->waiter->vain(w, NGX_HTTP_CANARY_VAIN_NOT_WRITTEN);
     }
 
-    return ngx_http_canary_write_try(w);
+    return w->waiter->retry(w);
 }
 
 
@@ -139,17 +139,18 @@ ngx_http_canary_wait_fate(ngx_http_canary_write_t *w)
     switch (fate) {
 
     case NGX_HTTP_CANARY_IS_PENDING:
-        return superseded ? ngx_http_canary_write_superseded(w)
-                          : NGX_DECLINED;
+        return superseded
+               ? w->waiter->vain(w, NGX_HTTP_CANARY_VAIN_SUPERSEDED)
+               : NGX_DECLINED;
 
     case NGX_HTTP_CANARY_APPLIED:
-        return ngx_http_canary_write_answer(w, 1);
+        return w->waiter->done(w, 1);
 
     case NGX_HTTP_CANARY_CANCELLED:
-        return ngx_http_canary_was_cancelled(w);
+        return w->waiter->vain(w, NGX_HTTP_CANARY_VAIN_CANCELLED);
 
     default: /* NGX_HTTP_CANARY_NOT_WRITTEN, NGX_HTTP_CANARY_FORGOTTEN */
-        return ngx_http_canary_not_written(w);
+        return w->waiter->vain(w, NGX_HTTP_CANARY_VAIN_NOT_WRITTEN);
     }
 }
 
@@ -174,8 +175,7 @@ ngx_http_canary_wait_durable(ngx_http_canary_write_t *w)
 
     ngx_shmtx_unlock(&cmcf->shpool->mutex);
 
-    return (durable || refused) ? ngx_http_canary_write_answer(w, durable)
-                                : NGX_DECLINED;
+    return (durable || refused) ? w->waiter->done(w, durable) : NGX_DECLINED;
 }
 
 
@@ -194,6 +194,24 @@ ngx_http_canary_too_late(ngx_http_canary_write_t *w, uint64_t now)
 
     return (ngx_exiting || ngx_terminate) && now > heartbeat
            && now - heartbeat > NGX_HTTP_CANARY_STALE;
+}
+
+
+ngx_int_t
+ngx_http_canary_write_vain(ngx_http_canary_write_t *w,
+    ngx_http_canary_vain_e why)
+{
+    switch (why) {
+
+    case NGX_HTTP_CANARY_VAIN_CANCELLED:
+        return ngx_http_canary_was_cancelled(w);
+
+    case NGX_HTTP_CANARY_VAIN_SUPERSEDED:
+        return ngx_http_canary_write_superseded(w);
+
+    default: /* NGX_HTTP_CANARY_VAIN_NOT_WRITTEN */
+        return ngx_http_canary_not_written(w);
+    }
 }
 
 

@@ -5,7 +5,7 @@
 
 
 #include "ngx_http_canary_api.h"
-#include "canary_text.h"
+#include "ngx_http_canary_token.h"
 
 
 /* somebody else's change came first so often: give up */
@@ -14,15 +14,22 @@
 
 
 static ngx_int_t ngx_http_canary_write(ngx_http_canary_write_t *w);
+static ngx_int_t ngx_http_canary_write_try(ngx_http_canary_write_t *w);
 static void ngx_http_canary_write_cleanup(void *data);
-static void ngx_http_canary_write_actor(ngx_http_canary_write_t *w);
-static void ngx_http_canary_copy_line(u_char *dst, size_t size,
-    ngx_str_t *text);
 static ngx_int_t ngx_http_canary_write_result(ngx_http_canary_write_t *w,
     ngx_http_canary_section_e rc);
 static ngx_int_t ngx_http_canary_write_refused(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_conflict(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_done(ngx_http_canary_write_t *w);
+static ngx_int_t ngx_http_canary_write_answer(ngx_http_canary_write_t *w,
+    ngx_uint_t durable);
+
+
+static const ngx_http_canary_waiter_t  ngx_http_canary_api_waiter = {
+    ngx_http_canary_write_try,
+    ngx_http_canary_write_answer,
+    ngx_http_canary_write_vain
+};
 
 
 /* POST or PATCH, when the body has been read */
@@ -33,7 +40,6 @@ ngx_http_canary_api_write(ngx_http_request_t *r,
 {
     ngx_int_t                 rc;
     ngx_str_t                 text;
-    ngx_pool_cleanup_t       *cln;
     ngx_http_canary_write_t  *w;
 
     rc = ngx_http_canary_api_body(r, &text);
@@ -46,18 +52,12 @@ ngx_http_canary_api_write(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_canary_write_t));
-    if (cln == NULL) {
+    w = ngx_http_canary_write_create(r, sizeof(ngx_http_canary_write_t),
+                                     &ngx_http_canary_api_waiter);
+    if (w == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    w = cln->data;
-
-    ngx_memzero(w, sizeof(ngx_http_canary_write_t));
-
-    cln->handler = ngx_http_canary_write_cleanup;
-
-    w->request = r;
     w->endpoint = target->endpoint;
     w->verb = (r->method == NGX_HTTP_PATCH) ? CANARY_PATCH
                                             : target->resource->verb;
@@ -72,6 +72,32 @@ ngx_http_canary_api_write(ngx_http_request_t *r,
     }
 
     return ngx_http_canary_write(w);
+}
+
+
+ngx_http_canary_write_t *
+ngx_http_canary_write_create(ngx_http_request_t *r, size_t size,
+    const ngx_http_canary_waiter_t *waiter)
+{
+    ngx_pool_cleanup_t       *cln;
+    ngx_http_canary_write_t  *w;
+
+    cln = ngx_pool_cleanup_add(r->pool, size);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    w = cln->data;
+
+    ngx_memzero(w, size);
+
+    cln->handler = ngx_http_canary_write_cleanup;
+
+    w->request = r;
+    w->waiter = waiter;
+    w->deadline = ngx_http_canary_milliseconds() + NGX_HTTP_CANARY_PATIENCE;
+
+    return w;
 }
 
 
@@ -99,7 +125,7 @@ ngx_http_canary_write(ngx_http_canary_write_t *w)
         return ngx_http_canary_problem_body(w->request, &w->errors);
     }
 
-    ngx_http_canary_write_actor(w);
+    ngx_http_canary_find_actor(w->request, &w->change.actor);
 
     if (w->request->headers_in.if_match) {
         w->match.if_match = &w->request->headers_in.if_match->value;
@@ -107,8 +133,6 @@ ngx_http_canary_write(ngx_http_canary_write_t *w)
 
     w->change.match = ngx_http_canary_match;
     w->change.data = &w->match;
-
-    w->deadline = ngx_http_canary_milliseconds() + NGX_HTTP_CANARY_PATIENCE;
 
     rc = ngx_http_canary_write_try(w);
 
@@ -120,7 +144,7 @@ ngx_http_canary_write(ngx_http_canary_write_t *w)
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_canary_write_try(ngx_http_canary_write_t *w)
 {
     ngx_uint_t                 tries;
@@ -144,51 +168,6 @@ ngx_http_canary_write_try(ngx_http_canary_write_t *w)
     }
 
     return ngx_http_canary_write_result(w, rc);
-}
-
-
-static void
-ngx_http_canary_write_actor(ngx_http_canary_write_t *w)
-{
-    ngx_str_t                 name;
-    ngx_http_request_t       *r;
-    ngx_http_canary_actor_t  *actor;
-
-    r = w->request;
-    actor = &w->change.actor;
-
-    ngx_str_set(&name, "api");
-
-    if (r->headers_in.user.len) {
-        name = r->headers_in.user;
-    }
-
-    ngx_http_canary_copy_line(actor->name, sizeof(actor->name), &name);
-    ngx_http_canary_copy_line(actor->address, sizeof(actor->address),
-                              &r->connection->addr_text);
-}
-
-
-/* what fits of a text that goes to the log; what is no text is "?" */
-
-static void
-ngx_http_canary_copy_line(u_char *dst, size_t size, ngx_str_t *text)
-{
-    size_t      i, n, len;
-    ngx_uint_t  clean;
-
-    clean = (canary_utf8_prefix((char *) text->data, text->len) == text->len
-             && !canary_utf8_controls((char *) text->data, text->len));
-
-    len = ngx_min(text->len, size - 1);
-
-    for (i = 0; i < len; i++) {
-        dst[i] = (clean || (text->data[i] >= 0x20 && text->data[i] < 0x7f))
-                 ? text->data[i] : '?';
-    }
-
-    n = canary_utf8_prefix((char *) dst, len);
-    dst[n] = '\0';
 }
 
 
@@ -310,7 +289,7 @@ ngx_http_canary_write_done(ngx_http_canary_write_t *w)
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_canary_write_answer(ngx_http_canary_write_t *w, ngx_uint_t durable)
 {
     ngx_int_t   rc;

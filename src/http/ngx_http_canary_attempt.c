@@ -26,7 +26,8 @@ static void ngx_http_canary_ignored(ngx_http_canary_attempt_t *attempt);
 static void ngx_http_canary_end_time(ngx_http_canary_attempt_t *attempt,
     ngx_uint_t complete, uint64_t elapsed);
 static ngx_uint_t ngx_http_canary_too_long(
-    ngx_http_canary_attempt_t *attempt, uint64_t elapsed);
+    ngx_http_canary_attempt_t *attempt, canary_evidence_t *evidence,
+    uint64_t elapsed);
 static void ngx_http_canary_hand_in(ngx_http_canary_attempt_t *attempt,
     canary_evidence_t *evidence, canary_finish_t *finish);
 static void ngx_http_canary_burn(ngx_http_canary_attempt_t *attempt,
@@ -165,11 +166,12 @@ ngx_http_canary_failed(ngx_http_canary_attempt_t *attempt,
 
     attempt->how = how;
 
-    ngx_http_canary_add(&meter->totals.failed, 1);
-
     if (timedout) {
         ngx_http_canary_add(&meter->totals.timeouts, 1);
-        ngx_http_canary_add_time(meter, measured, elapsed);
+        ngx_http_canary_add_time(attempt, meter, measured, elapsed);
+
+    } else {
+        ngx_http_canary_add(&meter->totals.failed, 1);
     }
 
     ngx_memzero(&finish, sizeof(canary_finish_t));
@@ -200,7 +202,7 @@ ngx_http_canary_aborted(ngx_http_canary_attempt_t *attempt, uint64_t elapsed)
     finish.voided = 1;
     finish.time = elapsed;
 
-    if (evidence && ngx_http_canary_too_long(attempt, elapsed)) {
+    if (evidence && ngx_http_canary_too_long(attempt, evidence, elapsed)) {
         finish.gave_up = 1;
         finish.timed = 1;
     }
@@ -241,12 +243,7 @@ ngx_http_canary_cut(ngx_http_canary_attempt_t *attempt, ngx_uint_t timedout,
 
     totals = &ngx_http_canary_meter(attempt)->totals;
 
-    ngx_http_canary_add(&totals->failed, 1);
-    ngx_http_canary_add(&totals->cut, 1);
-
-    if (timedout) {
-        ngx_http_canary_add(&totals->timeouts, 1);
-    }
+    ngx_http_canary_add(timedout ? &totals->cut_timeouts : &totals->cut, 1);
 
     evidence = ngx_http_canary_evidence(attempt, &measured);
 
@@ -286,8 +283,8 @@ ngx_http_canary_end_time(ngx_http_canary_attempt_t *attempt,
     evidence = ngx_http_canary_evidence(attempt, &measured);
 
     if (complete) {
-        ngx_http_canary_add_time(ngx_http_canary_meter(attempt), measured,
-                                 elapsed);
+        ngx_http_canary_add_time(attempt, ngx_http_canary_meter(attempt),
+                                 measured, elapsed);
     }
 
     if (evidence) {
@@ -298,17 +295,29 @@ ngx_http_canary_end_time(ngx_http_canary_attempt_t *attempt,
 
 /*
  * Whether a client that gave up had waited longer than a latency rule of the
- * rollout allows.  The record is read without the lock: rules change but
- * rarely, and a torn read could only misjudge one attempt.
+ * rollout allows: by the limits for quantiles, of which those beside stable
+ * are not thresholds, or by a threshold.  The record is read without the lock:
+ * rules change but rarely, and a torn read could only misjudge one attempt.
  */
 
 static ngx_uint_t
 ngx_http_canary_too_long(ngx_http_canary_attempt_t *attempt,
-    uint64_t elapsed)
+    canary_evidence_t *evidence, uint64_t elapsed)
 {
+    uint64_t           *limits;
+    uint32_t            set;
     ngx_uint_t          i;
     canary_rule_t      *rule;
     canary_strategy_t  *strategy;
+
+    set = __atomic_load_n(&evidence->limit_set, __ATOMIC_ACQUIRE);
+    limits = evidence->sets[set].limits[attempt->ticket.side];
+
+    for (i = 0; i < evidence->nlimits && i < CANARY_LIMITS_MAX; i++) {
+        if (elapsed > limits[i]) {
+            return 1;
+        }
+    }
 
     strategy = &ngx_http_canary_record(attempt->endpoint->shared)
                    ->rollout.strategy;

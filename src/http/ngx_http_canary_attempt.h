@@ -85,18 +85,25 @@ ngx_http_canary_meter(ngx_http_canary_attempt_t *attempt)
  */
 
 static ngx_inline void
-ngx_http_canary_add_time(ngx_http_canary_meter_t *meter, ngx_uint_t measured,
-    uint64_t elapsed)
+ngx_http_canary_add_time(ngx_http_canary_attempt_t *attempt,
+    ngx_http_canary_meter_t *meter, ngx_uint_t measured, uint64_t elapsed)
 {
-    uint32_t  *bucket;
+    uint32_t  index, before;
 
     ngx_http_canary_add(&meter->totals.timed, 1);
+
+    if (!measured) {
+        ngx_http_canary_add(&meter->totals.other_time, elapsed);
+        return;
+    }
+
     ngx_http_canary_add(&meter->totals.time, elapsed);
 
-    if (measured) {
-        bucket = &meter->histogram[canary_histogram_index(elapsed)];
+    index = canary_histogram_index(elapsed);
+    before = __atomic_fetch_add(&meter->histogram[index], 1, __ATOMIC_RELAXED);
 
-        (void) __atomic_fetch_add(bucket, 1, __ATOMIC_RELAXED);
+    if (ngx_http_canary_rarely(before == 0xffffffff)) {
+        ngx_http_canary_carry(attempt->endpoint, attempt->release, index);
     }
 }
 
@@ -244,7 +251,7 @@ ngx_http_canary_response(ngx_http_canary_attempt_t *attempt,
     ngx_http_canary_add(&meter->totals.responses[response_class - 1], 1);
 
     if (timed) {
-        ngx_http_canary_add_time(meter, measured, elapsed);
+        ngx_http_canary_add_time(attempt, meter, measured, elapsed);
     }
 
     if (evidence == NULL) {

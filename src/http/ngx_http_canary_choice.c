@@ -450,6 +450,19 @@ ngx_http_canary_take_ctx(ngx_http_request_t *r)
 }
 
 
+void
+ngx_http_canary_free_spare(void)
+{
+    ngx_http_canary_ctx_t  *ctx;
+
+    while (ngx_http_canary_spare) {
+        ctx = ngx_http_canary_spare;
+        ngx_http_canary_spare = ctx->spare;
+        ngx_free(ctx);
+    }
+}
+
+
 /* What a context held before is gone with this, or set before it is used. */
 
 static ngx_inline void

@@ -516,26 +516,23 @@ ngx_http_canary_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_canary_loc_conf_t *lcf = conf;
 
-    ngx_str_t                 *value;
-    ngx_http_core_loc_conf_t  *clcf;
+    char                         *rv;
+    ngx_str_t                    *value;
+    ngx_http_core_loc_conf_t     *clcf;
+    ngx_http_canary_main_conf_t  *cmcf;
 
     if (lcf->api != NGX_CONF_UNSET) {
         return "is duplicate";
     }
 
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    /* regex is under NGX_PCRE, as are locations by regular expression */
-
-#if (NGX_PCRE)
-    if (clcf->regex) {
-        return "cannot be in a location by regular expression, "
-               "use one by prefix";
+    if (lcf->metrics != NGX_CONF_UNSET) {
+        return "cannot be in one location with \"canary_metrics\"";
     }
-#endif
 
-    if (clcf->named) {
-        return "cannot be in a named location, use one by prefix";
+    rv = ngx_http_canary_check_location(cf, lcf);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
 
     lcf->api = 1;
@@ -555,12 +552,75 @@ ngx_http_canary_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_canary_api_handler;
 
     /* from /canary to /canary/, as proxy_pass does */
 
     if (clcf->name.len && clcf->name.data[clcf->name.len - 1] == '/') {
         clcf->auto_redirect = 1;
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_canary_module);
+    cmcf->api = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_canary_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_canary_loc_conf_t *lcf = conf;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (lcf->metrics != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    if (lcf->api != NGX_CONF_UNSET) {
+        return "cannot be in one location with \"canary_api\", which has "
+               "them at \"metrics\"";
+    }
+
+    if (lcf->verta == 1) {
+        return "cannot be in one location with \"canary_verta_api\"";
+    }
+
+    lcf->metrics = 1;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_canary_metrics_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_canary_check_location(ngx_conf_t *cf,
+    ngx_http_canary_loc_conf_t *lcf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* regex is under NGX_PCRE, as are locations by regular expression */
+
+#if (NGX_PCRE)
+    if (clcf->regex) {
+        return "cannot be in a location by regular expression, "
+               "use one by prefix";
+    }
+#endif
+
+    if (clcf->named) {
+        return "cannot be in a named location, use one by prefix";
+    }
+
+    if (lcf->api == 1 || lcf->verta == 1 || lcf->metrics == 1) {
+        return "cannot be in a location with another API, "
+               "use one of its own";
     }
 
     return NGX_CONF_OK;

@@ -14,6 +14,10 @@ static void ngx_http_canary_patch_reason(u_char *p, u_char *last,
     const canary_rollout_t *from, const canary_rollout_t *to);
 static u_char *ngx_http_canary_violation(u_char *p, u_char *last,
     const ngx_http_canary_figure_t *figure);
+static u_char *ngx_http_canary_limit(u_char *p, u_char *last,
+    const canary_rule_t *rule);
+static u_char *ngx_http_canary_value(u_char *p, u_char *last,
+    const canary_rule_t *rule, double value);
 static void ngx_http_canary_holding(u_char *p, u_char *last,
     ngx_http_canary_event_t *event);
 static u_char *ngx_http_canary_number(u_char *p, u_char *last, double value);
@@ -174,39 +178,90 @@ ngx_http_canary_patch_reason(u_char *p, u_char *last,
 }
 
 
-/* "error_5xx_rate 0.21 > 0.1 after 57 attempts" */
+/*
+ * "error_5xx_rate 0.21 > 0.1 after 57 attempts",
+ * "error_5xx_rate > 0.1 of late: 9 of 1009 attempts were bad"
+ */
 
 static u_char *
 ngx_http_canary_violation(u_char *p, u_char *last,
     const ngx_http_canary_figure_t *figure)
 {
-    double       scale;
-    const char  *unit;
+    double                     value;
+    canary_measure_t           measure;
+    const canary_rule_t       *rule;
+    const canary_judgement_t  *judgement;
 
-    scale = 1;
-    unit = "";
+    rule = &figure->rule;
+    judgement = &figure->judgement;
+    value = canary_rule_base(rule, judgement->value);
 
-    if (canary_rule_unit(&figure->rule) == CANARY_UNIT_LATENCY) {
-        scale = 1000;
-        unit = "ms";
+    p = ngx_slprintf(p, last, "%s ", canary_rule_info[rule->kind].name);
+
+    if (value > canary_rule_threshold(rule)) {
+        p = ngx_http_canary_value(p, last, rule, value);
+        p = ngx_slprintf(p, last, " ");
+        p = ngx_http_canary_limit(p, last, rule);
+
+        return ngx_slprintf(p, last, " after %uL attempts",
+                            judgement->attempts);
     }
 
-    p = ngx_slprintf(p, last, "%s ", canary_rule_info[figure->rule.kind].name);
+    /* it was proved by the last attempts, or by those that are not answered */
 
-    if (figure->judgement.value == figure->judgement.value) {
-        p = ngx_http_canary_number(p, last,
-                                   scale * canary_rule_base(&figure->rule,
-                                                   figure->judgement.value));
-    } else {
-        p = ngx_slprintf(p, last, "not known yet");
+    p = ngx_http_canary_limit(p, last, rule);
+
+    if (rule->kind == CANARY_RULE_LATENCY_AVG_MAX) {
+        p = ngx_slprintf(p, last, " of late: ");
+        p = ngx_http_canary_value(p, last, rule, value);
+
+        return ngx_slprintf(p, last, " after %uL attempts",
+                            judgement->attempts);
     }
 
-    p = ngx_slprintf(p, last, "%s > ", unit);
-    p = ngx_http_canary_number(p, last,
-                               scale * canary_rule_threshold(&figure->rule));
+    measure.sum = judgement->bad;
+    measure.attempts = judgement->attempts;
 
-    return ngx_slprintf(p, last, "%s after %uL attempts", unit,
-                        figure->judgement.attempts);
+    return ngx_slprintf(p, last, "%s: %uL of %uL attempts %s",
+                        (rule->baseline || canary_rule_above(rule, &measure))
+                        ? "" : " of late",
+                        judgement->bad, judgement->attempts,
+                        canary_rule_info[rule->kind].quantile ? "took longer"
+                                                              : "were bad");
+}
+
+
+/* "> 0.1", "> 0.01 above stable's", "> 1.3 times stable's" */
+
+static u_char *
+ngx_http_canary_limit(u_char *p, u_char *last, const canary_rule_t *rule)
+{
+    p = ngx_slprintf(p, last, "> ");
+    p = ngx_http_canary_value(p, last, rule, canary_rule_threshold(rule));
+
+    if (rule->baseline) {
+        p = ngx_slprintf(p, last, "%s stable's",
+                         (canary_rule_unit(rule) == CANARY_UNIT_FACTOR)
+                         ? " times" : " above");
+    }
+
+    return p;
+}
+
+
+/* a value in base units */
+
+static u_char *
+ngx_http_canary_value(u_char *p, u_char *last, const canary_rule_t *rule,
+    double value)
+{
+    if (canary_rule_unit(rule) != CANARY_UNIT_LATENCY) {
+        return ngx_http_canary_number(p, last, value);
+    }
+
+    p = ngx_http_canary_number(p, last, value * 1000);
+
+    return ngx_slprintf(p, last, "ms");
 }
 
 

@@ -253,7 +253,7 @@ ngx_http_canary_import_spent(ngx_http_canary_shared_t *to,
     for (side = 0; side < CANARY_SIDES; side++) {
         canary_evidence_view(from->evidence, &tail, side, &view);
 
-        to->evidence->spent[side] = view.spent;
+        canary_evidence_spent(to->evidence, side, view.spent);
     }
 }
 

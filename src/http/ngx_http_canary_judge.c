@@ -150,11 +150,17 @@ ngx_http_canary_guard(ngx_http_canary_zone_shared_t *sh,
 
         change.command.verb = CANARY_HOLDING;
         change.outage = &outage;
-
-        canary_judge_hold(shared->evidence, (uint32_t) excused, now);
     }
 
     ngx_http_canary_violate(sh, shpool, shared, &change, broken, now, log);
+
+    /* only now: what the event tells of is discarded */
+
+    if (change.command.verb == CANARY_HOLDING) {
+        canary_judge_hold(shared->evidence,
+                          &ngx_http_canary_record(shared)->rollout,
+                          (uint32_t) broken, now);
+    }
 
     return change.status == CANARY_CHANGED
            && change.command.verb == CANARY_VIOLATION;
@@ -254,6 +260,12 @@ ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
     }
 
     holds = canary_judge_holds(shared->evidence, rollout, now);
+
+    /* of the times of a step none are known to be of cohorts that count */
+
+    if (holds) {
+        ngx_http_canary_begin_step(sh, shpool, shared);
+    }
 
     if (!moved && !holds && ngx_http_canary_is_settled(shared, now)) {
         return;

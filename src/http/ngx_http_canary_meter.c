@@ -32,6 +32,11 @@ static void ngx_http_canary_cut_meters(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool);
 static void ngx_http_canary_put_meter(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_meter_t **meter);
+static void ngx_http_canary_add_buckets(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place, uint64_t *buckets);
+static ngx_int_t ngx_http_canary_import_carries(ngx_slab_pool_t *shpool,
+    ngx_http_canary_release_shared_t *place, ngx_http_canary_shared_t *from,
+    ngx_http_canary_release_shared_t *release);
 static ngx_int_t ngx_http_canary_add_past(ngx_slab_pool_t *shpool,
     ngx_http_canary_release_shared_t *place);
 
@@ -305,7 +310,98 @@ ngx_http_canary_import_meters(ngx_http_canary_zone_shared_t *sh,
         ngx_http_canary_sum_meters(from, release, place->meters[0]);
     }
 
+    return ngx_http_canary_import_carries(shpool, place, from, release);
+}
+
+
+/* the counters of several meters may be too much for one of them */
+
+static ngx_int_t
+ngx_http_canary_import_carries(ngx_slab_pool_t *shpool,
+    ngx_http_canary_release_shared_t *place, ngx_http_canary_shared_t *from,
+    ngx_http_canary_release_shared_t *release)
+{
+    uint64_t    before[CANARY_BUCKETS + 1], after[CANARY_BUCKETS + 1];
+    ngx_uint_t  i;
+
+    if (place->meters[0] == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_memzero(before, sizeof(before));
+    ngx_memzero(after, sizeof(after));
+
+    ngx_http_canary_add_buckets(from, release, before);
+    canary_buckets_add(after, place->meters[0]->histogram);
+
+    for (i = 0; i <= CANARY_BUCKETS; i++) {
+
+        if (before[i] == after[i]) {
+            continue;
+        }
+
+        if (ngx_http_canary_add_past(shpool, place) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        place->past->times[i] += before[i] - after[i];
+    }
+
     return NGX_OK;
+}
+
+
+void
+ngx_http_canary_sum_buckets(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place, uint64_t *buckets)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i <= CANARY_BUCKETS; i++) {
+        buckets[i] = place->past ? place->past->times[i] : 0;
+    }
+
+    ngx_http_canary_add_buckets(shared, place, buckets);
+}
+
+
+static void
+ngx_http_canary_add_buckets(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place, uint64_t *buckets)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < shared->nphases; i++) {
+        if (place->meters[i]) {
+            canary_buckets_add(buckets, place->meters[i]->histogram);
+        }
+    }
+}
+
+
+/*
+ * Counters of 32 bits are enough for differences, as within a step; what is
+ * exported goes on.
+ */
+
+ngx_http_canary_noinline void
+ngx_http_canary_carry(ngx_http_canary_endpoint_t *endpoint,
+    ngx_http_canary_release_t *release, uint32_t index)
+{
+    ngx_http_canary_main_conf_t       *cmcf;
+    ngx_http_canary_release_shared_t  *place;
+
+    cmcf = endpoint->main;
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    place = endpoint->shared->releases[release->id];
+
+    if (ngx_http_canary_add_past(cmcf->shpool, place) == NGX_OK) {
+        place->past->times[canary_bucket(index)] += 1ull << 32;
+    }
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
 }
 
 
@@ -322,7 +418,8 @@ ngx_http_canary_retire_meters(ngx_http_canary_zone_shared_t *sh,
         }
 
         ngx_http_canary_sum_meters(shared, place, &sum);
-        ngx_http_canary_add_totals(place->past, &sum.totals);
+        ngx_http_canary_add_totals(&place->past->totals, &sum.totals);
+        ngx_http_canary_add_buckets(shared, place, place->past->times);
     }
 
     ngx_http_canary_forget_meters(sh, shared, place);
@@ -430,7 +527,7 @@ ngx_http_canary_add_past(ngx_slab_pool_t *shpool,
 {
     if (place->past == NULL) {
         place->past = ngx_slab_calloc_locked(shpool,
-                                             sizeof(ngx_http_canary_totals_t));
+                                             sizeof(ngx_http_canary_past_t));
     }
 
     return place->past ? NGX_OK : NGX_ERROR;

@@ -6,6 +6,8 @@
 
 #include "ngx_http_canary_module.h"
 #include "ngx_http_canary_conf.h"
+#include "ngx_http_canary_token.h"
+#include "ngx_http_canary_verta.h"
 
 
 static void *ngx_http_canary_create_main_conf(ngx_conf_t *cf);
@@ -15,6 +17,7 @@ static char *ngx_http_canary_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static ngx_int_t ngx_http_canary_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_canary_postconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_canary_add_access(ngx_conf_t *cf);
 static ngx_int_t ngx_http_canary_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_canary_init_process(ngx_cycle_t *cycle);
 static void ngx_http_canary_exit_process(ngx_cycle_t *cycle);
@@ -146,6 +149,27 @@ static ngx_command_t  ngx_http_canary_commands[] = {
       0,
       NULL },
 
+    { ngx_string("canary_verta_api"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
+      ngx_http_canary_verta_api,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("canary_metrics"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_canary_metrics,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("canary_api_tokens"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_canary_api_tokens,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -239,13 +263,22 @@ ngx_http_canary_create_loc_conf(ngx_conf_t *cf)
 {
     ngx_http_canary_loc_conf_t  *clcf;
 
-    clcf = ngx_palloc(cf->pool, sizeof(ngx_http_canary_loc_conf_t));
+    clcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_canary_loc_conf_t));
     if (clcf == NULL) {
         return NULL;
     }
 
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     clcf->workspace = { 0, NULL };
+     */
+
     clcf->api = NGX_CONF_UNSET;
+    clcf->verta = NGX_CONF_UNSET;
     clcf->write = NGX_CONF_UNSET;
+    clcf->metrics = NGX_CONF_UNSET;
+    clcf->tokens = NGX_CONF_UNSET_PTR;
 
     return clcf;
 }
@@ -266,18 +299,27 @@ ngx_http_canary_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (clcf->noname && clcf->handler == NULL
-        && conf->api == NGX_CONF_UNSET && prev->api == 1)
-    {
-        conf->api = 1;
-        conf->write = prev->write;
-        clcf->handler = ngx_http_canary_api_handler;
+    if (clcf->noname && clcf->handler == NULL) {
+
+        if (prev->api == 1) {
+            conf->api = 1;
+            conf->write = prev->write;
+            clcf->handler = ngx_http_canary_api_handler;
+
+        } else if (prev->metrics == 1) {
+            conf->metrics = 1;
+            clcf->handler = ngx_http_canary_metrics_handler;
+        }
     }
+
+    ngx_http_canary_verta_merge(cf, prev, conf);
 
     ngx_http_canary_check_grpc(cf);
 
     ngx_conf_init_value(conf->api, 0);
     ngx_conf_init_value(conf->write, 0);
+    ngx_conf_init_value(conf->metrics, 0);
+    ngx_conf_merge_ptr_value(conf->tokens, prev->tokens, NULL);
 
     return NGX_CONF_OK;
 }
@@ -301,11 +343,17 @@ ngx_http_canary_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
+    if (cmcf->api && ngx_http_canary_add_access(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     /* without an endpoint the module costs nothing */
 
     if (cmcf->endpoints.nelts == 0) {
         return NGX_OK;
     }
+
+    ngx_http_canary_verta_number(cmcf);
 
     if (ngx_http_canary_add_zone(cf, cmcf) != NGX_OK) {
         return NGX_ERROR;
@@ -321,6 +369,25 @@ ngx_http_canary_postconfiguration(ngx_conf_t *cf)
 }
 
 
+static ngx_int_t
+ngx_http_canary_add_access(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt        *handler;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    handler = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
+    if (handler == NULL) {
+        return NGX_ERROR;
+    }
+
+    *handler = ngx_http_canary_access_handler;
+
+    return NGX_OK;
+}
+
+
 /*
  * Called when nothing of the new configuration can fail any more, and before
  * anything of the old one is freed.
@@ -329,12 +396,24 @@ ngx_http_canary_postconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_canary_init_module(ngx_cycle_t *cycle)
 {
+    ngx_core_conf_t              *ccf;
     ngx_http_canary_main_conf_t  *cmcf;
 
     cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_canary_module);
 
-    if (cmcf && cmcf->sh) {
-        ngx_http_canary_reconcile(cmcf, cycle->log);
+    if (cmcf == NULL || cmcf->sh == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_http_canary_reconcile(cmcf, cycle->log);
+
+    /* nginx gives the directory to the worker user, but not what is in it */
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    if (geteuid() == 0 && ccf->master && !ngx_test_config) {
+        canary_state_file_hand_over((char *) cmcf->state_path->name.data,
+                                    ccf->user);
     }
 
     return NGX_OK;
@@ -376,6 +455,8 @@ ngx_http_canary_exit_process(ngx_cycle_t *cycle)
     {
         return;
     }
+
+    ngx_http_canary_free_spare();
 
     cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_canary_module);
 

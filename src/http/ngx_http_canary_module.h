@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "canary_buckets.h"
 #include "canary_evidence.h"
 #include "canary_histogram.h"
 #include "canary_judge.h"
@@ -67,18 +68,33 @@
  */
 
 
-/* Counters of a release. */
+/*
+ * Counters of a release.  Each only ever grows, and so does what is shown of
+ * them: that is sums only, no differences, which might fall for a moment.
+ */
 
 typedef struct {
     uint64_t                            responses[5];  /* 1xx to 5xx */
-    uint64_t                            failed;        /* with cut */
-    uint64_t                            cut;           /* after a header */
-    uint64_t                            timeouts;      /* of the failed */
+    uint64_t                            failed;        /* before a header, */
+    uint64_t                            timeouts;      /* by a timeout */
+    uint64_t                            cut;           /* after a header, */
+    uint64_t                            cut_timeouts;  /* by a timeout */
     uint64_t                            aborted;
     uint64_t                            fallbacks;
     uint64_t                            timed;
-    uint64_t                            time;          /* microseconds */
+    uint64_t                            time;          /* microseconds, of
+                                                          what is in the
+                                                          histogram, */
+    uint64_t                            other_time;    /* and of the rest */
 } ngx_http_canary_totals_t;
+
+
+/* What meters have counted that were given up, or that overflowed. */
+
+typedef struct {
+    ngx_http_canary_totals_t            totals;
+    uint64_t                            times[CANARY_BUCKETS + 1];
+} ngx_http_canary_past_t;
 
 
 /*
@@ -94,7 +110,7 @@ struct ngx_http_canary_meter_s {
     ngx_http_canary_totals_t            totals;
     ngx_http_canary_meter_t            *next;          /* of those not in use,
                                                           under the lock */
-    u_char                              pad[NGX_HTTP_CANARY_LINE - 104];
+    u_char                              pad[NGX_HTTP_CANARY_LINE - 120];
     uint32_t                            histogram[CANARY_HISTOGRAM_BUCKETS];
                                                        /* of times that are
                                                           evidence */
@@ -110,8 +126,7 @@ typedef struct {
     ngx_http_canary_meter_t            *base;          /* sum of the meters
                                                           when the step began;
                                                           NULL: nothing */
-    ngx_http_canary_totals_t           *past;          /* of meters that were
-                                                          given up, or NULL */
+    ngx_http_canary_past_t             *past;          /* or NULL */
     ngx_uint_t                          first;         /* serial numbers of */
     ngx_uint_t                          serial;        /* the first and last
                                                           configuration that
@@ -213,8 +228,17 @@ typedef struct {
 typedef struct {
     canary_rollout_t                    rollout;
     uint64_t                            events;        /* ever appended */
+    uint64_t                            created;       /* when the endpoint
+                                                          was first seen, */
+    uint64_t                            transitions[CANARY_PHASES];
+                                                       /* to each phase, from
+                                                          others */
     uint64_t                            ended;         /* the last rollout,
                                                           ms since 1970 */
+    uint64_t                            settled;       /* generation at which
+                                                          Verta's API stopped
+                                                          telling how that
+                                                          rollout ended */
     u_char                              last_release[NGX_HTTP_CANARY_NAME_MAX];
                                         /* its name, zero-terminated */
     u_char                              last_reason[NGX_HTTP_CANARY_REASON];
@@ -418,6 +442,7 @@ typedef struct {
                                                           its index, or -1 */
     ngx_http_complex_value_t           *force;         /* or NULL */
     uint64_t                            salt;          /* of the key */
+    ngx_uint_t                          number;        /* in the Verta API */
 
     ngx_http_canary_shared_t           *shared;
     ngx_http_canary_routing_t           routing;       /* of this process */
@@ -476,12 +501,19 @@ struct ngx_http_canary_main_conf_s {
                                                           nothing yet */
     ngx_uint_t                          serial;        /* of this cycle */
     ngx_uint_t                          committed;     /* it is in use */
+    ngx_uint_t                          api;           /* it has a location
+                                                          of the API */
 };
 
 
 typedef struct {
     ngx_flag_t                          api;
-    ngx_flag_t                          write;
+    ngx_flag_t                          verta;
+    ngx_flag_t                          write;         /* of either */
+    ngx_str_t                           workspace;     /* in the Verta API */
+    ngx_flag_t                          metrics;
+    ngx_array_t                        *tokens;        /* of token_t; NULL:
+                                                          none are needed */
 } ngx_http_canary_loc_conf_t;
 
 
@@ -641,6 +673,9 @@ ngx_http_canary_attempt_t *ngx_http_canary_last_attempt(
 /* the context, whose last choice is that of the endpoint; NULL: no memory */
 ngx_http_canary_ctx_t *ngx_http_canary_choose(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint);
+
+/* contexts that no request has, when the process ends */
+void ngx_http_canary_free_spare(void);
 
 /* when the routing word has changed */
 void ngx_http_canary_reroute(ngx_http_canary_endpoint_t *endpoint,
@@ -868,6 +903,8 @@ ngx_int_t ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared);
 ngx_int_t ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared);
+void ngx_http_canary_add_slots(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, canary_evidence_t *evidence);
 
 
 /* ngx_http_canary_meter.c: what is counted of releases */
@@ -875,6 +912,10 @@ ngx_int_t ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
 /* the meter that this process is to use for a release from now on */
 ngx_http_canary_meter_t *ngx_http_canary_make_meter(
     ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_release_t *release);
+
+/* a counter of a histogram has passed 2^32 */
+void ngx_http_canary_carry(ngx_http_canary_endpoint_t *endpoint,
+    ngx_http_canary_release_t *release, uint32_t index);
 
 /* Under the lock. */
 
@@ -902,6 +943,10 @@ void ngx_http_canary_subtract_base(ngx_http_canary_release_shared_t *place,
 void ngx_http_canary_sum_times(ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_shared_t *place, canary_histogram_t *all,
     canary_histogram_t *step);
+
+/* all times that were ever in them, by the buckets that are exported */
+void ngx_http_canary_sum_buckets(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place, uint64_t *buckets);
 
 void ngx_http_canary_add_totals(ngx_http_canary_totals_t *to,
     const ngx_http_canary_totals_t *totals);
@@ -1043,6 +1088,16 @@ ngx_int_t ngx_http_canary_add_variables(ngx_conf_t *cf);
 /* ngx_http_canary_api.c */
 
 ngx_int_t ngx_http_canary_api_handler(ngx_http_request_t *r);
+
+
+/* ngx_http_canary_verta.c */
+
+ngx_int_t ngx_http_canary_verta_handler(ngx_http_request_t *r);
+
+
+/* ngx_http_canary_metrics.c */
+
+ngx_int_t ngx_http_canary_metrics_handler(ngx_http_request_t *r);
 
 
 /* ngx_http_canary_snapshot.c: a consistent copy for those who show it */

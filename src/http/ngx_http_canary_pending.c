@@ -23,7 +23,7 @@
  *
  * Any other change of the endpoint in the meantime cancels it, and so does a
  * file that cannot be written; the file may have it even so, and is therefore
- * written anew.
+ * written anew.  An event that changes nothing goes before it.
  */
 
 
@@ -81,6 +81,8 @@ ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
     } else if (fate == NGX_HTTP_CANARY_APPLIED) {
 
         next = pending->record;
+        next.events = record->events;
+
         waited = (now > pending->decided) ? now - pending->decided : 0;
 
         canary_rollout_delay(&record->rollout, &next.rollout, waited);

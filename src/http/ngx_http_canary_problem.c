@@ -162,6 +162,9 @@ ngx_http_canary_title(ngx_uint_t status)
     case NGX_HTTP_BAD_REQUEST:
         return "Bad Request";
 
+    case NGX_HTTP_UNAUTHORIZED:
+        return "Unauthorized";
+
     case NGX_HTTP_FORBIDDEN:
         return "Forbidden";
 

@@ -22,7 +22,7 @@ static ngx_http_canary_process_t *ngx_http_canary_free_process(
 static ngx_uint_t ngx_http_canary_free_slot(
     ngx_http_canary_zone_shared_t *sh);
 static void ngx_http_canary_use_slot(ngx_http_canary_zone_shared_t *sh,
-    ngx_uint_t slot);
+    ngx_slab_pool_t *shpool, ngx_uint_t slot);
 static ngx_uint_t ngx_http_canary_slot_owners(
     ngx_http_canary_zone_shared_t *sh, ngx_uint_t slot);
 static void ngx_http_canary_clear_slot(ngx_http_canary_zone_shared_t *sh,
@@ -57,7 +57,7 @@ ngx_http_canary_enter_process(ngx_http_canary_main_conf_t *cmcf)
         process->slot = ngx_http_canary_slot;
     }
 
-    ngx_http_canary_use_slot(sh, ngx_http_canary_slot);
+    ngx_http_canary_use_slot(sh, cmcf->shpool, ngx_http_canary_slot);
 
     ngx_shmtx_unlock(&cmcf->shpool->mutex);
 }
@@ -180,10 +180,11 @@ ngx_http_canary_free_slot(ngx_http_canary_zone_shared_t *sh)
 }
 
 
-/* the memory of a slot is not touched before somebody has it */
+/* there is no memory for a slot before somebody has it */
 
 static void
-ngx_http_canary_use_slot(ngx_http_canary_zone_shared_t *sh, ngx_uint_t slot)
+ngx_http_canary_use_slot(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_uint_t slot)
 {
     ngx_http_canary_shared_t  *shared;
 
@@ -195,7 +196,7 @@ ngx_http_canary_use_slot(ngx_http_canary_zone_shared_t *sh, ngx_uint_t slot)
 
     for (shared = sh->endpoints; shared; shared = shared->next) {
         if (shared->evidence) {
-            canary_evidence_use(shared->evidence, (uint32_t) sh->nused);
+            ngx_http_canary_add_slots(sh, shpool, shared->evidence);
         }
     }
 }

@@ -97,6 +97,7 @@ ngx_http_canary_zone_needed(ngx_http_canary_main_conf_t *cmcf,
     size = 8 * ngx_pagesize
            + ngx_align(sizeof(ngx_http_canary_zone_shared_t), ngx_pagesize)
            + ngx_align(canary_judge_size((uint32_t) nslots), ngx_pagesize)
+           + ngx_align(sizeof(canary_slot_t), ngx_pagesize)
            + ngx_align((NGX_HTTP_CANARY_EVENTS + 1)
                        * sizeof(ngx_http_canary_event_t), ngx_pagesize)
            + 4 * ngx_pagesize;
@@ -246,6 +247,7 @@ ngx_http_canary_create_shared(ngx_http_canary_main_conf_t *cmcf,
     ngx_str_t *name)
 {
     uint32_t                       *phase;
+    ngx_time_t                     *tp;
     ngx_uint_t                      i, nphases;
     ngx_http_canary_shared_t       *shared;
     ngx_http_canary_zone_shared_t  *sh;
@@ -275,6 +277,10 @@ ngx_http_canary_create_shared(ngx_http_canary_main_conf_t *cmcf,
 
     shared->len = name->len;
     ngx_memcpy(shared->name, name->data, name->len);
+
+    tp = ngx_timeofday();
+    ngx_http_canary_record(shared)->created = (uint64_t) tp->sec * 1000
+                                              + tp->msec;
 
     /* the control loop may be on its way through the list */
 
@@ -378,7 +384,7 @@ ngx_http_canary_free_place(ngx_http_canary_main_conf_t *cmcf,
         ngx_http_canary_forget_meters(cmcf->sh, shared, place);
 
         if (place->past) {
-            ngx_memzero(place->past, sizeof(ngx_http_canary_totals_t));
+            ngx_memzero(place->past, sizeof(ngx_http_canary_past_t));
         }
 
         ngx_memzero(place->name, NGX_HTTP_CANARY_NAME_MAX);

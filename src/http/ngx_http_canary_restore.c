@@ -18,7 +18,10 @@ static canary_state_t *ngx_http_canary_read_state(
     ngx_log_t *log);
 static void ngx_http_canary_set_aside(ngx_http_canary_main_conf_t *cmcf,
     const char *why, ngx_log_t *log);
-static void ngx_http_canary_restore_endpoint(
+static void ngx_http_canary_aside_name(char *name);
+static void ngx_http_canary_keep(ngx_http_canary_main_conf_t *cmcf,
+    ngx_log_t *log);
+static ngx_int_t ngx_http_canary_restore_endpoint(
     ngx_http_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
     ngx_log_t *log);
 static void ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
@@ -38,7 +41,7 @@ static void ngx_http_canary_adopt_record(ngx_http_canary_main_conf_t *cmcf,
 static uint32_t ngx_http_canary_adopt_release(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared,
     char *name);
-static void ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
+static ngx_int_t ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from);
 static void ngx_http_canary_adopt_events(ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t *next, canary_state_endpoint_t *from);
@@ -51,7 +54,7 @@ static ngx_http_canary_event_t *ngx_http_canary_last_event(
 void
 ngx_http_canary_restore(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 {
-    ngx_uint_t               i;
+    ngx_uint_t               i, lost;
     canary_state_t          *state;
     canary_state_file_id_t   id;
 
@@ -60,16 +63,26 @@ ngx_http_canary_restore(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
         return;
     }
 
+    lost = 0;
+
     ngx_shmtx_lock(&cmcf->shpool->mutex);
 
     for (i = 0; i < state->nendpoints; i++) {
-        ngx_http_canary_restore_endpoint(cmcf, &state->endpoints[i], log);
+        if (ngx_http_canary_restore_endpoint(cmcf, &state->endpoints[i], log)
+            != NGX_OK)
+        {
+            lost = 1;
+        }
     }
 
     cmcf->sh->last_event = ngx_max(cmcf->sh->last_event, state->last_event);
     cmcf->sh->file = id;
 
     ngx_shmtx_unlock(&cmcf->shpool->mutex);
+
+    if (lost) {
+        ngx_http_canary_keep(cmcf, log);
+    }
 
     canary_state_destroy(state);
 }
@@ -123,9 +136,7 @@ static void
 ngx_http_canary_set_aside(ngx_http_canary_main_conf_t *cmcf, const char *why,
     ngx_log_t *log)
 {
-    char                      *dir;
-    u_char                     name[CANARY_STATE_FILE_NAME], *p;
-    ngx_tm_t                   tm;
+    char                      *dir, name[CANARY_STATE_FILE_NAME];
     canary_state_file_error_t  error;
 
     dir = (char *) cmcf->state_path->name.data;
@@ -138,15 +149,9 @@ ngx_http_canary_set_aside(ngx_http_canary_main_conf_t *cmcf, const char *why,
         return;
     }
 
-    ngx_gmtime(ngx_time(), &tm);
+    ngx_http_canary_aside_name(name);
 
-    p = ngx_snprintf(name, sizeof(name) - 1,
-                     CANARY_STATE_FILE ".bad-%4d%02d%02dT%02d%02d%02dZ-%P",
-                     tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
-                     tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec, ngx_pid);
-    *p = '\0';
-
-    if (canary_state_file_aside(dir, (char *) name, &error) == 0) {
+    if (canary_state_file_aside(dir, name, &error) == 0) {
         ngx_log_error(NGX_LOG_ERR, log, 0,
                       "canary: the state file \"%s/" CANARY_STATE_FILE "\" "
                       "cannot be read: %s; it is kept as \"%s\", and every "
@@ -163,6 +168,44 @@ ngx_http_canary_set_aside(ngx_http_canary_main_conf_t *cmcf, const char *why,
 
 
 static void
+ngx_http_canary_aside_name(char *name)
+{
+    ngx_tm_t  tm;
+
+    ngx_gmtime(ngx_time(), &tm);
+
+    ngx_snprintf((u_char *) name, CANARY_STATE_FILE_NAME,
+                 CANARY_STATE_FILE ".bad-%4d%02d%02dT%02d%02d%02dZ-%P%Z",
+                 tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
+                 tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec, ngx_pid);
+}
+
+
+/* what the zone has no room for would be gone with the next write */
+
+static void
+ngx_http_canary_keep(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
+{
+    char                      *dir, name[CANARY_STATE_FILE_NAME];
+    canary_state_file_error_t  error;
+
+    dir = (char *) cmcf->state_path->name.data;
+
+    ngx_http_canary_aside_name(name);
+
+    if (canary_state_file_keep(dir, name, &error) == 0) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "canary: the state file \"%s/" CANARY_STATE_FILE "\" "
+                      "with all of it is kept as \"%s\"", dir, name);
+    } else {
+        ngx_log_error(NGX_LOG_ERR, log, error.err,
+                      "canary: %s of the state file \"%s/" CANARY_STATE_FILE
+                      "\" failed", error.call, dir);
+    }
+}
+
+
+static ngx_int_t
 ngx_http_canary_restore_endpoint(ngx_http_canary_main_conf_t *cmcf,
     canary_state_endpoint_t *from, ngx_log_t *log)
 {
@@ -180,7 +223,11 @@ ngx_http_canary_restore_endpoint(ngx_http_canary_main_conf_t *cmcf,
 
         shared = ngx_http_canary_create_shared(cmcf, &name);
         if (shared == NULL) {
-            return;
+            ngx_log_error(NGX_LOG_ERR, log, 0,
+                          "canary: \"%V\", which is not configured, is not "
+                          "remembered, since the canary_zone is too small",
+                          &name);
+            return NGX_ERROR;
         }
 
         shared->serial = 1;
@@ -190,8 +237,6 @@ ngx_http_canary_restore_endpoint(ngx_http_canary_main_conf_t *cmcf,
                               ngx_http_canary_milliseconds())
         == NGX_OK)
     {
-        ngx_http_canary_adopt_totals(cmcf, shared, from);
-
         if (from->rollout.phase != CANARY_IDLE) {
             ngx_log_error(NGX_LOG_NOTICE, log, 0,
                           "canary: \"%V\" goes on after a restart: rollout "
@@ -201,12 +246,21 @@ ngx_http_canary_restore_endpoint(ngx_http_canary_main_conf_t *cmcf,
                           from->rollout.weight);
         }
 
-        return;
+        if (ngx_http_canary_adopt_totals(cmcf, shared, from) == NGX_OK) {
+            return NGX_OK;
+        }
+
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "canary: \"%V\" begins without its totals, since the "
+                      "canary_zone is too small for them", &name);
+        return NGX_ERROR;
     }
 
     ngx_log_error(NGX_LOG_ERR, log, 0,
                   "canary: \"%V\" begins idle on its first release, since "
                   "the canary_zone is too small for its state", &name);
+
+    return NGX_ERROR;
 }
 
 
@@ -260,12 +314,12 @@ ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t own,
 
     if (state && state->writer != sh->writer && !sh->superseded) {
 
+        sh->last_event = ngx_max(sh->last_event, state->last_event);
+
         for (i = 0; i < state->nendpoints; i++) {
             ngx_http_canary_follow_endpoint(cmcf, &state->endpoints[i], own,
                                             now, log);
         }
-
-        sh->last_event = ngx_max(sh->last_event, state->last_event);
 
         if (own) {
             ngx_http_canary_check_endpoints(cmcf, log);
@@ -436,8 +490,10 @@ ngx_http_canary_adopt(ngx_http_canary_main_conf_t *cmcf,
         ngx_http_canary_times(shared, rollout, 0, &times);
         canary_judge_begin(evidence, rollout, now, &times);
 
-        evidence->spent[CANARY_SIDE_STABLE] = from->spent_stable;
-        evidence->spent[CANARY_SIDE_CANARY] = from->spent_canary;
+        canary_evidence_spent(evidence, CANARY_SIDE_STABLE,
+                              from->spent_stable);
+        canary_evidence_spent(evidence, CANARY_SIDE_CANARY,
+                              from->spent_canary);
     }
 
     place = !(shared->current & 1);
@@ -510,7 +566,7 @@ ngx_http_canary_adopt_release(ngx_http_canary_main_conf_t *cmcf,
 }
 
 
-static void
+static ngx_int_t
 ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from)
 {
@@ -532,27 +588,33 @@ ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
 
         if (release->past == NULL) {
             release->past = ngx_slab_calloc_locked(cmcf->shpool,
-                                         sizeof(ngx_http_canary_totals_t));
+                                         sizeof(ngx_http_canary_past_t));
             if (release->past == NULL) {
-                return;
+                return NGX_ERROR;
             }
         }
 
         totals = &from->releases[i].totals;
-        to = release->past;
+        to = &release->past->totals;
 
         for (n = 0; n < 5; n++) {
             to->responses[n] = totals->responses[n];
         }
 
         to->failed = totals->failed;
-        to->cut = totals->cut;
         to->timeouts = totals->timeouts;
+        to->cut = totals->cut;
+        to->cut_timeouts = totals->cut_timeouts;
         to->aborted = totals->aborted;
         to->fallbacks = totals->fallbacks;
         to->timed = totals->timed;
-        to->time = totals->time;
+
+        /* histograms begin anew, and with them the sum of their times */
+
+        to->other_time = totals->time;
     }
+
+    return NGX_OK;
 }
 
 
@@ -592,6 +654,7 @@ ngx_http_canary_adopt_event(const canary_state_event_t *from,
     event->to_phase = from->to_phase;
     event->to_weight = from->to_weight;
     event->attempts = from->attempts;
+    event->outage = from->outage;
     event->nfigures = from->nfigures;
 
     for (i = 0; i < from->nfigures; i++) {

@@ -22,6 +22,10 @@ static ngx_http_canary_section_e ngx_http_canary_carry_out(
     ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change,
     ngx_http_canary_record_t *next, const ngx_http_canary_figure_t *figures,
     ngx_uint_t nfigures, ngx_log_t *log);
+static void ngx_http_canary_note(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event,
+    uint64_t now, ngx_log_t *log);
 static void ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t *next, ngx_http_canary_event_t *event);
@@ -142,6 +146,12 @@ ngx_http_canary_carry_out(ngx_http_canary_zone_shared_t *sh,
         return NGX_HTTP_CANARY_PENDING;
     }
 
+    if (change->command.verb == CANARY_HOLDING) {
+        ngx_http_canary_note(sh, shpool, shared, next, &event,
+                             change->command.now, log);
+        return NGX_HTTP_CANARY_DONE;
+    }
+
     ngx_http_canary_conclude(sh, shpool, shared, NGX_HTTP_CANARY_CANCELLED,
                              change->command.now, log);
 
@@ -153,6 +163,28 @@ ngx_http_canary_carry_out(ngx_http_canary_zone_shared_t *sh,
     change->sequence = shared->sequence;
 
     return NGX_HTTP_CANARY_DONE;
+}
+
+
+/*
+ * The event of a rollout that stays as it is.  A change that is pending is
+ * not disturbed, but comes after it.  That the file has it is waited for by
+ * nobody.
+ */
+
+static void
+ngx_http_canary_note(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event,
+    uint64_t now, ngx_log_t *log)
+{
+    if (shared->pending.sequence) {
+        shared->pending.event.id = ++sh->last_event;
+    }
+
+    ngx_http_canary_take_effect(sh, shpool, shared, next, event, now, log);
+
+    (void) ngx_http_canary_next_sequence(sh);
 }
 
 
@@ -200,6 +232,10 @@ ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
     if (shared->events) {
         shared->events[next->events % (NGX_HTTP_CANARY_EVENTS + 1)] = *event;
         next->events++;
+    }
+
+    if (next->rollout.phase != record->rollout.phase) {
+        next->transitions[next->rollout.phase]++;
     }
 
     if (next->rollout.tests != record->rollout.tests) {
@@ -271,11 +307,41 @@ ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
         return NGX_ERROR;
     }
 
-    canary_evidence_use(evidence, (uint32_t) sh->nused);
+    ngx_http_canary_add_slots(sh, shpool, evidence);
+
+    if (evidence->nused == 0) {
+        evidence->next = sh->spare;
+        sh->spare = evidence;
+        return NGX_ERROR;
+    }
 
     __atomic_store_n(&shared->evidence, evidence, __ATOMIC_RELEASE);
 
     return NGX_OK;
+}
+
+
+/*
+ * Slots for the processes there are, and at least one.  Where the zone has no
+ * room for more than the first, processes share that.
+ */
+
+void
+ngx_http_canary_add_slots(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, canary_evidence_t *evidence)
+{
+    canary_slot_t  *slot;
+
+    while (evidence->nused < ngx_max(sh->nused, 1)) {
+
+        slot = ngx_slab_alloc_locked(shpool, sizeof(canary_slot_t));
+
+        if (slot == NULL && evidence->nused == 0) {
+            return;
+        }
+
+        canary_evidence_use(evidence, slot);
+    }
 }
 
 

@@ -74,7 +74,7 @@ ngx_http_canary_view_release(ngx_http_canary_shared_t *shared,
     view->totals = sum.totals;
 
     if (place->past) {
-        ngx_http_canary_add_totals(&view->totals, place->past);
+        ngx_http_canary_add_totals(&view->totals, &place->past->totals);
     }
 
     ngx_http_canary_subtract_base(place, &sum);

@@ -236,12 +236,13 @@ ngx_http_canary_collect_totals(ngx_http_canary_shared_t *shared,
     }
 
     to->failed = sum.failed;
-    to->cut = sum.cut;
     to->timeouts = sum.timeouts;
+    to->cut = sum.cut;
+    to->cut_timeouts = sum.cut_timeouts;
     to->aborted = sum.aborted;
     to->fallbacks = sum.fallbacks;
     to->timed = sum.timed;
-    to->time = sum.time;
+    to->time = sum.time + sum.other_time;
 }
 
 
@@ -260,7 +261,7 @@ ngx_http_canary_all_totals(ngx_http_canary_shared_t *shared,
     }
 
     if (release->past) {
-        ngx_http_canary_add_totals(sum, release->past);
+        ngx_http_canary_add_totals(sum, &release->past->totals);
     }
 }
 
@@ -305,6 +306,7 @@ ngx_http_canary_collect_event(const ngx_http_canary_event_t *event,
     to->to_phase = event->to_phase;
     to->to_weight = event->to_weight;
     to->attempts = event->attempts;
+    to->outage = event->outage;
     to->nfigures = event->nfigures;
 
     for (i = 0; i < event->nfigures; i++) {
@@ -384,7 +386,7 @@ ngx_http_canary_attempts(ngx_http_canary_main_conf_t *cmcf)
                 attempts += sum.responses[class];
             }
 
-            attempts += sum.failed + sum.aborted;
+            attempts += sum.failed + sum.timeouts + sum.aborted;
         }
     }
 

@@ -158,6 +158,8 @@ ngx_http_canary_writer_finish(ngx_http_canary_main_conf_t *cmcf)
         }
     }
 
+    canary_state_thread_end();
+
     ngx_http_canary_free_lock();
 }
 

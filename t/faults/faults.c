@@ -33,6 +33,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "faults.h"
+
 
 /* nginx clears the environment of its processes */
 
@@ -42,7 +44,6 @@ static char  faults_log[PATH_MAX];
 
 static void faults_begin(void) __attribute__((constructor));
 static int faults_meet(const char *call);
-static void faults_done(const char *call);
 static int faults_is_state(const char *path);
 static const char *faults_of(int fd, const char *file, const char *dir);
 
@@ -66,10 +67,33 @@ faults_begin(void)
 static int
 faults_meet(const char *call)
 {
-    int              fd, err, ms;
-    char             text[512], name[16], *line, *next;
-    ssize_t          n;
+    int              err, ms;
+    char             text[32];
     struct timespec  delay;
+
+    if (!faults_find(call, &err, &ms)) {
+        return 0;
+    }
+
+    if (ms) {
+        (void) snprintf(text, sizeof(text), "%s...", call);
+        faults_done(text);
+    }
+
+    delay.tv_sec = ms / 1000;
+    delay.tv_nsec = (long) (ms % 1000) * 1000000;
+    (void) nanosleep(&delay, NULL);
+
+    return err;
+}
+
+
+int
+faults_find(const char *call, int *first, int *second)
+{
+    int      fd;
+    char     text[512], name[16], *line, *next;
+    ssize_t  n;
 
     fd = (int) syscall(SYS_openat, AT_FDCWD, faults_path, O_RDONLY, 0);
 
@@ -90,19 +114,10 @@ faults_meet(const char *call)
         next = strchr(line, '\n');
         next = next ? next + 1 : NULL;
 
-        if (sscanf(line, "%15s %d %d", name, &err, &ms) == 3
+        if (sscanf(line, "%15s %d %d", name, first, second) == 3
             && strcmp(name, call) == 0)
         {
-            if (ms) {
-                (void) snprintf(text, sizeof(text), "%s...", call);
-                faults_done(text);
-            }
-
-            delay.tv_sec = ms / 1000;
-            delay.tv_nsec = (long) (ms % 1000) * 1000000;
-            (void) nanosleep(&delay, NULL);
-
-            return err;
+            return 1;
         }
     }
 
@@ -110,7 +125,7 @@ faults_meet(const char *call)
 }
 
 
-static void
+void
 faults_done(const char *call)
 {
     int   fd, n;

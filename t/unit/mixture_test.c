@@ -689,6 +689,104 @@ a_copy_is_evaluated_without_touching_the_original(void **state)
 }
 
 
+/*
+ * With so many in flight that turn out to be bad, and then others: so many
+ * reach the evidence, and one fewer does not.
+ */
+
+static void
+the_number_that_is_needed_is_exact(void **state)
+{
+    size_t            i;
+    uint64_t          in_flight, least, m, n;
+    canary_grid_t     grid;
+    canary_mixture_t  start, mixture;
+
+    static const double  rates[] = { 0.001, 0.01, 0.1, 0.3, 0.5 };
+
+    (void) state;
+
+    for (i = 0; i < UNIT_LENGTH(rates); i++) {
+        for (in_flight = 0; in_flight < 20; in_flight += 4) {
+            canary_grid_init(&grid, rates[i]);
+            canary_mixture_init(&start, 10, 36000);
+            m = canary_mixture_attempts_needed(&start, &grid, 1000,
+                                               in_flight);
+            least = canary_mixture_bad_needed(&start, &grid, 1000);
+            assert_in_range(m, least, 100);
+
+            /* of one cohort, in flight or to come */
+
+            n = (m > in_flight) ? m : in_flight;
+            mixture = start;
+            canary_mixture_fold_attempts(&mixture, &grid, n, m);
+
+            if (m >= in_flight) {
+                assert_true(canary_mixture_sum(&mixture) >= 999.99);
+            }
+
+            if (m > 1) {
+                n = (m - 1 > in_flight) ? m - 1 : in_flight;
+                mixture = start;
+                canary_mixture_fold_attempts(&mixture, &grid, n, m - 1);
+                assert_true(canary_mixture_sum(&mixture) < 1000);
+            }
+        }
+    }
+
+    /* the table of the manual */
+
+    canary_grid_init(&grid, 0.1);
+    canary_mixture_init(&start, 10, 36000);
+    assert_int_equal(canary_mixture_attempts_needed(&start, &grid, 1000, 0),
+                     4);
+}
+
+
+static void
+what_is_forgotten_proves_nothing(void **state)
+{
+    int               n;
+    canary_grid_t     grid;
+    canary_mixture_t  mixture;
+
+    (void) state;
+
+    canary_grid_init(&grid, 0.1);
+    canary_mixture_init(&mixture, 10, 36000);
+    canary_mixture_fold_attempts(&mixture, &grid, 1000000, 1000000);
+    canary_mixture_forget(&mixture);
+
+    assert_true(canary_mixture_sum(&mixture) == 0);
+
+    /* the weight that was left is enough to begin with */
+
+    canary_mixture_begin_step(&mixture);
+    assert_true(canary_mixture_sum(&mixture) < 0.25);
+
+    for (n = 0; canary_mixture_sum(&mixture) < 1000; n++) {
+        canary_mixture_fold_attempts(&mixture, &grid, 1, 1);
+    }
+
+    assert_in_range(n, 5, 7);
+
+    /* and when all weight of steps is spent, that of cohorts is left */
+
+    for (n = 0; n < 20; n++) {
+        canary_mixture_forget(&mixture);
+        canary_mixture_begin_step(&mixture);
+    }
+
+    canary_mixture_forget(&mixture);
+
+    for (n = 0; canary_mixture_sum(&mixture) < 1000; n++) {
+        canary_mixture_fold_attempts(&mixture, &grid, 1, 1);
+    }
+
+    assert_in_range(n, 7, 11);
+}
+
+
 int
 main(void)
 {
@@ -715,6 +813,8 @@ main(void)
         cmocka_unit_test(
             fewer_bad_attempts_than_needed_do_not_reach_the_evidence),
         cmocka_unit_test(a_copy_is_evaluated_without_touching_the_original),
+        cmocka_unit_test(the_number_that_is_needed_is_exact),
+        cmocka_unit_test(what_is_forgotten_proves_nothing)
     };
 
     return cmocka_run_group_tests(mixture, NULL, NULL);

@@ -103,8 +103,9 @@ a_state(void)
     }
 
     endpoint->releases[0].totals.failed = 6;
-    endpoint->releases[0].totals.cut = 7;
-    endpoint->releases[0].totals.timeouts = 8;
+    endpoint->releases[0].totals.timeouts = 7;
+    endpoint->releases[0].totals.cut = 8;
+    endpoint->releases[0].totals.cut_timeouts = 11;
     endpoint->releases[0].totals.aborted = 9;
     endpoint->releases[0].totals.fallbacks = 10;
     endpoint->releases[0].totals.timed = 1ull << 53;
@@ -139,6 +140,9 @@ a_state(void)
     event->judgements[0].attempts = 57;
     event->judgements[1].value = NAN;
     event->judgements[1].needed = 12;
+    event->outage.ms = 500;
+    event->outage.attempts = 33;
+    event->outage.value = 0.5;
     strcpy(event->actor, "controller");
 
     endpoint = &state->endpoints[1];
@@ -277,6 +281,9 @@ what_is_written_is_read_again(void **unused)
     assert_true(event->judgements[0].value == 1.0 / 3);
     assert_true(isnan(event->judgements[1].value));
     assert_int_equal(event->judgements[1].needed, 12);
+    assert_int_equal(event->outage.ms, 500);
+    assert_int_equal(event->outage.attempts, 33);
+    assert_true(event->outage.value == 0.5);
     assert_memory_equal(event->rules,
                         state->endpoints[0].rollout.strategy.rules,
                         2 * sizeof(canary_rule_t));
@@ -531,6 +538,10 @@ every_value_is_checked(void **unused)
                  "as many elements as \"rules\"");
     refused_with("\"value\":null", "\"value\":\"1\"",
                  "/judgements/1/value has to be a number or null");
+    refused_with("\"stable\":null", "\"stable\":1", "/events/0/stable");
+    refused_with("\"ms\":500", "\"ms\":-1", "/events/1/stable/ms");
+    refused_with("\"value\":0.5", "\"value\":null",
+                 "/events/1/stable/value has to be a number from 0 to 2^53");
 }
 
 

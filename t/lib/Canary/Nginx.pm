@@ -35,9 +35,10 @@ sub _configure($self, $http, %opt) {
     my $config = $self->{config};
 
     $config->{http} = $http if defined $http;
-    for my $key (qw(events main workers)) {
+    for my $key (qw(events main user workers)) {
         $config->{$key} = delete $opt{$key} if exists $opt{$key};
     }
+    $config->{workers} = 0 if $ENV{TEST_CANARY_VALGRIND};
     croak "unknown option: ", join ', ', keys %opt if %opt;
 
     return $self->_expand($self->_text);
@@ -54,7 +55,7 @@ sub _text($self) {
         "error_log $dir/error.log $level;",
         $config->{workers} ? "worker_processes $config->{workers};"
             : 'master_process off;',
-        $> == 0 ? 'user root;' : (),
+        $> == 0 ? 'user ' . ($config->{user} // 'root') . ';' : (),
         $self->{module} ne '' ? "load_module $self->{module};" : (),
         $config->{main} // '',
         'events {', $config->{events} // '', '}',
@@ -275,9 +276,23 @@ sub _exec($self, $config, $log, @more) {
     open STDOUT, '>>', "$self->{dir}/stderr.log";
     open STDERR, '>&', \*STDOUT;
 
-    exec { $self->{binary} } $self->{binary}, '-p', "$self->{dir}/",
-        '-c', "$self->{dir}/$config", '-e', "$self->{dir}/$log", @more
-        or POSIX::_exit(127);
+    my @command = ($self->_valgrind, $self->{binary}, '-p', "$self->{dir}/",
+        '-c', "$self->{dir}/$config", '-e', "$self->{dir}/$log", @more);
+
+    exec { $command[0] } @command or POSIX::_exit(127);
+}
+
+
+# What valgrind is to be silent about is in that file.
+
+sub _valgrind($self) {
+    return unless $ENV{TEST_CANARY_VALGRIND};
+
+    return (qw(valgrind --quiet --leak-check=full --show-leak-kinds=definite
+               --errors-for-leak-kinds=definite --num-callers=25
+               --keep-debuginfo=yes),
+            "--suppressions=$ENV{TEST_CANARY_VALGRIND}",
+            "--log-file=$self->{dir}/valgrind.%p.log");
 }
 
 

@@ -62,12 +62,13 @@ Declares log lines of these levels that the test provokes.
 
 =over
 
-=item $t->start($http, main => '', events => '', workers => 2)
+=item $t->start($http, main => '', events => '', workers => 2,
+user => 'root')
 
 Writes the configuration and starts nginx in the foreground; returns when all
 its workers run. $http is what stands in the http block, `main` what stands
-beside it; `workers => 0` means master_process off. What is left out stays as
-it was, so that C<< $t->stop; $t->start >> is a restart.
+beside it; `workers => 0` means master_process off; `user` is of the workers,
+if the test is run by root. What is left out stays as it was, so that C<< $t->stop; $t->start >> is a restart.
 
 In all texts %%PORT_name%% is a free port of that name, or the port of the
 backend of that name; %%DIR%% the directory, which is the prefix of nginx too;
@@ -196,7 +197,8 @@ Tests them; a counter that is written a moment after the answer may come late.
 
 TEST_NGINX_BINARY (nginx), TEST_CANARY_MODULE (build/ngx_http_canary_module.so;
 empty: linked statically), TEST_NGINX_DEBUG=1 (debug log), TEST_NGINX_LEAVE=1
-(keep the directory), TEST_NGINX_TIMEOUT (seconds for a whole file).
+(keep the directory), TEST_CANARY_VALGRIND (a file of suppressions: run nginx
+in valgrind, always with master_process off), TEST_NGINX_TIMEOUT (seconds for a whole file).
 
 =cut
 
@@ -207,7 +209,7 @@ use parent qw(Canary::Nginx Canary::Admin);
 use Carp qw(croak);
 use Cwd qw(abs_path);
 use Exporter qw(import);
-use File::Basename qw(dirname);
+use File::Basename qw(basename dirname);
 use File::Path qw(remove_tree);
 use File::Temp qw(tempdir);
 use Scalar::Util qw(weaken);
@@ -270,6 +272,9 @@ sub finish($self) {
                          @{ $self->{allowed} });
         $self->_is_quiet('no sanitizer reports',
             qr/ERROR: \w+Sanitizer|SUMMARY: \w+Sanitizer|runtime error:/);
+        is(join('', map { $self->read_file(basename($_)) }
+                    glob "$self->{dir}/valgrind.*.log"), '',
+           'nothing that valgrind found') if $ENV{TEST_CANARY_VALGRIND};
     }
 
     done_testing();

@@ -1,0 +1,350 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include <string.h>
+
+#include "canary_evidence_internal.h"
+
+
+/* What workers do, without a lock: counting. */
+
+
+static void canary_evidence_finish_late(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, const canary_finish_t *finish);
+static int canary_evidence_is_ours(const canary_evidence_t *evidence,
+    const canary_ticket_t *ticket);
+static canary_bad_t *canary_evidence_late_bad(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, uint64_t now);
+static void canary_evidence_count_late_slow(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, uint64_t now, uint64_t time);
+
+
+static inline void
+canary_add64(uint64_t *counter, uint64_t n)
+{
+    (void) __atomic_fetch_add(counter, n, __ATOMIC_RELEASE);
+}
+
+
+static inline void
+canary_evidence_spend(const canary_evidence_t *evidence,
+    const canary_ticket_t *ticket)
+{
+    canary_add64(&canary_evidence_late(evidence, ticket->slot,
+                                       ticket->side)->spent,
+                 1);
+}
+
+
+static inline uint64_t
+canary_evidence_now(const canary_evidence_t *evidence)
+{
+    return canary_get64(&evidence->now);
+}
+
+
+/* Whether an attempt began in this rollout; "now" has been read before. */
+
+static int
+canary_evidence_is_ours(const canary_evidence_t *evidence,
+    const canary_ticket_t *ticket)
+{
+    return (int32_t) (ticket->cohort - canary_get(&evidence->first)) >= 0;
+}
+
+
+/* where a bad attempt counts that comes too late; NULL: it is no evidence */
+
+static canary_bad_t *
+canary_evidence_late_bad(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, uint64_t now)
+{
+    canary_late_t  *late;
+
+    late = canary_evidence_late(evidence, ticket->slot, ticket->side);
+
+    if ((int32_t) (ticket->cohort - canary_get(&evidence->first_tested)) < 0
+        || canary_evidence_is_discarded(evidence, ticket->cohort))
+    {
+        return NULL;
+    }
+
+    return ((uint32_t) (now >> 32) == ticket->step) ? &late->step
+                                                    : &late->past;
+}
+
+
+void
+canary_evidence_finish(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, const canary_finish_t *finish)
+{
+    canary_tally_t  *tally;
+
+    tally = canary_evidence_open_tally(evidence, ticket);
+
+    if (tally == NULL) {
+        canary_evidence_finish_late(evidence, ticket, finish);
+        return;
+    }
+
+    if (finish->bad_4xx) {
+        canary_evidence_add(&tally->bad_4xx, 1);
+    }
+
+    if (finish->bad_5xx) {
+        canary_evidence_spend(evidence, ticket);
+        canary_evidence_add(&tally->bad_5xx, 1);
+    }
+
+    if (finish->timed) {
+        canary_evidence_add(&tally->timed, 1);
+        canary_add64(&tally->time, finish->time);
+    }
+
+    if (finish->untimed) {
+        canary_evidence_add(&tally->untimed, 1);
+
+    } else if (!finish->voided || finish->gave_up) {
+        canary_evidence_count_slow(evidence, ticket, finish->time);
+    }
+
+    if (finish->gave_up) {
+        canary_evidence_add(&tally->gave_up, 1);
+    }
+
+    /* last: a cohort with nothing in flight may be settled at once */
+
+    canary_evidence_add(finish->voided ? &tally->voided : &tally->done, 1);
+}
+
+
+void
+canary_evidence_finish_any_good(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, unsigned timed, uint64_t time)
+{
+    canary_finish_t  finish;
+
+    memset(&finish, 0, sizeof(canary_finish_t));
+
+    finish.timed = timed;
+    finish.untimed = !timed;
+    finish.time = time;
+
+    canary_evidence_finish(evidence, ticket, &finish);
+}
+
+
+static void
+canary_evidence_finish_late(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, const canary_finish_t *finish)
+{
+    uint64_t        now;
+    canary_bad_t   *bad;
+    canary_late_t  *late;
+
+    now = canary_evidence_now(evidence);
+
+    if (!canary_evidence_is_ours(evidence, ticket)) {
+        return;
+    }
+
+    late = canary_evidence_late(evidence, ticket->slot, ticket->side);
+    bad = canary_evidence_late_bad(evidence, ticket, now);
+
+    if (finish->bad_4xx && bad) {
+        canary_evidence_add(&bad->bad_4xx, 1);
+    }
+
+    if (finish->bad_5xx) {
+        canary_evidence_spend(evidence, ticket);
+
+        if (bad) {
+            canary_evidence_add(&bad->bad_5xx, 1);
+        }
+    }
+
+    if (bad && !finish->untimed && (!finish->voided || finish->gave_up)) {
+        canary_evidence_count_late_slow(evidence, ticket, now, finish->time);
+    }
+
+    if ((uint32_t) (now >> 32) != ticket->step) {
+        return;
+    }
+
+    if (bad && finish->timed) {
+        canary_evidence_add(&late->timed, 1);
+        canary_add64(&late->time, finish->time);
+    }
+
+    if (bad && finish->voided) {
+        canary_evidence_add(&late->voided, 1);
+
+        if (finish->gave_up) {
+            canary_evidence_add(&late->gave_up, 1);
+        }
+    }
+
+    if (finish->untimed) {
+        canary_evidence_add(&late->pending, 1);
+    }
+
+    canary_evidence_add(&late->overdue, (uint32_t) -1);
+}
+
+
+void
+canary_evidence_cut(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, unsigned response_class)
+{
+    uint64_t       now;
+    canary_bad_t  *bad;
+
+    if (response_class == 5) {
+        return;
+    }
+
+    now = canary_evidence_now(evidence);
+
+    if (!canary_evidence_is_ours(evidence, ticket)) {
+        return;
+    }
+
+    canary_evidence_spend(evidence, ticket);
+
+    bad = canary_evidence_late_bad(evidence, ticket, now);
+
+    if (bad == NULL) {
+        return;
+    }
+
+    canary_evidence_add(&bad->bad_5xx, 1);
+
+    if (response_class == 4) {
+        canary_evidence_add(&bad->bad_both, 1);
+    }
+}
+
+
+void
+canary_evidence_time(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, uint64_t time, int timed)
+{
+    int              counts;
+    uint64_t         now;
+    canary_late_t   *late;
+    canary_tally_t  *tally;
+
+    tally = canary_evidence_open_tally(evidence, ticket);
+
+    if (tally) {
+        if (timed) {
+            canary_evidence_add(&tally->timed, 1);
+            canary_add64(&tally->time, time);
+        }
+
+        canary_evidence_count_slow(evidence, ticket, time);
+
+        /* last, see canary_evidence_finish() */
+
+        canary_evidence_add(&tally->untimed, (uint32_t) -1);
+
+        return;
+    }
+
+    now = canary_evidence_now(evidence);
+
+    if (!canary_evidence_is_ours(evidence, ticket)) {
+        return;
+    }
+
+    counts = (canary_evidence_late_bad(evidence, ticket, now) != NULL);
+
+    if (counts) {
+        canary_evidence_count_late_slow(evidence, ticket, now, time);
+    }
+
+    if ((uint32_t) (now >> 32) != ticket->step) {
+        return;
+    }
+
+    late = canary_evidence_late(evidence, ticket->slot, ticket->side);
+
+    if (counts && timed) {
+        canary_evidence_add(&late->timed, 1);
+        canary_add64(&late->time, time);
+    }
+
+    canary_evidence_add(&late->pending, (uint32_t) -1);
+}
+
+
+void
+canary_evidence_count_slow(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, uint64_t time)
+{
+    uint32_t         i, place, nlimits;
+    canary_slow_t   *slow;
+    const uint64_t  *limits;
+
+    place = ticket->cohort % CANARY_COHORTS;
+    nlimits = canary_get(&evidence->nlimits);
+
+    slow = &evidence->slots[ticket->slot]->slows[ticket->side][place];
+    limits = evidence->sets[evidence->set_of[place]].limits[ticket->side];
+
+    for (i = 0; i < nlimits; i++) {
+        if (time > limits[i]) {
+            canary_evidence_add(&slow->slow[i], 1);
+        }
+    }
+}
+
+
+/*
+ * An attempt whose cohort was settled while it was in flight is counted as
+ * slow already if the limit is shorter than that took.
+ */
+
+static void
+canary_evidence_count_late_slow(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, uint64_t now, uint64_t time)
+{
+    uint32_t         i, nlimits;
+    canary_late_t   *late;
+    canary_slow_t   *slow;
+    const uint64_t  *limits;
+
+    late = canary_evidence_late(evidence, ticket->slot, ticket->side);
+    slow = ((uint32_t) (now >> 32) == ticket->step) ? &late->slow
+                                                    : &late->past_slow;
+
+    nlimits = canary_get(&evidence->nlimits);
+    limits = evidence->sets[canary_get(&evidence->limit_set)]
+                     .limits[ticket->side];
+
+    for (i = 0; i < nlimits; i++) {
+        if (limits[i] > CANARY_OVERDUE_MS * 1000 && time > limits[i]) {
+            canary_evidence_add(&slow->slow[i], 1);
+        }
+    }
+}
+
+
+int
+canary_evidence_burn(canary_evidence_t *evidence, unsigned response_class)
+{
+    uint64_t  n, any;
+    unsigned  fuse;
+
+    fuse = (response_class == 4) ? CANARY_FUSE_4XX : CANARY_FUSE_5XX;
+
+    n = __atomic_add_fetch(&evidence->bad[fuse], 1, __ATOMIC_RELAXED);
+    any = __atomic_add_fetch(&evidence->bad[CANARY_FUSE_ANY], 1,
+                             __ATOMIC_RELAXED);
+
+    return n >= canary_get64(&evidence->fuses[fuse])
+           || any >= canary_get64(&evidence->fuses[CANARY_FUSE_ANY]);
+}

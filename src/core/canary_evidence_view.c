@@ -1,0 +1,572 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include <string.h>
+
+#include "canary_evidence_internal.h"
+
+
+/* Looking at the evidence: what cohorts hold, and sums of them. */
+
+
+static void canary_evidence_look_settled(const canary_evidence_t *evidence,
+    uint32_t place, unsigned side, canary_sums_t *sums);
+static void canary_add_bad(canary_bad_t *sum, const canary_bad_t *bad);
+static void canary_add_slow(canary_slow_t *sum, const canary_slow_t *slow);
+static void canary_count_bad(const canary_sums_t *sums,
+    canary_counts_t *counts);
+static void canary_count_late(const canary_late_t *late,
+    const canary_late_t *base, canary_counts_t *counts);
+static void canary_subtract_slow(canary_slow_t *slow,
+    const canary_slow_t *base);
+
+
+uint64_t
+canary_evidence_pulse(const canary_evidence_t *evidence, int *in_flight)
+{
+    unsigned               side;
+    uint32_t               slot, number;
+    uint64_t               pulse;
+    canary_cohort_view_t   view;
+    const canary_late_t   *late;
+
+    *in_flight = 0;
+    pulse = evidence->now * 31;
+
+    for (number = evidence->oldest;
+         number - 1 != canary_evidence_current(evidence);
+         number++)
+    {
+        if (!canary_evidence_is_open(evidence, number)) {
+            continue;
+        }
+
+        canary_evidence_look(evidence, number, 0, &view);
+
+        for (side = 0; side < CANARY_SIDES; side++) {
+            pulse = pulse * 31 + view.sides[side].started;
+            pulse = pulse * 31 + view.sides[side].untimed;
+            *in_flight |= (view.sides[side].untimed != 0);
+        }
+    }
+
+    for (slot = 0; slot < evidence->nused; slot++) {
+
+        if (!canary_evidence_has_slot(evidence, slot)) {
+            continue;
+        }
+
+        for (side = 0; side < CANARY_SIDES; side++) {
+            late = canary_evidence_late(evidence, slot, side);
+
+            pulse = pulse * 31 + canary_get(&late->step.bad_5xx);
+            pulse = pulse * 31 + canary_get(&late->past.bad_5xx);
+            pulse = pulse * 31 + canary_get64(&late->spent);
+            pulse = pulse * 31 + canary_get(&late->overdue);
+            pulse = pulse * 31 + canary_get(&late->pending);
+        }
+    }
+
+    return pulse;
+}
+
+
+void
+canary_evidence_tail(const canary_evidence_t *evidence, uint64_t now,
+    canary_tail_t *tail)
+{
+    uint32_t  number, current;
+
+    tail->n = 0;
+    current = canary_evidence_current(evidence);
+
+    for (number = evidence->oldest; number - 1 != current; number++) {
+        canary_evidence_look(evidence, number, now,
+                             &tail->cohorts[tail->n++]);
+    }
+}
+
+
+void
+canary_evidence_view(const canary_evidence_t *evidence,
+    const canary_tail_t *tail, unsigned side, canary_evidence_view_t *view)
+{
+    uint32_t                     i;
+    canary_late_t                late;
+    const uint64_t              *limits;
+    const canary_late_t         *base;
+    const canary_sums_t         *sums;
+    const canary_cohort_view_t  *cohort;
+
+    view->failing = evidence->folded[side];
+    view->passing = evidence->folded[side];
+
+    for (i = 0; i < tail->n; i++) {
+        cohort = &tail->cohorts[i];
+        sums = &cohort->sides[side];
+
+        if (cohort->step != canary_evidence_step(evidence)
+            || cohort->discarded)
+        {
+            continue;
+        }
+
+        canary_evidence_count_sums(sums, &view->failing);
+
+        if (cohort->settled || sums->untimed == 0) {
+            canary_evidence_count_sums(sums, &view->passing);
+        }
+    }
+
+    canary_evidence_sum_late(evidence, side, &late);
+
+    base = &evidence->late_base[side];
+
+    view->overdue = late.overdue;
+    view->pending = late.pending;
+
+    /* after the others, so that it is never behind them */
+
+    view->spent = canary_evidence_sum_spent(evidence, side)
+                  - evidence->spent_base[side];
+
+    canary_count_late(&late, base, &view->failing);
+    canary_count_late(&late, base, &view->passing);
+
+    /* what has been in flight for too long is not going to end well */
+
+    view->passing.bad_4xx += view->overdue;
+    view->passing.bad_5xx += view->overdue;
+    view->passing.bad += view->overdue;
+
+    limits = evidence->sets[evidence->limit_set].limits[side];
+
+    for (i = 0; i < evidence->nlimits; i++) {
+        if (limits[i] > CANARY_OVERDUE_MS * 1000) {
+            view->passing.slow[i] += view->overdue + view->pending;
+        }
+    }
+}
+
+
+void
+canary_evidence_last(const canary_evidence_t *evidence,
+    const canary_tail_t *tail, unsigned side, uint64_t now, uint64_t ms,
+    canary_counts_t *counts)
+{
+    uint32_t                     i, number;
+    canary_cohort_view_t         view;
+    const canary_cohort_view_t  *cohort;
+
+    memset(counts, 0, sizeof(canary_counts_t));
+
+    for (i = tail->n; i > 0; i--) {
+        cohort = &tail->cohorts[i - 1];
+
+        if ((int32_t) (cohort->number - evidence->first_tested) < 0
+            || (cohort->ended && canary_elapsed(now, cohort->ended) >= ms))
+        {
+            return;
+        }
+
+        canary_evidence_count_sums(&cohort->sides[side], counts);
+        canary_count_bad(&cohort->sides[side], counts);
+    }
+
+    /* before these, those that are folded and still in the ring */
+
+    for (number = evidence->oldest - 1;
+         (int32_t) (number - evidence->first_tested) >= 0
+         && canary_evidence_current(evidence) - number < CANARY_COHORTS;
+         number--)
+    {
+        canary_evidence_look(evidence, number, now, &view);
+
+        if (canary_elapsed(now, view.ended) >= ms) {
+            return;
+        }
+
+        canary_evidence_count_sums(&view.sides[side], counts);
+        canary_count_bad(&view.sides[side], counts);
+    }
+}
+
+
+void
+canary_evidence_look(const canary_evidence_t *evidence, uint32_t number,
+    uint64_t now, canary_cohort_view_t *view)
+{
+    unsigned                      side;
+    uint32_t                      place;
+    canary_sums_t                *sums;
+    const canary_cohort_t        *cohort;
+    const canary_cohort_slow_t   *slows;
+
+    place = number % CANARY_COHORTS;
+    cohort = &evidence->cohorts[place];
+    slows = &evidence->cohort_slows[place];
+
+    view->number = number;
+    view->step = cohort->step;
+    view->began = cohort->began;
+    view->ended = cohort->ended;
+    view->limit_set = evidence->set_of[place];
+    view->settled = !canary_evidence_is_open(evidence, number);
+    view->discarded = canary_evidence_is_discarded(evidence, number);
+
+    for (side = 0; side < CANARY_SIDES; side++) {
+        sums = &view->sides[side];
+
+        if (view->settled) {
+            canary_evidence_look_settled(evidence, place, side, sums);
+
+        } else {
+            canary_evidence_look_open(evidence, place, side, sums);
+
+            if (sums->untimed && view->ended) {
+                canary_evidence_add_hung(evidence, place, side,
+                                         canary_elapsed(now, view->ended),
+                                         sums);
+            }
+        }
+
+        if (view->ended == 0) {
+            canary_evidence_look_current(evidence, side, sums);
+            continue;
+        }
+
+        sums->late = cohort->late[side];
+
+        if (evidence->nlimits) {
+            sums->late_slow = slows->late[side];
+
+        } else {
+            memset(&sums->late_slow, 0, sizeof(canary_slow_t));
+        }
+    }
+}
+
+
+static void
+canary_evidence_look_settled(const canary_evidence_t *evidence,
+    uint32_t place, unsigned side, canary_sums_t *sums)
+{
+    const canary_tally_t  *final;
+
+    final = &evidence->cohorts[place].base[side];
+
+    sums->started = final->started;
+    sums->in_flight = final->started - final->done;
+    sums->untimed = sums->in_flight + final->untimed;
+    sums->gave_up = final->gave_up;
+    sums->bad_4xx = final->bad_4xx;
+    sums->bad_5xx = final->bad_5xx;
+    sums->timed = final->timed;
+    sums->time = final->time;
+
+    if (evidence->nlimits) {
+        sums->slow = evidence->cohort_slows[place].base[side];
+
+    } else {
+        memset(&sums->slow, 0, sizeof(canary_slow_t));
+    }
+}
+
+
+void
+canary_evidence_look_open(const canary_evidence_t *evidence,
+    uint32_t place, unsigned side, canary_sums_t *sums)
+{
+    canary_tally_t         tally;
+    const canary_tally_t  *base;
+
+    base = &evidence->cohorts[place].base[side];
+
+    canary_evidence_sum(evidence, side, place, &tally);
+
+    tally.voided -= base->voided;
+    tally.started -= base->started;
+
+    sums->started = canary_not_negative(tally.started - tally.voided);
+    sums->in_flight = canary_not_negative(tally.started - tally.voided
+                                          - (tally.done - base->done));
+    sums->untimed = sums->in_flight
+                    + canary_not_negative(tally.untimed - base->untimed);
+    sums->gave_up = tally.gave_up - base->gave_up;
+    sums->bad_4xx = tally.bad_4xx - base->bad_4xx;
+    sums->bad_5xx = tally.bad_5xx - base->bad_5xx;
+    sums->timed = tally.timed - base->timed;
+    sums->time = tally.time - base->time;
+
+    if (evidence->nlimits) {
+        canary_evidence_sum_slow(evidence, side, place, &sums->slow);
+        canary_subtract_slow(&sums->slow,
+                             &evidence->cohort_slows[place].base[side]);
+    } else {
+        memset(&sums->slow, 0, sizeof(canary_slow_t));
+    }
+}
+
+
+/* what came late since the current cohort was opened */
+
+void
+canary_evidence_look_current(const canary_evidence_t *evidence,
+    unsigned side, canary_sums_t *sums)
+{
+    canary_late_t         late;
+    const canary_late_t  *base;
+
+    base = &evidence->late_opened[side];
+
+    canary_evidence_sum_late(evidence, side, &late);
+
+    sums->late.bad_4xx = late.step.bad_4xx - base->step.bad_4xx
+                         + late.past.bad_4xx - base->past.bad_4xx;
+    sums->late.bad_5xx = late.step.bad_5xx - base->step.bad_5xx
+                         + late.past.bad_5xx - base->past.bad_5xx;
+    sums->late.bad_both = late.step.bad_both - base->step.bad_both
+                          + late.past.bad_both - base->past.bad_both;
+
+    sums->late_slow = late.slow;
+    canary_subtract_slow(&sums->late_slow, &base->slow);
+    canary_subtract_slow(&late.past_slow, &base->past_slow);
+    canary_add_slow(&sums->late_slow, &late.past_slow);
+}
+
+
+/*
+ * Those whose time is not known are slow once they are older than a limit,
+ * which both ends of their age in whole milliseconds leave no doubt about.
+ */
+
+void
+canary_evidence_add_hung(const canary_evidence_t *evidence, uint32_t place,
+    unsigned side, uint64_t age, canary_sums_t *sums)
+{
+    uint32_t         i;
+    const uint64_t  *limits;
+
+    limits = evidence->sets[evidence->set_of[place]].limits[side];
+
+    for (i = 0; i < evidence->nlimits; i++) {
+        if (age * 1000 >= limits[i] + 1000) {
+            sums->slow.slow[i] += sums->untimed;
+        }
+    }
+}
+
+
+/*
+ * That an attempt has ended is read first, then how, and last that it began:
+ * so none is seen to have ended whose end is not known yet, nor one that had
+ * not begun.
+ */
+
+void
+canary_evidence_sum(const canary_evidence_t *evidence, unsigned side,
+    uint32_t place, canary_tally_t *sum)
+{
+    uint32_t               slot;
+    const canary_tally_t  *tally;
+
+    memset(sum, 0, sizeof(canary_tally_t));
+
+    for (slot = 0; slot < evidence->nused; slot++) {
+
+        if (!canary_evidence_has_slot(evidence, slot)) {
+            continue;
+        }
+
+        tally = canary_evidence_tally(evidence, slot, side, place);
+
+        sum->voided += canary_get(&tally->voided);
+        sum->done += canary_get(&tally->done);
+        sum->untimed += canary_get(&tally->untimed);
+        sum->gave_up += canary_get(&tally->gave_up);
+        sum->time += canary_get64(&tally->time);
+        sum->timed += canary_get(&tally->timed);
+        sum->bad_5xx += canary_get(&tally->bad_5xx);
+        sum->bad_4xx += canary_get(&tally->bad_4xx);
+        sum->started += canary_get(&tally->started);
+    }
+}
+
+
+void
+canary_evidence_sum_slow(const canary_evidence_t *evidence, unsigned side,
+    uint32_t place, canary_slow_t *sum)
+{
+    uint32_t              slot, i;
+    const canary_slow_t  *slow;
+
+    memset(sum, 0, sizeof(canary_slow_t));
+
+    for (slot = 0; slot < evidence->limited; slot++) {
+
+        if (!canary_evidence_has_slot(evidence, slot)) {
+            continue;
+        }
+
+        slow = &evidence->slots[slot]->slows[side][place];
+
+        for (i = 0; i < evidence->nlimits; i++) {
+            sum->slow[i] += canary_get(&slow->slow[i]);
+        }
+    }
+}
+
+
+/* what has ended is read before how */
+
+void
+canary_evidence_sum_late(const canary_evidence_t *evidence, unsigned side,
+    canary_late_t *sum)
+{
+    uint32_t              slot, i;
+    const canary_late_t  *late;
+
+    memset(sum, 0, sizeof(canary_late_t));
+
+    for (slot = 0; slot < evidence->nused; slot++) {
+
+        if (!canary_evidence_has_slot(evidence, slot)) {
+            continue;
+        }
+
+        late = canary_evidence_late(evidence, slot, side);
+
+        sum->overdue += canary_not_negative(canary_get(&late->overdue));
+        sum->pending += canary_not_negative(canary_get(&late->pending));
+        sum->voided += canary_get(&late->voided);
+        sum->gave_up += canary_get(&late->gave_up);
+        sum->time += canary_get64(&late->time);
+        sum->timed += canary_get(&late->timed);
+
+        for (i = 0; i < evidence->nlimits; i++) {
+            sum->slow.slow[i] += canary_get(&late->slow.slow[i]);
+            sum->past_slow.slow[i] += canary_get(&late->past_slow.slow[i]);
+        }
+
+        canary_add_bad(&sum->past, &late->past);
+        canary_add_bad(&sum->step, &late->step);
+    }
+}
+
+
+uint64_t
+canary_evidence_sum_spent(const canary_evidence_t *evidence, unsigned side)
+{
+    uint32_t  slot;
+    uint64_t  spent;
+
+    for (slot = 0, spent = 0; slot < evidence->nused; slot++) {
+
+        if (!canary_evidence_has_slot(evidence, slot)) {
+            continue;
+        }
+
+        spent += canary_get64(&canary_evidence_late(evidence, slot,
+                                                    side)->spent);
+    }
+
+    return spent;
+}
+
+
+static void
+canary_add_bad(canary_bad_t *sum, const canary_bad_t *bad)
+{
+    sum->bad_both += canary_get(&bad->bad_both);
+    sum->bad_5xx += canary_get(&bad->bad_5xx);
+    sum->bad_4xx += canary_get(&bad->bad_4xx);
+}
+
+
+static void
+canary_add_slow(canary_slow_t *sum, const canary_slow_t *slow)
+{
+    uint32_t  i;
+
+    for (i = 0; i < CANARY_LIMITS_MAX; i++) {
+        sum->slow[i] += slow->slow[i];
+    }
+}
+
+
+static void
+canary_subtract_slow(canary_slow_t *slow, const canary_slow_t *base)
+{
+    uint32_t  i;
+
+    for (i = 0; i < CANARY_LIMITS_MAX; i++) {
+        slow->slow[i] -= base->slow[i];
+    }
+}
+
+
+void
+canary_evidence_count_sums(const canary_sums_t *sums, canary_counts_t *counts)
+{
+    uint32_t  i;
+
+    counts->started += sums->started;
+    counts->bad_4xx += sums->bad_4xx;
+    counts->bad_5xx += sums->bad_5xx;
+    counts->bad += sums->bad_4xx + sums->bad_5xx;
+    counts->gave_up += sums->gave_up;
+    counts->timed += sums->timed;
+    counts->time += sums->time;
+
+    for (i = 0; i < CANARY_LIMITS_MAX; i++) {
+        counts->slow[i] += sums->slow.slow[i];
+    }
+}
+
+
+/* those that came late as attempts of their own, since they began before */
+
+static void
+canary_count_bad(const canary_sums_t *sums, canary_counts_t *counts)
+{
+    uint32_t  i, bad;
+
+    bad = sums->late.bad_4xx + sums->late.bad_5xx - sums->late.bad_both;
+
+    counts->started += bad;
+    counts->bad += bad;
+    counts->bad_4xx += sums->late.bad_4xx;
+    counts->bad_5xx += sums->late.bad_5xx;
+
+    for (i = 0; i < CANARY_LIMITS_MAX; i++) {
+        counts->slow[i] += sums->late_slow.slow[i];
+    }
+}
+
+
+static void
+canary_count_late(const canary_late_t *late, const canary_late_t *base,
+    canary_counts_t *counts)
+{
+    uint32_t  i, voided;
+
+    voided = late->voided - base->voided;
+
+    counts->started -= (voided < counts->started) ? voided : counts->started;
+    counts->gave_up += (uint32_t) (late->gave_up - base->gave_up);
+    counts->bad_4xx += (uint32_t) (late->step.bad_4xx - base->step.bad_4xx);
+    counts->bad_5xx += (uint32_t) (late->step.bad_5xx - base->step.bad_5xx);
+    counts->bad += (uint32_t) (late->step.bad_4xx - base->step.bad_4xx)
+                   + (uint32_t) (late->step.bad_5xx - base->step.bad_5xx)
+                   - (uint32_t) (late->step.bad_both - base->step.bad_both);
+    counts->timed += (uint32_t) (late->timed - base->timed);
+    counts->time += late->time - base->time;
+
+    for (i = 0; i < CANARY_LIMITS_MAX; i++) {
+        counts->slow[i] += (uint32_t) (late->slow.slow[i]
+                                       - base->slow.slow[i]);
+    }
+}

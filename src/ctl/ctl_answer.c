@@ -1,0 +1,223 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl_http.h"
+#include "ctl_json.h"
+#include "ctl_term.h"
+
+
+static void ctl_answer_problem(const ctl_answer_t *answer, ctl_text_t *line);
+static void ctl_answer_foreign(const ctl_http_t *http,
+    const ctl_answer_t *answer, ctl_text_t *line);
+static void ctl_answer_none(const ctl_http_t *http,
+    const ctl_answer_t *answer, ctl_text_t *line);
+static const char *ctl_answer_advice(CURLcode code);
+
+
+ctl_exit_t
+ctl_http_call(ctl_http_t *http, const char *path, const char *body,
+    ctl_answer_t *answer)
+{
+    ctl_http_request(http, path, body, answer);
+
+    if (ctl_given(http->options, CTL_OPT_JSON) && answer->json) {
+        ctl_answer_print(answer);
+    }
+
+    if (ctl_answer_ok(answer)) {
+        return CTL_DONE;
+    }
+
+    ctl_answer_error(http, answer);
+
+    if (body && answer->code != CURLE_OK && answer->sent
+        && !ctl_interrupted())
+    {
+        ctl_note("Whether it was done is not known; canaryctl status tells.");
+    }
+
+    return CTL_FAILED;
+}
+
+
+void
+ctl_answer_print(const ctl_answer_t *answer)
+{
+    ctl_text_t  out = { NULL, 0, 0 };
+
+    ctl_text_add(&out, answer->body.data, answer->body.len);
+
+    if (out.len && out.data[out.len - 1] != '\n') {
+        ctl_text_adds(&out, "\n");
+    }
+
+    ctl_term_write(&out);
+
+    ctl_text_free(&out);
+}
+
+
+void
+ctl_answer_free(ctl_answer_t *answer)
+{
+    free(answer->type);
+    free(answer->location);
+    cJSON_Delete(answer->json);
+    ctl_text_free(&answer->body);
+
+    memset(answer, 0, sizeof(ctl_answer_t));
+}
+
+
+int
+ctl_answer_ok(const ctl_answer_t *answer)
+{
+    return answer->code == CURLE_OK
+           && answer->status >= 200 && answer->status < 300
+           && cJSON_IsObject(answer->json);
+}
+
+
+void
+ctl_answer_error(const ctl_http_t *http, const ctl_answer_t *answer)
+{
+    ctl_text_t    text = { NULL, 0, 0 };
+    const cJSON  *errors, *item;
+
+    ctl_answer_tell(http, answer, &text);
+
+    if (text.len) {
+        ctl_error("%s", text.data);
+    }
+
+    ctl_text_free(&text);
+
+    /* a fault that is alone stands in the detail */
+
+    errors = ctl_json_list(answer->json, "errors");
+
+    if (cJSON_GetArraySize(errors) > 1) {
+        cJSON_ArrayForEach(item, errors) {
+            ctl_note("  %s: %s", ctl_json_text(item, "pointer", ""),
+                     ctl_json_text(item, "detail", ""));
+        }
+    }
+}
+
+
+void
+ctl_answer_tell(const ctl_http_t *http, const ctl_answer_t *answer,
+    ctl_text_t *text)
+{
+    ctl_text_t  line = { NULL, 0, 0 };
+
+    if (answer->code != CURLE_OK) {
+        ctl_answer_none(http, answer, &line);
+
+    } else if (cJSON_IsObject(answer->json)
+               && ctl_is_type(answer->type, "application/problem+json"))
+    {
+        ctl_answer_problem(answer, &line);
+
+    } else {
+        ctl_answer_foreign(http, answer, &line);
+    }
+
+    ctl_text_add_safe(text, line.data ? line.data : "");
+    ctl_text_free(&line);
+}
+
+
+static void
+ctl_answer_problem(const ctl_answer_t *answer, ctl_text_t *line)
+{
+    const char  *title, *detail;
+
+    title = ctl_json_text(answer->json, "title", "");
+    detail = ctl_json_text(answer->json, "detail", "");
+
+    ctl_text_addf(line, "%s%s%s (%ld)", title,
+                  (title[0] && detail[0]) ? ": " : "", detail,
+                  answer->status);
+
+    if (answer->status == 401) {
+        ctl_text_adds(line, "; --token-file FILE or CANARY_TOKEN_FILE gives "
+                      "a token");
+    }
+}
+
+
+/* of something else than the API, perhaps of nginx before it */
+
+static void
+ctl_answer_foreign(const ctl_http_t *http, const ctl_answer_t *answer,
+    ctl_text_t *line)
+{
+    if (answer->status == 401 || answer->status == 403) {
+        ctl_text_addf(line, "%s refuses access (%ld); --token-file FILE "
+                      "gives a token, a URL with USER:PASSWORD@ a user, "
+                      "--cert FILE a certificate", http->base,
+                      answer->status);
+
+    } else if (answer->location) {
+        ctl_text_addf(line, "%s redirects to %s (%ld): give --url or "
+                      "CANARY_URL what is meant", http->base,
+                      answer->location, answer->status);
+
+    } else if (answer->status >= 500) {
+        ctl_text_addf(line, "%s answers with status %ld", http->base,
+                      answer->status);
+
+    } else {
+        ctl_text_addf(line, "%s is not the API of the canary module (status "
+                      "%ld): give --url or CANARY_URL the location of "
+                      "canary_api", http->base, answer->status);
+    }
+}
+
+
+/* nothing is told to whoever has ended the program */
+
+static void
+ctl_answer_none(const ctl_http_t *http, const ctl_answer_t *answer,
+    ctl_text_t *line)
+{
+    if (answer->code != CURLE_ABORTED_BY_CALLBACK) {
+        ctl_text_addf(line, "no answer from %s: %s; %s", http->base,
+                      answer->why, ctl_answer_advice(answer->code));
+    }
+}
+
+
+static const char *
+ctl_answer_advice(CURLcode code)
+{
+    switch (code) {
+
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return "--cacert FILE says which authority is trusted";
+
+    case CURLE_SSL_CACERT_BADFILE:
+        return "--cacert has to name a file of certificates in PEM";
+
+    case CURLE_SSL_CERTPROBLEM:
+        return "--cert and --key have to name a certificate and its key in "
+               "PEM";
+
+    case CURLE_SSL_CONNECT_ERROR:
+        return "does this port speak TLS?";
+
+    case CURLE_OPERATION_TIMEDOUT:
+        return "is it the right address?";
+
+    default:
+        return "is nginx running there? --url or CANARY_URL says where its "
+               "canary_api is";
+    }
+}

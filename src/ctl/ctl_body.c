@@ -1,0 +1,310 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "canary_text.h"
+#include "ctl_body.h"
+#include "ctl_json.h"
+#include "ctl_text.h"
+
+
+#define CTL_FILE_MAX  65536               /* what the API takes */
+
+
+static cJSON *ctl_body_file(const char *name);
+static int ctl_body_read(const char *name, char *text, size_t size);
+static ctl_exit_t ctl_body_options(const ctl_options_t *options, cJSON *body);
+static ctl_exit_t ctl_body_strategy(const ctl_options_t *options,
+    cJSON *body);
+static ctl_exit_t ctl_body_parts(const ctl_options_t *options,
+    cJSON *strategy);
+static ctl_exit_t ctl_body_ratio(const ctl_options_t *options,
+    cJSON *strategy);
+static ctl_exit_t ctl_body_rules(const ctl_options_t *options,
+    cJSON *strategy);
+static ctl_exit_t ctl_body_check(const cJSON *body);
+static void ctl_body_set(cJSON *object, const char *name, cJSON *value);
+
+
+cJSON *
+ctl_body(const ctl_options_t *options, ctl_exit_t *rc)
+{
+    cJSON  *body;
+
+    body = options->filename ? ctl_body_file(options->filename)
+                             : cJSON_CreateObject();
+    if (body == NULL) {
+        *rc = CTL_USAGE;
+        return NULL;
+    }
+
+    *rc = ctl_body_options(options, body);
+
+    if (*rc == CTL_DONE) {
+        *rc = ctl_body_check(body);
+    }
+
+    if (*rc != CTL_DONE) {
+        cJSON_Delete(body);
+        return NULL;
+    }
+
+    return body;
+}
+
+
+static cJSON *
+ctl_body_file(const char *name)
+{
+    char         text[CTL_FILE_MAX + 1];
+    cJSON       *body;
+    const char  *end;
+
+    if (!ctl_body_read(name, text, sizeof(text))) {
+        return NULL;
+    }
+
+    end = NULL;
+    body = cJSON_ParseWithOpts(text, &end, 1);
+
+    if (body == NULL) {
+        ctl_error("%s is not JSON, from byte %ld on", name,
+                  end ? (long) (end - text) : 0L);
+
+    } else if (!cJSON_IsObject(body)) {
+        ctl_error("%s has to be a JSON object", name);
+        cJSON_Delete(body);
+        return NULL;
+    }
+
+    return body;
+}
+
+
+static int
+ctl_body_read(const char *name, char *text, size_t size)
+{
+    FILE    *file;
+    size_t   n;
+
+    file = (strcmp(name, "-") == 0) ? stdin : fopen(name, "r");
+    if (file == NULL) {
+        ctl_error("cannot read %s: %s", name, strerror(errno));
+        return 0;
+    }
+
+    n = fread(text, 1, size, file);
+
+    if (ferror(file)) {
+        ctl_error("cannot read %s: %s", name, strerror(errno));
+        n = 0;
+
+    } else if (n == size) {
+        ctl_error("%s is larger than the %d bytes that the API takes", name,
+                  CTL_FILE_MAX);
+        n = 0;
+
+    } else if (n == 0) {
+        ctl_error("%s is empty", name);
+    }
+
+    text[n < size ? n : 0] = '\0';
+
+    if (file != stdin) {
+        fclose(file);
+    }
+
+    return n > 0;
+}
+
+
+static ctl_exit_t
+ctl_body_options(const ctl_options_t *options, cJSON *body)
+{
+    if (options->release) {
+        ctl_body_set(body, "release", cJSON_CreateString(options->release));
+    }
+
+    if (options->reason) {
+        ctl_body_set(body, "reason", cJSON_CreateString(options->reason));
+    }
+
+    if (options->strategy) {
+        if (strcmp(options->strategy, "canary") != 0
+            && strcmp(options->strategy, "direct") != 0)
+        {
+            ctl_error("--strategy has to be canary or direct, not \"%s\"",
+                      options->strategy);
+            return CTL_USAGE;
+        }
+
+        ctl_body_set(body, "strategy", cJSON_CreateString(options->strategy));
+    }
+
+    return ctl_body_strategy(options, body);
+}
+
+
+static ctl_exit_t
+ctl_body_strategy(const ctl_options_t *options, cJSON *body)
+{
+    cJSON  *strategy;
+
+    if (options->interval == NULL && options->step == NULL
+        && options->nrules == 0)
+    {
+        return CTL_DONE;
+    }
+
+    if (strcmp(ctl_json_text(body, "strategy", ""), "canary") != 0) {
+        ctl_error("--canary-interval, --canary-step and --canary-rule go "
+                  "with --strategy canary");
+        return CTL_USAGE;
+    }
+
+    strategy = cJSON_GetObjectItemCaseSensitive(body, "canary_strategy");
+
+    if (!cJSON_IsObject(strategy)) {
+        strategy = cJSON_CreateObject();
+        ctl_body_set(body, "canary_strategy", strategy);
+    }
+
+    return ctl_body_parts(options, strategy);
+}
+
+
+static ctl_exit_t
+ctl_body_parts(const ctl_options_t *options, cJSON *strategy)
+{
+    double      seconds;
+    ctl_exit_t  rc;
+
+    if (options->interval) {
+        if (!canary_text_decimal(options->interval, &seconds) || seconds <= 0)
+        {
+            ctl_error("--canary-interval has to be seconds above 0, not "
+                      "\"%s\"", options->interval);
+            return CTL_USAGE;
+        }
+
+        ctl_body_set(strategy, "progress_interval_seconds",
+                     cJSON_CreateNumber(seconds));
+    }
+
+    rc = ctl_body_ratio(options, strategy);
+
+    return (rc == CTL_DONE) ? ctl_body_rules(options, strategy) : rc;
+}
+
+
+static ctl_exit_t
+ctl_body_ratio(const ctl_options_t *options, cJSON *strategy)
+{
+    double  ratio;
+
+    if (options->step == NULL) {
+        return CTL_DONE;
+    }
+
+    if (!canary_text_decimal(options->step, &ratio)
+        || ratio <= 0 || ratio > 1)
+    {
+        ctl_error("--canary-step has to be a ratio above 0 and at most 1, "
+                  "as 0.2, not \"%s\"", options->step);
+        return CTL_USAGE;
+    }
+
+    cJSON_DeleteItemFromObjectCaseSensitive(strategy, "progress_steps");
+    ctl_body_set(strategy, "progress_step", cJSON_CreateNumber(ratio));
+
+    return CTL_DONE;
+}
+
+
+/* They replace those of the file. */
+
+static ctl_exit_t
+ctl_body_rules(const ctl_options_t *options, cJSON *strategy)
+{
+    cJSON   *list, *rule;
+    size_t   i;
+
+    if (options->nrules == 0) {
+        return CTL_DONE;
+    }
+
+    list = cJSON_CreateArray();
+    ctl_body_set(strategy, "rules", list);
+
+    for (i = 0; i < options->nrules; i++) {
+        rule = cJSON_ParseWithOpts(options->rules[i], NULL, 1);
+
+        if (!cJSON_IsObject(rule)) {
+            ctl_error("--canary-rule has to be a JSON object, as {\"rule\": "
+                      "\"error_5xx_rate\", \"rule_parameters\": [{\"name\": "
+                      "\"threshold\", \"value\": 0.1}]}, not \"%s\"",
+                      options->rules[i]);
+            cJSON_Delete(rule);
+            return CTL_USAGE;
+        }
+
+        cJSON_AddItemToArray(list, rule);
+    }
+
+    return CTL_DONE;
+}
+
+
+/* As with Verta's client, a canary says by what it goes on and ends. */
+
+static ctl_exit_t
+ctl_body_check(const cJSON *body)
+{
+    const char   *missing;
+    const cJSON  *strategy;
+
+    if (strcmp(ctl_json_text(body, "strategy", ""), "canary") != 0) {
+        return CTL_DONE;
+    }
+
+    strategy = ctl_json_object(body, "canary_strategy");
+    missing = NULL;
+
+    if (!cJSON_HasObjectItem(strategy, "progress_interval_seconds")) {
+        missing = "an interval: --canary-interval SECONDS";
+
+    } else if (!cJSON_HasObjectItem(strategy, "progress_step")
+               && !cJSON_HasObjectItem(strategy, "progress_steps"))
+    {
+        missing = "a step: --canary-step RATIO";
+
+    } else if (!cJSON_HasObjectItem(strategy, "rules")) {
+        missing = "a rule: --canary-rule JSON";
+    }
+
+    if (missing) {
+        ctl_error("the strategy canary needs %s (without --strategy, that of "
+                  "nginx.conf is taken)", missing);
+        return CTL_USAGE;
+    }
+
+    return CTL_DONE;
+}
+
+
+static void
+ctl_body_set(cJSON *object, const char *name, cJSON *value)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(object, name);
+
+    if (!cJSON_AddItemToObject(object, name, value)) {
+        ctl_no_memory();
+    }
+}

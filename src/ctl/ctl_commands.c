@@ -1,0 +1,133 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include <string.h>
+
+#include "ctl.h"
+
+
+#define CTL_VERB_OPTIONS                                                      \
+    (CTL_BIT(CTL_OPT_REASON) | CTL_BIT(CTL_OPT_IF_GENERATION))
+
+#define CTL_VERB_HELP                                                         \
+    "\n"                                                                      \
+    "  --reason TEXT      why, for the event\n"                               \
+    "  --if-generation N  only if the endpoint is at this generation\n"
+
+#define CTL_UPDATE_OPTIONS                                                    \
+    (CTL_BIT(CTL_OPT_RELEASE) | CTL_BIT(CTL_OPT_STRATEGY)                     \
+     | CTL_BIT(CTL_OPT_INTERVAL) | CTL_BIT(CTL_OPT_STEP)                      \
+     | CTL_BIT(CTL_OPT_RULE) | CTL_BIT(CTL_OPT_FILENAME)                      \
+     | CTL_BIT(CTL_OPT_WAIT) | CTL_VERB_OPTIONS)
+
+
+const ctl_command_t  ctl_commands[] = {
+
+    { "list", "list",
+      "All endpoints, one line each.\n",
+      0, 1, 1, ctl_list },
+
+    { "status", "status NAME [--watch]",
+      "One endpoint on one screen.\n"
+      "\n"
+      "Its rollout, its releases side by side, its rules, its last events, "
+      "and\nwhat happens next.\n"
+      "\n"
+      "  --watch            again every second; q ends it. Not on a terminal:\n"
+      "                     a line whenever something has changed\n",
+      CTL_BIT(CTL_OPT_WATCH), 2, 2, ctl_status },
+
+    { "update",
+      "update endpoint NAME [--release NAME] [--strategy STRATEGY] ...",
+      "Starts a rollout.\n"
+      "\n"
+      "The endpoint is NAME or /NAME.\n"
+      "\n"
+      "  --release NAME     what is rolled out; may be left out if there are\n"
+      "                     two releases\n"
+      "  -s, --strategy canary|direct\n"
+      "                     direct: the release is stable at once. Without\n"
+      "                     it: as nginx.conf says\n"
+      "  -i, --canary-interval SECONDS\n"
+      "                     the time between steps\n"
+      "  --canary-step RATIO\n"
+      "                     what each step adds, as 0.2\n"
+      "  -c, --canary-rule JSON\n"
+      "                     a rule; may be given more than once. As\n"
+      "                     '{\"rule\": \"error_4xx_rate\",\n"
+      "                       \"rule_parameters\": [{\"name\": \"threshold\", "
+      "\"value\": 0.1}]}'\n"
+      "  -f, --filename FILE\n"
+      "                     the body of the request, in JSON (- is standard\n"
+      "                     input); other options go before what it says\n"
+      "  --wait             shows what happens until the rollout ends\n"
+      CTL_VERB_HELP
+      "\n"
+      "The strategy canary needs an interval, a step and a rule.\n",
+      CTL_UPDATE_OPTIONS, 3, 3, ctl_update },
+
+    { "advance", "advance NAME [--reason TEXT] [--if-generation N]",
+      "Takes the next step now; from the last one, promotes.\n"
+      CTL_VERB_HELP,
+      CTL_VERB_OPTIONS, 2, 2, ctl_verb },
+
+    { "pause", "pause NAME [--reason TEXT] [--if-generation N]",
+      "Stops the clock of the rollout. Its rules go on guarding.\n"
+      CTL_VERB_HELP,
+      CTL_VERB_OPTIONS, 2, 2, ctl_verb },
+
+    { "resume", "resume NAME [--reason TEXT] [--if-generation N]",
+      "Lets a paused or halted rollout go on.\n"
+      CTL_VERB_HELP,
+      CTL_VERB_OPTIONS, 2, 2, ctl_verb },
+
+    { "promote", "promote NAME [--reason TEXT] [--if-generation N]",
+      "Makes the canary the stable release now.\n"
+      CTL_VERB_HELP,
+      CTL_VERB_OPTIONS, 2, 2, ctl_verb },
+
+    { "rollback", "rollback NAME [--reason TEXT] [--if-generation N]",
+      "Sends all traffic to the stable release and ends the rollout.\n"
+      CTL_VERB_HELP,
+      CTL_VERB_OPTIONS, 2, 2, ctl_verb },
+
+    { "events", "events [NAME] [--after N] [--follow]",
+      "What happened to one endpoint, or to all; the newest last.\n"
+      "\n"
+      "  --after N          only events with a higher number\n"
+      "  --follow           goes on with what happens; with --json, each\n"
+      "                     event is a line\n",
+      CTL_BIT(CTL_OPT_AFTER) | CTL_BIT(CTL_OPT_FOLLOW), 1, 2, ctl_events },
+
+    { "failures", "failures NAME",
+      "The last failed attempts on the canary, the newest last.\n",
+      0, 2, 2, ctl_failures },
+
+    { "token", "token NAME ROLE",
+      "Makes a token for a client of the API.\n"
+      "\n"
+      "NAME is what its events will have as their actor; ROLE is reader or\n"
+      "operator. Prints the token, and the line for the file of\n"
+      "canary_api_tokens, which has only its hash. Sends nothing.\n",
+      0, 3, 3, ctl_token },
+
+    { NULL, NULL, NULL, 0, 0, 0, NULL }
+};
+
+
+const ctl_command_t *
+ctl_command(const char *name)
+{
+    const ctl_command_t  *command;
+
+    for (command = ctl_commands; command->name; command++) {
+        if (strcmp(command->name, name) == 0) {
+            return command;
+        }
+    }
+
+    return NULL;
+}

@@ -1,0 +1,38 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef _NGX_HTTP_CANARY_STREAM_H_INCLUDED_
+#define _NGX_HTTP_CANARY_STREAM_H_INCLUDED_
+
+
+#include "ngx_http_canary_api.h"
+
+
+#define NGX_HTTP_CANARY_BATCH  32
+
+
+typedef struct {
+    ngx_http_canary_endpoint_t   *endpoint;
+    ngx_http_canary_event_t       event;
+} ngx_http_canary_found_t;
+
+
+typedef struct {
+    ngx_uint_t                    n;
+    uint64_t                      upto;     /* those up to this id are in it */
+    ngx_http_canary_found_t      *order[NGX_HTTP_CANARY_BATCH];
+                                            /* the first n, by rising ids */
+    ngx_http_canary_found_t       found[NGX_HTTP_CANARY_BATCH];
+} ngx_http_canary_batch_t;
+
+
+/* ngx_http_canary_gather.c */
+
+void ngx_http_canary_gather(ngx_http_canary_main_conf_t *cmcf, uint64_t after,
+    ngx_http_canary_batch_t *batch);
+
+
+#endif /* _NGX_HTTP_CANARY_STREAM_H_INCLUDED_ */

@@ -1,0 +1,689 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include <stdio.h>
+#include <string.h>
+
+#include "canary_json.h"
+#include "canary_replay_line.h"
+#include "canary_split.h"
+#include "canary_text.h"
+
+
+typedef enum {
+    FIELD_TIME = 0,
+    FIELD_ENDPOINT,
+    FIELD_RELEASE,
+    FIELD_REASON,
+    FIELD_WEIGHT,
+    FIELD_STATUS,
+    FIELD_HEADER_TIME,
+    FIELD_DURATION,
+    FIELD_REQUEST_TIME,
+    FIELDS
+} canary_replay_field_t;
+
+
+/* Their texts; NULL: absent. */
+
+typedef struct {
+    char  *values[FIELDS];
+    char   numbers[FIELDS][32];
+} canary_replay_fields_t;
+
+
+static const char *canary_replay_read_log(char *text,
+    canary_replay_fields_t *fields);
+static char *canary_replay_take_value(char **text);
+static int canary_replay_field(const char *name);
+static const char *canary_replay_read_json(const cJSON *object,
+    canary_replay_fields_t *fields);
+static const char *canary_replay_interpret(canary_replay_fields_t *fields,
+    canary_replay_line_t *line);
+static const char *canary_replay_read_names(canary_replay_fields_t *fields,
+    canary_replay_line_t *line);
+static const char *canary_replay_read_attempts(
+    canary_replay_fields_t *fields, canary_replay_line_t *line);
+static const char *canary_replay_read_attempt(char *status, char *header,
+    char *duration, canary_replay_attempt_t *attempt);
+static int canary_replay_read_status(const char *text, int has_header,
+    canary_replay_attempt_t *attempt);
+static unsigned canary_replay_split(char *list, char **items);
+static int canary_replay_nothing(const char *text);
+static int canary_replay_seconds(const char *text, uint64_t max,
+    uint64_t *microseconds);
+static int canary_replay_time(const char *text, uint64_t *microseconds);
+static int canary_replay_date(const char *text, uint64_t *microseconds);
+static int canary_replay_digits(const char **text, unsigned n,
+    unsigned max, unsigned *value);
+static int64_t canary_replay_days(unsigned year, unsigned month,
+    unsigned day);
+static int canary_replay_offset(const char *text, int *minutes);
+
+
+static const char *const  canary_replay_names[FIELDS] = {
+    "time", "endpoint", "release", "reason", "weight", "status",
+    "header_time", "duration", "request_time"
+};
+
+
+const char *
+canary_replay_line_read(char *text, size_t len, canary_replay_format_t format,
+    canary_replay_line_t *line)
+{
+    cJSON                   *json;
+    const char              *error;
+    canary_json_errors_t     errors;
+    canary_replay_fields_t   fields;
+
+    memset(&fields, 0, sizeof(canary_replay_fields_t));
+
+    if (strlen(text) != len) {
+        return "has a zero byte in it";
+    }
+
+    if (format == CANARY_REPLAY_AUTO) {
+        format = (text[strspn(text, " \t")] == '{') ? CANARY_REPLAY_JSON
+                                                    : CANARY_REPLAY_LOG;
+    }
+
+    if (format == CANARY_REPLAY_LOG) {
+        error = canary_replay_read_log(text, &fields);
+
+        return error ? error : canary_replay_interpret(&fields, line);
+    }
+
+    memset(&errors, 0, sizeof(canary_json_errors_t));
+
+    json = canary_json_parse(text, len, &errors);
+
+    if (json == NULL) {
+        return "is no JSON";
+    }
+
+    error = canary_replay_read_json(json, &fields);
+
+    if (error == NULL) {
+        error = canary_replay_interpret(&fields, line);
+    }
+
+    cJSON_Delete(json);
+
+    return error;
+}
+
+
+static const char *
+canary_replay_read_log(char *text, canary_replay_fields_t *fields)
+{
+    int   field;
+    char *name, *value;
+
+    for ( ;; ) {
+        text += strspn(text, " \t");
+
+        if (*text == '\0') {
+            return NULL;
+        }
+
+        name = text;
+        text += strcspn(text, "= \t\"");
+
+        if (*text != '=' || text == name) {
+            return "has to be a list of name=value, with quotes around a "
+                   "value that has spaces";
+        }
+
+        *text++ = '\0';
+
+        value = canary_replay_take_value(&text);
+
+        if (value == NULL) {
+            return "has a quote that is not closed, or something right "
+                   "after one that is";
+        }
+
+        field = canary_replay_field(name);
+
+        if (field == -1) {
+            continue;
+        }
+
+        if (fields->values[field]) {
+            return "has a field twice";
+        }
+
+        fields->values[field] = value;
+    }
+}
+
+
+static char *
+canary_replay_take_value(char **text)
+{
+    char  *value, *end;
+
+    value = *text;
+
+    if (*value != '"') {
+        end = value + strcspn(value, " \t");
+
+    } else {
+        value++;
+        end = strchr(value, '"');
+
+        if (end == NULL) {
+            return NULL;
+        }
+
+        *end++ = '\0';
+    }
+
+    if (*end != '\0' && *end != ' ' && *end != '\t') {
+        return NULL;
+    }
+
+    *text = end;
+
+    if (*end) {
+        *end = '\0';
+        *text = end + 1;
+    }
+
+    return value;
+}
+
+
+static int
+canary_replay_field(const char *name)
+{
+    int  i;
+
+    for (i = 0; i < FIELDS; i++) {
+        if (strcmp(name, canary_replay_names[i]) == 0) {
+            return i;
+        }
+    }
+
+    return -1;
+}
+
+
+static const char *
+canary_replay_read_json(const cJSON *object, canary_replay_fields_t *fields)
+{
+    int           field;
+    const cJSON  *member;
+
+    if (!cJSON_IsObject(object)) {
+        return "has to be an object";
+    }
+
+    cJSON_ArrayForEach(member, object) {
+        field = canary_replay_field(member->string);
+
+        if (field == -1 || cJSON_IsNull(member)) {
+            continue;
+        }
+
+        if (fields->values[field]) {
+            return "has a field twice";
+        }
+
+        if (cJSON_IsString(member)) {
+            fields->values[field] = member->valuestring;
+
+        } else if (cJSON_IsNumber(member)) {
+            fields->values[field] = fields->numbers[field];
+            snprintf(fields->numbers[field], sizeof(fields->numbers[field]),
+                     "%.15g", member->valuedouble);
+
+        } else {
+            return "has a field that is neither a text nor a number";
+        }
+    }
+
+    return NULL;
+}
+
+
+static const char *
+canary_replay_interpret(canary_replay_fields_t *fields,
+    canary_replay_line_t *line)
+{
+    double       weight;
+    const char  *error, *text;
+
+    memset(line, 0, sizeof(canary_replay_line_t));
+
+    error = canary_replay_read_names(fields, line);
+
+    if (error) {
+        return error;
+    }
+
+    text = fields->values[FIELD_TIME];
+
+    if (text == NULL || !canary_replay_time(text, &line->time)) {
+        return "needs a time: seconds since 1970, or RFC 3339";
+    }
+
+    text = fields->values[FIELD_REQUEST_TIME];
+    line->request_time = CANARY_REPLAY_UNKNOWN;
+
+    if (!canary_replay_nothing(text)
+        && !canary_replay_seconds(text, CANARY_REPLAY_DURATION_MAX,
+                                  &line->request_time))
+    {
+        return "has a request_time that is no number of seconds up to a day";
+    }
+
+    text = fields->values[FIELD_WEIGHT];
+    line->weight = CANARY_REPLAY_NO_WEIGHT;
+
+    if (!canary_replay_nothing(text)) {
+
+        if (!canary_text_decimal(text, &weight)
+            || !(weight >= 0 && weight <= 1))
+        {
+            return "has a weight that is no ratio from 0 to 1";
+        }
+
+        line->weight = (uint32_t) (weight * CANARY_ONE + 0.5);
+    }
+
+    return canary_replay_read_attempts(fields, line);
+}
+
+
+static const char *
+canary_replay_read_names(canary_replay_fields_t *fields,
+    canary_replay_line_t *line)
+{
+    int          i;
+    const char  *text;
+
+    static const char *const  reasons[CANARY_REPLAY_REASONS] = {
+        "weight", "key", "force", "fallback"
+    };
+
+    text = fields->values[FIELD_ENDPOINT];
+
+    if (text && strlen(text) >= CANARY_REPLAY_NAME_MAX) {
+        return "has an endpoint whose name is too long";
+    }
+
+    strcpy(line->endpoint, canary_replay_nothing(text) ? "" : text);
+
+    text = fields->values[FIELD_RELEASE];
+
+    if (text && strlen(text) >= CANARY_REPLAY_NAME_MAX) {
+        return "has a release whose name is too long";
+    }
+
+    if (text == NULL) {
+        return "needs a release";
+    }
+
+    strcpy(line->release, canary_replay_nothing(text) ? "" : text);
+
+    text = fields->values[FIELD_REASON];
+
+    if (canary_replay_nothing(text)) {
+        return NULL;
+    }
+
+    for (i = 0; i < CANARY_REPLAY_REASONS; i++) {
+        if (strcmp(text, reasons[i]) == 0) {
+            line->reason = (canary_replay_reason_t) i;
+            return NULL;
+        }
+    }
+
+    return "has a reason that is none of weight, key, force and fallback";
+}
+
+
+static const char *
+canary_replay_read_attempts(canary_replay_fields_t *fields,
+    canary_replay_line_t *line)
+{
+    char        *status[CANARY_REPLAY_ATTEMPTS_MAX + 1];
+    char        *header[CANARY_REPLAY_ATTEMPTS_MAX + 1];
+    char        *duration[CANARY_REPLAY_ATTEMPTS_MAX + 1];
+    unsigned     i, n;
+    const char  *error;
+
+    if (fields->values[FIELD_STATUS] == NULL
+        || fields->values[FIELD_DURATION] == NULL)
+    {
+        return "needs a status and a duration";
+    }
+
+    if (line->release[0] == '\0'
+        || (canary_replay_nothing(fields->values[FIELD_STATUS])
+            && canary_replay_nothing(fields->values[FIELD_DURATION])))
+    {
+        return NULL;
+    }
+
+    n = canary_replay_split(fields->values[FIELD_STATUS], status);
+
+    if (n > CANARY_REPLAY_ATTEMPTS_MAX) {
+        return "has more than 32 attempts";
+    }
+
+    if (canary_replay_split(fields->values[FIELD_DURATION], duration) != n
+        || (fields->values[FIELD_HEADER_TIME]
+            && canary_replay_split(fields->values[FIELD_HEADER_TIME], header)
+               != n))
+    {
+        return "has lists of attempts that differ in length";
+    }
+
+    for (i = 0; i < n; i++) {
+        error = canary_replay_read_attempt(status[i],
+                                           fields->values[FIELD_HEADER_TIME]
+                                           ? header[i] : NULL,
+                                           duration[i], &line->attempts[i]);
+        if (error) {
+            return error;
+        }
+    }
+
+    line->n = n;
+
+    return NULL;
+}
+
+
+/* Without a list of header times, headers have come with the end. */
+
+static const char *
+canary_replay_read_attempt(char *status, char *header, char *duration,
+    canary_replay_attempt_t *attempt)
+{
+    int  has_header;
+
+    attempt->duration = 0;
+
+    if (!canary_replay_nothing(duration)
+        && !canary_replay_seconds(duration, CANARY_REPLAY_DURATION_MAX,
+                                  &attempt->duration))
+    {
+        return "has a duration that is no number of seconds up to a day";
+    }
+
+    attempt->header = attempt->duration;
+    has_header = (header == NULL || !canary_replay_nothing(header));
+
+    if (header && has_header
+        && !canary_replay_seconds(header, CANARY_REPLAY_DURATION_MAX,
+                                  &attempt->header))
+    {
+        return "has a header_time that is no number of seconds up to a day";
+    }
+
+    /* an attempt that is still under way has no duration */
+
+    if (attempt->duration < attempt->header) {
+        attempt->duration = attempt->header;
+    }
+
+    if (!canary_replay_read_status(status, has_header, attempt)) {
+        return "has a status that is neither 100 to 599 nor failed, timeout "
+               "or aborted";
+    }
+
+    return NULL;
+}
+
+
+/*
+ * What nginx itself makes of an attempt without a header is 504 for a
+ * timeout, 499 if the client left, and nothing or 500 for its own trouble.
+ */
+
+static int
+canary_replay_read_status(const char *text, int has_header,
+    canary_replay_attempt_t *attempt)
+{
+    unsigned  i;
+
+    static const struct {
+        const char               *name;
+        canary_replay_outcome_t   outcome;
+    } words[] = {
+        { "failed", CANARY_REPLAY_FAILED },
+        { "timeout", CANARY_REPLAY_TIMEOUT },
+        { "aborted", CANARY_REPLAY_ABORTED },
+        { "-", CANARY_REPLAY_ABORTED }
+    };
+
+    for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcmp(text, words[i].name) == 0) {
+            attempt->outcome = words[i].outcome;
+            return 1;
+        }
+    }
+
+    if (!canary_replay_digits(&text, 3, 599, &attempt->status)
+        || *text || attempt->status < 100)
+    {
+        return 0;
+    }
+
+    if (has_header) {
+        attempt->outcome = CANARY_REPLAY_ANSWERED;
+        return 1;
+    }
+
+    switch (attempt->status) {
+
+    case 504:
+        attempt->outcome = CANARY_REPLAY_TIMEOUT;
+        break;
+
+    case 499:
+    case 500:
+        attempt->outcome = CANARY_REPLAY_ABORTED;
+        break;
+
+    default:
+        attempt->outcome = CANARY_REPLAY_FAILED;
+        break;
+    }
+
+    return 1;
+}
+
+
+/*
+ * Returns the number of items; one too many is the last that is looked at.
+ * What follows an item without a comma or colon stays in it, to be refused.
+ */
+
+static unsigned
+canary_replay_split(char *list, char **items)
+{
+    char      *end;
+    unsigned   n;
+
+    for (n = 0; n <= CANARY_REPLAY_ATTEMPTS_MAX; list++) {
+        list += strspn(list, " ");
+        end = list + strcspn(list, " ,:");
+
+        items[n++] = list;
+
+        list = end + strspn(end, " ");
+
+        if (*list == '\0') {
+            *end = '\0';
+        }
+
+        if (*list != ',' && *list != ':') {
+            break;
+        }
+
+        *end = '\0';
+    }
+
+    return n;
+}
+
+
+static int
+canary_replay_nothing(const char *text)
+{
+    return text == NULL || text[0] == '\0' || strcmp(text, "-") == 0;
+}
+
+
+static int
+canary_replay_seconds(const char *text, uint64_t max, uint64_t *microseconds)
+{
+    double  seconds;
+
+    if (!canary_text_decimal(text, &seconds)
+        || !(seconds >= 0 && seconds * 1e6 <= (double) max))
+    {
+        return 0;
+    }
+
+    *microseconds = (uint64_t) (seconds * 1e6 + 0.5);
+
+    return 1;
+}
+
+
+static int
+canary_replay_time(const char *text, uint64_t *microseconds)
+{
+    return canary_replay_seconds(text, CANARY_REPLAY_TIME_MAX, microseconds)
+           || canary_replay_date(text, microseconds);
+}
+
+
+/* 2026-11-23T01:22:09.760Z, or with an offset such as +01:00 */
+
+static int
+canary_replay_date(const char *text, uint64_t *microseconds)
+{
+    int       minutes;
+    unsigned  year, month, day, hour, minute, second, scale;
+    int64_t   time;
+    uint64_t  fraction;
+
+    if (!canary_replay_digits(&text, 4, 2099, &year) || *text++ != '-'
+        || !canary_replay_digits(&text, 2, 12, &month) || *text++ != '-'
+        || !canary_replay_digits(&text, 2, 31, &day)
+        || (*text != 'T' && *text != 't' && *text != ' ')
+        || (text++, !canary_replay_digits(&text, 2, 23, &hour))
+        || *text++ != ':'
+        || !canary_replay_digits(&text, 2, 59, &minute) || *text++ != ':'
+        || !canary_replay_digits(&text, 2, 60, &second)
+        || year < 1970 || month == 0 || day == 0)
+    {
+        return 0;
+    }
+
+    fraction = 0;
+
+    if (*text == '.') {
+        text++;
+
+        if (*text < '0' || *text > '9') {
+            return 0;
+        }
+
+        for (scale = 100000; *text >= '0' && *text <= '9'; text++) {
+            fraction += scale * (uint64_t) (*text - '0');
+            scale /= 10;
+        }
+    }
+
+    if (!canary_replay_offset(text, &minutes)) {
+        return 0;
+    }
+
+    time = canary_replay_days(year, month, day) * 86400
+           + hour * 3600 + minute * 60 + second - (int64_t) minutes * 60;
+
+    if (time < 0) {
+        return 0;
+    }
+
+    *microseconds = (uint64_t) time * 1000000 + fraction;
+
+    return *microseconds <= CANARY_REPLAY_TIME_MAX;
+}
+
+
+static int
+canary_replay_offset(const char *text, int *minutes)
+{
+    int       sign;
+    unsigned  hour, minute;
+
+    *minutes = 0;
+
+    if (*text == 'Z' || *text == 'z') {
+        return text[1] == '\0';
+    }
+
+    if (*text != '+' && *text != '-') {
+        return 0;
+    }
+
+    sign = (*text++ == '-') ? -1 : 1;
+
+    if (!canary_replay_digits(&text, 2, 23, &hour) || *text++ != ':'
+        || !canary_replay_digits(&text, 2, 59, &minute) || *text)
+    {
+        return 0;
+    }
+
+    *minutes = sign * (int) (hour * 60 + minute);
+
+    return 1;
+}
+
+
+static int
+canary_replay_digits(const char **text, unsigned n, unsigned max,
+    unsigned *value)
+{
+    const char  *p;
+
+    *value = 0;
+
+    for (p = *text; n; n--, p++) {
+        if (*p < '0' || *p > '9') {
+            return 0;
+        }
+
+        *value = *value * 10 + (unsigned) (*p - '0');
+    }
+
+    *text = p;
+
+    return *value <= max;
+}
+
+
+/* Days since 1970 in the Gregorian calendar; years begin with March here. */
+
+static int64_t
+canary_replay_days(unsigned year, unsigned month, unsigned day)
+{
+    unsigned  y, m;
+
+    y = (month > 2) ? year : year - 1;
+    m = (month > 2) ? month - 3 : month + 9;
+
+    return 365ll * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5
+           + day - 1 - 719468;
+}
