@@ -338,12 +338,12 @@ $(BROWSER): t/dashboard/package.json t/dashboard/package-lock.json
 	@mkdir -p $(@D)
 	@cp $^ $(@D)
 	@rm -rf $@
-	@cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --silent \
+	@cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error \
 		--fetch-retries=1 --fetch-timeout=30000 >npm.log 2>&1 && \
 		touch node_modules || { \
 		rm -rf node_modules; \
 		echo 'npm could not install what drives a browser; $(@D)/npm.log:' >&2; \
-		tail -n 5 npm.log >&2; }
+		head -n 5 npm.log >&2; }
 
 
 # The core offline, with the same sources, but for the state file's.

@@ -10,6 +10,7 @@ use lib "$FindBin::Bin/lib";
 
 use Compress::Zlib qw(memGunzip);
 use Cwd qw(abs_path);
+use Digest::SHA qw(sha256_hex);
 use JSON::PP ();
 use Test::More;
 
@@ -25,6 +26,8 @@ my $t = Canary::Test->new(timeout => 240);
 my $v1 = $t->backend('v1');
 my $v2 = $t->backend('v2');
 my $v3 = $t->backend('v3', nth => { n => 2, status => 500 });
+
+$t->write_file('tokens', 'ci operator ' . sha256_hex('secret') . "\n");
 
 $t->start(<<'EOC');
     upstream model_v1 { server 127.0.0.1:%%PORT_v1%%; }
@@ -49,15 +52,6 @@ $t->start(<<'EOC');
         canary_release  v2 model_v2;
     }
 
-    # Until the module itself knows tokens. The page needs none.
-
-    map "$http_x_canary_token $uri" $no_token {
-        default             1;
-        ~^secret            0;
-        ~/token/$           0;
-        ~/token/dashboard   0;
-    }
-
     server {
         listen 127.0.0.1:%%PORT_http%%;
 
@@ -71,11 +65,8 @@ $t->start(<<'EOC');
         location /read/  { canary_api; }
 
         location /token/ {
-            if ($no_token) {
-                return 401;
-            }
-
-            canary_api write=on;
+            canary_api         write=on;
+            canary_api_tokens  tokens;
         }
 
         location /stream/         { canary_api; }

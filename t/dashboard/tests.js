@@ -127,7 +127,7 @@ test('all endpoints: attention first, search, filters', {}, async (tab) => {
     equal((await names()).slice(0, 2), ['search', 'shop'], 'order');
     equal(await row.locator('.badge').first().textContent(), 'Progressing',
           'phase');
-    check(/v1 → v2.*10 %/.test(await row.textContent()), 'releases, weight');
+    check(/v1 → v2.*10\s%/.test(await row.textContent()), 'releases, weight');
 
     await tab.find('button', /Need attention 1/).click();
     equal(await names(), ['search'], 'need attention');
@@ -190,8 +190,8 @@ test('a rollout from its start to promotion', {}, async (tab) => {
 
     const events = await tab.page.locator('.events li').allTextContents();
 
-    check(/Baking 100 % → Idle/.test(events[0]), `the last is ${events[0]}`);
-    check(/Progressing 20 % → Progressing 50 %/.test(events.join('\n')),
+    check(/Baking 100\s% → Idle/.test(events[0]), `the last is ${events[0]}`);
+    check(/Progressing 20\s% → Progressing 50\s%/.test(events.join('\n')),
           `no step in ${events}`);
     await load.stop();
 
@@ -212,7 +212,7 @@ test('a bad one to its rollback', {}, async (tab) => {
     await tab.page.locator('.failures td', { hasText: '500' }).first()
         .waitFor();
     await tab.page.getByText('Figures that decided').first().click();
-    await tab.sees(/5xx errors: .* %, limit 10 %, .*: failing/);
+    await tab.sees(/5xx errors: .*\s%, limit 10\s%, .*: failing/);
     await tab.accessible('a rollback');
     await tab.shot('rollback');
     await load.stop();
@@ -231,7 +231,7 @@ test('pause, resume, advance, roll back, promote', {}, async (tab) => {
     await tab.phase('Progressing');
 
     await tab.find('button', 'Advance').click();
-    await tab.sees(/gets 50 % of the traffic now, instead of 10 %/);
+    await tab.sees(/gets 50\s% of the traffic now, instead of 10\s%/);
     await tab.accessible('a question');
     await tab.shot('question');
     await tab.page.keyboard.press('Escape');
@@ -253,6 +253,8 @@ test('pause, resume, advance, roll back, promote', {}, async (tab) => {
 
 
 test('all at once', {}, async (tab) => {
+    await end('shop');
+
     const { stable } = await api('GET', 'endpoints/shop');
     const other = stable === 'v1' ? 'v2' : 'v1';
 

@@ -246,7 +246,7 @@ class StartForm {
             type: 'checkbox', id: 'direct', onchange: () => this.toggle(),
         });
         this.steps = this.input('steps',
-            endpoint.steps.map((step) => percent(step).replace(' ', ''))
+            endpoint.steps.map((step) => percent(step).replace(GLUE, ''))
                 .join(' '));
         this.interval = this.input('interval',
             String(this.given.progress_interval_seconds));

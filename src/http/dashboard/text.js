@@ -86,7 +86,10 @@ function setChildren(parent, children) {
 const NOTHING = '–';
 
 
-// 0.25 is "25 %"; as many digits as tell something.
+// 0.25 is "25 %"; as many digits as tell something. A unit does not leave its
+// number at the end of a line.
+
+const GLUE = '\u00a0';
 
 function percent(ratio) {
     if (ratio === null || ratio === undefined) {
@@ -96,7 +99,7 @@ function percent(ratio) {
     const value = ratio * 100;
     const digits = value >= 10 ? 1 : value >= 1 ? 2 : 3;
 
-    return `${Number(value.toFixed(digits))} %`;
+    return `${Number(value.toFixed(digits))}${GLUE}%`;
 }
 
 
@@ -121,35 +124,36 @@ function milliseconds(value) {
     }
 
     if (value >= 10000) {
-        return `${(value / 1000).toFixed(1)} s`;
+        return `${(value / 1000).toFixed(1)}${GLUE}s`;
     }
 
-    return `${Number(value.toPrecision(3))} ms`;
+    return `${Number(value.toPrecision(3))}${GLUE}ms`;
 }
 
 
 function duration(seconds) {
     if (seconds < 10) {
-        return `${seconds.toFixed(1)} s`;
+        return `${seconds.toFixed(1)}${GLUE}s`;
     }
 
     if (seconds < 120) {
-        return `${Math.round(seconds)} s`;
+        return `${Math.round(seconds)}${GLUE}s`;
     }
 
     if (seconds < 7200) {
         const whole = Math.round(seconds);
         const rest = whole % 60;
 
-        return `${Math.floor(whole / 60)} min` + (rest ? ` ${rest} s` : '');
+        return `${Math.floor(whole / 60)}${GLUE}min`
+               + (rest ? `${GLUE}${rest}${GLUE}s` : '');
     }
 
     if (seconds < 172800) {
-        return `${Math.floor(seconds / 3600)} h `
-               + `${Math.floor(seconds % 3600 / 60)} min`;
+        return `${Math.floor(seconds / 3600)}${GLUE}h${GLUE}`
+               + `${Math.floor(seconds % 3600 / 60)}${GLUE}min`;
     }
 
-    return `${Math.floor(seconds / 86400)} days`;
+    return `${Math.floor(seconds / 86400)}${GLUE}days`;
 }
 
 
