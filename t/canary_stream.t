@@ -24,6 +24,9 @@ my $h2_server = $http2 ? <<'EOC' : '';
     }
 EOC
 
+my $page = $t->has('http_addition')
+    ? 'location /page.html { add_before_body /canary/events; }' : '';
+
 $t->start(<<"EOC", events => 'worker_connections 4096;');
     upstream model_v1 { server 127.0.0.1:%%PORT_v1%%; }
     upstream model_v2 { server 127.0.0.1:%%PORT_v2%%; }
@@ -52,7 +55,7 @@ $t->start(<<"EOC", events => 'worker_connections 4096;');
     server {
         listen 127.0.0.1:%%PORT_more%%;
         location /guarded/ { canary_api; canary_api_tokens tokens; }
-        location /page.html { add_before_body /canary/events; }
+        $page
         location /canary/ { canary_api; }
         location /behind/ {
             proxy_pass http://127.0.0.1:%%PORT_api%%/canary/;
