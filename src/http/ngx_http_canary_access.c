@@ -22,6 +22,7 @@ static void ngx_http_canary_verta_secret(ngx_http_request_t *r,
     ngx_str_t *secret);
 static ngx_int_t ngx_http_canary_unauthorized(ngx_http_request_t *r,
     ngx_int_t found);
+static ngx_uint_t ngx_http_canary_verified_user(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_canary_verified_client(ngx_http_request_t *r,
     ngx_str_t *subject);
 static ngx_uint_t ngx_http_canary_value(ngx_http_request_t *r,
@@ -31,24 +32,67 @@ static void ngx_http_canary_copy_line(u_char *dst, size_t size,
 
 
 /*
- * Before that of auth_basic, since nginx calls the handlers of this phase in
- * the opposite order of modules: what that one leaves as the user is then
- * known to be verified, not only named in a header that somebody looked at.
+ * How the configuration of auth_basic begins, which is private to it; the
+ * second one is 0 without a file of users.
  */
 
-ngx_int_t
-ngx_http_canary_access_handler(ngx_http_request_t *r)
+typedef struct {
+    ngx_http_complex_value_t  *realm;
+    uintptr_t                  user_file;
+} ngx_http_canary_basic_conf_t;
+
+
+static ngx_module_t  *ngx_http_canary_basic_module;
+
+
+void
+ngx_http_canary_find_basic(ngx_conf_t *cf)
 {
-    ngx_http_canary_loc_conf_t  *clcf;
+    ngx_uint_t  i;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_module);
+    ngx_http_canary_basic_module = NULL;
 
-    if (clcf->api || clcf->verta) {
-        ngx_str_null(&r->headers_in.user);
-        ngx_str_null(&r->headers_in.passwd);
+    for (i = 0; cf->cycle->modules[i]; i++) {
+        if (ngx_strcmp(cf->cycle->modules[i]->name,
+                       "ngx_http_auth_basic_module")
+            == 0)
+        {
+            ngx_http_canary_basic_module = cf->cycle->modules[i];
+        }
+    }
+}
+
+
+/*
+ * A user may just be named in a header that a variable looked at.  It is known
+ * to be verified if the request could not have come here otherwise: with
+ * "satisfy any" it could.  A subrequest has not been through the access phase.
+ */
+
+static ngx_uint_t
+ngx_http_canary_verified_user(ngx_http_request_t *r)
+{
+    ngx_str_t                      realm;
+    ngx_http_core_loc_conf_t      *clcf;
+    ngx_http_canary_basic_conf_t  *basic;
+
+    if (r != r->main || r->headers_in.user.len == 0
+        || ngx_http_canary_basic_module == NULL)
+    {
+        return 0;
     }
 
-    return NGX_DECLINED;
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    basic = r->loc_conf[ngx_http_canary_basic_module->ctx_index];
+
+    if (clcf->satisfy != NGX_HTTP_SATISFY_ALL
+        || basic->realm == NULL || basic->user_file == 0
+        || ngx_http_complex_value(r, basic->realm, &realm) != NGX_OK)
+    {
+        return 0;
+    }
+
+    return realm.len != 3 || ngx_strncmp(realm.data, "off", 3) != 0;
 }
 
 
@@ -272,10 +316,7 @@ ngx_http_canary_find_actor(ngx_http_request_t *r,
     if (ngx_http_canary_find_token(r, &token) == NGX_OK) {
         name = token->name;
 
-    } else if (r == r->main && r->headers_in.user.len) {
-
-        /* a subrequest has not been through the access phase */
-
+    } else if (ngx_http_canary_verified_user(r)) {
         name = r->headers_in.user;
 
     } else if (!ngx_http_canary_verified_client(r, &name)) {

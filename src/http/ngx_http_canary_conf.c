@@ -516,10 +516,9 @@ ngx_http_canary_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_canary_loc_conf_t *lcf = conf;
 
-    char                         *rv;
-    ngx_str_t                    *value;
-    ngx_http_core_loc_conf_t     *clcf;
-    ngx_http_canary_main_conf_t  *cmcf;
+    char                      *rv;
+    ngx_str_t                 *value;
+    ngx_http_core_loc_conf_t  *clcf;
 
     if (lcf->api != NGX_CONF_UNSET) {
         return "is duplicate";
@@ -560,9 +559,6 @@ ngx_http_canary_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (clcf->name.len && clcf->name.data[clcf->name.len - 1] == '/') {
         clcf->auto_redirect = 1;
     }
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_canary_module);
-    cmcf->api = 1;
 
     return NGX_CONF_OK;
 }

@@ -17,7 +17,6 @@ static char *ngx_http_canary_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static ngx_int_t ngx_http_canary_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_canary_postconfiguration(ngx_conf_t *cf);
-static ngx_int_t ngx_http_canary_add_access(ngx_conf_t *cf);
 static ngx_int_t ngx_http_canary_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_canary_init_process(ngx_cycle_t *cycle);
 static void ngx_http_canary_exit_process(ngx_cycle_t *cycle);
@@ -343,9 +342,7 @@ ngx_http_canary_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    if (cmcf->api && ngx_http_canary_add_access(cf) != NGX_OK) {
-        return NGX_ERROR;
-    }
+    ngx_http_canary_find_basic(cf);
 
     /* without an endpoint the module costs nothing */
 
@@ -364,25 +361,6 @@ ngx_http_canary_postconfiguration(ngx_conf_t *cf)
     }
 
     ngx_http_canary_add_header_filter();
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_canary_add_access(ngx_conf_t *cf)
-{
-    ngx_http_handler_pt        *handler;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    handler = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
-    if (handler == NULL) {
-        return NGX_ERROR;
-    }
-
-    *handler = ngx_http_canary_access_handler;
 
     return NGX_OK;
 }

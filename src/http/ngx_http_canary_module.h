@@ -501,8 +501,6 @@ struct ngx_http_canary_main_conf_s {
                                                           nothing yet */
     ngx_uint_t                          serial;        /* of this cycle */
     ngx_uint_t                          committed;     /* it is in use */
-    ngx_uint_t                          api;           /* it has a location
-                                                          of the API */
 };
 
 

@@ -55,9 +55,9 @@ ngx_int_t ngx_http_canary_check_token(ngx_http_request_t *r,
 void ngx_http_canary_find_actor(ngx_http_request_t *r,
     ngx_http_canary_actor_t *actor);
 
-/* The access phase of the locations of the API. */
+/* When the configuration is read: whether nginx has auth_basic. */
 
-ngx_int_t ngx_http_canary_access_handler(ngx_http_request_t *r);
+void ngx_http_canary_find_basic(ngx_conf_t *cf);
 
 
 #endif /* _NGX_HTTP_CANARY_TOKEN_H_INCLUDED_ */

@@ -22,12 +22,11 @@ ngx_http_canary_verta_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_canary_loc_conf_t *lcf = conf;
 
-    char                         *rv;
-    size_t                        len;
-    ngx_str_t                    *value;
-    ngx_uint_t                    i;
-    ngx_http_core_loc_conf_t     *clcf;
-    ngx_http_canary_main_conf_t  *cmcf;
+    char                      *rv;
+    size_t                     len;
+    ngx_str_t                 *value;
+    ngx_uint_t                 i;
+    ngx_http_core_loc_conf_t  *clcf;
 
     if (lcf->verta != NGX_CONF_UNSET) {
         return "is duplicate";
@@ -67,9 +66,6 @@ ngx_http_canary_verta_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     clcf->handler = ngx_http_canary_verta_handler;
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_canary_module);
-    cmcf->api = 1;
 
     return NGX_CONF_OK;
 }
