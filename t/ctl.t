@@ -11,6 +11,7 @@ use lib "$FindBin::Bin/lib";
 use Digest::SHA qw(sha256_hex);
 use JSON::PP ();
 use POSIX ();
+use IO::Pty;
 use Test::More;
 
 use Canary::Ctl;
@@ -618,6 +619,9 @@ subtest 'an interrupt ends the waiting only' => sub {
 # Terminals.
 
 subtest 'colour is for terminals' => sub {
+    plan skip_all => 'no pseudo terminals here'
+        unless -c '/dev/ptmx' && eval { IO::Pty->new };
+
     my $run = $ctl->run({ terminal => [24, 80] }, 'list');
 
     is($run->{status}, DONE);
@@ -634,6 +638,9 @@ subtest 'colour is for terminals' => sub {
 };
 
 subtest 'the width is that of the terminal' => sub {
+    plan skip_all => 'no pseudo terminals here'
+        unless -c '/dev/ptmx' && eval { IO::Pty->new };
+
     $t->start_rollout('some-path');
 
     for my $columns (20, 40, 80, 200) {
@@ -648,6 +655,9 @@ subtest 'the width is that of the terminal' => sub {
 };
 
 subtest 'watch' => sub {
+    plan skip_all => 'no pseudo terminals here'
+        unless -c '/dev/ptmx' && eval { IO::Pty->new };
+
     for my $end ('q', 'INT') {
         my $run = $ctl->start({ terminal => [30, 80] }, 'status', 'some-path',
                               '--watch');
@@ -674,6 +684,9 @@ subtest 'watch' => sub {
 };
 
 subtest 'watch, stopped and gone on with' => sub {
+    plan skip_all => 'no pseudo terminals here'
+        unless -c '/dev/ptmx' && eval { IO::Pty->new };
+
     my $run = $ctl->start({ terminal => [30, 80] }, 'status', 'some-path',
                           '--watch');
 
@@ -692,6 +705,9 @@ subtest 'watch, stopped and gone on with' => sub {
 };
 
 subtest 'watch, while nginx is away, and on a small terminal' => sub {
+    plan skip_all => 'no pseudo terminals here'
+        unless -c '/dev/ptmx' && eval { IO::Pty->new };
+
     my $url = 'http://127.0.0.1:' . $t->port('relay') . '/canary/';
     my $run = $ctl->start({ terminal => [8, 60],
                             env => { CANARY_URL => $url } },
@@ -725,6 +741,9 @@ subtest 'watch, not on a terminal' => sub {
 };
 
 subtest 'waiting on a terminal' => sub {
+    plan skip_all => 'no pseudo terminals here'
+        unless -c '/dev/ptmx' && eval { IO::Pty->new };
+
     idle('some-path');
 
     my $run = $ctl->start({ terminal => [24, 60] }, 'update', 'endpoint',
