@@ -14,7 +14,13 @@ static char *ngx_http_canary_rule_threshold(ngx_conf_t *cf, ngx_str_t *value,
     canary_rule_t *rule);
 static char *ngx_http_canary_rule_parameter(ngx_conf_t *cf,
     ngx_str_t *parameter, canary_rule_t *rule, ngx_uint_t *given);
+static char *ngx_http_canary_rule_min_requests(ngx_conf_t *cf,
+    ngx_str_t *parameter, canary_rule_t *rule);
 static char *ngx_http_canary_rule_confidence(ngx_conf_t *cf,
+    ngx_str_t *parameter, canary_rule_t *rule);
+static char *ngx_http_canary_rule_burst(ngx_conf_t *cf,
+    ngx_str_t *parameter, canary_rule_t *rule);
+static char *ngx_http_canary_rule_window(ngx_conf_t *cf,
     ngx_str_t *parameter, canary_rule_t *rule);
 static char *ngx_http_canary_rule_complete(ngx_conf_t *cf,
     ngx_array_t *rules, canary_rule_t *rule, ngx_uint_t given);
@@ -223,78 +229,29 @@ static char *
 ngx_http_canary_rule_parameter(ngx_conf_t *cf, ngx_str_t *parameter,
     canary_rule_t *rule, ngx_uint_t *given)
 {
-    ngx_int_t   n;
-    ngx_str_t   value;
-    ngx_uint_t  bit;
+    char        *rv;
+    ngx_uint_t   bit;
 
     if (ngx_strncmp(parameter->data, "min_requests=", 13) == 0) {
-
         bit = CANARY_GIVEN_MIN_REQUESTS;
-        n = ngx_atoi(parameter->data + 13, parameter->len - 13);
-
-        if (n == NGX_ERROR || n == 0
-            || (uint64_t) n > CANARY_MIN_REQUESTS_MAX)
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid \"%V\", min_requests must be a whole "
-                               "number from 1 to %ud",
-                               parameter, CANARY_MIN_REQUESTS_MAX);
-            return NGX_CONF_ERROR;
-        }
-
-        rule->min_requests = (uint32_t) n;
+        rv = ngx_http_canary_rule_min_requests(cf, parameter, rule);
 
     } else if (ngx_strncmp(parameter->data, "confidence=", 11) == 0) {
-
         bit = CANARY_GIVEN_CONFIDENCE;
-
-        if (ngx_http_canary_rule_confidence(cf, parameter, rule)
-            != NGX_CONF_OK)
-        {
-            return NGX_CONF_ERROR;
-        }
+        rv = ngx_http_canary_rule_confidence(cf, parameter, rule);
 
     } else if (ngx_strncmp(parameter->data, "burst=", 6) == 0) {
-
         bit = CANARY_GIVEN_BURST;
-
-        value.data = parameter->data + 6;
-        value.len = parameter->len - 6;
-
-        n = ngx_parse_time(&value, 0);
-
-        if (n == NGX_ERROR || (uint64_t) n > CANARY_BURST_MAX || n % 100) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid \"%V\", burst must be 0 or a multiple "
-                               "of 100ms, up to 10s", parameter);
-            return NGX_CONF_ERROR;
-        }
-
-        rule->burst = (uint32_t) n;
+        rv = ngx_http_canary_rule_burst(cf, parameter, rule);
 
     } else if (ngx_strncmp(parameter->data, "window=", 7) == 0) {
-
         bit = CANARY_GIVEN_WINDOW;
-
-        value.data = parameter->data + 7;
-        value.len = parameter->len - 7;
-
-        n = ngx_parse_time(&value, 0);
-
-        if (n == NGX_ERROR || (uint64_t) n < CANARY_WINDOW_MIN
-            || (uint64_t) n > CANARY_WINDOW_MAX)
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid \"%V\", window must be a time from "
-                               "100ms to 24h", parameter);
-            return NGX_CONF_ERROR;
-        }
-
-        rule->window = (uint32_t) n;
+        rv = ngx_http_canary_rule_window(cf, parameter, rule);
 
     } else if (ngx_strcmp(parameter->data, "baseline=stable") == 0) {
         bit = CANARY_GIVEN_BASELINE;
         rule->baseline = 1;
+        rv = NGX_CONF_OK;
 
     } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -306,6 +263,10 @@ ngx_http_canary_rule_parameter(ngx_conf_t *cf, ngx_str_t *parameter,
         return NGX_CONF_ERROR;
     }
 
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
     if (*given & bit) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "parameter \"%V\" of \"canary_rule\" is here "
@@ -314,6 +275,80 @@ ngx_http_canary_rule_parameter(ngx_conf_t *cf, ngx_str_t *parameter,
     }
 
     *given |= bit;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_canary_rule_min_requests(ngx_conf_t *cf, ngx_str_t *parameter,
+    canary_rule_t *rule)
+{
+    ngx_int_t  n;
+
+    n = ngx_atoi(parameter->data + 13, parameter->len - 13);
+
+    if (n == NGX_ERROR || n == 0 || (uint64_t) n > CANARY_MIN_REQUESTS_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid \"%V\", min_requests must be a whole "
+                           "number from 1 to %ud",
+                           parameter, CANARY_MIN_REQUESTS_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    rule->min_requests = (uint32_t) n;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_canary_rule_burst(ngx_conf_t *cf, ngx_str_t *parameter,
+    canary_rule_t *rule)
+{
+    ngx_int_t  n;
+    ngx_str_t  value;
+
+    value.data = parameter->data + 6;
+    value.len = parameter->len - 6;
+
+    n = ngx_parse_time(&value, 0);
+
+    if (n == NGX_ERROR || (uint64_t) n > CANARY_BURST_MAX || n % 100) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid \"%V\", burst must be 0 or a multiple "
+                           "of 100ms, up to 10s", parameter);
+        return NGX_CONF_ERROR;
+    }
+
+    rule->burst = (uint32_t) n;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_canary_rule_window(ngx_conf_t *cf, ngx_str_t *parameter,
+    canary_rule_t *rule)
+{
+    ngx_int_t  n;
+    ngx_str_t  value;
+
+    value.data = parameter->data + 7;
+    value.len = parameter->len - 7;
+
+    n = ngx_parse_time(&value, 0);
+
+    if (n == NGX_ERROR || (uint64_t) n < CANARY_WINDOW_MIN
+        || (uint64_t) n > CANARY_WINDOW_MAX)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid \"%V\", window must be a time from "
+                           "100ms to 24h", parameter);
+        return NGX_CONF_ERROR;
+    }
+
+    rule->window = (uint32_t) n;
 
     return NGX_CONF_OK;
 }
