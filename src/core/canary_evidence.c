@@ -14,18 +14,28 @@
 
 /*
  * Cohorts that are older than this many others are settled and folded early;
- * older than so many, dropped if nobody folds them.
+ * older than so many, dropped if nobody folds them: so there is always a
+ * place.
  */
 
 #define CANARY_COHORTS_UNSETTLED  (CANARY_COHORTS - 8)
 #define CANARY_COHORTS_UNFOLDED   (CANARY_COHORTS - 4)
 
 
+static void canary_evidence_clear(canary_slot_t *memory, uint32_t from,
+    uint32_t to);
+static void canary_evidence_clear_slows(canary_slot_t *memory,
+    uint32_t from, uint32_t to);
 static void canary_evidence_use_limits(canary_evidence_t *evidence);
 static int canary_evidence_is_alone(const canary_evidence_t *evidence,
     uint32_t slot);
-static void canary_evidence_open(canary_evidence_t *evidence, uint32_t cohort,
-    uint32_t step, uint64_t now);
+static void canary_evidence_open(canary_evidence_t *evidence,
+    uint32_t number, uint32_t step, uint64_t now);
+static uint32_t canary_evidence_take_place(canary_evidence_t *evidence,
+    uint64_t now);
+static void canary_evidence_new_place(canary_evidence_t *evidence);
+static void canary_evidence_free_place(canary_evidence_t *evidence,
+    uint32_t place, uint64_t now);
 static void canary_evidence_close(canary_evidence_t *evidence, uint64_t now);
 static int canary_evidence_is_empty(const canary_evidence_t *evidence);
 static void canary_evidence_new_step(canary_evidence_t *evidence);
@@ -35,7 +45,7 @@ static void canary_evidence_settle_cohort(canary_evidence_t *evidence,
 static void canary_evidence_overdue(canary_evidence_t *evidence,
     unsigned side, uint32_t place, int counts);
 static void canary_evidence_fold_oldest(canary_evidence_t *evidence,
-    const canary_cohort_view_t *cohort);
+    const canary_cohort_view_t *cohort, uint64_t now);
 
 
 static inline void
@@ -54,11 +64,13 @@ canary_evidence_size(uint32_t nslots)
 
 
 void
-canary_evidence_init(canary_evidence_t *evidence, uint32_t nslots)
+canary_evidence_init(canary_evidence_t *evidence, uint32_t nslots,
+    canary_places_t *places)
 {
-    memset(evidence, 0, offsetof(canary_evidence_t, cohorts));
+    memset(evidence, 0, offsetof(canary_evidence_t, parts));
 
     evidence->nslots = nslots;
+    evidence->places = places;
 }
 
 
@@ -70,7 +82,8 @@ canary_evidence_use(canary_evidence_t *evidence, canary_slot_t *memory)
     }
 
     if (memory) {
-        memset(memory, 0, offsetof(canary_slot_t, slows));
+        memset(memory->late, 0, sizeof(memory->late));
+        canary_evidence_clear(memory, 0, evidence->nplaces);
 
     } else {
         memory = evidence->slots[0];
@@ -80,6 +93,23 @@ canary_evidence_use(canary_evidence_t *evidence, canary_slot_t *memory)
     canary_set(&evidence->nused, evidence->nused + 1);
 
     canary_evidence_use_limits(evidence);
+}
+
+
+/* places of a slot */
+
+static void
+canary_evidence_clear(canary_slot_t *memory, uint32_t from, uint32_t to)
+{
+    memset(&memory->tallies[from], 0,
+           (to - from) * sizeof(memory->tallies[0]));
+}
+
+
+static void
+canary_evidence_clear_slows(canary_slot_t *memory, uint32_t from, uint32_t to)
+{
+    memset(&memory->slows[from], 0, (to - from) * sizeof(memory->slows[0]));
 }
 
 
@@ -95,8 +125,8 @@ canary_evidence_use_limits(canary_evidence_t *evidence)
     for (slot = evidence->limited; slot < evidence->nused; slot++) {
 
         if (canary_evidence_has_slot(evidence, slot)) {
-            memset(evidence->slots[slot]->slows, 0,
-                   sizeof(evidence->slots[slot]->slows));
+            canary_evidence_clear_slows(evidence->slots[slot], 0,
+                                        evidence->nplaces);
         }
 
         evidence->limited = slot + 1;
@@ -135,16 +165,23 @@ void
 canary_evidence_repair(canary_evidence_t *evidence, uint32_t step,
     uint64_t now)
 {
-    uint32_t  cohort;
+    uint32_t  cohort, place;
 
     cohort = canary_evidence_current(evidence) + 1;
 
     memset(evidence->open, 0, sizeof(evidence->open));
 
+    for (place = 0; place < evidence->nplaces; place++) {
+        if (evidence->places->cohorts[place].freed == 0) {
+            canary_evidence_free_place(evidence, place, now);
+        }
+    }
+
     canary_evidence_new_step(evidence);
 
     evidence->oldest = cohort;
     evidence->discard_to = 0;
+    evidence->nparts = 0;
 
     canary_set(&evidence->discarded_from, cohort);
     canary_set(&evidence->discarded_to, cohort);
@@ -158,6 +195,8 @@ void
 canary_evidence_new_tests(canary_evidence_t *evidence)
 {
     canary_set(&evidence->first_tested, canary_evidence_current(evidence));
+
+    evidence->nparts = 0;
 }
 
 
@@ -176,6 +215,7 @@ canary_evidence_limits(canary_evidence_t *evidence, uint32_t nlimits,
     if (evidence->nlimits != nlimits) {
         canary_set(&evidence->nlimits, nlimits);
         canary_evidence_use_limits(evidence);
+        evidence->nparts = 0;
     }
 }
 
@@ -203,7 +243,7 @@ canary_evidence_tick(canary_evidence_t *evidence, uint32_t step,
                  && now >= evidence->discard_to))
         {
             evidence->opened = now;
-            evidence->cohorts[current % CANARY_COHORTS].began = now;
+            canary_evidence_cohort(evidence, current)->began = now;
             return;
         }
     }
@@ -226,10 +266,11 @@ canary_evidence_is_empty(const canary_evidence_t *evidence)
     canary_sums_t         sums;
     const canary_tally_t  *base;
 
-    place = canary_evidence_current(evidence) % CANARY_COHORTS;
+    place = canary_evidence_place(evidence,
+                                  canary_evidence_current(evidence));
 
     for (side = 0; side < CANARY_SIDES; side++) {
-        base = &evidence->cohorts[place].base[side];
+        base = &evidence->places->cohorts[place].base[side];
         started = 0;
 
         for (slot = 0; slot < evidence->nused; slot++) {
@@ -266,9 +307,11 @@ canary_evidence_open(canary_evidence_t *evidence, uint32_t number,
     canary_cohort_t       *cohort;
     canary_cohort_slow_t  *slows;
 
-    place = number % CANARY_COHORTS;
-    cohort = &evidence->cohorts[place];
-    slows = &evidence->cohort_slows[place];
+    place = canary_evidence_take_place(evidence, now);
+    cohort = &evidence->places->cohorts[place];
+    slows = &evidence->places->slows[place];
+
+    cohort->freed = 0;
 
     for (side = 0; side < CANARY_SIDES; side++) {
         canary_evidence_overdue(evidence, side, place, 0);
@@ -292,9 +335,83 @@ canary_evidence_open(canary_evidence_t *evidence, uint32_t number,
         canary_set(&evidence->discarded_to, number + 1);
     }
 
+    __atomic_store_n(&evidence->place_of[number % CANARY_COHORTS],
+                     (uint8_t) place, __ATOMIC_RELAXED);
     canary_set(&evidence->open[place], number + 1);
     __atomic_store_n(&evidence->now, (uint64_t) step << 32 | number,
                      __ATOMIC_RELEASE);
+}
+
+
+/* the first that has rested; the others, only if there is no new one */
+
+static uint32_t
+canary_evidence_take_place(canary_evidence_t *evidence, uint64_t now)
+{
+    uint32_t                place, longest;
+    const canary_cohort_t  *cohorts;
+
+    cohorts = evidence->places->cohorts;
+    longest = CANARY_COHORTS;
+
+    for (place = 0; place < evidence->nplaces; place++) {
+
+        if (cohorts[place].freed == 0) {
+            continue;
+        }
+
+        if (canary_elapsed(now, cohorts[place].freed) >= CANARY_REST_MS) {
+            return place;
+        }
+
+        if (longest == CANARY_COHORTS
+            || cohorts[place].freed < cohorts[longest].freed)
+        {
+            longest = place;
+        }
+    }
+
+    if (evidence->nplaces < CANARY_COHORTS) {
+        canary_evidence_new_place(evidence);
+        return place;
+    }
+
+    return longest;
+}
+
+
+static void
+canary_evidence_new_place(canary_evidence_t *evidence)
+{
+    uint32_t  slot, place;
+
+    place = evidence->nplaces;
+
+    for (slot = 0; slot < evidence->nused; slot++) {
+
+        if (!canary_evidence_has_slot(evidence, slot)) {
+            continue;
+        }
+
+        canary_evidence_clear(evidence->slots[slot], place, place + 1);
+
+        if (slot < evidence->limited) {
+            canary_evidence_clear_slows(evidence->slots[slot], place,
+                                        place + 1);
+        }
+    }
+
+    canary_evidence_free_place(evidence, place, 0);
+
+    evidence->nplaces = place + 1;
+}
+
+
+static void
+canary_evidence_free_place(canary_evidence_t *evidence, uint32_t place,
+    uint64_t now)
+{
+    evidence->places->cohorts[place].freed = now ? now : 1;
 }
 
 
@@ -309,9 +426,10 @@ canary_evidence_close(canary_evidence_t *evidence, uint64_t now)
     canary_cohort_t       *cohort;
     canary_cohort_slow_t  *slows;
 
-    place = canary_evidence_current(evidence) % CANARY_COHORTS;
-    cohort = &evidence->cohorts[place];
-    slows = &evidence->cohort_slows[place];
+    place = canary_evidence_place(evidence,
+                                  canary_evidence_current(evidence));
+    cohort = &evidence->places->cohorts[place];
+    slows = &evidence->places->slows[place];
 
     for (side = 0; side < CANARY_SIDES; side++) {
         canary_evidence_look_current(evidence, side, &sums);
@@ -371,8 +489,8 @@ canary_evidence_settle(canary_evidence_t *evidence, uint64_t now)
             continue;
         }
 
-        age = canary_elapsed(now, evidence->cohorts[number % CANARY_COHORTS]
-                                      .ended);
+        age = canary_elapsed(now,
+                             canary_evidence_cohort(evidence, number)->ended);
 
         if (age < CANARY_COHORT_GRACE
             && current - number < CANARY_COHORTS_UNSETTLED)
@@ -395,7 +513,7 @@ canary_evidence_settle(canary_evidence_t *evidence, uint64_t now)
 
     while (current - evidence->oldest >= CANARY_COHORTS_UNFOLDED) {
         canary_evidence_look(evidence, evidence->oldest, now, &view);
-        canary_evidence_fold_oldest(evidence, &view);
+        canary_evidence_fold_oldest(evidence, &view, now);
     }
 }
 
@@ -412,10 +530,10 @@ canary_evidence_settle_cohort(canary_evidence_t *evidence, uint32_t number,
     canary_tally_t        *base;
     canary_cohort_slow_t  *slows;
 
-    place = number % CANARY_COHORTS;
-    slows = &evidence->cohort_slows[place];
+    place = canary_evidence_place(evidence, number);
+    slows = &evidence->places->slows[place];
 
-    evidence->cohorts[place].settled = now;
+    evidence->places->cohorts[place].settled = now;
     canary_set(&evidence->open[place], 0);
 
     for (side = 0; side < CANARY_SIDES; side++) {
@@ -430,7 +548,7 @@ canary_evidence_settle_cohort(canary_evidence_t *evidence, uint32_t number,
                                     == canary_evidence_step(evidence));
         }
 
-        base = &evidence->cohorts[place].base[side];
+        base = &evidence->places->cohorts[place].base[side];
 
         base->started = sums.started;
         base->voided = 0;
@@ -507,7 +625,7 @@ canary_evidence_fold(canary_evidence_t *evidence, uint64_t now,
     }
 
     age = canary_elapsed(now,
-                         evidence->cohorts[oldest % CANARY_COHORTS].settled);
+                         canary_evidence_cohort(evidence, oldest)->settled);
 
     if (age < CANARY_FOLD_MS
         && current - oldest < CANARY_COHORTS_UNSETTLED)
@@ -516,7 +634,7 @@ canary_evidence_fold(canary_evidence_t *evidence, uint64_t now,
     }
 
     canary_evidence_look(evidence, oldest, now, cohort);
-    canary_evidence_fold_oldest(evidence, cohort);
+    canary_evidence_fold_oldest(evidence, cohort, now);
 
     return 1;
 }
@@ -524,7 +642,7 @@ canary_evidence_fold(canary_evidence_t *evidence, uint64_t now,
 
 static void
 canary_evidence_fold_oldest(canary_evidence_t *evidence,
-    const canary_cohort_view_t *cohort)
+    const canary_cohort_view_t *cohort, uint64_t now)
 {
     unsigned  side;
 
@@ -537,6 +655,11 @@ canary_evidence_fold_oldest(canary_evidence_t *evidence,
         }
     }
 
+    canary_evidence_remember(evidence, cohort);
+    canary_evidence_free_place(evidence,
+                               canary_evidence_place(evidence,
+                                                     cohort->number),
+                               now);
     evidence->oldest++;
 }
 
@@ -550,7 +673,7 @@ canary_evidence_discard(canary_evidence_t *evidence, uint64_t now)
 
     for (from = evidence->oldest; from != current; from++) {
         if (canary_evidence_is_open(evidence, from)
-            || evidence->cohorts[from % CANARY_COHORTS].settled
+            || canary_evidence_cohort(evidence, from)->settled
                > now - CANARY_DISCARD_MS)
         {
             break;
@@ -609,7 +732,7 @@ canary_evidence_reap(canary_evidence_t *evidence, uint32_t slot)
     }
 
     for (side = 0; side < CANARY_SIDES; side++) {
-        for (place = 0; place < CANARY_COHORTS; place++) {
+        for (place = 0; place < evidence->nplaces; place++) {
             tally = canary_evidence_tally(evidence, slot, side, place);
 
             in_flight = canary_not_negative(canary_get(&tally->started)

@@ -31,7 +31,12 @@
  * what it holds is final, and what arrives for it then is counted beside the
  * cohorts, and belongs to the cohort that is current when it arrives.  A
  * settled cohort of some age is folded into the sums of the step, in order,
- * and keeps its place in the ring until that is needed again.
+ * and into a part of the last seconds, for canary_evidence_last().
+ *
+ * A cohort that is not folded has a place, and so do its counters.  Places are
+ * used again and again, those with low numbers first, so that no more memory
+ * is touched than there are cohorts in flight: some 25 of quick attempts, all
+ * while attempts take 10 s.
  *
  * "now" is the current cohort and the number of the present step in one
  * word.  Opening, settling and folding cohorts, and reading the sums, is for
@@ -43,13 +48,17 @@
  */
 
 
-#define CANARY_COHORTS        128     /* places in the ring */
+#define CANARY_COHORTS        128     /* that can be kept */
 #define CANARY_COHORT_MS      100     /* length of a cohort */
 #define CANARY_COHORT_GRACE   50      /* ms after its end until it settles */
 #define CANARY_DISCARD_MS     1000    /* before and after a hold, see
                                          canary_evidence_discard() */
 #define CANARY_FOLD_MS        1200    /* after it settled until it is folded:
                                          it might yet be discarded */
+#define CANARY_REST_MS        1000    /* after that until its place is used
+                                         again: a process may be slow */
+#define CANARY_PARTS          26      /* of what has been folded, */
+#define CANARY_PART_MS        400     /* of so many milliseconds each */
 #define CANARY_LIMIT_SETS     16      /* kept, see canary_evidence_limits() */
 
 
@@ -131,13 +140,14 @@ typedef struct {
 
 /*
  * The worker's own memory; the padding keeps slots off each other's lines.
- * What is about limits is touched only if there are limits.
+ * Places are touched when they are first used, and what is about limits only
+ * if there are limits.
  */
 
 typedef struct {
-    canary_tally_t  tallies[CANARY_SIDES][CANARY_COHORTS];
     canary_late_t   late[CANARY_SIDES];
-    canary_slow_t   slows[CANARY_SIDES][CANARY_COHORTS];
+    canary_tally_t  tallies[CANARY_COHORTS][CANARY_SIDES];
+    canary_slow_t   slows[CANARY_COHORTS][CANARY_SIDES];
     uint8_t         padding[128];
 } canary_slot_t;
 
@@ -151,8 +161,8 @@ typedef struct {
     uint64_t        began;              /* ms */
     uint64_t        ended;              /* ms; 0: it is the current one */
     uint64_t        settled;            /* ms; if it is */
+    uint64_t        freed;              /* ms; 0: the place is in use */
     uint32_t        step;
-    uint32_t        reserved;
     canary_tally_t  base[CANARY_SIDES];
     canary_bad_t    late[CANARY_SIDES]; /* came while it was current */
 } canary_cohort_t;
@@ -164,11 +174,35 @@ typedef struct {
 } canary_cohort_slow_t;
 
 
+/* What folded cohorts of the present tests held of the stable release. */
+
+typedef struct {
+    uint64_t        began;              /* ms */
+    uint64_t        ended;              /* ms */
+    uint64_t        time;               /* microseconds */
+    uint32_t        started;
+    uint32_t        timed;
+    uint32_t        gave_up;
+    uint32_t        bad;
+    uint32_t        bad_4xx;
+    uint32_t        bad_5xx;
+} canary_part_t;
+
+
 /* Microseconds; an attempt is slow if it takes longer. */
 
 typedef struct {
     uint64_t        limits[CANARY_SIDES][CANARY_LIMITS_MAX];
 } canary_limits_t;
+
+
+/* Under the lock.  Of places that are not used yet nothing is touched. */
+
+typedef struct {
+    canary_cohort_t       cohorts[CANARY_COHORTS];
+    canary_cohort_slow_t  slows[CANARY_COHORTS];
+    canary_slow_t         part_slows[CANARY_PARTS];
+} canary_places_t;
 
 
 typedef struct canary_evidence_s  canary_evidence_t;
@@ -188,9 +222,11 @@ struct canary_evidence_s {
     uint32_t          discarded_to;     /* not the last one; equal: none */
     uint32_t          limit_set;        /* the present one */
 
+    uint8_t           place_of[CANARY_COHORTS];
+                                        /* by number modulo their count */
     uint32_t          open[CANARY_COHORTS];
-                                        /* number of the cohort that uses
-                                           this place, plus 1; 0: settled */
+                                        /* by place: number of the cohort that
+                                           uses it, plus 1; 0: settled */
     uint8_t           set_of[CANARY_COHORTS];
                                         /* limits, by place */
     canary_limits_t   sets[CANARY_LIMIT_SETS];
@@ -209,6 +245,9 @@ struct canary_evidence_s {
     uint32_t          oldest;           /* cohort that is not folded */
     uint32_t          nused;            /* slots that are in use */
     uint32_t          limited;          /* slots whose part about limits is */
+    uint32_t          nplaces;          /* that have ever been used */
+    uint32_t          nparts;           /* that are in use, */
+    uint32_t          part;             /* and the one that grows */
     uint64_t          opened;           /* ms, the current cohort */
     uint64_t          discard_to;       /* ms; not this moment itself */
     uint64_t          spent_base[CANARY_SIDES];
@@ -224,11 +263,9 @@ struct canary_evidence_s {
     canary_evidence_t  *next;           /* for the owner: links those that */
     uint64_t            released;       /* are not in use; ms */
 
-    /* not touched before it is needed */
-
-    canary_cohort_t       cohorts[CANARY_COHORTS];
-    canary_cohort_slow_t  cohort_slows[CANARY_COHORTS];
-    canary_slot_t        *slots[];      /* [nslots], of which nused are set;
+    canary_part_t       parts[CANARY_PARTS];
+    canary_places_t    *places;
+    canary_slot_t      *slots[];        /* [nslots], of which nused are set;
                                            one may be the same as the first */
 };
 
@@ -240,6 +277,7 @@ typedef struct {
     uint32_t  step;
     uint32_t  slot;
     uint8_t   side;
+    uint8_t   place;         /* of the cohort */
 } canary_ticket_t;
 
 
@@ -293,17 +331,19 @@ typedef struct {
 } canary_tail_t;
 
 
-/* The bytes that evidence with so many slots takes, without the slots. */
+/* The bytes that evidence takes, without the slots and places. */
 
 size_t canary_evidence_size(uint32_t nslots);
 
 /*
- * Evidence needs no zeroed memory: init once, and give it memory for one slot
- * after the other before they are counted in.  NULL: there is none, so that
- * slot is the first one again, which there has to be.
+ * No memory needs to be zeroed.  Evidence is init once, with its places, and
+ * given memory for one slot after the other before they are counted in.
+ * NULL: there is none, so that slot is the first one again, which there has
+ * to be.
  */
 
-void canary_evidence_init(canary_evidence_t *evidence, uint32_t nslots);
+void canary_evidence_init(canary_evidence_t *evidence, uint32_t nslots,
+    canary_places_t *places);
 void canary_evidence_use(canary_evidence_t *evidence, canary_slot_t *memory);
 
 /*
@@ -423,12 +463,14 @@ void canary_evidence_view(const canary_evidence_t *evidence,
     const canary_tail_t *tail, unsigned side, canary_evidence_view_t *view);
 
 /*
- * What the cohorts of the last "ms" hold, folded, discarded or not; at most
- * those of the present tests that are still in the ring.
+ * What the cohorts of the last "ms" hold of the stable release, discarded or
+ * not; only those of the present tests.  Those that are folded already are
+ * known by parts of CANARY_PART_MS: one counts if its middle is in that time.
+ * At least 10 s are remembered.
  */
 
 void canary_evidence_last(const canary_evidence_t *evidence,
-    const canary_tail_t *tail, unsigned side, uint64_t now, uint64_t ms,
+    const canary_tail_t *tail, uint64_t now, uint64_t ms,
     canary_counts_t *counts);
 
 
@@ -452,9 +494,9 @@ canary_evidence_add(uint32_t *counter, uint32_t n)
 
 static inline canary_tally_t *
 canary_evidence_tally(const canary_evidence_t *evidence, uint32_t slot,
-    unsigned side, uint32_t cohort)
+    unsigned side, uint32_t place)
 {
-    return &evidence->slots[slot]->tallies[side][cohort % CANARY_COHORTS];
+    return &evidence->slots[slot]->tallies[place][side];
 }
 
 
@@ -470,9 +512,12 @@ canary_evidence_start(canary_evidence_t *evidence, uint32_t slot,
     ticket->step = (uint32_t) (now >> 32);
     ticket->slot = slot;
     ticket->side = (uint8_t) side;
+    ticket->place = __atomic_load_n(&evidence->place_of[ticket->cohort
+                                                        % CANARY_COHORTS],
+                                    __ATOMIC_RELAXED);
 
     canary_evidence_add(&canary_evidence_tally(evidence, slot, side,
-                                               ticket->cohort)->started,
+                                               ticket->place)->started,
                         1);
 }
 
@@ -483,8 +528,7 @@ static inline canary_tally_t *
 canary_evidence_open_tally(canary_evidence_t *evidence,
     const canary_ticket_t *ticket)
 {
-    if (__builtin_expect(__atomic_load_n(&evidence->open[ticket->cohort
-                                                         % CANARY_COHORTS],
+    if (__builtin_expect(__atomic_load_n(&evidence->open[ticket->place],
                                          __ATOMIC_ACQUIRE)
                          != ticket->cohort + 1, 0))
     {
@@ -492,7 +536,7 @@ canary_evidence_open_tally(canary_evidence_t *evidence,
     }
 
     return canary_evidence_tally(evidence, ticket->slot, ticket->side,
-                                 ticket->cohort);
+                                 ticket->place);
 }
 
 

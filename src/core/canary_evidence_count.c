@@ -289,10 +289,10 @@ canary_evidence_count_slow(canary_evidence_t *evidence,
     canary_slow_t   *slow;
     const uint64_t  *limits;
 
-    place = ticket->cohort % CANARY_COHORTS;
+    place = ticket->place;
     nlimits = canary_get(&evidence->nlimits);
 
-    slow = &evidence->slots[ticket->slot]->slows[ticket->side][place];
+    slow = &evidence->slots[ticket->slot]->slows[place][ticket->side];
     limits = evidence->sets[evidence->set_of[place]].limits[ticket->side];
 
     for (i = 0; i < nlimits; i++) {

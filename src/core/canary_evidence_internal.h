@@ -30,6 +30,8 @@ void canary_evidence_sum_late(const canary_evidence_t *evidence,
     unsigned side, canary_late_t *sum);
 uint64_t canary_evidence_sum_spent(const canary_evidence_t *evidence,
     unsigned side);
+void canary_evidence_remember(canary_evidence_t *evidence,
+    const canary_cohort_view_t *cohort);
 void canary_evidence_count_sums(const canary_sums_t *sums,
     canary_counts_t *counts);
 
@@ -86,10 +88,28 @@ canary_evidence_step(const canary_evidence_t *evidence)
 }
 
 
+/* of a cohort that is not folded */
+
+static inline uint32_t
+canary_evidence_place(const canary_evidence_t *evidence, uint32_t number)
+{
+    return evidence->place_of[number % CANARY_COHORTS];
+}
+
+
+static inline canary_cohort_t *
+canary_evidence_cohort(const canary_evidence_t *evidence, uint32_t number)
+{
+    return &evidence->places->cohorts[canary_evidence_place(evidence,
+                                                            number)];
+}
+
+
 static inline int
 canary_evidence_is_open(const canary_evidence_t *evidence, uint32_t number)
 {
-    return evidence->open[number % CANARY_COHORTS] == number + 1;
+    return evidence->open[canary_evidence_place(evidence, number)]
+           == number + 1;
 }
 
 

@@ -16,8 +16,6 @@ static void canary_evidence_look_settled(const canary_evidence_t *evidence,
     uint32_t place, unsigned side, canary_sums_t *sums);
 static void canary_add_bad(canary_bad_t *sum, const canary_bad_t *bad);
 static void canary_add_slow(canary_slow_t *sum, const canary_slow_t *slow);
-static void canary_count_bad(const canary_sums_t *sums,
-    canary_counts_t *counts);
 static void canary_count_late(const canary_late_t *late,
     const canary_late_t *base, canary_counts_t *counts);
 static void canary_subtract_slow(canary_slow_t *slow,
@@ -153,49 +151,6 @@ canary_evidence_view(const canary_evidence_t *evidence,
 
 
 void
-canary_evidence_last(const canary_evidence_t *evidence,
-    const canary_tail_t *tail, unsigned side, uint64_t now, uint64_t ms,
-    canary_counts_t *counts)
-{
-    uint32_t                     i, number;
-    canary_cohort_view_t         view;
-    const canary_cohort_view_t  *cohort;
-
-    memset(counts, 0, sizeof(canary_counts_t));
-
-    for (i = tail->n; i > 0; i--) {
-        cohort = &tail->cohorts[i - 1];
-
-        if ((int32_t) (cohort->number - evidence->first_tested) < 0
-            || (cohort->ended && canary_elapsed(now, cohort->ended) >= ms))
-        {
-            return;
-        }
-
-        canary_evidence_count_sums(&cohort->sides[side], counts);
-        canary_count_bad(&cohort->sides[side], counts);
-    }
-
-    /* before these, those that are folded and still in the ring */
-
-    for (number = evidence->oldest - 1;
-         (int32_t) (number - evidence->first_tested) >= 0
-         && canary_evidence_current(evidence) - number < CANARY_COHORTS;
-         number--)
-    {
-        canary_evidence_look(evidence, number, now, &view);
-
-        if (canary_elapsed(now, view.ended) >= ms) {
-            return;
-        }
-
-        canary_evidence_count_sums(&view.sides[side], counts);
-        canary_count_bad(&view.sides[side], counts);
-    }
-}
-
-
-void
 canary_evidence_look(const canary_evidence_t *evidence, uint32_t number,
     uint64_t now, canary_cohort_view_t *view)
 {
@@ -205,9 +160,9 @@ canary_evidence_look(const canary_evidence_t *evidence, uint32_t number,
     const canary_cohort_t        *cohort;
     const canary_cohort_slow_t   *slows;
 
-    place = number % CANARY_COHORTS;
-    cohort = &evidence->cohorts[place];
-    slows = &evidence->cohort_slows[place];
+    place = canary_evidence_place(evidence, number);
+    cohort = &evidence->places->cohorts[place];
+    slows = &evidence->places->slows[place];
 
     view->number = number;
     view->step = cohort->step;
@@ -256,7 +211,7 @@ canary_evidence_look_settled(const canary_evidence_t *evidence,
 {
     const canary_tally_t  *final;
 
-    final = &evidence->cohorts[place].base[side];
+    final = &evidence->places->cohorts[place].base[side];
 
     sums->started = final->started;
     sums->in_flight = final->started - final->done;
@@ -268,7 +223,7 @@ canary_evidence_look_settled(const canary_evidence_t *evidence,
     sums->time = final->time;
 
     if (evidence->nlimits) {
-        sums->slow = evidence->cohort_slows[place].base[side];
+        sums->slow = evidence->places->slows[place].base[side];
 
     } else {
         memset(&sums->slow, 0, sizeof(canary_slow_t));
@@ -283,7 +238,7 @@ canary_evidence_look_open(const canary_evidence_t *evidence,
     canary_tally_t         tally;
     const canary_tally_t  *base;
 
-    base = &evidence->cohorts[place].base[side];
+    base = &evidence->places->cohorts[place].base[side];
 
     canary_evidence_sum(evidence, side, place, &tally);
 
@@ -304,7 +259,7 @@ canary_evidence_look_open(const canary_evidence_t *evidence,
     if (evidence->nlimits) {
         canary_evidence_sum_slow(evidence, side, place, &sums->slow);
         canary_subtract_slow(&sums->slow,
-                             &evidence->cohort_slows[place].base[side]);
+                             &evidence->places->slows[place].base[side]);
     } else {
         memset(&sums->slow, 0, sizeof(canary_slow_t));
     }
@@ -411,7 +366,7 @@ canary_evidence_sum_slow(const canary_evidence_t *evidence, unsigned side,
             continue;
         }
 
-        slow = &evidence->slots[slot]->slows[side][place];
+        slow = &evidence->slots[slot]->slows[place][side];
 
         for (i = 0; i < evidence->nlimits; i++) {
             sum->slow[i] += canary_get(&slow->slow[i]);
@@ -523,26 +478,6 @@ canary_evidence_count_sums(const canary_sums_t *sums, canary_counts_t *counts)
 
     for (i = 0; i < CANARY_LIMITS_MAX; i++) {
         counts->slow[i] += sums->slow.slow[i];
-    }
-}
-
-
-/* those that came late as attempts of their own, since they began before */
-
-static void
-canary_count_bad(const canary_sums_t *sums, canary_counts_t *counts)
-{
-    uint32_t  i, bad;
-
-    bad = sums->late.bad_4xx + sums->late.bad_5xx - sums->late.bad_both;
-
-    counts->started += bad;
-    counts->bad += bad;
-    counts->bad_4xx += sums->late.bad_4xx;
-    counts->bad_5xx += sums->late.bad_5xx;
-
-    for (i = 0; i < CANARY_LIMITS_MAX; i++) {
-        counts->slow[i] += sums->late_slow.slow[i];
     }
 }
 

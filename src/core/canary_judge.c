@@ -10,6 +10,10 @@
 #include "canary_judge.h"
 
 
+#define CANARY_JUDGE_PAGE  4096
+
+
+static size_t canary_judge_places(uint32_t nslots);
 static void canary_judge_new_tests(canary_judge_t *judge,
     canary_evidence_t *evidence, const canary_rollout_t *rollout,
     uint64_t now);
@@ -46,7 +50,36 @@ canary_rule_is_latency(const canary_rule_t *rule)
 size_t
 canary_judge_size(uint32_t nslots)
 {
-    return canary_evidence_size(nslots) + sizeof(canary_judge_t);
+    return canary_judge_places(nslots) + sizeof(canary_places_t);
+}
+
+
+/* where the places begin: those that are used touch few pages, if not more */
+
+static size_t
+canary_judge_places(uint32_t nslots)
+{
+    size_t  size;
+
+    size = canary_evidence_size(nslots) + sizeof(canary_judge_t);
+
+    return (size + CANARY_JUDGE_PAGE - 1) / CANARY_JUDGE_PAGE
+           * CANARY_JUDGE_PAGE;
+}
+
+
+canary_evidence_t *
+canary_judge_init(void *memory, uint32_t nslots)
+{
+    canary_evidence_t  *evidence;
+
+    evidence = memory;
+
+    canary_evidence_init(evidence, nslots,
+                         (canary_places_t *)
+                         ((char *) memory + canary_judge_places(nslots)));
+
+    return evidence;
 }
 
 
@@ -90,7 +123,7 @@ canary_judge_begin(canary_evidence_t *evidence,
 
     judge = canary_judge(evidence);
 
-    memset(judge, 0, offsetof(canary_judge_t, trials));
+    memset(judge, 0, offsetof(canary_judge_t, seen));
 
     judge->busy = 1;
 

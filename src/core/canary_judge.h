@@ -65,12 +65,11 @@ typedef struct {
     uint64_t             pulse;          /* see canary_judge_tick() */
     uint64_t             recent_since;   /* ms */
 
-    canary_trial_t       trials[CANARY_RULES_MAX];
-
     /* not touched unless a rule needs it */
 
-    canary_window_t      windows[CANARY_RULES_MAX];
     canary_times_mark_t  seen;           /* of the canary, the tick before */
+    canary_trial_t       trials[CANARY_RULES_MAX];
+    canary_window_t      windows[CANARY_RULES_MAX];
     canary_times_mark_t  compared;       /* and when stable's were taken */
     canary_times_mark_t  recent;         /* of stable, weighted */
     canary_times_mark_t  recent_seen;
@@ -96,9 +95,13 @@ typedef struct {
 } canary_result_t;
 
 
-/* The bytes of a block that holds evidence and judge, most of it untouched. */
+/*
+ * The bytes of a block that holds evidence, its places and the judge, most of
+ * which is not touched before it is needed; and what makes evidence of it.
+ */
 
 size_t canary_judge_size(uint32_t nslots);
+canary_evidence_t *canary_judge_init(void *memory, uint32_t nslots);
 
 static inline canary_judge_t *
 canary_judge(const canary_evidence_t *evidence)

@@ -94,8 +94,7 @@ canary_judge_is_broken_by_stable(canary_evidence_t *evidence,
     canary_evidence_tail(evidence, now, &tail);
 
     for (i = 0; i < sizeof(last) / sizeof(last[0]); i++) {
-        canary_evidence_last(evidence, &tail, CANARY_SIDE_STABLE, now,
-                             last[i], &counts);
+        canary_evidence_last(evidence, &tail, now, last[i], &counts);
 
         measure = canary_rule_measure(rule, limit, &counts);
 

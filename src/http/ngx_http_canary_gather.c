@@ -66,8 +66,10 @@ ngx_http_canary_settled(ngx_http_canary_main_conf_t *cmcf)
 
         ngx_shmtx_lock(&cmcf->shpool->mutex);
 
-        if (shared->pending.sequence && shared->pending.event.id <= settled) {
-            settled = shared->pending.event.id - 1;
+        if (shared->pending.sequence
+            && shared->pending.after->event.id <= settled)
+        {
+            settled = shared->pending.after->event.id - 1;
         }
 
         ngx_shmtx_unlock(&cmcf->shpool->mutex);

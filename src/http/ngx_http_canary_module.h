@@ -41,7 +41,7 @@
 
 #define NGX_HTTP_CANARY_REMEMBER       100   /* reloads, of what is gone */
 
-#define NGX_HTTP_CANARY_SETTLED        64    /* pending changes whose end is
+#define NGX_HTTP_CANARY_SETTLED        32    /* pending changes whose end is
                                                 remembered, per endpoint */
 #define NGX_HTTP_CANARY_PATIENCE       5000  /* ms: no durability within them
                                                 is a refusal */
@@ -262,6 +262,14 @@ typedef struct {
 } ngx_http_canary_settled_t;
 
 
+/* What an endpoint is after a change. */
+
+typedef struct {
+    ngx_http_canary_record_t            record;
+    ngx_http_canary_event_t             event;
+} ngx_http_canary_after_t;
+
+
 /*
  * A change that is decided and takes effect when the state file has it; see
  * ngx_http_canary_pending.c.  Under the lock; the sequence is written last.
@@ -270,9 +278,20 @@ typedef struct {
 typedef struct {
     uint64_t                            sequence;      /* 0: there is none */
     uint64_t                            decided;       /* ms, monotonic */
-    ngx_http_canary_record_t            record;
-    ngx_http_canary_event_t             event;
+    ngx_http_canary_after_t            *after;         /* in the history */
 } ngx_http_canary_pending_t;
+
+
+/*
+ * What endpoints need that ever change: room for a change that is pending, and
+ * a ring of events, one more than are shown, so that the oldest of these
+ * survives the writing of the next.  Not touched before it is needed.
+ */
+
+typedef struct {
+    ngx_http_canary_after_t             pending;
+    ngx_http_canary_event_t             events[NGX_HTTP_CANARY_EVENTS + 1];
+} ngx_http_canary_history_t;
 
 
 typedef struct ngx_http_canary_shared_s  ngx_http_canary_shared_t;
@@ -310,7 +329,8 @@ struct ngx_http_canary_shared_s {
     uint64_t                            nsettled;      /* ever */
     ngx_http_canary_settled_t           settled[NGX_HTTP_CANARY_SETTLED];
 
-    ngx_http_canary_event_t            *events;        /* ring, or NULL */
+    ngx_http_canary_history_t          *history;       /* or NULL, and so is */
+    ngx_http_canary_event_t            *events;        /* the ring in it */
     ngx_http_canary_failures_t         *failures;      /* or NULL */
 
     ngx_http_canary_release_shared_t   *releases

@@ -46,8 +46,8 @@ ngx_http_canary_defer(ngx_http_canary_zone_shared_t *sh,
     pending = &shared->pending;
 
     pending->decided = now;
-    pending->record = *next;
-    pending->event = *event;
+    pending->after->record = *next;
+    pending->after->event = *event;
 
     __atomic_store_n(&pending->sequence, ngx_http_canary_next_sequence(sh),
                      __ATOMIC_RELEASE);
@@ -72,7 +72,7 @@ ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
 
     record = ngx_http_canary_record(shared);
 
-    if (record->rollout.generation >= pending->record.rollout.generation) {
+    if (record->rollout.generation >= pending->after->record.rollout.generation) {
 
         /* done by a process that died then */
 
@@ -80,7 +80,7 @@ ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
 
     } else if (fate == NGX_HTTP_CANARY_APPLIED) {
 
-        next = pending->record;
+        next = pending->after->record;
         next.events = record->events;
 
         waited = (now > pending->decided) ? now - pending->decided : 0;
@@ -88,7 +88,7 @@ ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
         canary_rollout_delay(&record->rollout, &next.rollout, waited);
 
         ngx_http_canary_take_effect(sh, shpool, shared, &next,
-                                    &pending->event, now, log);
+                                    &pending->after->event, now, log);
     }
 
     if (fate == NGX_HTTP_CANARY_APPLIED) {

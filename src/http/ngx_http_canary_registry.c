@@ -43,6 +43,8 @@ static void ngx_http_canary_begin_endpoints(
     ngx_http_canary_main_conf_t *cmcf);
 static void ngx_http_canary_stamp(ngx_http_canary_endpoint_t *endpoint,
     ngx_uint_t serial);
+static ngx_uint_t ngx_http_canary_has_releases(
+    ngx_http_canary_endpoint_t *endpoint, const canary_rollout_t *rollout);
 static void ngx_http_canary_check_releases(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_endpoint_t *endpoint,
     ngx_log_t *log);
@@ -98,8 +100,7 @@ ngx_http_canary_zone_needed(ngx_http_canary_main_conf_t *cmcf,
            + ngx_align(sizeof(ngx_http_canary_zone_shared_t), ngx_pagesize)
            + ngx_align(canary_judge_size((uint32_t) nslots), ngx_pagesize)
            + ngx_align(sizeof(canary_slot_t), ngx_pagesize)
-           + ngx_align((NGX_HTTP_CANARY_EVENTS + 1)
-                       * sizeof(ngx_http_canary_event_t), ngx_pagesize)
+           + ngx_align(sizeof(ngx_http_canary_history_t), ngx_pagesize)
            + 4 * ngx_pagesize;
 
     endpoints = cmcf->endpoints.elts;
@@ -544,6 +545,16 @@ ngx_http_canary_check_endpoints(ngx_http_canary_main_conf_t *cmcf,
 }
 
 
+static ngx_uint_t
+ngx_http_canary_has_releases(ngx_http_canary_endpoint_t *endpoint,
+    const canary_rollout_t *rollout)
+{
+    return endpoint->by_id[rollout->stable] != 0xff
+           && (rollout->canary == CANARY_NO_RELEASE
+               || endpoint->by_id[rollout->canary] != 0xff);
+}
+
+
 static void
 ngx_http_canary_check_releases(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_endpoint_t *endpoint, ngx_log_t *log)
@@ -551,14 +562,14 @@ ngx_http_canary_check_releases(ngx_http_canary_main_conf_t *cmcf,
     ngx_uint_t                  stable;
     canary_rollout_t           *rollout;
     ngx_http_canary_release_t  *releases;
+    ngx_http_canary_pending_t  *pending;
 
     releases = endpoint->releases.elts;
-    rollout = &endpoint->shared->pending.record.rollout;
+    pending = &endpoint->shared->pending;
 
-    if (endpoint->shared->pending.sequence
-        && (endpoint->by_id[rollout->stable] == 0xff
-            || (rollout->canary != CANARY_NO_RELEASE
-                && endpoint->by_id[rollout->canary] == 0xff)))
+    if (pending->sequence
+        && !ngx_http_canary_has_releases(endpoint,
+                                         &pending->after->record.rollout))
     {
         ngx_http_canary_conclude(cmcf->sh, cmcf->shpool, endpoint->shared,
                                  NGX_HTTP_CANARY_CANCELLED,
@@ -709,8 +720,8 @@ ngx_http_canary_free_shared(ngx_http_canary_main_conf_t *cmcf,
         }
     }
 
-    if (shared->events) {
-        ngx_slab_free_locked(cmcf->shpool, shared->events);
+    if (shared->history) {
+        ngx_slab_free_locked(cmcf->shpool, shared->history);
     }
 
     if (shared->failures) {

@@ -100,6 +100,13 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
         return NGX_HTTP_CANARY_NO_FILE;
     }
 
+    /* only the log has the event of what there is no memory for */
+
+    if (ngx_http_canary_add_history(shpool, shared) != NGX_OK && exposes) {
+        change->status = CANARY_UNCHANGED;
+        return NGX_HTTP_CANARY_NO_MEMORY;
+    }
+
     if (next.rollout.phase != CANARY_IDLE
         && (ngx_http_canary_add_meters(sh, shpool, shared, &next.rollout)
                 != NGX_OK
@@ -108,8 +115,6 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
         change->status = CANARY_UNCHANGED;
         return NGX_HTTP_CANARY_NO_MEMORY;
     }
-
-    ngx_http_canary_add_history(shpool, shared);
 
     return ngx_http_canary_carry_out(sh, shpool, shared, change, &next,
                                      figures, nfigures, log);
@@ -179,7 +184,7 @@ ngx_http_canary_note(ngx_http_canary_zone_shared_t *sh,
     uint64_t now, ngx_log_t *log)
 {
     if (shared->pending.sequence) {
-        shared->pending.event.id = ++sh->last_event;
+        shared->pending.after->event.id = ++sh->last_event;
     }
 
     ngx_http_canary_take_effect(sh, shpool, shared, next, event, now, log);
@@ -296,7 +301,7 @@ ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
         evidence = ngx_slab_alloc_locked(shpool,
                                          canary_judge_size(sh->nslots));
         if (evidence) {
-            canary_evidence_init(evidence, (uint32_t) sh->nslots);
+            (void) canary_judge_init(evidence, (uint32_t) sh->nslots);
 
         } else {
             evidence = ngx_http_canary_take_spare(sh, now);
@@ -355,13 +360,27 @@ ngx_int_t
 ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared)
 {
-    if (shared->events == NULL) {
-        shared->events = ngx_slab_alloc_locked(shpool,
-                                     (NGX_HTTP_CANARY_EVENTS + 1)
-                                     * sizeof(ngx_http_canary_event_t));
+    if (shared->events) {
+        return NGX_OK;
     }
 
-    return shared->events ? NGX_OK : NGX_ERROR;
+    /* last the events: a process that dies in between leaves the history */
+
+    if (shared->history == NULL) {
+        shared->history = ngx_slab_alloc_locked(shpool,
+                                            sizeof(ngx_http_canary_history_t));
+    }
+
+    if (shared->history == NULL) {
+        return NGX_ERROR;
+    }
+
+    shared->pending.after = &shared->history->pending;
+
+    __atomic_store_n(&shared->events, shared->history->events,
+                     __ATOMIC_RELEASE);
+
+    return NGX_OK;
 }
 
 

@@ -160,7 +160,8 @@ ngx_http_canary_collect_endpoint(ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t  *record, *present;
 
     present = ngx_http_canary_record(shared);
-    record = shared->pending.sequence ? &shared->pending.record : present;
+    record = shared->pending.sequence ? &shared->pending.after->record
+                                      : present;
     rollout = &record->rollout;
 
     nreleases = 0;
@@ -284,7 +285,7 @@ ngx_http_canary_collect_events(ngx_http_canary_shared_t *shared,
     }
 
     if (pending) {
-        ngx_http_canary_collect_event(&shared->pending.event,
+        ngx_http_canary_collect_event(&shared->pending.after->event,
                                       &to->events[to->nevents++]);
     }
 }

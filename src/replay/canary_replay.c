@@ -131,7 +131,7 @@ canary_replay_create(const canary_replay_options_t *options)
         return NULL;
     }
 
-    canary_evidence_init(replay->evidence, 1);
+    (void) canary_judge_init(replay->evidence, 1);
     canary_evidence_use(replay->evidence, replay->slot);
 
     canary_rollout_init(&replay->rollout, STABLE_ID);

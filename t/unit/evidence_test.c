@@ -48,7 +48,7 @@ static const canary_finish_t  untimed = { .untimed = 1 };
 static canary_evidence_t *
 new_evidence(uint32_t nslots)
 {
-    return unit_evidence(canary_evidence_size(nslots), nslots, nslots);
+    return unit_evidence(nslots, nslots);
 }
 
 
@@ -310,7 +310,7 @@ a_slot_without_memory_is_the_first_one_again(void **state)
 
     (void) state;
 
-    loop.evidence = unit_evidence(canary_evidence_size(SLOTS), SLOTS, 2);
+    loop.evidence = unit_evidence(SLOTS, 2);
     loop.tests = TESTS;
     loop.now = BEGIN;
 
@@ -571,8 +571,7 @@ a_worker_may_be_50_ms_late_to_count_a_beginning(void **state)
     canary_ticket_t   ticket;
 
     ticket = begin(loop);
-    started = &loop->evidence->slots[0]->tallies[CANARY]
-                                       [ticket.cohort % CANARY_COHORTS]
+    started = &loop->evidence->slots[0]->tallies[ticket.place][CANARY]
                                        .started;
 
     assert_int_equal(*started, 1);
@@ -1120,7 +1119,7 @@ the_slot_of_a_dead_process_can_be_used_again(void **state)
 }
 
 
-/* Its place in the ring is in use again, by attempts of another cohort. */
+/* Its place is in use again, by attempts of another cohort. */
 
 static void
 a_process_may_die_long_after_its_attempts_were_settled(void **state)
@@ -1144,7 +1143,7 @@ a_process_may_die_long_after_its_attempts_were_settled(void **state)
 }
 
 
-/* The ring */
+/* Many cohorts */
 
 
 static void
@@ -1182,7 +1181,7 @@ thousands_of_cohorts_lose_nothing(void **state)
 /* What a view has to look at does not grow with the age of a rollout. */
 
 static void
-the_ring_holds_no_more_cohorts_than_it_has_places(void **state)
+there_are_no_more_cohorts_than_places(void **state)
 {
     loop_t    *loop = *state;
     uint32_t   n, unsettled;
@@ -1301,10 +1300,16 @@ counters_may_wrap_around(void **state)
 
     /* as after four billion attempts in each place */
 
+    loop.evidence->nplaces = CANARY_COHORTS;
+
+    for (n = 0; n < CANARY_COHORTS; n++) {
+        loop.evidence->places->cohorts[n].freed = 1;
+    }
+
     for (n = 0; n < SLOTS * CANARY_SIDES * CANARY_COHORTS; n++) {
         tally = &loop.evidence->slots[n % SLOTS]
-                     ->tallies[n / SLOTS % CANARY_SIDES]
-                             [n / SLOTS / CANARY_SIDES];
+                     ->tallies[n / SLOTS / CANARY_SIDES]
+                             [n / SLOTS % CANARY_SIDES];
 
         for (counter = &tally->started;
              counter <= &tally->gave_up;
@@ -1502,7 +1507,8 @@ attempts_before_the_very_first_rollout_are_no_evidence(void **state)
 
 
 /*
- * A model: nothing but the list of attempts and when cohorts began.
+ * A model: nothing but the list of attempts, and which cohort was the current
+ * one when they began.
  *
  * It says in the words of the contract what a view should be, with no ring,
  * no differences and no settling.
@@ -1535,9 +1541,9 @@ typedef struct {
     model_attempt_t  attempts[MODEL_ATTEMPTS];
     uint32_t         nattempts;
 
-    uint64_t         began;        /* the current cohort */
     uint64_t         ended[MODEL_COHORTS];
     uint32_t         current;      /* cohort */
+    uint32_t         number;       /* that it has in the evidence */
     uint32_t         tests;        /* of the current cohort */
 
     /* of the view that is being made */
@@ -1567,7 +1573,7 @@ model_in_flight(const model_attempt_t *attempt)
 static void
 model_tick(model_t *model)
 {
-    uint32_t          i;
+    uint32_t          i, now;
     model_attempt_t  *attempt;
 
     for (i = 0; i < model->nattempts; i++) {
@@ -1580,12 +1586,12 @@ model_tick(model_t *model)
         }
     }
 
-    if (model->tests != model->loop.tests
-        || model->loop.now - model->began >= 100)
-    {
+    now = (uint32_t) model->loop.evidence->now;
+
+    if (now != model->number) {
         model->ended[model->current++] = model->loop.now;
         model->tests = model->loop.tests;
-        model->began = model->loop.now;
+        model->number = now;
     }
 }
 
@@ -1863,8 +1869,7 @@ model_pass(model_t *model, uint64_t ms)
     }
 
     model->loop.now += ms;
-    canary_evidence_tick(model->loop.evidence, model->loop.tests,
-                         model->loop.now);
+    tick(&model->loop);
     model_tick(model);
 }
 
@@ -1970,7 +1975,7 @@ any_events_in_any_order_agree_with_a_list_of_attempts(void **state)
 
         model->nattempts = 0;
         model->current = 0;
-        model->began = model->loop.now;
+        model->number = (uint32_t) model->loop.evidence->now;
         model->tests = model->loop.tests;
 
         for (n = 0; n < 600; n++) {
@@ -2385,7 +2390,7 @@ main(void)
         evidence_test(a_process_may_die_long_after_its_attempts_were_settled),
 
         evidence_test(thousands_of_cohorts_lose_nothing),
-        evidence_test(the_ring_holds_no_more_cohorts_than_it_has_places),
+        evidence_test(there_are_no_more_cohorts_than_places),
         evidence_test(thousands_of_cohorts_of_slow_attempts_lose_nothing),
         evidence_test(a_tick_may_be_late),
         evidence_test(a_tick_with_an_earlier_time_changes_nothing),

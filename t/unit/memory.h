@@ -11,14 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "canary_evidence.h"
+#include "canary_judge.h"
 
 #include "unit.h"
 
 
 /*
- * Evidence, its slots and perhaps a judge with it, in memory as it comes:
- * freed with unit_free_evidence().
+ * Evidence, its slots and a judge with it, in memory as it comes: freed with
+ * unit_free_evidence().
  */
 
 static inline canary_slot_t *
@@ -36,17 +36,19 @@ unit_slot(void)
 
 
 static inline canary_evidence_t *
-unit_evidence(size_t size, uint32_t nslots, uint32_t nused)
+unit_evidence(uint32_t nslots, uint32_t nused)
 {
+    size_t              size;
     uint32_t            i;
     canary_evidence_t  *evidence;
 
+    size = canary_judge_size(nslots);
     evidence = malloc(size);
     assert_non_null(evidence);
 
     memset(evidence, 0xa5, size);
 
-    canary_evidence_init(evidence, nslots);
+    (void) canary_judge_init(evidence, nslots);
 
     for (i = 0; i < nused; i++) {
         canary_evidence_use(evidence, unit_slot());

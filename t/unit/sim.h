@@ -166,7 +166,7 @@ sim_new(const canary_rule_t *rules, uint32_t nrules, uint32_t weight)
     sim = calloc(1, sizeof(sim_t));
     assert_non_null(sim);
 
-    sim->evidence = unit_evidence(canary_judge_size(SIM_SLOTS), SIM_SLOTS,
+    sim->evidence = unit_evidence(SIM_SLOTS,
                                   SIM_SLOTS);
 
     sim->now = SIM_BEGIN;

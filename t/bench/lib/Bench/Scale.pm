@@ -20,13 +20,18 @@ use Canary::Util qw(now pause wait_for);
 use constant {
     ZONE_MB   => 384,
     REQUESTS  => 40,                            # of each endpoint and worker
+    MORE      => 5,                             # times that, after a step
     PATIENCE  => 60,                            # seconds for these
 };
 
 
+sub report_memory(%arg) {
+    return "\n## Shared memory\n\n" . _memory(%arg);
+}
+
+
 sub report(%arg) {
-    return "\n## Shared memory\n\n" . _memory(%arg)
-        . "\n## A tick of the control loop, and a reload\n\n"
+    return "\n## A tick of the control loop, and a reload\n\n"
         . _ticks(%arg) . "\n" . _reloads(%arg);
 }
 
@@ -77,14 +82,24 @@ sub _touched(%arg) {
     _visit($port, %arg);
     $kb{'4 in a rollout, with traffic on both releases'} = _zone_kb($nginx);
 
-    Bench::Variants::post($port, "endpoints/e$_/rollout/rollback")
-        for 1 .. $arg{endpoints};
-    Bench::Variants::disconnect($port);
-    $kb{'5 idle again'} = _zone_kb($nginx);
+    _post($port, 'advance', %arg);
+    _visit($port, %arg) for 1 .. MORE;
+    $kb{'5 the same, a step and ' . MORE . ' times as much later'}
+        = _zone_kb($nginx);
+
+    _post($port, 'rollback', %arg);
+    $kb{'6 idle again'} = _zone_kb($nginx);
 
     $nginx->stop;
 
     return \%kb;
+}
+
+
+sub _post($port, $verb, %arg) {
+    Bench::Variants::post($port, "endpoints/e$_/rollout/$verb")
+        for 1 .. $arg{endpoints};
+    Bench::Variants::disconnect($port);
 }
 
 
@@ -140,7 +155,7 @@ sub _upstream($name, $port) {
 sub _start_rollouts($port, %arg) {
     for my $n (1 .. $arg{endpoints}) {
         Bench::Variants::post($port, "endpoints/e$n/rollout",
-            { canary_strategy => { progress_steps => [0.5] } });
+            { canary_strategy => { progress_steps => [0.5, 0.6] } });
     }
 
     Bench::Variants::disconnect($port);

@@ -1,0 +1,170 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include <string.h>
+
+#include "canary_evidence_internal.h"
+
+
+/* What stable did in the last seconds, whether or not it is folded. */
+
+
+static void canary_evidence_next_part(canary_evidence_t *evidence,
+    const canary_cohort_view_t *cohort);
+static void canary_count_cohort(const canary_sums_t *sums,
+    canary_counts_t *counts);
+static void canary_count_part(const canary_evidence_t *evidence,
+    uint32_t place, canary_counts_t *counts);
+
+
+/* a cohort that is folded */
+
+void
+canary_evidence_remember(canary_evidence_t *evidence,
+    const canary_cohort_view_t *cohort)
+{
+    uint32_t          i;
+    canary_part_t    *part;
+    canary_counts_t   counts;
+
+    if ((int32_t) (cohort->number - evidence->first_tested) < 0) {
+        return;
+    }
+
+    if (evidence->nparts == 0
+        || canary_elapsed(cohort->began,
+                          evidence->parts[evidence->part].began)
+           >= CANARY_PART_MS)
+    {
+        canary_evidence_next_part(evidence, cohort);
+    }
+
+    memset(&counts, 0, sizeof(canary_counts_t));
+    canary_count_cohort(&cohort->sides[CANARY_SIDE_STABLE], &counts);
+
+    part = &evidence->parts[evidence->part];
+
+    part->ended = cohort->ended;
+    part->started += (uint32_t) counts.started;
+    part->timed += (uint32_t) counts.timed;
+    part->gave_up += (uint32_t) counts.gave_up;
+    part->bad += (uint32_t) counts.bad;
+    part->bad_4xx += (uint32_t) counts.bad_4xx;
+    part->bad_5xx += (uint32_t) counts.bad_5xx;
+    part->time += counts.time;
+
+    for (i = 0; i < evidence->nlimits; i++) {
+        evidence->places->part_slows[evidence->part].slow[i]
+            += (uint32_t) counts.slow[i];
+    }
+}
+
+
+static void
+canary_evidence_next_part(canary_evidence_t *evidence,
+    const canary_cohort_view_t *cohort)
+{
+    canary_part_t  *part;
+
+    if (evidence->nparts < CANARY_PARTS) {
+        evidence->nparts++;
+    }
+
+    evidence->part = (evidence->part + 1) % CANARY_PARTS;
+
+    part = &evidence->parts[evidence->part];
+
+    memset(part, 0, sizeof(canary_part_t));
+    part->began = cohort->began;
+
+    if (evidence->nlimits) {
+        memset(&evidence->places->part_slows[evidence->part], 0,
+               sizeof(canary_slow_t));
+    }
+}
+
+
+void
+canary_evidence_last(const canary_evidence_t *evidence,
+    const canary_tail_t *tail, uint64_t now, uint64_t ms,
+    canary_counts_t *counts)
+{
+    uint32_t                     i, place;
+    const canary_part_t         *part;
+    const canary_cohort_view_t  *cohort;
+
+    memset(counts, 0, sizeof(canary_counts_t));
+
+    for (i = tail->n; i > 0; i--) {
+        cohort = &tail->cohorts[i - 1];
+
+        if ((int32_t) (cohort->number - evidence->first_tested) < 0
+            || (cohort->ended && canary_elapsed(now, cohort->ended) >= ms))
+        {
+            return;
+        }
+
+        canary_count_cohort(&cohort->sides[CANARY_SIDE_STABLE], counts);
+    }
+
+    for (i = 0; i < evidence->nparts; i++) {
+        place = (evidence->part + CANARY_PARTS - i) % CANARY_PARTS;
+        part = &evidence->parts[place];
+
+        if (canary_elapsed(now, part->began + (part->ended - part->began) / 2)
+            >= ms)
+        {
+            return;
+        }
+
+        canary_count_part(evidence, place, counts);
+    }
+}
+
+
+/* those that came late as attempts of their own, since they began before */
+
+static void
+canary_count_cohort(const canary_sums_t *sums, canary_counts_t *counts)
+{
+    uint32_t  i, bad;
+
+    canary_evidence_count_sums(sums, counts);
+
+    bad = sums->late.bad_4xx + sums->late.bad_5xx - sums->late.bad_both;
+
+    counts->started += bad;
+    counts->bad += bad;
+    counts->bad_4xx += sums->late.bad_4xx;
+    counts->bad_5xx += sums->late.bad_5xx;
+
+    for (i = 0; i < CANARY_LIMITS_MAX; i++) {
+        counts->slow[i] += sums->late_slow.slow[i];
+    }
+}
+
+
+static void
+canary_count_part(const canary_evidence_t *evidence, uint32_t place,
+    canary_counts_t *counts)
+{
+    uint32_t              i;
+    const canary_part_t  *part;
+
+    part = &evidence->parts[place];
+
+    counts->started += part->started;
+    counts->timed += part->timed;
+    counts->gave_up += part->gave_up;
+    counts->bad += part->bad;
+    counts->bad_4xx += part->bad_4xx;
+    counts->bad_5xx += part->bad_5xx;
+    counts->time += part->time;
+
+    for (i = 0; i < evidence->nlimits; i++) {
+        counts->slow[i] += evidence->places->part_slows[place].slow[i];
+    }
+}
