@@ -12,7 +12,7 @@
 #   FUZZ_TIME   seconds that each fuzz target runs
 #   SOAK_TIME   seconds that the soak runs
 #   KEEP        1: the demo leaves nginx running
-#   QUICK       1: the benchmark takes two minutes, with fewer rounds
+#   QUICK       1: the benchmark takes four minutes, with fewer rounds
 #   VECTORS     the file of test vectors for the statistics
 #   RUNS        simulated rollouts for each row of a table
 #   DESTDIR, MODULESDIR
@@ -131,7 +131,7 @@ help:
 	@echo '              gcc and clang, dynamic and static, with and without --with-debug'
 	@echo '              (ONLY=1.26.3, ONLY="clang static": a part of that; ASAN=1: with the'
 	@echo '              sanitizers, gcc only)'
-	@echo 'make bench    what the module costs, beside others (7 minutes; QUICK=1: 2)'
+	@echo 'make bench    what the module costs, beside others (12 minutes; QUICK=1: 4)'
 	@echo 'make lint     warnings of gcc, clang, cppcheck, shellcheck'
 	@echo 'make install  into $(DESTDIR)$(MODULESDIR) and $(DESTDIR)$(PREFIX)'
 	@echo '              (DESTDIR, MODULESDIR, PREFIX)'

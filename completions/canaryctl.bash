@@ -62,7 +62,7 @@ _canaryctl_options() {
             echo --release --strategy --canary-interval --canary-step \
                 --canary-rule --filename --wait --reason --if-generation
             ;;
-        advance | pause | resume | promote | rollback)
+        advance | pause | resume | promote | rollback | weight)
             echo --reason --if-generation
             ;;
         events) echo --after --follow ;;
@@ -75,13 +75,13 @@ _canaryctl_arguments() {
     case $command:$nargs in
         :0)
             echo list status update advance pause resume promote rollback \
-                events failures token
+                weight events failures token
             ;;
         update:0) echo endpoint ;;
         update:1) _canaryctl_endpoints ;;
         token:1) echo reader operator ;;
         status:0 | advance:0 | pause:0 | resume:0 | promote:0 | \
-        rollback:0 | events:0 | failures:0)
+        rollback:0 | weight:0 | events:0 | failures:0)
             _canaryctl_endpoints
             ;;
     esac

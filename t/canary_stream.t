@@ -10,7 +10,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Canary::Test;
-use Canary::Util qw(now);
+use Canary::Util qw(now pause);
 
 my $t = Canary::Test->new(workers => 2);
 $t->backend($_) for qw(v1 v2);
@@ -227,6 +227,34 @@ subtest '500 streams' => sub {
     is((grep { $_->count == 2 } @many), 400, 'when others have gone too');
 };
 
+subtest 'many events, while streams come and go' => sub {
+    my @before = map { $_->{id} } $t->events('ep');
+    my @new;
+
+    for my $n (1 .. 10) {
+        $t->verb($_, $n % 2 ? 'pause' : 'resume') for qw(ep other);
+
+        my $after = $before[5 * $n];
+        push @new, [ Stream->new($t->port('api'), '/canary/events',
+                                 { 'Last-Event-ID' => $after }), $after ];
+        (shift @new)->[0]->close if $n % 3 == 0;
+    }
+
+    my @kept = sort { $a <=> $b }
+        map { $_->{id} } $t->events('ep'), $t->events('other');
+    my @wrong;
+
+    for my $case (@new, map { [ $_, ($_->ids)[0] - 1 ] } @many) {
+        my ($stream, $after) = @$case;
+        my @expected = grep { $_ > $after } @kept;
+
+        $stream->wait_for_ids(scalar @expected);
+        push @wrong, "after $after: @{[ $stream->ids ]}"
+            if "@{[ $stream->ids ]}" ne "@expected";
+    }
+    is_deeply(\@wrong, [], 'each has all, once and in order');
+};
+
 subtest 'a reload ends them, and old workers at once' => sub {
     my $stuck = Stream->new($t->port('slow'), '/canary/events?after=0', {},
                             '1.1', 2048);
@@ -271,6 +299,38 @@ subtest 'as many as are possible' => sub {
     $_->wait_for_ids(1) for @streams;
     pass('all have the event');
     $t->verb(ep => 'resume');
+};
+
+subtest 'a reload while events are sent' => sub {
+    for my $delay (map { $_ * 0.02 } 0 .. 5) {
+        my @streams = map { Stream->new($t->port('api'), '/canary/events') }
+            1 .. 300;
+        $_->wait_for(qr/retry/) for @streams;
+
+        my ($before) = map { $_->{id} } $t->events('ep');
+        $t->verb(ep => 'pause');
+        pause($delay);
+        $t->reload(undef, workers => 1, gone => 1);
+        $t->verb(ep => 'resume');
+
+        my @ids = sort { $a <=> $b } grep { $_ > $before }
+            map { $_->{id} } $t->events('ep');
+        my %last;
+
+        $_->wait_for_end for @streams;
+        is((grep { $_->{in} =~ /\r\n0\r\n\r\n$/ } @streams), 300,
+           "after $delay s each has a proper end");
+        $last{"@{[ $_->ids ]}" || $before}++ for @streams;
+
+        for my $last (keys %last) {
+            my $again = Stream->new($t->port('api'), '/canary/events',
+                                    { 'Last-Event-ID' => $last });
+            my @missing = grep { $_ > $last } @ids;
+
+            $again->wait_for_ids(scalar @missing);
+            is_deeply([ $again->ids ], \@missing, 'and nothing is lost');
+        }
+    }
 };
 
 subtest 'a heartbeat' => sub {

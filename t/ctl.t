@@ -265,6 +265,15 @@ subtest 'wrong usage is 2, says what would be right, and sends nothing' => sub {
         [ [@update, @canary, '-c', $rule, '-i', '1s'], qr/not "1s"/ ],
         [ [@update, @canary, '-c', $rule, '--canary-step', '20'],
           qr/at most 1, as 0\.2, not "20"/ ],
+        [ ['weight', 'some-path'], qr/usage: canaryctl weight NAME VALUE/ ],
+        [ ['weight', 'some-path', '0.5', '--watch'], qr/has no --watch/ ],
+        [ ['weight', 'some-path', '0.5', '--if-generation', 'x'],
+          qr/--if-generation.*"x"/ ],
+        (map { [ ['weight', 'some-path', $_],
+                 qr/above 0 and below 1, as 0\.35 or 35%, not "\Q$_\E"/ ] }
+            qw(0 1 35 1.5 0% 100% 150% 1e999 half 35%% 0.35x % nan), '', '0,35',
+            ' 0.5', '0.5 ', '5 %', '9' x 100 . '%'),
+        [ ['weight', 'some-path', '--', '-0.1'], qr/not "-0\.1"/ ],
         [ ['token', 'ci', 'root'], qr/reader or operator, not "root"/ ],
         [ ['token', "c i", 'reader'], qr/letters, digits/ ],
     );
@@ -283,7 +292,7 @@ subtest 'wrong usage is 2, says what would be right, and sends nothing' => sub {
 
 subtest 'help and version' => sub {
     for my $command (qw(list status update advance pause resume promote
-                        rollback events failures token))
+                        rollback weight events failures token))
     {
         my $run = $ctl->run($command, '--help');
 
@@ -321,6 +330,39 @@ subtest 'verbs, with their reason' => sub {
                         '--release', 'v1', '--wait');
     is($run->{status}, DONE, 'a direct update has nothing to wait for');
     is($t->endpoint('some-path')->{stable}, 'v1');
+};
+
+subtest 'a weight' => sub {
+    $t->start_rollout('some-path');
+
+    my %cases = ('0.35' => 0.35, '35%' => 0.35, '0.000001' => 0.000001,
+                 '99.9999%' => 0.999999, '12.3%' => 0.123, '2e-1' => 0.2);
+    for my $value (sort keys %cases) {
+        my $run = $ctl->run('weight', '/some-path', $value, '--reason',
+                            "so: $value");
+
+        is($run->{status}, DONE, "$value $run->{err}");
+        like($run->{out}, qr/^some-path: progressing, [\de.-]+%, /);
+        is($t->endpoint('some-path')->{weight}, $cases{$value});
+        is(($t->events('some-path'))[0]{reason}, "so: $value");
+    }
+
+    my $before = $t->endpoint('some-path');
+    my $run = $ctl->run('weight', 'some-path', '0.4', '--if-generation',
+                        $before->{generation} - 1);
+    is($run->{status}, FAILED, 'another generation');
+    like($run->{err}, qr/\(412\)/);
+    is($t->endpoint('some-path')->{weight}, $before->{weight});
+
+    $run = $ctl->run('--json', 'weight', 'some-path', '0.4',
+                     '--if-generation', $before->{generation});
+    is($run->{status}, DONE);
+    is(JSON::PP::decode_json($run->{out})->{weight}, 0.4, 'also in JSON');
+
+    idle('some-path');
+    $run = $ctl->run('weight', 'some-path', '0.4');
+    is($run->{status}, FAILED, 'without a rollout');
+    like($run->{err}, qr/^canaryctl: Conflict: /);
 };
 
 subtest 'a generation' => sub {
@@ -883,6 +925,9 @@ subtest 'the manual and the completion' => sub {
         'canaryctl st'                       => 'status',
         'canaryctl --json ro'                => 'rollback',
         'canaryctl status '                  => 'some-path',
+        'canaryctl wei'                      => 'weight',
+        'canaryctl weight so'                => 'some-path',
+        'canaryctl weight some-path 35% --r' => '--reason',
         'canaryctl status some-path --w'     => '--watch',
         'canaryctl update e'                 => 'endpoint',
         'canaryctl update endpoint so'       => 'some-path',

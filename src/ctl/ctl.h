@@ -131,6 +131,7 @@ ctl_exit_t ctl_list(const ctl_options_t *options);
 ctl_exit_t ctl_status(const ctl_options_t *options);
 ctl_exit_t ctl_update(const ctl_options_t *options);
 ctl_exit_t ctl_verb(const ctl_options_t *options);
+ctl_exit_t ctl_weight(const ctl_options_t *options);
 ctl_exit_t ctl_events(const ctl_options_t *options);
 ctl_exit_t ctl_failures(const ctl_options_t *options);
 ctl_exit_t ctl_token(const ctl_options_t *options);

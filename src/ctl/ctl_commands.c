@@ -94,6 +94,14 @@ const ctl_command_t  ctl_commands[] = {
       CTL_VERB_HELP,
       CTL_VERB_OPTIONS, 2, 2, ctl_verb },
 
+    { "weight", "weight NAME VALUE [--reason TEXT] [--if-generation N]",
+      "Gives the canary another share of the traffic now.\n"
+      "\n"
+      "VALUE is above 0 and below 1, as 0.35, or a percentage, as 35%. The\n"
+      "interval begins again, and the steps above it follow.\n"
+      CTL_VERB_HELP,
+      CTL_VERB_OPTIONS, 3, 3, ctl_weight },
+
     { "events", "events [NAME] [--after N] [--follow]",
       "What happened to one endpoint, or to all; the newest last.\n"
       "\n"

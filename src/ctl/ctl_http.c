@@ -53,6 +53,10 @@ ctl_http_request(ctl_http_t *http, const char *path, const char *body,
 
     if (body) {
         curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS, body);
+
+        if (http->method) {
+            curl_easy_setopt(http->curl, CURLOPT_CUSTOMREQUEST, http->method);
+        }
     }
 
     ctl_http_perform(http, ctl_http_headers(http, body), answer);

@@ -18,6 +18,7 @@
 typedef struct {
     CURL                 *curl;
     const ctl_options_t  *options;
+    const char           *method;         /* with a body; NULL: POST */
     char                 *base;           /* ends with a slash; without user
                                              and password */
     char                 *user;           /* NULL: none */
@@ -45,7 +46,8 @@ void ctl_http_close(ctl_http_t *http);
 
 
 /*
- * One request, to a path below the API: POST with a body of JSON, else GET.
+ * One request, to a path below the API: with a body of JSON by the method that
+ * is set, else GET.
  * The answer is to be freed in any case.
  */
 

@@ -5,13 +5,21 @@
 
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "canary_text.h"
 #include "ctl_endpoint.h"
 #include "ctl_http.h"
 #include "ctl_json.h"
 
 
-static char *ctl_verb_body(const char *reason);
+#define CTL_NUMBER_MAX  64                /* characters */
+
+
+static ctl_exit_t ctl_verb_send(const ctl_options_t *options,
+    const char *method, const char *rest, cJSON *body);
+static cJSON *ctl_verb_body(const char *reason);
+static int ctl_verb_ratio(const char *text, double *ratio);
 
 
 /* advance, pause, resume, promote, rollback: the name is that of the path */
@@ -19,55 +27,129 @@ static char *ctl_verb_body(const char *reason);
 ctl_exit_t
 ctl_verb(const ctl_options_t *options)
 {
-    char          *path, *body;
-    ctl_exit_t     rc;
-    ctl_http_t     http;
-    ctl_text_t     rest = { NULL, 0, 0 };
-    ctl_answer_t   answer;
+    ctl_exit_t  rc;
+    ctl_text_t  rest = { NULL, 0, 0 };
 
-    rc = ctl_http_open(&http, options);
+    ctl_text_addf(&rest, "/rollout/%s", options->args[0]);
 
-    if (rc == CTL_DONE) {
-        ctl_text_addf(&rest, "/rollout/%s", options->args[0]);
-        path = ctl_endpoint_path(options->args[1], rest.data);
-        body = ctl_verb_body(options->reason);
+    rc = ctl_verb_send(options, "POST", rest.data,
+                       ctl_verb_body(options->reason));
 
-        rc = ctl_http_call(&http, path, body, &answer);
-
-        if (rc == CTL_DONE && !ctl_given(options, CTL_OPT_JSON)) {
-            ctl_say_progress(answer.json);
-        }
-
-        ctl_answer_free(&answer);
-        ctl_text_free(&rest);
-        free(path);
-        cJSON_free(body);
-    }
-
-    ctl_http_close(&http);
+    ctl_text_free(&rest);
 
     return rc;
 }
 
 
-static char *
-ctl_verb_body(const char *reason)
+ctl_exit_t
+ctl_weight(const ctl_options_t *options)
 {
-    char   *text;
-    cJSON  *body;
+    cJSON   *body;
+    double   weight;
 
-    body = cJSON_CreateObject();
+    if (!ctl_verb_ratio(options->args[2], &weight)
+        || weight <= 0 || weight >= 1)
+    {
+        ctl_error("a weight has to be above 0 and below 1, as 0.35 or 35%%, "
+                  "not \"%s\"; rollback takes all traffic off the canary, "
+                  "promote gives it all", options->args[2]);
+        return CTL_USAGE;
+    }
 
-    if (reason && cJSON_AddStringToObject(body, "reason", reason) == NULL) {
+    body = ctl_verb_body(options->reason);
+
+    if (cJSON_AddNumberToObject(body, "weight", weight) == NULL) {
         ctl_no_memory();
     }
+
+    return ctl_verb_send(options, "PATCH", "/rollout", body);
+}
+
+
+/* The endpoint is the first argument; the body is freed. */
+
+static ctl_exit_t
+ctl_verb_send(const ctl_options_t *options, const char *method,
+    const char *rest, cJSON *body)
+{
+    char          *path, *text;
+    ctl_exit_t     rc;
+    ctl_http_t     http;
+    ctl_answer_t   answer;
+
+    path = ctl_endpoint_path(options->args[1], rest);
 
     text = cJSON_PrintUnformatted(body);
     if (text == NULL) {
         ctl_no_memory();
     }
 
-    cJSON_Delete(body);
+    rc = ctl_http_open(&http, options);
 
-    return text;
+    if (rc == CTL_DONE) {
+        http.method = method;
+
+        rc = ctl_http_call(&http, path, text, &answer);
+
+        if (rc == CTL_DONE && !ctl_given(options, CTL_OPT_JSON)) {
+            ctl_say_progress(answer.json);
+        }
+
+        ctl_answer_free(&answer);
+    }
+
+    ctl_http_close(&http);
+    cJSON_free(text);
+    cJSON_Delete(body);
+    free(path);
+
+    return rc;
+}
+
+
+static cJSON *
+ctl_verb_body(const char *reason)
+{
+    cJSON  *body;
+
+    body = cJSON_CreateObject();
+
+    if (body == NULL
+        || (reason && cJSON_AddStringToObject(body, "reason", reason) == NULL))
+    {
+        ctl_no_memory();
+    }
+
+    return body;
+}
+
+
+/* "0.35" or "35%"; 0: neither */
+
+static int
+ctl_verb_ratio(const char *text, double *ratio)
+{
+    char    number[CTL_NUMBER_MAX];
+    size_t  len;
+
+    len = strlen(text);
+
+    if (len == 0 || text[len - 1] != '%') {
+        return canary_text_decimal(text, ratio);
+    }
+
+    if (len > sizeof(number)) {
+        return 0;
+    }
+
+    memcpy(number, text, len - 1);
+    number[len - 1] = '\0';
+
+    if (!canary_text_decimal(number, ratio)) {
+        return 0;
+    }
+
+    *ratio /= 100;
+
+    return 1;
 }
