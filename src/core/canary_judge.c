@@ -184,6 +184,29 @@ canary_judge_measure(canary_evidence_t *evidence,
 }
 
 
+int
+canary_judge_settled(const canary_evidence_t *evidence,
+    const canary_rollout_t *rollout, uint64_t now)
+{
+    canary_judge_t    *judge;
+    canary_command_t   command;
+    canary_rollout_t   next;
+
+    judge = canary_judge(evidence);
+
+    memset(&command, 0, sizeof(canary_command_t));
+
+    command.verb = CANARY_TICK;
+    command.now = now;
+    command.verdict = judge->verdict;
+    command.attempts = judge->decided;
+
+    next = *rollout;
+
+    return canary_rollout_apply(&next, &command) != CANARY_CHANGED;
+}
+
+
 static void
 canary_judge_new_tests(canary_judge_t *judge, canary_evidence_t *evidence,
     const canary_rollout_t *rollout, uint64_t now)

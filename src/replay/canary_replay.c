@@ -97,9 +97,6 @@ static void canary_replay_tick(canary_replay_t *replay, uint64_t now);
 static int canary_replay_is_settled(canary_replay_t *replay, uint64_t now);
 static int canary_replay_guard(canary_replay_t *replay,
     canary_result_t *result, int immediate, uint64_t now);
-static int canary_replay_find_broken(canary_replay_t *replay,
-    const canary_result_t *result, int immediate, uint64_t now, int *excused,
-    canary_outage_t *outage);
 static int canary_replay_change(canary_replay_t *replay,
     const canary_command_t *command, canary_replay_event_t *event);
 static void canary_replay_entered(canary_replay_t *replay,
@@ -822,40 +819,22 @@ canary_replay_tick(canary_replay_t *replay, uint64_t now)
 static int
 canary_replay_is_settled(canary_replay_t *replay, uint64_t now)
 {
-    canary_judge_t    *judge;
-    canary_command_t   command;
-    canary_rollout_t   next;
-
-    if (replay->options.log_weight) {
-        return 1;
-    }
-
-    judge = canary_judge(replay->evidence);
-
-    memset(&command, 0, sizeof(canary_command_t));
-
-    command.verb = CANARY_TICK;
-    command.now = now;
-    command.verdict = judge->verdict;
-    command.attempts = judge->decided;
-
-    next = replay->rollout;
-
-    return canary_rollout_apply(&next, &command) != CANARY_CHANGED;
+    return replay->options.log_weight
+           || canary_judge_settled(replay->evidence, &replay->rollout, now);
 }
 
 
 /*
- * Judges the rules, only those about errors if immediate, and acts when one
- * is broken; returns 1 if the rollout has changed.
+ * Judges the rules, and acts when one is broken; when an attempt has failed
+ * just now, only one that is judged then.  Returns 1 if the rollout has
+ * changed.
  */
 
 static int
 canary_replay_guard(canary_replay_t *replay, canary_result_t *result,
     int immediate, uint64_t now)
 {
-    int                    broken, excused;
-    canary_outage_t        outage;
+    canary_breach_t        breach;
     canary_command_t       command;
     canary_replay_event_t  event;
 
@@ -863,82 +842,35 @@ canary_replay_guard(canary_replay_t *replay, canary_result_t *result,
     canary_judge_rules(replay->evidence, &replay->rollout, now,
                        &replay->times, 0, result);
 
-    memset(&command, 0, sizeof(canary_command_t));
-    memset(&event, 0, sizeof(canary_replay_event_t));
-
-    broken = canary_replay_find_broken(replay, result, immediate, now,
-                                       &excused, &outage);
-
-    if (broken == -1 && excused == -1) {
+    if (!canary_judge_breach(replay->evidence, &replay->rollout, result,
+                             immediate, now, &breach))
+    {
         return 0;
-    }
-
-    command.verb = CANARY_VIOLATION;
-    command.now = now;
-
-    if (broken == -1) {
-        broken = excused;
-
-        command.verb = CANARY_HOLDING;
-        event.outage = outage;
-
     }
 
     canary_judge_rules(replay->evidence, &replay->rollout, now,
                        &replay->times, 1, &replay->summary.result);
 
+    memset(&command, 0, sizeof(canary_command_t));
+    memset(&event, 0, sizeof(canary_replay_event_t));
+
+    command.verb = breach.verb;
+    command.now = now;
+
+    event.rule = &replay->options.strategy->rules[breach.rule];
+    event.judgement = replay->summary.result.rules[breach.rule];
+
     /* only now: what the event tells of is discarded */
 
-    if (command.verb == CANARY_HOLDING) {
-        canary_judge_hold(replay->evidence, &replay->rollout,
-                          (uint32_t) broken, now);
-    }
+    if (breach.verb == CANARY_HOLDING) {
+        event.outage = breach.outage;
 
-    event.rule = &replay->options.strategy->rules[broken];
-    event.judgement = replay->summary.result.rules[broken];
+        canary_judge_hold(replay->evidence, &replay->rollout, breach.rule,
+                          now);
+    }
 
     return canary_replay_change(replay, &command, &event)
-           && command.verb == CANARY_VIOLATION;
-}
-
-
-/*
- * The first failing rule that stable does not break as well; else -1, and in
- * "excused" the first that is, unless that is known already.
- */
-
-static int
-canary_replay_find_broken(canary_replay_t *replay,
-    const canary_result_t *result, int immediate, uint64_t now, int *excused,
-    canary_outage_t *outage)
-{
-    uint32_t         i;
-    canary_outage_t  found;
-
-    *excused = -1;
-
-    for (i = 0; i < result->n; i++) {
-
-        if (result->rules[i].verdict != CANARY_FAILING
-            || (immediate
-                && !canary_rule_immediate(&replay->rollout.strategy.rules[i])))
-        {
-            continue;
-        }
-
-        if (!canary_judge_excuse(replay->evidence, &replay->rollout, i, now,
-                                 &found))
-        {
-            return (int) i;
-        }
-
-        if (*excused == -1 && !canary_judge(replay->evidence)->holding) {
-            *excused = (int) i;
-            *outage = found;
-        }
-    }
-
-    return -1;
+           && breach.verb == CANARY_VIOLATION;
 }
 
 
