@@ -88,8 +88,6 @@ static int canary_replay_attempt_header(canary_replay_t *replay,
     canary_replay_pending_t *pending);
 static void canary_replay_count(canary_replay_t *replay,
     const canary_replay_pending_t *pending, canary_finish_t *finish);
-static int canary_replay_too_long(const canary_replay_t *replay,
-    unsigned side, uint64_t elapsed);
 static void canary_replay_add_time(canary_replay_t *replay, unsigned side,
     uint64_t time);
 static void canary_replay_follow(canary_replay_t *replay, uint32_t weight);
@@ -645,7 +643,9 @@ canary_replay_count(canary_replay_t *replay,
         side->aborted++;
         finish->voided = 1;
 
-        if (canary_replay_too_long(replay, pending->side, finish->time)) {
+        if (canary_judge_too_long(replay->evidence, &replay->rollout.strategy,
+                                  pending->side, finish->time))
+        {
             finish->gave_up = 1;
             finish->timed = 1;
         }
@@ -672,36 +672,6 @@ canary_replay_count(canary_replay_t *replay,
 
     side->bad_4xx += finish->bad_4xx;
     side->bad_5xx += finish->bad_5xx;
-}
-
-
-static int
-canary_replay_too_long(const canary_replay_t *replay, unsigned side,
-    uint64_t elapsed)
-{
-    uint32_t                  i;
-    const uint64_t           *limits;
-    const canary_strategy_t  *strategy;
-
-    limits = replay->evidence->sets[replay->evidence->limit_set].limits[side];
-
-    for (i = 0; i < replay->evidence->nlimits; i++) {
-        if (elapsed > limits[i]) {
-            return 1;
-        }
-    }
-
-    strategy = &replay->rollout.strategy;
-
-    for (i = 0; i < strategy->nrules; i++) {
-        if (canary_rule_unit(&strategy->rules[i]) == CANARY_UNIT_LATENCY
-            && elapsed > strategy->rules[i].threshold)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 
