@@ -4,6 +4,7 @@
  */
 
 
+#include "ngx_http_canary_module.h"
 #include "ngx_http_canary_event.h"
 
 
