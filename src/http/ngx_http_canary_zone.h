@@ -51,23 +51,11 @@ ngx_uint_t ngx_http_canary_serial_alive(ngx_http_canary_zone_shared_t *sh,
 ngx_int_t ngx_http_canary_register(ngx_http_canary_main_conf_t *cmcf,
     ngx_log_t *log);
 
-/* when the configuration is certain: forgets what no one refers to, and
-   rolls back what has lost its release */
-void ngx_http_canary_reconcile(ngx_http_canary_main_conf_t *cmcf,
-    ngx_log_t *log);
-
 /* under the lock: the id of a release, a new one if need be;
    CANARY_NO_RELEASE: the zone is full, or the table is */
 ngx_uint_t ngx_http_canary_add_place(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared,
     ngx_str_t *name);
-
-/* under the lock: rolls back what has lost its release */
-void ngx_http_canary_check_endpoints(ngx_http_canary_main_conf_t *cmcf,
-    ngx_log_t *log);
-
-/* copies the state of the endpoints of another zone, cmcf->old */
-ngx_int_t ngx_http_canary_import(ngx_http_canary_main_conf_t *cmcf);
 
 /* under the lock: an endpoint by its name; NULL: there is none, and the zone
    is full */
@@ -76,9 +64,30 @@ ngx_http_canary_shared_t *ngx_http_canary_find_shared(
 ngx_http_canary_shared_t *ngx_http_canary_create_shared(
     ngx_http_canary_main_conf_t *cmcf, ngx_str_t *name);
 
+/* under the lock: no live process has a configuration with that name */
+ngx_uint_t ngx_http_canary_unused(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_release_shared_t *place);
+
 /* bytes of a zone that is large enough for the configuration */
 size_t ngx_http_canary_zone_needed(ngx_http_canary_main_conf_t *cmcf,
     ngx_uint_t nslots);
+
+
+/* ngx_http_canary_reconcile.c: a new configuration is certain */
+
+/* forgets what no one refers to, and rolls back what has lost its release */
+void ngx_http_canary_reconcile(ngx_http_canary_main_conf_t *cmcf,
+    ngx_log_t *log);
+
+/* under the lock: rolls back what has lost its release */
+void ngx_http_canary_check_endpoints(ngx_http_canary_main_conf_t *cmcf,
+    ngx_log_t *log);
+
+
+/* ngx_http_canary_import.c */
+
+/* copies the state of the endpoints of another zone, cmcf->old */
+ngx_int_t ngx_http_canary_import(ngx_http_canary_main_conf_t *cmcf);
 
 
 #endif /* _NGX_HTTP_CANARY_ZONE_H_INCLUDED_ */
