@@ -39,6 +39,19 @@ void ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t own,
     uint64_t now, ngx_log_t *log);
 
 
+/* ngx_http_canary_adopt.c: of one endpoint, under the lock */
+
+/* makes it what the file says: the tests of a step begin anew, but for what
+   budgets have spent; NGX_ERROR: the zone is full */
+ngx_int_t ngx_http_canary_adopt(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from,
+    uint64_t now);
+
+/* what its releases had counted; NGX_ERROR: the zone is full */
+ngx_int_t ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from);
+
+
 /* ngx_http_canary_writer.c: the controlling process writes the file */
 
 void ngx_http_canary_writer(ngx_http_canary_main_conf_t *cmcf, uint64_t now);
