@@ -85,6 +85,16 @@ typedef struct {
 } canary_outage_t;
 
 
+/* A rule that is broken, and the command that follows. */
+
+typedef struct {
+    uint32_t         rule;    /* its place in the strategy */
+    canary_verb_t    verb;    /* CANARY_VIOLATION; CANARY_HOLDING if stable
+                                 breaks the rule too */
+    canary_outage_t  outage;  /* CANARY_HOLDING */
+} canary_breach_t;
+
+
 typedef struct {
     uint64_t            decided;      /* attempts of the canary in the step */
     uint64_t            started;
@@ -147,6 +157,33 @@ void canary_judge_measure(canary_evidence_t *evidence,
 void canary_judge_rules(canary_evidence_t *evidence,
     const canary_rollout_t *rollout, uint64_t now,
     const canary_times_t *times, int detail, canary_result_t *result);
+
+/*
+ * What follows from these verdicts: the first failing rule that stable does
+ * not break as well is a violation.  If there is none, the first failing rule
+ * is a reason to hold, unless there is a hold already.  "immediate": only
+ * rules that are judged as soon as an attempt fails.  Returns 0 if nothing
+ * follows.
+ */
+
+int canary_judge_breach(canary_evidence_t *evidence,
+    const canary_rollout_t *rollout, const canary_result_t *result,
+    int immediate, uint64_t now, canary_breach_t *breach);
+
+/* Whether time moves nothing, by the last verdicts: a tick has no effect. */
+
+int canary_judge_settled(const canary_evidence_t *evidence,
+    const canary_rollout_t *rollout, uint64_t now);
+
+/*
+ * Whether a client that gave up had waited longer than a latency rule allows:
+ * by the limits for quantiles, of which those beside stable are not
+ * thresholds, or by a threshold.  Needs no lock: rules change but rarely, and
+ * a strategy that changes while it is read could only misjudge one attempt.
+ */
+
+int canary_judge_too_long(const canary_evidence_t *evidence,
+    const canary_strategy_t *strategy, unsigned side, uint64_t elapsed);
 
 /*
  * Whether stable breaks a rule that the canary breaks, so that nothing

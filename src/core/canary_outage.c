@@ -13,6 +13,44 @@ static int canary_judge_is_broken_by_stable(canary_evidence_t *evidence,
 
 
 int
+canary_judge_breach(canary_evidence_t *evidence,
+    const canary_rollout_t *rollout, const canary_result_t *result,
+    int immediate, uint64_t now, canary_breach_t *breach)
+{
+    int              found;
+    uint32_t         i;
+    canary_outage_t  outage;
+
+    found = 0;
+
+    for (i = 0; i < result->n; i++) {
+
+        if (result->rules[i].verdict != CANARY_FAILING
+            || (immediate
+                && !canary_rule_immediate(&rollout->strategy.rules[i])))
+        {
+            continue;
+        }
+
+        if (!canary_judge_excuse(evidence, rollout, i, now, &outage)) {
+            breach->rule = i;
+            breach->verb = CANARY_VIOLATION;
+            return 1;
+        }
+
+        if (!found && !canary_judge(evidence)->holding) {
+            breach->rule = i;
+            breach->verb = CANARY_HOLDING;
+            breach->outage = outage;
+            found = 1;
+        }
+    }
+
+    return found;
+}
+
+
+int
 canary_judge_excuse(canary_evidence_t *evidence,
     const canary_rollout_t *rollout, uint32_t number, uint64_t now,
     canary_outage_t *outage)

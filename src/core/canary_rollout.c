@@ -9,6 +9,10 @@
 #include "canary_rollout.h"
 
 
+static canary_status_t canary_rollout_obey(canary_rollout_t *rollout,
+    const canary_command_t *command);
+static canary_status_t canary_rollout_react(canary_rollout_t *rollout,
+    const canary_command_t *command);
 static canary_status_t canary_rollout_start(canary_rollout_t *rollout,
     const canary_command_t *command);
 static canary_status_t canary_rollout_direct(canary_rollout_t *rollout,
@@ -57,71 +61,18 @@ canary_rollout_apply(canary_rollout_t *rollout,
     canary_status_t   status;
     canary_rollout_t  next;
 
-    if (command->verb < CANARY_VERBS
-        && !(canary_rollout_verbs(rollout) & 1u << command->verb))
-    {
-        return CANARY_NOT_NOW;
+    /* nothing that a client would have to know has changed */
+
+    if (command->verb == CANARY_HOLDING) {
+        return canary_rollout_guarded(rollout) ? CANARY_CHANGED
+                                               : CANARY_UNCHANGED;
     }
 
     next = *rollout;
 
-    switch (command->verb) {
-
-    case CANARY_START:
-        status = canary_rollout_start(&next, command);
-        break;
-
-    case CANARY_DIRECT:
-        status = canary_rollout_direct(&next, command);
-        break;
-
-    case CANARY_PATCH:
-        status = canary_rollout_patch(&next, command);
-        break;
-
-    case CANARY_ADVANCE:
-        status = canary_rollout_advance(&next, command->now);
-        break;
-
-    case CANARY_PAUSE:
-        status = canary_rollout_pause(&next, command->now);
-        break;
-
-    case CANARY_RESUME:
-        status = canary_rollout_resume(&next, command->now);
-        break;
-
-    case CANARY_PROMOTE:
-        status = canary_rollout_end(&next, CANARY_PROMOTED);
-        break;
-
-    case CANARY_ROLLBACK:
-        status = canary_rollout_end(&next, CANARY_ROLLED_BACK);
-        break;
-
-    case CANARY_TICK:
-        status = canary_rollout_tick(&next, command);
-        break;
-
-    case CANARY_VIOLATION:
-        status = canary_rollout_violate(&next, command->now);
-        break;
-
-    case CANARY_HOLDING:
-
-        /* nothing that a client would have to know has changed */
-
-        return canary_rollout_guarded(rollout) ? CANARY_CHANGED
-                                               : CANARY_UNCHANGED;
-
-    case CANARY_RELEASE_GONE:
-        status = canary_rollout_release_gone(&next, command->release);
-        break;
-
-    default:
-        status = CANARY_NOT_NOW;
-        break;
-    }
+    status = (command->verb < CANARY_VERBS)
+             ? canary_rollout_obey(&next, command)
+             : canary_rollout_react(&next, command);
 
     if (status == CANARY_CHANGED) {
         next.generation++;
@@ -129,6 +80,71 @@ canary_rollout_apply(canary_rollout_t *rollout,
     }
 
     return status;
+}
+
+
+/* what people want */
+
+static canary_status_t
+canary_rollout_obey(canary_rollout_t *rollout,
+    const canary_command_t *command)
+{
+    if (!(canary_rollout_verbs(rollout) & 1u << command->verb)) {
+        return CANARY_NOT_NOW;
+    }
+
+    switch (command->verb) {
+
+    case CANARY_START:
+        return canary_rollout_start(rollout, command);
+
+    case CANARY_DIRECT:
+        return canary_rollout_direct(rollout, command);
+
+    case CANARY_PATCH:
+        return canary_rollout_patch(rollout, command);
+
+    case CANARY_ADVANCE:
+        return canary_rollout_advance(rollout, command->now);
+
+    case CANARY_PAUSE:
+        return canary_rollout_pause(rollout, command->now);
+
+    case CANARY_RESUME:
+        return canary_rollout_resume(rollout, command->now);
+
+    case CANARY_PROMOTE:
+        return canary_rollout_end(rollout, CANARY_PROMOTED);
+
+    case CANARY_ROLLBACK:
+        return canary_rollout_end(rollout, CANARY_ROLLED_BACK);
+
+    default:
+        return CANARY_NOT_NOW;
+    }
+}
+
+
+/* what happens by itself */
+
+static canary_status_t
+canary_rollout_react(canary_rollout_t *rollout,
+    const canary_command_t *command)
+{
+    switch (command->verb) {
+
+    case CANARY_TICK:
+        return canary_rollout_tick(rollout, command);
+
+    case CANARY_VIOLATION:
+        return canary_rollout_violate(rollout, command->now);
+
+    case CANARY_RELEASE_GONE:
+        return canary_rollout_release_gone(rollout, command->release);
+
+    default:
+        return CANARY_NOT_NOW;
+    }
 }
 
 

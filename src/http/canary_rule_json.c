@@ -137,6 +137,16 @@ void
 canary_rule_json_read(const cJSON *list, const canary_json_at_t *at,
     canary_strategy_t *strategy, canary_json_errors_t *errors)
 {
+    canary_rule_json_read_list(list, at, "a rollout needs at least one rule",
+                               canary_rule_read, strategy, errors);
+}
+
+
+void
+canary_rule_json_read_list(const cJSON *list, const canary_json_at_t *at,
+    const char *none, canary_rule_json_read_pt read,
+    canary_strategy_t *strategy, canary_json_errors_t *errors)
+{
     const cJSON       *object;
     canary_json_at_t   here = { at, NULL, 0 };
 
@@ -146,7 +156,7 @@ canary_rule_json_read(const cJSON *list, const canary_json_at_t *at,
     }
 
     if (list->child == NULL) {
-        canary_json_error(errors, at, "a rollout needs at least one rule");
+        canary_json_error(errors, at, "%s", none);
         return;
     }
 
@@ -163,8 +173,7 @@ canary_rule_json_read(const cJSON *list, const canary_json_at_t *at,
 
         here.index = strategy->nrules;
 
-        canary_rule_read(object, &here,
-                         &strategy->rules[strategy->nrules++], errors);
+        read(object, &here, &strategy->rules[strategy->nrules++], errors);
     }
 
     canary_rule_count_quantiles(strategy, at, errors);

@@ -17,6 +17,19 @@
 void canary_rule_json_read(const cJSON *list, const canary_json_at_t *at,
     canary_strategy_t *strategy, canary_json_errors_t *errors);
 
+/*
+ * The same for a list whose rules "read" takes one by one; "none" is what is
+ * said of an empty list.
+ */
+
+typedef void (*canary_rule_json_read_pt)(const cJSON *object,
+    const canary_json_at_t *at, canary_rule_t *rule,
+    canary_json_errors_t *errors);
+
+void canary_rule_json_read_list(const cJSON *list, const canary_json_at_t *at,
+    const char *none, canary_rule_json_read_pt read,
+    canary_strategy_t *strategy, canary_json_errors_t *errors);
+
 /* Adds the list "rules" to an object. */
 
 void canary_rule_json_write(cJSON *object, const canary_strategy_t *strategy,

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "canary_rule_json.h"
 #include "canary_verta_json.h"
 
 
@@ -206,46 +207,15 @@ static void
 canary_verta_read_rules(const cJSON *list, const canary_json_at_t *at,
     canary_strategy_t *strategy, canary_json_errors_t *errors)
 {
-    unsigned           quantiles;
-    const cJSON       *object;
-    canary_rule_t     *rule;
-    canary_json_at_t   here = { at, NULL, 0 };
+    static const char  none[] = "a canary needs at least one rule";
 
-    if (list && !cJSON_IsArray(list)) {
-        canary_json_wrong(errors, at, list, "a list of rules");
+    if (list == NULL) {
+        canary_json_error(errors, at, "%s", none);
         return;
     }
 
-    if (list == NULL || list->child == NULL) {
-        canary_json_error(errors, at, "a canary needs at least one rule");
-        return;
-    }
-
-    quantiles = 0;
-
-    strategy->nrules = 0;
-    memset(strategy->rules, 0, sizeof(strategy->rules));
-
-    cJSON_ArrayForEach(object, list) {
-
-        if (strategy->nrules == CANARY_RULES_MAX) {
-            canary_json_error(errors, at, "there can be at most %d rules",
-                              CANARY_RULES_MAX);
-            return;
-        }
-
-        here.index = strategy->nrules;
-        rule = &strategy->rules[strategy->nrules++];
-
-        canary_verta_read_rule(object, &here, rule, errors);
-
-        quantiles += (canary_rule_info[rule->kind].quantile != 0);
-    }
-
-    if (quantiles > CANARY_LIMITS_MAX) {
-        canary_json_error(errors, at, "there can be at most %d rules about "
-                          "quantiles of latency", CANARY_LIMITS_MAX);
-    }
+    canary_rule_json_read_list(list, at, none, canary_verta_read_rule,
+                               strategy, errors);
 }
 
 

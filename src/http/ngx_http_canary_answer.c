@@ -110,9 +110,8 @@ static ngx_int_t
 ngx_http_canary_send(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, ngx_str_t *text)
 {
-    ngx_int_t    rc;
-    ngx_buf_t   *b;
-    ngx_chain_t  out;
+    ngx_int_t   rc;
+    ngx_buf_t  *b;
 
     b = ngx_calloc_buf(r->pool);
     if (b == NULL) {
@@ -124,6 +123,16 @@ ngx_http_canary_send(ngx_http_request_t *r, ngx_uint_t status,
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
         return rc;
     }
+
+    return ngx_http_canary_send_body(r, b, text);
+}
+
+
+ngx_int_t
+ngx_http_canary_send_body(ngx_http_request_t *r, ngx_buf_t *b,
+    ngx_str_t *text)
+{
+    ngx_chain_t  out;
 
     b->pos = text->data;
     b->last = text->data + text->len;

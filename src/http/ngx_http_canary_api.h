@@ -289,6 +289,11 @@ ngx_int_t ngx_http_canary_answer_empty(ngx_http_request_t *r,
    not known */
 ngx_int_t ngx_http_canary_send_header(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *type, off_t length);
+
+/* after it: a body that is all in memory, in an empty buffer */
+ngx_int_t ngx_http_canary_send_body(ngx_http_request_t *r, ngx_buf_t *b,
+    ngx_str_t *text);
+
 /* before an answer to a request whose body was not read; else than NGX_OK,
    that is the answer */
 ngx_int_t ngx_http_canary_drop_body(ngx_http_request_t *r);

@@ -4,6 +4,7 @@
  */
 
 
+#include "ngx_http_canary_module.h"
 #include "ngx_http_canary_attempt.h"
 
 
@@ -25,9 +26,6 @@ static void ngx_http_canary_cut(ngx_http_canary_attempt_t *attempt,
 static void ngx_http_canary_ignored(ngx_http_canary_attempt_t *attempt);
 static void ngx_http_canary_end_time(ngx_http_canary_attempt_t *attempt,
     ngx_uint_t complete, uint64_t elapsed);
-static ngx_uint_t ngx_http_canary_too_long(
-    ngx_http_canary_attempt_t *attempt, canary_evidence_t *evidence,
-    uint64_t elapsed);
 static void ngx_http_canary_hand_in(ngx_http_canary_attempt_t *attempt,
     canary_evidence_t *evidence, canary_finish_t *finish);
 static void ngx_http_canary_burn(ngx_http_canary_attempt_t *attempt,
@@ -187,10 +185,11 @@ ngx_http_canary_failed(ngx_http_canary_attempt_t *attempt,
 static void
 ngx_http_canary_aborted(ngx_http_canary_attempt_t *attempt, uint64_t elapsed)
 {
-    ngx_uint_t                measured;
-    canary_finish_t           finish;
-    canary_evidence_t        *evidence;
-    ngx_http_canary_meter_t  *meter;
+    ngx_uint_t                 measured;
+    canary_finish_t            finish;
+    canary_evidence_t         *evidence;
+    ngx_http_canary_meter_t   *meter;
+    ngx_http_canary_record_t  *record;
 
     meter = ngx_http_canary_attempt_meter(attempt);
     evidence = ngx_http_canary_evidence(attempt, &measured);
@@ -202,7 +201,12 @@ ngx_http_canary_aborted(ngx_http_canary_attempt_t *attempt, uint64_t elapsed)
     finish.voided = 1;
     finish.time = elapsed;
 
-    if (evidence && ngx_http_canary_too_long(attempt, evidence, elapsed)) {
+    record = ngx_http_canary_record(attempt->endpoint->shared);
+
+    if (evidence
+        && canary_judge_too_long(evidence, &record->rollout.strategy,
+                                 attempt->ticket.side, elapsed))
+    {
         finish.gave_up = 1;
         finish.timed = 1;
     }
@@ -290,50 +294,6 @@ ngx_http_canary_end_time(ngx_http_canary_attempt_t *attempt,
     if (evidence) {
         canary_evidence_time(evidence, &attempt->ticket, elapsed, complete);
     }
-}
-
-
-/*
- * Whether a client that gave up had waited longer than a latency rule of the
- * rollout allows: by the limits for quantiles, of which those beside stable
- * are not thresholds, or by a threshold.  The record is read without the lock:
- * rules change but rarely, and a torn read could only misjudge one attempt.
- */
-
-static ngx_uint_t
-ngx_http_canary_too_long(ngx_http_canary_attempt_t *attempt,
-    canary_evidence_t *evidence, uint64_t elapsed)
-{
-    uint64_t           *limits;
-    uint32_t            set;
-    ngx_uint_t          i;
-    canary_rule_t      *rule;
-    canary_strategy_t  *strategy;
-
-    set = __atomic_load_n(&evidence->limit_set, __ATOMIC_ACQUIRE);
-    limits = evidence->sets[set].limits[attempt->ticket.side];
-
-    for (i = 0; i < evidence->nlimits && i < CANARY_LIMITS_MAX; i++) {
-        if (elapsed > limits[i]) {
-            return 1;
-        }
-    }
-
-    strategy = &ngx_http_canary_record(attempt->endpoint->shared)
-                   ->rollout.strategy;
-
-    for (i = 0; i < strategy->nrules && i < CANARY_RULES_MAX; i++) {
-        rule = &strategy->rules[i];
-
-        if (rule->kind < CANARY_RULE_KINDS
-            && canary_rule_unit(rule) == CANARY_UNIT_LATENCY
-            && elapsed > rule->threshold)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 

@@ -8,7 +8,12 @@
 #define _NGX_HTTP_CANARY_ATTEMPT_H_INCLUDED_
 
 
-#include "ngx_http_canary_module.h"
+#include "canary_evidence.h"
+#include "canary_outcome.h"
+
+#include "ngx_http_canary_meter.h"
+#include "ngx_http_canary_request.h"
+#include "ngx_http_canary_zone.h"
 
 
 /*

@@ -146,7 +146,6 @@ ngx_http_canary_dashboard_send(ngx_http_request_t *r,
     ngx_int_t                 rc;
     ngx_buf_t                *b;
     ngx_uint_t                gzip;
-    ngx_chain_t               out;
     ngx_http_canary_coded_t  *coded;
 
     rc = ngx_http_canary_drop_body(r);
@@ -176,16 +175,7 @@ ngx_http_canary_dashboard_send(ngx_http_request_t *r,
         return rc;
     }
 
-    b->pos = coded->body.data;
-    b->last = coded->body.data + coded->body.len;
-    b->memory = 1;
-    b->last_buf = (r == r->main) ? 1 : 0;
-    b->last_in_chain = 1;
-
-    out.buf = b;
-    out.next = NULL;
-
-    return ngx_http_output_filter(r, &out);
+    return ngx_http_canary_send_body(r, b, &coded->body);
 }
 
 

@@ -4,12 +4,17 @@
  */
 
 
+#include "ngx_http_canary_module.h"
 #include "ngx_http_canary_event.h"
 
 
 static void ngx_http_canary_reason(ngx_http_canary_event_t *event,
     ngx_http_canary_shared_t *shared, const canary_rollout_t *from,
     const canary_rollout_t *to, ngx_http_canary_change_t *change);
+static const char *ngx_http_canary_words(uint32_t verb,
+    const canary_rollout_t *from, const canary_rollout_t *to);
+static ngx_http_canary_release_shared_t *ngx_http_canary_subject(
+    ngx_http_canary_shared_t *shared, const canary_rollout_t *to);
 static void ngx_http_canary_patch_reason(u_char *p, u_char *last,
     const canary_rollout_t *from, const canary_rollout_t *to);
 static u_char *ngx_http_canary_violation(u_char *p, u_char *last,
@@ -88,56 +93,35 @@ ngx_http_canary_reason(ngx_http_canary_event_t *event,
     const canary_rollout_t *to, ngx_http_canary_change_t *change)
 {
     u_char                            *p, *last;
-    ngx_uint_t                         id;
+    const char                        *words;
     ngx_http_canary_release_shared_t  *release;
 
     p = event->reason;
     last = p + NGX_HTTP_CANARY_REASON - 1;
 
-    id = (to->canary != CANARY_NO_RELEASE) ? to->canary : to->last_release;
+    words = ngx_http_canary_words(event->verb, from, to);
 
-    if (id >= NGX_HTTP_CANARY_RELEASES_SEEN) {
-        id = to->stable;
+    if (words) {
+        ngx_slprintf(p, last, "%s", words);
+        return;
     }
-
-    release = shared->releases[id];
 
     switch (event->verb) {
 
     case CANARY_START:
+        release = ngx_http_canary_subject(shared, to);
         ngx_slprintf(p, last, "rollout of %*s started",
                      release->len, release->name);
         break;
 
     case CANARY_DIRECT:
+        release = ngx_http_canary_subject(shared, to);
         ngx_slprintf(p, last, "%*s made stable at once",
                      release->len, release->name);
         break;
 
     case CANARY_PATCH:
         ngx_http_canary_patch_reason(p, last, from, to);
-        break;
-
-    case CANARY_ADVANCE:
-        ngx_slprintf(p, last, "%s", to->phase == CANARY_IDLE
-                                      ? "advanced from the last step"
-                                      : "advanced to the next step");
-        break;
-
-    case CANARY_PAUSE:
-        ngx_slprintf(p, last, "paused");
-        break;
-
-    case CANARY_RESUME:
-        ngx_slprintf(p, last, "resumed");
-        break;
-
-    case CANARY_PROMOTE:
-        ngx_slprintf(p, last, "promoted");
-        break;
-
-    case CANARY_ROLLBACK:
-        ngx_slprintf(p, last, "rolled back");
         break;
 
     case CANARY_VIOLATION:
@@ -148,12 +132,6 @@ ngx_http_canary_reason(ngx_http_canary_event_t *event,
         ngx_http_canary_holding(p, last, event);
         break;
 
-    case CANARY_RELEASE_GONE:
-        ngx_slprintf(p, last, "%s is no longer configured",
-                     (from->phase == CANARY_IDLE || from->stable != to->stable)
-                     ? "the stable release" : "the canary");
-        break;
-
     default: /* CANARY_TICK */
         ngx_slprintf(p, last, "%s after %uD attempts",
                      (change->command.verdict == CANARY_PASSING)
@@ -161,6 +139,59 @@ ngx_http_canary_reason(ngx_http_canary_event_t *event,
                      event->attempts);
         break;
     }
+}
+
+
+/* NULL: there is more to say than the verb does */
+
+static const char *
+ngx_http_canary_words(uint32_t verb, const canary_rollout_t *from,
+    const canary_rollout_t *to)
+{
+    switch (verb) {
+
+    case CANARY_ADVANCE:
+        return (to->phase == CANARY_IDLE) ? "advanced from the last step"
+                                          : "advanced to the next step";
+
+    case CANARY_PAUSE:
+        return "paused";
+
+    case CANARY_RESUME:
+        return "resumed";
+
+    case CANARY_PROMOTE:
+        return "promoted";
+
+    case CANARY_ROLLBACK:
+        return "rolled back";
+
+    case CANARY_RELEASE_GONE:
+        return (from->phase == CANARY_IDLE || from->stable != to->stable)
+               ? "the stable release is no longer configured"
+               : "the canary is no longer configured";
+
+    default:
+        return NULL;
+    }
+}
+
+
+/* the release that is rolled out, or was last */
+
+static ngx_http_canary_release_shared_t *
+ngx_http_canary_subject(ngx_http_canary_shared_t *shared,
+    const canary_rollout_t *to)
+{
+    ngx_uint_t  id;
+
+    id = (to->canary != CANARY_NO_RELEASE) ? to->canary : to->last_release;
+
+    if (id >= NGX_HTTP_CANARY_RELEASES_SEEN) {
+        id = to->stable;
+    }
+
+    return shared->releases[id];
 }
 
 

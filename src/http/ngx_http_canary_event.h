@@ -8,7 +8,7 @@
 #define _NGX_HTTP_CANARY_EVENT_H_INCLUDED_
 
 
-#include "ngx_http_canary_module.h"
+#include "ngx_http_canary_section.h"
 
 
 /* An event of a change that has been decided, with all but its id. */

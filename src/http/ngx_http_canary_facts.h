@@ -8,7 +8,11 @@
 #define _NGX_HTTP_CANARY_FACTS_H_INCLUDED_
 
 
-#include "ngx_http_canary_module.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "canary_outcome.h"
 
 
 /* when a peer is freed, with the state given to the balancer */

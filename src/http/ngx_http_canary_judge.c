@@ -7,22 +7,22 @@
 #include "ngx_http_canary_module.h"
 
 
-static ngx_uint_t ngx_http_canary_guard(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_judgement_t *judgement, ngx_uint_t immediate,
-    uint64_t now, ngx_log_t *log);
-static ngx_int_t ngx_http_canary_find_broken(
-    ngx_http_canary_shared_t *shared, ngx_http_canary_judgement_t *judgement,
-    ngx_uint_t immediate, uint64_t now, ngx_int_t *excused,
-    canary_outage_t *outage);
-static void ngx_http_canary_violate(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_change_t *change, ngx_uint_t broken, uint64_t now,
-    ngx_log_t *log);
+static void ngx_http_canary_verdicts(ngx_http_canary_shared_t *shared,
+    uint64_t now, ngx_uint_t detail, canary_result_t *result);
 static void ngx_http_canary_show(const canary_strategy_t *strategy,
     const canary_result_t *result, ngx_http_canary_judgement_t *judgement);
-static ngx_uint_t ngx_http_canary_is_settled(
-    ngx_http_canary_shared_t *shared, uint64_t now);
+static void ngx_http_canary_set_figures(const canary_strategy_t *strategy,
+    const canary_result_t *result, ngx_http_canary_figure_t *figures);
+static ngx_uint_t ngx_http_canary_guard(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    canary_result_t *result, ngx_uint_t immediate, uint64_t now,
+    ngx_log_t *log);
+static canary_status_t ngx_http_canary_act(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    const canary_breach_t *breach, uint64_t now, ngx_log_t *log);
+static void ngx_http_canary_take_step(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    const canary_result_t *result, uint64_t now, ngx_log_t *log);
 
 
 void
@@ -54,7 +54,6 @@ ngx_http_canary_judge(ngx_http_canary_shared_t *shared, uint64_t now,
     ngx_uint_t detail, ngx_http_canary_judgement_t *judgement)
 {
     canary_judge_t    *judge;
-    canary_times_t     times;
     canary_result_t    result;
     canary_rollout_t  *rollout;
 
@@ -68,10 +67,7 @@ ngx_http_canary_judge(ngx_http_canary_shared_t *shared, uint64_t now,
         return;
     }
 
-    ngx_http_canary_times(shared, rollout, detail, &times);
-
-    canary_judge_rules(shared->evidence, rollout, now, &times, (int) detail,
-                       &result);
+    ngx_http_canary_verdicts(shared, now, detail, &result);
 
     ngx_http_canary_show(&rollout->strategy, &result, judgement);
 
@@ -84,11 +80,26 @@ ngx_http_canary_judge(ngx_http_canary_shared_t *shared, uint64_t now,
 
 
 static void
+ngx_http_canary_verdicts(ngx_http_canary_shared_t *shared, uint64_t now,
+    ngx_uint_t detail, canary_result_t *result)
+{
+    canary_times_t     times;
+    canary_rollout_t  *rollout;
+
+    rollout = &ngx_http_canary_record(shared)->rollout;
+
+    ngx_http_canary_times(shared, rollout, detail, &times);
+
+    canary_judge_rules(shared->evidence, rollout, now, &times, (int) detail,
+                       result);
+}
+
+
+static void
 ngx_http_canary_show(const canary_strategy_t *strategy,
     const canary_result_t *result, ngx_http_canary_judgement_t *judgement)
 {
-    ngx_uint_t                 i;
-    ngx_http_canary_figure_t  *figure;
+    ngx_uint_t  i;
 
     judgement->verdict = result->verdict;
     judgement->attempts = result->decided;
@@ -96,11 +107,9 @@ ngx_http_canary_show(const canary_strategy_t *strategy,
     judgement->stable_started = result->stable_started;
     judgement->nfigures = result->n;
 
-    for (i = 0; i < result->n; i++) {
-        figure = &judgement->figures[i];
-        figure->rule = strategy->rules[i];
-        figure->judgement = result->rules[i];
+    ngx_http_canary_set_figures(strategy, result, judgement->figures);
 
+    for (i = 0; i < result->n; i++) {
         if (result->rules[i].verdict == CANARY_FAILING
             && judgement->failing == -1)
         {
@@ -110,128 +119,93 @@ ngx_http_canary_show(const canary_strategy_t *strategy,
 }
 
 
+static void
+ngx_http_canary_set_figures(const canary_strategy_t *strategy,
+    const canary_result_t *result, ngx_http_canary_figure_t *figures)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < result->n; i++) {
+        figures[i].rule = strategy->rules[i];
+        figures[i].judgement = result->rules[i];
+    }
+}
+
+
 /*
- * Judges the rules, only those about errors if immediate, and acts when one
- * is broken; returns 1 if the rollout has changed.
+ * Judges the rules, and acts when one is broken; when an attempt has failed
+ * just now, only one that is judged then.  Returns 1 if the rollout has
+ * changed.
  */
 
 static ngx_uint_t
 ngx_http_canary_guard(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_judgement_t *judgement, ngx_uint_t immediate,
-    uint64_t now, ngx_log_t *log)
+    canary_result_t *result, ngx_uint_t immediate, uint64_t now,
+    ngx_log_t *log)
 {
-    ngx_int_t                 broken, excused;
-    canary_outage_t           outage;
-    ngx_http_canary_change_t  change;
+    canary_breach_t  breach;
+    canary_status_t  status;
 
-    ngx_http_canary_judge(shared, now, 0, judgement);
+    ngx_http_canary_verdicts(shared, now, 0, result);
 
-    if (judgement->failing == -1) {
+    if (!canary_judge_breach(shared->evidence,
+                             &ngx_http_canary_record(shared)->rollout, result,
+                             (int) immediate, now, &breach))
+    {
         return 0;
     }
 
-    broken = ngx_http_canary_find_broken(shared, judgement, immediate, now,
-                                         &excused, &outage);
+    status = ngx_http_canary_act(sh, shpool, shared, &breach, now, log);
 
-    if (broken == -1 && excused == -1) {
-        return 0;
+    if (breach.verb == CANARY_VIOLATION) {
+        return status == CANARY_CHANGED;
     }
-
-    ngx_memzero(&change, sizeof(ngx_http_canary_change_t));
-
-    change.command.now = now;
-
-    if (broken != -1) {
-        change.command.verb = CANARY_VIOLATION;
-
-    } else {
-        broken = excused;
-
-        change.command.verb = CANARY_HOLDING;
-        change.outage = &outage;
-    }
-
-    ngx_http_canary_violate(sh, shpool, shared, &change, broken, now, log);
 
     /* only now: what the event tells of is discarded */
 
-    if (change.command.verb == CANARY_HOLDING) {
-        canary_judge_hold(shared->evidence,
-                          &ngx_http_canary_record(shared)->rollout,
-                          (uint32_t) broken, now);
-    }
+    canary_judge_hold(shared->evidence,
+                      &ngx_http_canary_record(shared)->rollout, breach.rule,
+                      now);
 
-    return change.status == CANARY_CHANGED
-           && change.command.verb == CANARY_VIOLATION;
-}
-
-
-/*
- * The first failing rule that stable does not break as well; else -1, and in
- * "excused" the first that is, unless that is known already.
- */
-
-static ngx_int_t
-ngx_http_canary_find_broken(ngx_http_canary_shared_t *shared,
-    ngx_http_canary_judgement_t *judgement, ngx_uint_t immediate,
-    uint64_t now, ngx_int_t *excused, canary_outage_t *outage)
-{
-    ngx_uint_t                 i;
-    canary_outage_t            found;
-    canary_rollout_t          *rollout;
-    ngx_http_canary_figure_t  *figure;
-
-    rollout = &ngx_http_canary_record(shared)->rollout;
-
-    *excused = -1;
-
-    for (i = 0; i < judgement->nfigures; i++) {
-        figure = &judgement->figures[i];
-
-        if (figure->judgement.verdict != CANARY_FAILING
-            || (immediate && !canary_rule_immediate(&figure->rule)))
-        {
-            continue;
-        }
-
-        if (!canary_judge_excuse(shared->evidence, rollout, (uint32_t) i, now,
-                                 &found))
-        {
-            return i;
-        }
-
-        if (*excused == -1 && !canary_judge(shared->evidence)->holding) {
-            *excused = i;
-            *outage = found;
-        }
-    }
-
-    return -1;
+    return 0;
 }
 
 
 /* the rule that broke is the only one of the figures, with all its details */
 
-static void
-ngx_http_canary_violate(ngx_http_canary_zone_shared_t *sh,
+static canary_status_t
+ngx_http_canary_act(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_change_t *change, ngx_uint_t broken, uint64_t now,
-    ngx_log_t *log)
+    const canary_breach_t *breach, uint64_t now, ngx_log_t *log)
 {
-    ngx_http_canary_figure_t     *figure;
-    ngx_http_canary_judgement_t   judgement;
+    canary_result_t            result;
+    ngx_http_canary_change_t   change;
+    ngx_http_canary_figure_t   figure;
 
-    ngx_http_canary_judge(shared, now, 1, &judgement);
+    ngx_http_canary_verdicts(shared, now, 1, &result);
 
-    figure = &judgement.figures[broken];
+    figure.rule = ngx_http_canary_record(shared)->rollout
+                      .strategy.rules[breach->rule];
+    figure.judgement = result.rules[breach->rule];
 
-    (void) ngx_cpystrn(change->actor.name,
-                       (u_char *) canary_rule_info[figure->rule.kind].name,
-                       sizeof(change->actor.name));
+    ngx_memzero(&change, sizeof(ngx_http_canary_change_t));
 
-    (void) ngx_http_canary_change_locked(sh, shpool, shared, change, figure,
+    change.command.verb = breach->verb;
+    change.command.now = now;
+
+    if (breach->verb == CANARY_HOLDING) {
+        change.outage = &breach->outage;
+    }
+
+    (void) ngx_cpystrn(change.actor.name,
+                       (u_char *) canary_rule_info[figure.rule.kind].name,
+                       sizeof(change.actor.name));
+
+    (void) ngx_http_canary_change_locked(sh, shpool, shared, &change, &figure,
                                          1, log);
+
+    return change.status;
 }
 
 
@@ -240,11 +214,10 @@ ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t now,
     ngx_log_t *log)
 {
-    ngx_uint_t                    moved, holds;
-    canary_times_t                times;
-    canary_rollout_t             *rollout;
-    ngx_http_canary_change_t      change;
-    ngx_http_canary_judgement_t   judgement;
+    ngx_uint_t         moved, holds;
+    canary_times_t     times;
+    canary_result_t    result;
+    canary_rollout_t  *rollout;
 
     rollout = &ngx_http_canary_record(shared)->rollout;
 
@@ -267,11 +240,13 @@ ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
         ngx_http_canary_begin_step(sh, shpool, shared);
     }
 
-    if (!moved && !holds && ngx_http_canary_is_settled(shared, now)) {
+    if (!moved && !holds
+        && canary_judge_settled(shared->evidence, rollout, now))
+    {
         return;
     }
 
-    if (ngx_http_canary_guard(sh, shpool, shared, &judgement, 0, now, log)
+    if (ngx_http_canary_guard(sh, shpool, shared, &result, 0, now, log)
         || canary_judge_holds(shared->evidence, rollout, now))
     {
         return;
@@ -279,47 +254,35 @@ ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
 
     /* a step that cannot be put down is none */
 
-    if (sh->failing || sh->foreign) {
-        return;
+    if (!sh->failing && !sh->foreign) {
+        ngx_http_canary_take_step(sh, shpool, shared, &result, now, log);
     }
+}
+
+
+static void
+ngx_http_canary_take_step(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    const canary_result_t *result, uint64_t now, ngx_log_t *log)
+{
+    ngx_http_canary_change_t  change;
+    ngx_http_canary_figure_t  figures[CANARY_RULES_MAX];
+
+    ngx_http_canary_set_figures(&ngx_http_canary_record(shared)
+                                     ->rollout.strategy, result, figures);
 
     ngx_memzero(&change, sizeof(ngx_http_canary_change_t));
 
     change.command.verb = CANARY_TICK;
     change.command.now = now;
-    change.command.verdict = judgement.verdict;
-    change.command.attempts = judgement.attempts;
+    change.command.verdict = result->verdict;
+    change.command.attempts = result->decided;
 
     (void) ngx_cpystrn(change.actor.name, (u_char *) "controller",
                        sizeof(change.actor.name));
 
     (void) ngx_http_canary_change_locked(sh, shpool, shared, &change,
-                                         judgement.figures,
-                                         judgement.nfigures, log);
-}
-
-
-/* whether the last verdicts hold the rollout where it is */
-
-static ngx_uint_t
-ngx_http_canary_is_settled(ngx_http_canary_shared_t *shared, uint64_t now)
-{
-    canary_judge_t    *judge;
-    canary_command_t   command;
-    canary_rollout_t   next;
-
-    judge = canary_judge(shared->evidence);
-
-    ngx_memzero(&command, sizeof(canary_command_t));
-
-    command.verb = CANARY_TICK;
-    command.now = now;
-    command.verdict = judge->verdict;
-    command.attempts = judge->decided;
-
-    next = ngx_http_canary_record(shared)->rollout;
-
-    return canary_rollout_apply(&next, &command) != CANARY_CHANGED;
+                                         figures, result->n, log);
 }
 
 
@@ -335,9 +298,9 @@ ngx_http_canary_trip(ngx_http_canary_endpoint_t *endpoint, uint32_t epoch,
     uint64_t                        now;
     ngx_uint_t                      immediate;
     canary_route_t                  route;
+    canary_result_t                 result;
     ngx_slab_pool_t                *shpool;
     ngx_http_canary_main_conf_t    *cmcf;
-    ngx_http_canary_judgement_t     judgement;
     ngx_http_canary_zone_shared_t  *sh;
 
     cmcf = endpoint->main;
@@ -356,7 +319,7 @@ ngx_http_canary_trip(ngx_http_canary_endpoint_t *endpoint, uint32_t epoch,
     {
         immediate = (now - sh->heartbeat < NGX_HTTP_CANARY_STALE);
 
-        (void) ngx_http_canary_guard(sh, shpool, endpoint->shared, &judgement,
+        (void) ngx_http_canary_guard(sh, shpool, endpoint->shared, &result,
                                      immediate, now, log);
     }
 

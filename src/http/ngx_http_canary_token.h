@@ -8,7 +8,7 @@
 #define _NGX_HTTP_CANARY_TOKEN_H_INCLUDED_
 
 
-#include "ngx_http_canary_module.h"
+#include "ngx_http_canary_endpoint.h"
 
 
 /* Bearer tokens, of which only hashes are known. */

@@ -446,8 +446,10 @@ ngx_http_canary_get_changed(ngx_http_canary_peer_t *cp,
 {
 #if (NGX_HTTP_CANARY_HAVE_RESOLVE)
 
+    ngx_http_request_t         *r;
     ngx_http_canary_release_t  *release;
 
+    r = cp->request;
     release = cp->attempt.release;
 
     if (ngx_http_canary_peers_config(release->upstream) == cp->config) {
@@ -456,7 +458,7 @@ ngx_http_canary_get_changed(ngx_http_canary_peer_t *cp,
 
     ngx_http_canary_drop_cookies(cp);
 
-    if (ngx_http_canary_attach(cp, release) != NGX_OK) {
+    if (ngx_http_canary_attach(cp, r, r->upstream, release) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -47,6 +47,10 @@ typedef struct {
 
 
 static int read_options(settings_t *settings, int argc, char **argv);
+static int set_option(settings_t *settings, int option);
+static int set_format(settings_t *settings, const char *format);
+static int set_latency(settings_t *settings, const char *when);
+static int check_options(const settings_t *settings);
 static int usage(const char *complaint);
 static int read_strategy(const char *name, canary_strategy_t *strategy);
 static int parse_strategy(const char *name, const char *text, size_t len,
@@ -124,12 +128,12 @@ main(int argc, char **argv)
 }
 
 
-/* -1: go on */
+/* It and those it calls return -1 to go on, or the exit status. */
 
 static int
 read_options(settings_t *settings, int argc, char **argv)
 {
-    int  option;
+    int  option, status;
 
     static const struct option  options[] = {
         { "stable", required_argument, NULL, 's' },
@@ -151,68 +155,17 @@ read_options(settings_t *settings, int argc, char **argv)
             break;
         }
 
-        switch (option) {
+        status = set_option(settings, option);
 
-        case 's':
-            settings->replay.stable = optarg;
-            break;
-
-        case 'c':
-            settings->replay.canary = optarg;
-            break;
-
-        case 'f':
-            settings->strategy = optarg;
-            break;
-
-        case 'e':
-            settings->replay.endpoint = optarg;
-            break;
-
-        case 'o':
-            if (strcmp(optarg, "json") != 0 && strcmp(optarg, "log") != 0) {
-                return usage("--format is log or json");
-            }
-
-            settings->format = (optarg[0] == 'j') ? CANARY_REPLAY_JSON
-                                                  : CANARY_REPLAY_LOG;
-            break;
-
-        case 'l':
-            if (strcmp(optarg, "header") != 0
-                && strcmp(optarg, "response") != 0)
-            {
-                return usage("--latency is header or response");
-            }
-
-            settings->replay.by_response = (optarg[0] == 'r');
-            break;
-
-        case 'w':
-            settings->replay.log_weight = 1;
-            break;
-
-        case 'j':
-            settings->json = 1;
-            break;
-
-        case 'h':
-            fputs(help, stdout);
-            return EXIT_DONE;
-
-        default:
-            return usage(NULL);
+        if (status != -1) {
+            return status;
         }
     }
 
-    if (settings->replay.stable == NULL || settings->replay.canary == NULL
-        || settings->strategy == NULL)
-    {
-        return usage("--stable, --canary and --strategy are needed");
-    }
+    status = check_options(settings);
 
-    if (strcmp(settings->replay.stable, settings->replay.canary) == 0) {
-        return usage("stable and canary are two releases");
+    if (status != -1) {
+        return status;
     }
 
     if (argc - optind > 1) {
@@ -221,6 +174,94 @@ read_options(settings_t *settings, int argc, char **argv)
 
     if (optind < argc && strcmp(argv[optind], "-") != 0) {
         settings->log = argv[optind];
+    }
+
+    return -1;
+}
+
+
+static int
+set_option(settings_t *settings, int option)
+{
+    switch (option) {
+
+    case 's':
+        settings->replay.stable = optarg;
+        return -1;
+
+    case 'c':
+        settings->replay.canary = optarg;
+        return -1;
+
+    case 'f':
+        settings->strategy = optarg;
+        return -1;
+
+    case 'e':
+        settings->replay.endpoint = optarg;
+        return -1;
+
+    case 'o':
+        return set_format(settings, optarg);
+
+    case 'l':
+        return set_latency(settings, optarg);
+
+    case 'w':
+        settings->replay.log_weight = 1;
+        return -1;
+
+    case 'j':
+        settings->json = 1;
+        return -1;
+
+    case 'h':
+        fputs(help, stdout);
+        return EXIT_DONE;
+
+    default:
+        return usage(NULL);
+    }
+}
+
+
+static int
+set_format(settings_t *settings, const char *format)
+{
+    if (strcmp(format, "json") != 0 && strcmp(format, "log") != 0) {
+        return usage("--format is log or json");
+    }
+
+    settings->format = (format[0] == 'j') ? CANARY_REPLAY_JSON
+                                          : CANARY_REPLAY_LOG;
+    return -1;
+}
+
+
+static int
+set_latency(settings_t *settings, const char *when)
+{
+    if (strcmp(when, "header") != 0 && strcmp(when, "response") != 0) {
+        return usage("--latency is header or response");
+    }
+
+    settings->replay.by_response = (when[0] == 'r');
+
+    return -1;
+}
+
+
+static int
+check_options(const settings_t *settings)
+{
+    if (settings->replay.stable == NULL || settings->replay.canary == NULL
+        || settings->strategy == NULL)
+    {
+        return usage("--stable, --canary and --strategy are needed");
+    }
+
+    if (strcmp(settings->replay.stable, settings->replay.canary) == 0) {
+        return usage("stable and canary are two releases");
     }
 
     return -1;

@@ -1,0 +1,241 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+
+
+/* What a state file says of an endpoint, put into the zone. */
+
+
+static void ngx_http_canary_adopt_record(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
+    canary_state_endpoint_t *from, uint64_t now);
+static uint32_t ngx_http_canary_adopt_release(
+    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared,
+    char *name);
+static void ngx_http_canary_adopt_events(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, canary_state_endpoint_t *from);
+static void ngx_http_canary_adopt_event(const canary_state_event_t *from,
+    ngx_http_canary_event_t *event);
+
+
+ngx_int_t
+ngx_http_canary_adopt(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from,
+    uint64_t now)
+{
+    ngx_uint_t                      place, same;
+    canary_times_t                  times;
+    canary_rollout_t               *present, *rollout;
+    canary_evidence_t              *evidence;
+    ngx_http_canary_record_t        next;
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = cmcf->sh;
+
+    if (ngx_http_canary_add_history(cmcf->shpool, shared) != NGX_OK
+        || (from->rollout.phase != CANARY_IDLE
+            && ngx_http_canary_equip(sh, cmcf->shpool, shared) != NGX_OK))
+    {
+        return NGX_ERROR;
+    }
+
+    present = &ngx_http_canary_record(shared)->rollout;
+    evidence = shared->evidence;
+
+    ngx_http_canary_adopt_record(cmcf, shared, &next, from, now);
+
+    rollout = &next.rollout;
+    same = (present->phase != CANARY_IDLE
+            && present->number == rollout->number);
+
+    if (rollout->phase != CANARY_IDLE
+        && ngx_http_canary_add_meters(sh, cmcf->shpool, shared, rollout)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (rollout->phase != CANARY_IDLE && !same) {
+        ngx_http_canary_times(shared, rollout, 0, &times);
+        canary_judge_begin(evidence, rollout, now, &times);
+
+        canary_evidence_spent(evidence, CANARY_SIDE_STABLE,
+                              from->spent_stable);
+        canary_evidence_spent(evidence, CANARY_SIDE_CANARY,
+                              from->spent_canary);
+    }
+
+    place = !(shared->current & 1);
+    shared->records[place] = next;
+
+    __atomic_store_n(&shared->current, place, __ATOMIC_RELEASE);
+
+    ngx_http_canary_repair(shared);
+
+    if (rollout->phase == CANARY_IDLE) {
+        ngx_http_canary_put_spare(sh, shared);
+
+    } else {
+        (void) canary_judge_tick(evidence, rollout, now);
+    }
+
+    shared->sequence = sh->durable;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_canary_adopt_record(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
+    canary_state_endpoint_t *from, uint64_t now)
+{
+    canary_rollout_t  *rollout;
+
+    *next = *ngx_http_canary_record(shared);
+
+    rollout = &next->rollout;
+    *rollout = from->rollout;
+
+    rollout->tests = ngx_http_canary_record(shared)->rollout.tests;
+    rollout->trial = ngx_http_canary_record(shared)->rollout.trial;
+    rollout->stable = ngx_http_canary_adopt_release(cmcf, shared,
+                                                    from->stable);
+    rollout->canary = ngx_http_canary_adopt_release(cmcf, shared,
+                                                    from->canary);
+    rollout->last_release = ngx_http_canary_adopt_release(cmcf, shared,
+                                                          from->last_release);
+    canary_rollout_restart(rollout, now);
+
+    ngx_memcpy(next->last_release, from->last_release,
+               NGX_HTTP_CANARY_NAME_MAX);
+    ngx_memcpy(next->last_reason, from->last_reason, NGX_HTTP_CANARY_REASON);
+    next->ended = from->ended;
+
+    ngx_http_canary_adopt_events(shared, next, from);
+}
+
+
+/* one that is no longer configured has a place until that is seen */
+
+static uint32_t
+ngx_http_canary_adopt_release(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, char *name)
+{
+    ngx_str_t  text;
+
+    if (name[0] == '\0') {
+        return CANARY_NO_RELEASE;
+    }
+
+    text.data = (u_char *) name;
+    text.len = ngx_strlen(name);
+
+    return (uint32_t) ngx_http_canary_add_place(cmcf, shared, &text);
+}
+
+
+ngx_int_t
+ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from)
+{
+    uint32_t                           id;
+    ngx_uint_t                         i, n;
+    canary_state_totals_t             *totals;
+    ngx_http_canary_totals_t          *to;
+    ngx_http_canary_release_shared_t  *release;
+
+    for (i = 0; i < from->nreleases; i++) {
+        id = ngx_http_canary_adopt_release(cmcf, shared,
+                                           from->releases[i].name);
+
+        if (id >= NGX_HTTP_CANARY_RELEASES_SEEN) {
+            continue;
+        }
+
+        release = shared->releases[id];
+
+        if (release->past == NULL) {
+            release->past = ngx_slab_calloc_locked(cmcf->shpool,
+                                         sizeof(ngx_http_canary_past_t));
+            if (release->past == NULL) {
+                return NGX_ERROR;
+            }
+        }
+
+        totals = &from->releases[i].totals;
+        to = &release->past->totals;
+
+        for (n = 0; n < 5; n++) {
+            to->responses[n] = totals->responses[n];
+        }
+
+        to->failed = totals->failed;
+        to->timeouts = totals->timeouts;
+        to->cut = totals->cut;
+        to->cut_timeouts = totals->cut_timeouts;
+        to->aborted = totals->aborted;
+        to->fallbacks = totals->fallbacks;
+        to->timed = totals->timed;
+
+        /* histograms begin anew, and with them the sum of their times */
+
+        to->other_time = totals->time;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_canary_adopt_events(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, canary_state_endpoint_t *from)
+{
+    ngx_uint_t  i;
+
+    /* since numbers of our own may be those of other events there, all */
+
+    next->events = 0;
+
+    for (i = 0; i < from->nevents; i++) {
+        ngx_http_canary_adopt_event(&from->events[i],
+                    &shared->events[next->events++
+                                    % (NGX_HTTP_CANARY_EVENTS + 1)]);
+    }
+}
+
+
+static void
+ngx_http_canary_adopt_event(const canary_state_event_t *from,
+    ngx_http_canary_event_t *event)
+{
+    ngx_uint_t  i;
+
+    ngx_memzero(event, sizeof(ngx_http_canary_event_t));
+
+    event->id = from->id;
+    event->generation = from->generation;
+    event->time = from->time;
+    event->rollout = from->rollout;
+    event->verb = from->verb;
+    event->from_phase = from->from_phase;
+    event->from_weight = from->from_weight;
+    event->to_phase = from->to_phase;
+    event->to_weight = from->to_weight;
+    event->attempts = from->attempts;
+    event->outage = from->outage;
+    event->nfigures = from->nfigures;
+
+    for (i = 0; i < from->nfigures; i++) {
+        event->figures[i].rule = from->rules[i];
+        event->figures[i].judgement = from->judgements[i];
+    }
+
+    ngx_memcpy(event->actor.name, from->actor, sizeof(from->actor));
+    ngx_memcpy(event->actor.address, from->address, sizeof(from->address));
+    ngx_memcpy(event->reason, from->reason, sizeof(from->reason));
+}

@@ -1,0 +1,155 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef _NGX_HTTP_CANARY_ENDPOINT_H_INCLUDED_
+#define _NGX_HTTP_CANARY_ENDPOINT_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "canary_route.h"
+#include "canary_strategy.h"
+
+#include "ngx_http_canary_shared.h"
+
+
+/* What a configuration says, and what a process makes of it. */
+
+
+#define NGX_HTTP_CANARY_RELEASES_MAX   16    /* of an endpoint, configured */
+
+
+typedef struct {
+    ngx_str_t                           name;
+    ngx_str_t                           upstream_name;
+    ngx_http_upstream_srv_conf_t       *upstream;
+    ngx_uint_t                          number;        /* in the Verta API */
+    uint32_t                            id;            /* in the zone */
+    ngx_http_canary_meter_t            *meter;         /* of this process;
+                                                          NULL: not yet */
+
+    u_char                             *file;          /* of the directive */
+    ngx_uint_t                          line;
+} ngx_http_canary_release_t;
+
+
+/*
+ * What the routing word of an endpoint comes to.  Each process works it out
+ * when the word has changed, and not for each request.
+ */
+
+typedef struct {
+    uint64_t                            word;          /* that it was made of;
+                                                          CANARY_NO_WORD */
+    canary_route_t                      route;
+    ngx_http_canary_release_t          *stable;
+    ngx_http_canary_release_t          *canary;        /* NULL: not in this
+                                                          configuration */
+    uint64_t                            step;          /* of the split; 0 if
+                                                          there is no canary */
+    uint32_t                           *phase;         /* of this worker */
+    ngx_uint_t                          by_strings;    /* keys or forces
+                                                          decide */
+} ngx_http_canary_routing_t;
+
+
+typedef struct ngx_http_canary_main_conf_s  ngx_http_canary_main_conf_t;
+
+
+/* An upstream{} block under canary control. */
+
+typedef struct {
+    ngx_http_canary_main_conf_t        *main;
+    ngx_str_t                           name;
+    ngx_http_upstream_srv_conf_t       *upstream;
+    ngx_array_t                         releases;      /* of release_t */
+    canary_strategy_t                   strategy;      /* of new rollouts */
+    ngx_flag_t                          fallback;
+    ngx_uint_t                          latency;       /* see below */
+    ngx_http_complex_value_t           *key;           /* or NULL */
+    ngx_int_t                           key_variable;  /* if it is just one:
+                                                          its index, or -1 */
+    ngx_http_complex_value_t           *force;         /* or NULL */
+    uint64_t                            salt;          /* of the key */
+    ngx_uint_t                          number;        /* in the Verta API */
+
+    ngx_http_canary_shared_t           *shared;
+    ngx_http_canary_routing_t           routing;       /* of this process */
+    u_char                              by_id[256];    /* release id to
+                                                          index, or 255 */
+} ngx_http_canary_endpoint_t;
+
+
+/* what the time of an attempt ends with */
+
+#define NGX_HTTP_CANARY_LATENCY_HEADER    0
+#define NGX_HTTP_CANARY_LATENCY_RESPONSE  1
+
+
+/* srv_conf of the upstream{} blocks; of server{} it is not used */
+
+typedef struct {
+    ngx_http_canary_endpoint_t         *endpoint;      /* or NULL */
+
+    ngx_msec_t                          interval;
+    ngx_msec_t                          bake;
+    ngx_uint_t                          on_undecided;
+    ngx_uint_t                          on_violation;
+    ngx_uint_t                          latency;
+    ngx_flag_t                          fallback;
+    ngx_http_complex_value_t           *key;
+    ngx_int_t                           key_variable;
+    ngx_http_complex_value_t           *force;
+
+    ngx_array_t                        *steps;         /* of uint32_t */
+    ngx_array_t                        *rules;         /* of canary_rule_t */
+
+    u_char                             *file;          /* of the first of */
+    ngx_uint_t                          line;          /* its directives */
+    ngx_str_t                           directive;
+
+    ngx_uint_t                          grpc_warned;
+} ngx_http_canary_srv_conf_t;
+
+
+struct ngx_http_canary_main_conf_s {
+    ngx_array_t                         endpoints;     /* of endpoint_t * */
+    ngx_shm_zone_t                     *zone;          /* NULL: no endpoint */
+    ngx_str_t                           zone_name;
+    size_t                              zone_size;
+    u_char                             *zone_file;     /* of canary_zone; */
+    ngx_uint_t                          zone_line;     /* NULL: by default */
+    ngx_path_t                         *state_path;
+
+    ngx_cycle_t                        *cycle;
+    ngx_slab_pool_t                    *shpool;
+    ngx_http_canary_zone_shared_t      *sh;
+    ngx_http_canary_zone_shared_t      *old;           /* zone it came from */
+    ngx_slab_pool_t                    *old_shpool;
+    ngx_uint_t                          fresh;         /* the zone knows
+                                                          nothing yet */
+    ngx_uint_t                          serial;        /* of this cycle */
+    ngx_uint_t                          committed;     /* it is in use */
+};
+
+
+typedef struct {
+    ngx_flag_t                          api;
+    ngx_flag_t                          verta;
+    ngx_flag_t                          write;         /* of either */
+    ngx_str_t                           workspace;     /* in the Verta API */
+    ngx_flag_t                          metrics;
+    ngx_array_t                        *tokens;        /* of token_t; NULL:
+                                                          none are needed */
+} ngx_http_canary_loc_conf_t;
+
+
+extern ngx_module_t  ngx_http_canary_module;
+
+
+#endif /* _NGX_HTTP_CANARY_ENDPOINT_H_INCLUDED_ */

@@ -1,0 +1,64 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef _NGX_HTTP_CANARY_JUDGE_H_INCLUDED_
+#define _NGX_HTTP_CANARY_JUDGE_H_INCLUDED_
+
+
+#include "canary_judge.h"
+#include "canary_rollout.h"
+
+#include "ngx_http_canary_endpoint.h"
+
+
+/* Verdicts and what follows from them, in the control loop and without. */
+
+
+#define NGX_HTTP_CANARY_TICK           50    /* ms */
+#define NGX_HTTP_CANARY_STALE          500   /* ms: a heartbeat is old */
+
+
+/* ngx_http_canary_judge.c: under the lock */
+
+typedef struct {
+    canary_verdict_t                    verdict;       /* of all */
+    uint64_t                            attempts;      /* decided, canary */
+    uint64_t                            started;       /* in the step */
+    uint64_t                            stable_started;
+    ngx_uint_t                          nfigures;
+    ngx_http_canary_figure_t            figures[CANARY_RULES_MAX];
+    ngx_int_t                           failing;       /* index, or -1 */
+    ngx_int_t                           held;          /* rule that stable
+                                                          breaks too, or -1 */
+} ngx_http_canary_judgement_t;
+
+/* what has been measured of the sides of which that is needed */
+void ngx_http_canary_times(ngx_http_canary_shared_t *shared,
+    const canary_rollout_t *rollout, ngx_uint_t detail,
+    canary_times_t *times);
+
+/* with "detail", what is only to be shown is computed too */
+void ngx_http_canary_judge(ngx_http_canary_shared_t *shared, uint64_t now,
+    ngx_uint_t detail, ngx_http_canary_judgement_t *judgement);
+
+/* the control loop: judges if there is a reason to, acts when a rule is
+   broken, and takes the next step when it is time to */
+void ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t now,
+    ngx_log_t *log);
+
+/* a failed attempt: judged at once, by the process that saw it */
+void ngx_http_canary_trip(ngx_http_canary_endpoint_t *endpoint,
+    uint32_t epoch, ngx_log_t *log);
+
+
+/* ngx_http_canary_control.c: the control loop */
+
+ngx_msec_t ngx_http_canary_manager(void *data);
+void ngx_http_canary_start_timer(ngx_cycle_t *cycle);
+
+
+#endif /* _NGX_HTTP_CANARY_JUDGE_H_INCLUDED_ */

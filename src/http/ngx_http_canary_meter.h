@@ -1,0 +1,100 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef _NGX_HTTP_CANARY_METER_H_INCLUDED_
+#define _NGX_HTTP_CANARY_METER_H_INCLUDED_
+
+
+#include "canary_histogram.h"
+#include "canary_rollout.h"
+
+#include "ngx_http_canary_endpoint.h"
+#include "ngx_http_canary_request.h"
+
+
+/* What is counted of releases, and their last failures. */
+
+
+/* ngx_http_canary_meter.c: what is counted of releases */
+
+/* the meter that this process is to use for a release from now on */
+ngx_http_canary_meter_t *ngx_http_canary_make_meter(
+    ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_release_t *release);
+
+/* a counter of a histogram has passed 2^32 */
+void ngx_http_canary_carry(ngx_http_canary_endpoint_t *endpoint,
+    ngx_http_canary_release_t *release, uint32_t index);
+
+/* Under the lock. */
+
+/* makes sure of what both sides of a rollout need to be counted, and to be
+   shown by steps; NGX_ERROR: the zone is full */
+ngx_int_t ngx_http_canary_add_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    const canary_rollout_t *rollout);
+
+/* what is shown of the current step counts from here */
+void ngx_http_canary_begin_step(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared);
+
+/* NULL: nothing was counted of a release lately */
+ngx_http_canary_meter_t *ngx_http_canary_any_meter(
+    ngx_http_canary_shared_t *shared, ngx_http_canary_release_shared_t *place);
+
+/* what the meters of a release hold, and their difference to its base */
+void ngx_http_canary_sum_meters(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place, ngx_http_canary_meter_t *sum);
+void ngx_http_canary_subtract_base(ngx_http_canary_release_shared_t *place,
+    ngx_http_canary_meter_t *sum);
+
+/* their histograms only, since ever and since the base */
+void ngx_http_canary_sum_times(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place, canary_histogram_t *all,
+    canary_histogram_t *step);
+
+/* all times that were ever in them, by the buckets that are exported */
+void ngx_http_canary_sum_buckets(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place, uint64_t *buckets);
+
+void ngx_http_canary_add_totals(ngx_http_canary_totals_t *to,
+    const ngx_http_canary_totals_t *totals);
+
+/* all that another zone knows of a release; NGX_ERROR: the zone is full */
+ngx_int_t ngx_http_canary_import_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_release_shared_t *place,
+    ngx_http_canary_shared_t *from, ngx_http_canary_release_shared_t *release);
+
+/*
+ * When no process uses the release: gives its meters up, and what they
+ * counted is kept with it (NGX_ERROR: the zone is full, nothing is done) or
+ * forgotten.
+ */
+
+ngx_int_t ngx_http_canary_retire_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place);
+void ngx_http_canary_forget_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place);
+
+
+/* ngx_http_canary_failure.c: the last failed attempts of a rollout */
+
+/* adds the attempt that just failed; without memory it does nothing */
+void ngx_http_canary_record_failure(ngx_http_canary_attempt_t *attempt,
+    uint64_t elapsed);
+
+/* copies them, newest first, into an array of NGX_HTTP_CANARY_FAILURES;
+   returns their number, and that of the rollout they are of */
+ngx_uint_t ngx_http_canary_last_failures(ngx_http_canary_endpoint_t *endpoint,
+    ngx_http_canary_failure_t *failures, uint32_t *rollout);
+
+/* under the lock: copies those of another zone, if there is memory */
+void ngx_http_canary_import_failures(ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *to, ngx_http_canary_shared_t *from);
+
+
+#endif /* _NGX_HTTP_CANARY_METER_H_INCLUDED_ */

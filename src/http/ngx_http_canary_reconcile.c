@@ -1,0 +1,348 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+
+
+/*
+ * A new configuration is certain: the zone becomes what it says, and what is
+ * no longer configured ends, and is forgotten in time.
+ */
+
+
+static void ngx_http_canary_begin_endpoints(
+    ngx_http_canary_main_conf_t *cmcf);
+static void ngx_http_canary_stamp(ngx_http_canary_endpoint_t *endpoint,
+    ngx_uint_t serial);
+static ngx_uint_t ngx_http_canary_has_releases(
+    ngx_http_canary_endpoint_t *endpoint, const canary_rollout_t *rollout);
+static void ngx_http_canary_check_releases(
+    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_endpoint_t *endpoint,
+    ngx_log_t *log);
+static void ngx_http_canary_drop_endpoints(
+    ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log);
+static void ngx_http_canary_retire_releases(
+    ngx_http_canary_main_conf_t *cmcf);
+static void ngx_http_canary_release_gone(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, ngx_uint_t stable, char *reason,
+    ngx_log_t *log);
+static void ngx_http_canary_free_shared(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared);
+static void ngx_http_canary_free_release(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_release_shared_t *place);
+
+
+void
+ngx_http_canary_reconcile(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
+{
+    ngx_uint_t                    i;
+    ngx_http_canary_endpoint_t  **endpoints;
+
+    cmcf->committed = 1;
+
+    ngx_http_canary_begin_endpoints(cmcf);
+
+    if (cmcf->fresh) {
+        ngx_http_canary_restore(cmcf, log);
+        cmcf->fresh = 0;
+    }
+
+    /* the old zone is still there; from now on nothing changes in it */
+
+    if (cmcf->old) {
+        (void) ngx_http_canary_import(cmcf);
+
+        cmcf->old = NULL;
+        cmcf->old_shpool = NULL;
+    }
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    cmcf->sh->serial = cmcf->serial;
+
+    endpoints = cmcf->endpoints.elts;
+
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+        ngx_http_canary_stamp(endpoints[i], cmcf->serial);
+    }
+
+    ngx_http_canary_check_endpoints(cmcf, log);
+    ngx_http_canary_drop_endpoints(cmcf, log);
+    ngx_http_canary_retire_releases(cmcf);
+
+    (void) ngx_http_canary_next_sequence(cmcf->sh);
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+}
+
+
+/*
+ * Endpoints that no configuration before has had: one that failed may have
+ * registered them, with another first release.
+ */
+
+static void
+ngx_http_canary_begin_endpoints(ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_uint_t                    i;
+    canary_rollout_t             *rollout;
+    ngx_http_canary_shared_t     *shared;
+    ngx_http_canary_release_t    *releases;
+    ngx_http_canary_endpoint_t  **endpoints;
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    endpoints = cmcf->endpoints.elts;
+
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+        shared = endpoints[i]->shared;
+        releases = endpoints[i]->releases.elts;
+
+        if (shared->serial == 0) {
+            rollout = &ngx_http_canary_record(shared)->rollout;
+
+            canary_rollout_init(rollout, releases[0].id);
+            rollout->generation = 1;
+
+            ngx_http_canary_repair(shared);
+        }
+    }
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+}
+
+
+static void
+ngx_http_canary_stamp(ngx_http_canary_endpoint_t *endpoint,
+    ngx_uint_t serial)
+{
+    ngx_uint_t                  i;
+    ngx_http_canary_release_t  *releases;
+
+    endpoint->shared->serial = serial;
+
+    releases = endpoint->releases.elts;
+
+    for (i = 0; i < endpoint->releases.nelts; i++) {
+        endpoint->shared->releases[releases[i].id]->serial = serial;
+    }
+}
+
+
+void
+ngx_http_canary_check_endpoints(ngx_http_canary_main_conf_t *cmcf,
+    ngx_log_t *log)
+{
+    ngx_uint_t                    i;
+    ngx_http_canary_endpoint_t  **endpoints;
+
+    endpoints = cmcf->endpoints.elts;
+
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+        ngx_http_canary_check_releases(cmcf, endpoints[i], log);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_canary_has_releases(ngx_http_canary_endpoint_t *endpoint,
+    const canary_rollout_t *rollout)
+{
+    return endpoint->by_id[rollout->stable] != 0xff
+           && (rollout->canary == CANARY_NO_RELEASE
+               || endpoint->by_id[rollout->canary] != 0xff);
+}
+
+
+static void
+ngx_http_canary_check_releases(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_endpoint_t *endpoint, ngx_log_t *log)
+{
+    ngx_uint_t                  stable;
+    canary_rollout_t           *rollout;
+    ngx_http_canary_release_t  *releases;
+    ngx_http_canary_pending_t  *pending;
+
+    releases = endpoint->releases.elts;
+    pending = &endpoint->shared->pending;
+
+    if (pending->sequence
+        && !ngx_http_canary_has_releases(endpoint,
+                                         &pending->after->record.rollout))
+    {
+        ngx_http_canary_conclude(cmcf->sh, cmcf->shpool, endpoint->shared,
+                                 NGX_HTTP_CANARY_CANCELLED,
+                                 ngx_http_canary_milliseconds(), log);
+    }
+
+    rollout = &ngx_http_canary_record(endpoint->shared)->rollout;
+    stable = rollout->stable;
+
+    if (endpoint->by_id[stable] == 0xff) {
+        stable = releases[0].id;
+
+    } else if (rollout->canary == CANARY_NO_RELEASE
+               || endpoint->by_id[rollout->canary] != 0xff)
+    {
+        return;
+    }
+
+    ngx_http_canary_release_gone(cmcf, endpoint->shared, stable, NULL, log);
+}
+
+
+/*
+ * Endpoints that are not configured any more.  Their rollouts end, so that
+ * none goes on unseen.  What they remember is kept for a number of reloads,
+ * for an endpoint that comes back, and while a process may still use it.
+ */
+
+static void
+ngx_http_canary_drop_endpoints(ngx_http_canary_main_conf_t *cmcf,
+    ngx_log_t *log)
+{
+    canary_rollout_t                *rollout;
+    ngx_http_canary_shared_t        *shared, **next;
+    ngx_http_canary_zone_shared_t   *sh;
+
+    sh = cmcf->sh;
+
+    for (next = &sh->endpoints; *next; /* void */ ) {
+        shared = *next;
+
+        if (shared->serial == cmcf->serial) {
+            next = &shared->next;
+            continue;
+        }
+
+        ngx_http_canary_conclude(sh, cmcf->shpool, shared,
+                                 NGX_HTTP_CANARY_CANCELLED,
+                                 ngx_http_canary_milliseconds(), log);
+
+        rollout = &ngx_http_canary_record(shared)->rollout;
+
+        if (rollout->generation && rollout->phase != CANARY_IDLE) {
+            ngx_http_canary_release_gone(cmcf, shared, rollout->stable,
+                                         "the endpoint is no longer "
+                                         "configured", log);
+        }
+
+        if (shared->serial + NGX_HTTP_CANARY_REMEMBER < cmcf->serial
+            && !ngx_http_canary_serial_alive(sh, 0, shared->serial))
+        {
+            *next = shared->next;
+            ngx_http_canary_free_shared(cmcf, shared);
+            continue;
+        }
+
+        next = &shared->next;
+    }
+}
+
+
+/*
+ * Of releases that are not configured any more only the totals are kept.  A
+ * single process is not told from what it was with the configuration before,
+ * whose requests may still have to be counted.
+ */
+
+static void
+ngx_http_canary_retire_releases(ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_uint_t                         i;
+    ngx_http_canary_shared_t          *shared;
+    ngx_http_canary_release_shared_t  *place;
+
+    if (ngx_process == NGX_PROCESS_SINGLE) {
+        return;
+    }
+
+    for (shared = cmcf->sh->endpoints; shared; shared = shared->next) {
+        for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+            place = shared->releases[i];
+
+            if (place && place->serial < cmcf->serial
+                && ngx_http_canary_any_meter(shared, place)
+                && ngx_http_canary_unused(cmcf, place))
+            {
+                (void) ngx_http_canary_retire_meters(cmcf->sh, cmcf->shpool,
+                                                     shared, place);
+            }
+        }
+    }
+}
+
+
+static void
+ngx_http_canary_release_gone(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, ngx_uint_t stable, char *reason,
+    ngx_log_t *log)
+{
+    ngx_http_canary_change_t  change;
+
+    ngx_memzero(&change, sizeof(ngx_http_canary_change_t));
+
+    change.command.verb = CANARY_RELEASE_GONE;
+    change.command.release = stable;
+    change.command.now = ngx_http_canary_milliseconds();
+
+    (void) ngx_cpystrn(change.actor.name, (u_char *) "configuration",
+                       sizeof(change.actor.name));
+
+    if (reason) {
+        (void) ngx_cpystrn(change.reason, (u_char *) reason,
+                           sizeof(change.reason));
+    }
+
+    (void) ngx_http_canary_change_locked(cmcf->sh, cmcf->shpool, shared,
+                                         &change, NULL, 0, log);
+}
+
+
+static void
+ngx_http_canary_free_shared(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared)
+{
+    ngx_uint_t                  i;
+    ngx_http_canary_shared_t  **next;
+
+    for (next = &cmcf->sh->active; *next; next = &(*next)->next_active) {
+        if (*next == shared) {
+            *next = shared->next_active;
+            break;
+        }
+    }
+
+    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+        if (shared->releases[i]) {
+            ngx_http_canary_free_release(cmcf, shared, shared->releases[i]);
+        }
+    }
+
+    if (shared->history) {
+        ngx_slab_free_locked(cmcf->shpool, shared->history);
+    }
+
+    if (shared->failures) {
+        ngx_slab_free_locked(cmcf->shpool, shared->failures);
+    }
+
+    ngx_slab_free_locked(cmcf->shpool, shared);
+}
+
+
+static void
+ngx_http_canary_free_release(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_release_shared_t *place)
+{
+    ngx_http_canary_forget_meters(cmcf->sh, shared, place);
+
+    if (place->past) {
+        ngx_slab_free_locked(cmcf->shpool, place->past);
+    }
+
+    ngx_slab_free_locked(cmcf->shpool, place);
+}

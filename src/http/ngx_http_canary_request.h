@@ -1,0 +1,251 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef _NGX_HTTP_CANARY_REQUEST_H_INCLUDED_
+#define _NGX_HTTP_CANARY_REQUEST_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "canary_evidence.h"
+#include "canary_route.h"
+
+#include "ngx_http_canary_compat.h"
+#include "ngx_http_canary_endpoint.h"
+
+
+/* What becomes of a request: a choice, and attempts on releases. */
+
+
+/* for what is rare beside what is not: it takes no registers from it */
+
+#define ngx_http_canary_noinline       __attribute__((noinline))
+#define ngx_http_canary_rarely(x)      __builtin_expect(!!(x), 0)
+
+
+/* how a release came to be chosen */
+
+typedef enum {
+    NGX_HTTP_CANARY_BY_WEIGHT = 0,
+    NGX_HTTP_CANARY_BY_KEY,
+    NGX_HTTP_CANARY_BY_FORCE,
+    NGX_HTTP_CANARY_BY_FALLBACK
+} ngx_http_canary_reason_e;
+
+
+/* the part that a release had when it was chosen; forced ones may have none */
+
+typedef enum {
+    NGX_HTTP_CANARY_STABLE = 0,
+    NGX_HTTP_CANARY_CANARY,
+    NGX_HTTP_CANARY_NEITHER
+} ngx_http_canary_role_e;
+
+
+/* The choice of a release: made once per main request and endpoint. */
+
+typedef struct ngx_http_canary_choice_s  ngx_http_canary_choice_t;
+
+struct ngx_http_canary_choice_s {
+    ngx_http_canary_choice_t           *next;
+    uint64_t                            word;          /* routing word that it
+                                                          was made by */
+    ngx_http_canary_endpoint_t         *endpoint;
+    ngx_http_canary_release_t          *release;       /* of the last attempt,
+                                                          or chosen for it */
+    uint8_t                             reason;        /* of the enums above */
+    uint8_t                             role;
+    uint8_t                             in_cache_key;  /* was looked at for
+                                                          a cache key */
+    uint8_t                             moved;         /* to another release
+                                                          since it was made */
+};
+
+
+/* how far an attempt has come; before it began, it has ended */
+
+typedef enum {
+    NGX_HTTP_CANARY_ENDED = 0,
+    NGX_HTTP_CANARY_OPEN,
+    NGX_HTTP_CANARY_RESPONDED,         /* its header is counted */
+    NGX_HTTP_CANARY_COUNTED            /* and a good end adds nothing to it */
+} ngx_http_canary_state_e;
+
+
+/* An attempt on a release, as it is being accounted. */
+
+typedef struct {
+    ngx_http_canary_endpoint_t         *endpoint;
+    ngx_http_canary_release_t          *release;
+    struct timespec                     started;       /* monotonic */
+    struct timespec                     now;           /* when last asked; not
+                                                          on the stack, which
+                                                          would be guarded */
+    canary_ticket_t                     ticket;
+    uint32_t                            epoch;         /* of the ticket */
+    uint8_t                             reason;        /* as in the choice, */
+    uint8_t                             role;          /* but of this one */
+    uint8_t                             response;      /* class, once it is
+                                                          counted */
+    uint8_t                             state;
+    uint8_t                             evidence;      /* has a ticket */
+    uint8_t                             upgraded;
+    uint8_t                             how;           /* it failed, when it
+                                                          has */
+} ngx_http_canary_attempt_t;
+
+
+/* The balancer of a request to an endpoint; see ngx_http_canary_upstream.c. */
+
+typedef struct {
+    ngx_http_canary_attempt_t           attempt;
+    ngx_http_canary_choice_t           *choice;
+
+    /* the balancer of the release, in nginx's order: copied in wide words */
+
+    ngx_event_get_peer_pt               get;
+    ngx_event_free_peer_pt              free;
+    ngx_event_notify_peer_pt            notify;
+    void                               *data;
+#if (NGX_SSL || NGX_COMPAT)
+    ngx_event_set_peer_session_pt       set_session;
+    ngx_event_save_peer_session_pt      save_session;
+#endif
+    ngx_uint_t                          tries;
+#if (NGX_HTTP_CANARY_HAVE_RESOLVE)
+    ngx_uint_t                          config;        /* of its servers, when
+                                                          it was made */
+#endif
+
+    ngx_list_part_t                    *headers;       /* where the response's
+                                                          headers ended */
+    ngx_uint_t                          nheaders;      /* when it began */
+    void                              (*finalize_request)(
+                                                     ngx_http_request_t *r,
+                                                     ngx_int_t rc);
+    ngx_int_t                           rc;
+
+    ngx_http_request_t                 *request;
+    uint32_t                            used;          /* attempts made */
+    uint16_t                            finalized;
+    uint8_t                             failed;        /* the last attempt,
+                                                          and it counts */
+    uint8_t                             switched;
+} ngx_http_canary_peer_t;
+
+
+/*
+ * What belongs to a main request, with the first choice and the first
+ * balancer in it: all that most requests need.
+ */
+
+typedef struct ngx_http_canary_ctx_s  ngx_http_canary_ctx_t;
+
+struct ngx_http_canary_ctx_s {
+    ngx_http_canary_ctx_t              *spare;         /* next of those that
+                                                          are not in use */
+    ngx_pool_cleanup_t                  cleanup;       /* to be found by */
+    ngx_http_canary_choice_t           *last;          /* choice used last;
+                                                          NULL: none yet */
+    ngx_http_canary_choice_t            choice;        /* head of the list */
+    ngx_http_canary_peer_t              peer;          /* used if it has a
+                                                          request */
+};
+
+
+/* ngx_http_canary_upstream.c */
+
+ngx_int_t ngx_http_canary_init_upstream(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *us);
+ngx_int_t ngx_http_canary_init_peer(ngx_http_request_t *r,
+    ngx_http_upstream_srv_conf_t *us);
+void ngx_http_canary_add_header_filter(void);
+
+/* the last attempt that the request itself made; NULL: none */
+ngx_http_canary_attempt_t *ngx_http_canary_last_attempt(
+    ngx_http_request_t *r);
+
+
+/* ngx_http_canary_choice.c */
+
+/* the context, whose last choice is that of the endpoint; NULL: no memory */
+ngx_http_canary_ctx_t *ngx_http_canary_choose(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint);
+
+/* contexts that no request has, when the process ends */
+void ngx_http_canary_free_spare(void);
+
+/* when the routing word has changed */
+void ngx_http_canary_reroute(ngx_http_canary_endpoint_t *endpoint,
+    uint64_t word);
+
+/* NULL: the request has not come to an endpoint */
+ngx_http_canary_choice_t *ngx_http_canary_last_choice(ngx_http_request_t *r);
+
+/* the release of an id; NULL: not in this configuration */
+
+static ngx_inline ngx_http_canary_release_t *
+ngx_http_canary_release(ngx_http_canary_endpoint_t *endpoint, uint32_t id)
+{
+    ngx_uint_t                  i;
+    ngx_http_canary_release_t  *releases;
+
+    i = endpoint->by_id[id & 0xff];
+    releases = endpoint->releases.elts;
+
+    return (i < endpoint->releases.nelts) ? &releases[i] : NULL;
+}
+
+
+/* the stable release of a routing word, or the first if it is not known */
+
+static ngx_inline ngx_http_canary_release_t *
+ngx_http_canary_stable(ngx_http_canary_endpoint_t *endpoint, uint32_t id)
+{
+    ngx_http_canary_release_t  *release;
+
+    release = ngx_http_canary_release(endpoint, id);
+
+    return release ? release : endpoint->releases.elts;
+}
+
+
+/* all that requests are routed by, in one atomic load */
+
+static ngx_inline uint64_t
+ngx_http_canary_word(ngx_http_canary_endpoint_t *endpoint)
+{
+    return __atomic_load_n(&endpoint->shared->route, __ATOMIC_ACQUIRE);
+}
+
+
+static ngx_inline canary_route_t
+ngx_http_canary_route(ngx_http_canary_endpoint_t *endpoint)
+{
+    return canary_route_decode(ngx_http_canary_word(endpoint));
+}
+
+
+/* what that comes to; good until the endpoint is routed again */
+
+static ngx_inline ngx_http_canary_routing_t *
+ngx_http_canary_routing(ngx_http_canary_endpoint_t *endpoint)
+{
+    uint64_t  word;
+
+    word = ngx_http_canary_word(endpoint);
+
+    if (ngx_http_canary_rarely(word != endpoint->routing.word)) {
+        ngx_http_canary_reroute(endpoint, word);
+    }
+
+    return &endpoint->routing;
+}
+
+
+#endif /* _NGX_HTTP_CANARY_REQUEST_H_INCLUDED_ */

@@ -1,0 +1,116 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef _NGX_HTTP_CANARY_SECTION_H_INCLUDED_
+#define _NGX_HTTP_CANARY_SECTION_H_INCLUDED_
+
+
+#include "canary_judge.h"
+#include "canary_rollout.h"
+
+#include "ngx_http_canary_endpoint.h"
+
+
+/* Changes of rollouts: those that take effect at once, and pending ones. */
+
+
+#define NGX_HTTP_CANARY_QUARANTINE     60000 /* ms: used evidence rests */
+#define NGX_HTTP_CANARY_PATIENCE       5000  /* ms: no durability within them
+                                                is a refusal */
+
+
+/* ngx_http_canary_section.c: changes of a rollout, under the lock */
+
+typedef enum {
+    NGX_HTTP_CANARY_DONE = 0,      /* status tells the rest */
+    NGX_HTTP_CANARY_PENDING,       /* takes effect when the file has it */
+    NGX_HTTP_CANARY_BUSY,          /* another change is pending */
+    NGX_HTTP_CANARY_NO_FILE,       /* another nginx has the state file */
+    NGX_HTTP_CANARY_STALE_MATCH,   /* If-Match names another generation */
+    NGX_HTTP_CANARY_NO_MEMORY,     /* the zone is full */
+    NGX_HTTP_CANARY_SUPERSEDED     /* the zone has been replaced */
+} ngx_http_canary_section_e;
+
+
+/*
+ * A change that somebody asked for.  "match" is called under the lock, with
+ * the present generation; if it returns 0 nothing is done.
+ */
+
+typedef struct {
+    canary_command_t                    command;
+    ngx_http_canary_actor_t             actor;
+    u_char                              reason[NGX_HTTP_CANARY_REASON];
+                                        /* zero-terminated; may be empty */
+    ngx_uint_t                        (*match)(void *data,
+                                               uint64_t generation);
+    void                               *data;
+    const canary_outage_t              *outage;        /* CANARY_HOLDING */
+
+    /* result */
+
+    canary_status_t                     status;
+    uint32_t                            verbs;         /* that apply now */
+    uint64_t                            sequence;      /* of the change */
+} ngx_http_canary_change_t;
+
+
+ngx_http_canary_section_e ngx_http_canary_change(
+    ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_change_t *change);
+
+/* as above, with the lock held; figures may be NULL */
+ngx_http_canary_section_e ngx_http_canary_change_locked(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change,
+    const ngx_http_canary_figure_t *figures, ngx_uint_t nfigures,
+    ngx_log_t *log);
+
+/* makes a record that was decided the present one, with its event */
+void ngx_http_canary_take_effect(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event,
+    uint64_t now, ngx_log_t *log);
+
+/* evidence of a rollout that is over, or did not begin, may be used again */
+void ngx_http_canary_put_spare(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared);
+
+/* publishes the routing word again, if a process died before it could */
+void ngx_http_canary_repair(ngx_http_canary_shared_t *shared);
+
+/* memory for the history of an endpoint, and with it the evidence of a
+   rollout; NGX_ERROR: the zone is full */
+ngx_int_t ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared);
+ngx_int_t ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared);
+void ngx_http_canary_add_slots(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, canary_evidence_t *evidence);
+
+
+/* ngx_http_canary_pending.c: under the lock */
+
+/* the number of a change that the file is to have */
+uint64_t ngx_http_canary_next_sequence(ngx_http_canary_zone_shared_t *sh);
+
+void ngx_http_canary_defer(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
+    ngx_http_canary_event_t *event, uint64_t now);
+
+/* ends what is pending, if anything is; APPLIED makes it happen */
+void ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_fate_e fate, uint64_t now, ngx_log_t *log);
+
+ngx_http_canary_fate_e ngx_http_canary_fate(ngx_http_canary_shared_t *shared,
+    uint64_t sequence);
+
+/* whether the file has, or will soon have, what the endpoint is */
+ngx_uint_t ngx_http_canary_durable(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared, uint64_t now);
+
+
+#endif /* _NGX_HTTP_CANARY_SECTION_H_INCLUDED_ */

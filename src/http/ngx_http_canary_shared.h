@@ -1,0 +1,416 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef _NGX_HTTP_CANARY_SHARED_H_INCLUDED_
+#define _NGX_HTTP_CANARY_SHARED_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "canary_buckets.h"
+#include "canary_evidence.h"
+#include "canary_histogram.h"
+#include "canary_judge.h"
+#include "canary_rollout.h"
+#include "canary_rule.h"
+#include "canary_state_file.h"
+
+
+/*
+ * Shared memory
+ *
+ * The zone is mapped at the same address in all processes of one nginx, so
+ * pointers into it are good in each of them.  "Under the lock" is the mutex
+ * of the zone's slab pool, the one lock that nginx frees when a process dies
+ * while holding it.
+ */
+
+
+#define NGX_HTTP_CANARY_RELEASES_SEEN  48    /* of an endpoint, remembered */
+#define NGX_HTTP_CANARY_NAME_MAX       64    /* bytes, of a release */
+#define NGX_HTTP_CANARY_EVENTS         64    /* kept per endpoint */
+#define NGX_HTTP_CANARY_REASON         192   /* bytes, ends with a zero */
+#define NGX_HTTP_CANARY_PROBLEM        256   /* bytes, ends with a zero */
+#define NGX_HTTP_CANARY_FIGURES        8     /* rules shown in an event */
+#define NGX_HTTP_CANARY_PROCESSES      256   /* that can be told apart */
+#define NGX_HTTP_CANARY_FAILURES       32    /* kept of a rollout */
+
+#define NGX_HTTP_CANARY_SETTLED        32    /* pending changes whose end is
+                                                remembered, per endpoint */
+
+#define NGX_HTTP_CANARY_LINE           128   /* bytes: no false sharing */
+
+
+/*
+ * Counters of a release.  Each only ever grows, and so does what is shown of
+ * them: that is sums only, no differences, which might fall for a moment.
+ */
+
+typedef struct {
+    uint64_t                            responses[5];  /* 1xx to 5xx */
+    uint64_t                            failed;        /* before a header, */
+    uint64_t                            timeouts;      /* by a timeout */
+    uint64_t                            cut;           /* after a header, */
+    uint64_t                            cut_timeouts;  /* by a timeout */
+    uint64_t                            aborted;
+    uint64_t                            fallbacks;
+    uint64_t                            timed;
+    uint64_t                            time;          /* microseconds, of
+                                                          what is in the
+                                                          histogram, */
+    uint64_t                            other_time;    /* and of the rest */
+} ngx_http_canary_totals_t;
+
+
+/* What meters have counted that were given up, or that overflowed. */
+
+typedef struct {
+    ngx_http_canary_totals_t            totals;
+    uint64_t                            times[CANARY_BUCKETS + 1];
+} ngx_http_canary_past_t;
+
+
+/*
+ * What one worker counts of one release; writers: atomic additions.  It is
+ * made when first needed.  The worker that takes the place of another, after
+ * a reload or because that one died, goes on with its meter; so two may add
+ * to it for a while.  The padding makes it a whole number of lines.
+ */
+
+typedef struct ngx_http_canary_meter_s  ngx_http_canary_meter_t;
+
+struct ngx_http_canary_meter_s {
+    ngx_http_canary_totals_t            totals;
+    ngx_http_canary_meter_t            *next;          /* of those not in use,
+                                                          under the lock */
+    u_char                              pad[NGX_HTTP_CANARY_LINE - 120];
+    uint32_t                            histogram[CANARY_HISTOGRAM_BUCKETS];
+                                                       /* of times that are
+                                                          evidence */
+};
+
+
+/*
+ * A release as the zone knows it.  Its id is its place in the table, written
+ * into routing words.  All under the lock, but for what is in the meters.
+ */
+
+typedef struct {
+    ngx_http_canary_meter_t            *base;          /* sum of the meters
+                                                          when the step began;
+                                                          NULL: nothing */
+    ngx_http_canary_past_t             *past;          /* or NULL */
+    ngx_uint_t                          first;         /* serial numbers of */
+    ngx_uint_t                          serial;        /* the first and last
+                                                          configuration that
+                                                          name it; 0: free */
+    size_t                              len;
+    u_char                              name[NGX_HTTP_CANARY_NAME_MAX];
+    ngx_http_canary_meter_t            *meters[];      /* [nphases], each
+                                                          may be NULL */
+} ngx_http_canary_release_shared_t;
+
+
+/* The figures of one rule in an event, in the rule's own units. */
+
+typedef struct {
+    canary_rule_t                       rule;
+    canary_judgement_t                  judgement;
+} ngx_http_canary_figure_t;
+
+
+typedef struct {
+    u_char                              name[64];      /* zero-terminated */
+    u_char                              address[64];   /* may be empty */
+} ngx_http_canary_actor_t;
+
+
+/* Under the lock; an event is not changed once its id is published. */
+
+typedef struct {
+    uint64_t                            id;            /* of all endpoints */
+    uint64_t                            generation;
+    uint64_t                            time;          /* ms since 1970 */
+    uint32_t                            rollout;       /* its number */
+    uint32_t                            verb;          /* canary_verb_t */
+    uint32_t                            from_phase;
+    uint32_t                            from_weight;
+    uint32_t                            to_phase;
+    uint32_t                            to_weight;
+    uint32_t                            attempts;      /* of the step; only
+                                                          with figures */
+    uint32_t                            nfigures;
+    ngx_http_canary_figure_t            figures[NGX_HTTP_CANARY_FIGURES];
+    canary_outage_t                     outage;        /* of stable, if that
+                                                          holds the rollout */
+    ngx_http_canary_actor_t             actor;
+    u_char                              reason[NGX_HTTP_CANARY_REASON];
+} ngx_http_canary_event_t;
+
+
+/* How an attempt failed. */
+
+typedef enum {
+    NGX_HTTP_CANARY_ANSWERED = 0,      /* 5xx, or a gRPC status like it */
+    NGX_HTTP_CANARY_NO_LIVE,           /* no peer could be had */
+    NGX_HTTP_CANARY_REFUSED,           /* no connection, */
+    NGX_HTTP_CANARY_NO_CONNECTION,     /* not in time, */
+    NGX_HTTP_CANARY_HANDSHAKE,         /* or none by TLS */
+    NGX_HTTP_CANARY_CLOSED,            /* by the peer, before its header */
+    NGX_HTTP_CANARY_INVALID,           /* header */
+    NGX_HTTP_CANARY_TIMEOUT,           /* no header in time */
+    NGX_HTTP_CANARY_CUT,               /* after it: the body broke off, */
+    NGX_HTTP_CANARY_CUT_TIMEOUT,       /* or did not go on in time, */
+    NGX_HTTP_CANARY_CUT_GRPC           /* or had trailers with a bad gRPC
+                                          status, or with none */
+} ngx_http_canary_how_e;
+
+
+/*
+ * One of the last failed attempts on the canary.  Texts end with a zero, and
+ * have what can be written in a request line.
+ */
+
+typedef struct {
+    uint64_t                            time;          /* ms since 1970 */
+    uint64_t                            elapsed;       /* microseconds */
+    uint32_t                            step;
+    uint32_t                            weight;
+    uint32_t                            status;        /* 0: no header */
+    uint32_t                            how;           /* of the enum above */
+    int32_t                             grpc_status;   /* -1: none */
+    u_char                              method[17];
+    u_char                              uri[257];
+    u_char                              peer[65];      /* empty: none */
+    u_char                              request_id[33];
+                                                       /* empty: none */
+} ngx_http_canary_failure_t;
+
+
+/* Under the lock.  Of another rollout than the present or last one: none. */
+
+typedef struct {
+    uint64_t                            n;             /* ever recorded */
+    uint32_t                            rollout;       /* its number */
+    ngx_http_canary_failure_t           ring[NGX_HTTP_CANARY_FAILURES + 1];
+} ngx_http_canary_failures_t;
+
+
+/* What an endpoint is at the moment: written as a whole, see below. */
+
+typedef struct {
+    canary_rollout_t                    rollout;
+    uint64_t                            events;        /* ever appended */
+    uint64_t                            created;       /* when the endpoint
+                                                          was first seen, */
+    uint64_t                            transitions[CANARY_PHASES];
+                                                       /* to each phase, from
+                                                          others */
+    uint64_t                            ended;         /* the last rollout,
+                                                          ms since 1970 */
+    uint64_t                            settled;       /* generation at which
+                                                          Verta's API stopped
+                                                          telling how that
+                                                          rollout ended */
+    u_char                              last_release[NGX_HTTP_CANARY_NAME_MAX];
+                                        /* its name, zero-terminated */
+    u_char                              last_reason[NGX_HTTP_CANARY_REASON];
+} ngx_http_canary_record_t;
+
+
+/* What became of a change that had to be in the state file first. */
+
+typedef enum {
+    NGX_HTTP_CANARY_IS_PENDING = 0,
+    NGX_HTTP_CANARY_APPLIED,
+    NGX_HTTP_CANARY_NOT_WRITTEN,   /* the file could not be written */
+    NGX_HTTP_CANARY_CANCELLED,     /* another change came first */
+    NGX_HTTP_CANARY_FORGOTTEN      /* too long ago to know */
+} ngx_http_canary_fate_e;
+
+
+typedef struct {
+    uint64_t                            sequence;
+    uint64_t                            fate;
+} ngx_http_canary_settled_t;
+
+
+/* What an endpoint is after a change. */
+
+typedef struct {
+    ngx_http_canary_record_t            record;
+    ngx_http_canary_event_t             event;
+} ngx_http_canary_after_t;
+
+
+/*
+ * A change that is decided and takes effect when the state file has it; see
+ * ngx_http_canary_pending.c.  Under the lock; the sequence is written last.
+ */
+
+typedef struct {
+    uint64_t                            sequence;      /* 0: there is none */
+    uint64_t                            decided;       /* ms, monotonic */
+    ngx_http_canary_after_t            *after;         /* in the history */
+} ngx_http_canary_pending_t;
+
+
+/*
+ * What endpoints need that ever change: room for a change that is pending, and
+ * a ring of events, one more than are shown, so that the oldest of these
+ * survives the writing of the next.  Not touched before it is needed.
+ */
+
+typedef struct {
+    ngx_http_canary_after_t             pending;
+    ngx_http_canary_event_t             events[NGX_HTTP_CANARY_EVENTS + 1];
+} ngx_http_canary_history_t;
+
+
+typedef struct ngx_http_canary_shared_s  ngx_http_canary_shared_t;
+
+struct ngx_http_canary_shared_s {
+
+    /* read by each request; written under the lock, released */
+
+    uint64_t                            route;         /* routing word */
+    canary_evidence_t                  *evidence;      /* NULL when idle */
+
+    u_char                              pad[NGX_HTTP_CANARY_LINE - 16];
+
+    /* under the lock */
+
+    ngx_http_canary_shared_t           *next;
+    ngx_http_canary_shared_t           *next_active;   /* see the zone */
+    ngx_uint_t                          active;        /* it is in that list */
+    ngx_uint_t                          serial;        /* of the last
+                                                          configuration that
+                                                          names it */
+
+    /*
+     * The record is written to the place that is not current, then current
+     * is switched: a process that dies in between leaves the old one.
+     */
+
+    ngx_uint_t                          current;       /* 0 or 1 */
+    ngx_http_canary_record_t            records[2];
+
+    uint64_t                            sequence;      /* of its last change */
+    uint64_t                            changed;       /* ms, monotonic: when
+                                                          that was */
+    ngx_http_canary_pending_t           pending;
+    uint64_t                            nsettled;      /* ever */
+    ngx_http_canary_settled_t           settled[NGX_HTTP_CANARY_SETTLED];
+
+    ngx_http_canary_history_t          *history;       /* or NULL, and so is */
+    ngx_http_canary_event_t            *events;        /* the ring in it */
+    ngx_http_canary_failures_t         *failures;      /* or NULL */
+
+    ngx_http_canary_release_shared_t   *releases
+                                            [NGX_HTTP_CANARY_RELEASES_SEEN];
+                                                       /* NULL: never used */
+
+    uint32_t                           *phases;        /* one to a line, by
+                                                          ngx_worker */
+    ngx_uint_t                          nphases;       /* and of meters */
+
+    size_t                              len;
+    u_char                              name[];        /* of len bytes */
+};
+
+
+/* A live process of some configuration. */
+
+typedef struct {
+    ngx_pid_t                           pid;           /* 0: free */
+    ngx_uint_t                          serial;
+    ngx_uint_t                          slot;
+} ngx_http_canary_process_t;
+
+
+typedef struct {
+    uint64_t                            magic;         /* and layout */
+    ngx_uint_t                          nslots;
+    ngx_uint_t                          nused;         /* slots that ever had
+                                                          a process */
+    ngx_uint_t                          serial;        /* of the newest
+                                                          configuration */
+    ngx_uint_t                          superseded;    /* state has moved to
+                                                          another zone */
+    uint64_t                            last_event;    /* id */
+
+    uint64_t                            heartbeat;     /* ms, monotonic */
+    ngx_pid_t                           controller;
+    ngx_uint_t                          controller_serial;
+
+    /*
+     * The state file: changes have sequence numbers, and a file has all
+     * changes up to one of them.  Under the lock.
+     */
+
+    uint64_t                            writer;        /* this zone, as the
+                                                          file names it */
+    uint64_t                            sequence;      /* last change */
+    uint64_t                            durable;       /* last in the file */
+    uint64_t                            refused;       /* last that was tried
+                                                          in vain */
+    uint64_t                            changed;       /* ms, monotonic: when
+                                                          it last rose */
+    canary_state_file_id_t              file;          /* last read, written */
+    uint32_t                            path;          /* checksum of where */
+    ngx_pid_t                           locker;        /* holds the lock; 0:
+                                                          nobody here */
+    ngx_uint_t                          failing;       /* last try failed */
+    ngx_uint_t                          foreign;       /* another nginx has
+                                                          the lock */
+    u_char                              problem[NGX_HTTP_CANARY_PROBLEM];
+                                                       /* of these two, in
+                                                          words */
+
+    ngx_http_canary_shared_t           *endpoints;
+    ngx_http_canary_shared_t           *active;        /* those with a rollout,
+                                                          and such as just had
+                                                          one */
+    canary_evidence_t                  *spare;         /* lists of those not
+                                                          in use */
+    ngx_http_canary_meter_t            *spare_meters;
+    ngx_http_canary_process_t           processes[NGX_HTTP_CANARY_PROCESSES];
+} ngx_http_canary_zone_shared_t;
+
+
+static ngx_inline ngx_http_canary_record_t *
+ngx_http_canary_record(ngx_http_canary_shared_t *shared)
+{
+    return &shared->records[shared->current & 1];
+}
+
+
+/*
+ * The clock of nginx is that of the last event, in milliseconds; attempts are
+ * timed more finely, and processes that share memory need the same time.
+ */
+
+static ngx_inline uint64_t
+ngx_http_canary_microseconds(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
+}
+
+
+static ngx_inline uint64_t
+ngx_http_canary_milliseconds(void)
+{
+    return ngx_http_canary_microseconds() / 1000;
+}
+
+
+#endif /* _NGX_HTTP_CANARY_SHARED_H_INCLUDED_ */

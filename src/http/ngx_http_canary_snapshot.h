@@ -1,0 +1,63 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef _NGX_HTTP_CANARY_SNAPSHOT_H_INCLUDED_
+#define _NGX_HTTP_CANARY_SNAPSHOT_H_INCLUDED_
+
+
+#include "ngx_http_canary_endpoint.h"
+#include "ngx_http_canary_judge.h"
+
+
+/* A consistent copy for those who show it. */
+
+
+#define NGX_HTTP_CANARY_QUANTILES  4                  /* p50, p90, p95, p99 */
+
+
+typedef struct {
+    ngx_str_t                           name;
+    ngx_str_t                           upstream;
+    ngx_uint_t                          number;
+    uint32_t                            id;
+    ngx_http_canary_totals_t            totals;        /* since the state
+                                                          began */
+    ngx_http_canary_totals_t            step;          /* since the step */
+    uint64_t                            measured;      /* since the step: times
+                                                          in the histogram, */
+    uint32_t                            quantiles[NGX_HTTP_CANARY_QUANTILES];
+                                                       /* and of these,
+                                                          microseconds */
+} ngx_http_canary_release_view_t;
+
+
+typedef struct {
+    ngx_http_canary_endpoint_t         *endpoint;
+    ngx_http_canary_record_t            record;
+    ngx_http_canary_judgement_t         judgement;     /* when not idle */
+    uint64_t                            now;           /* ms, monotonic */
+    uint64_t                            heartbeat;     /* ms old */
+    ngx_uint_t                          durable;
+    u_char                              problem[NGX_HTTP_CANARY_PROBLEM];
+                                        /* of the state file, or empty */
+    ngx_uint_t                          nreleases;
+    ngx_http_canary_release_view_t      releases[NGX_HTTP_CANARY_RELEASES_MAX];
+} ngx_http_canary_snapshot_t;
+
+
+void ngx_http_canary_snapshot(ngx_http_canary_endpoint_t *endpoint,
+    ngx_http_canary_snapshot_t *snapshot);
+
+/*
+ * Copies events with an id above "after", newest first, into an array of
+ * NGX_HTTP_CANARY_EVENTS; returns their number.
+ */
+
+ngx_uint_t ngx_http_canary_events(ngx_http_canary_endpoint_t *endpoint,
+    uint64_t after, ngx_http_canary_event_t *events);
+
+
+#endif /* _NGX_HTTP_CANARY_SNAPSHOT_H_INCLUDED_ */

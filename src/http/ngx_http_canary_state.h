@@ -1,0 +1,67 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef _NGX_HTTP_CANARY_STATE_H_INCLUDED_
+#define _NGX_HTTP_CANARY_STATE_H_INCLUDED_
+
+
+#include "canary_state_json.h"
+
+#include "ngx_http_canary_endpoint.h"
+
+
+/* The state file: out of the zone and into it. */
+
+
+/* ngx_http_canary_state.c: what the state file has of the zone */
+
+/* NULL: no memory, or the configuration was replaced meanwhile; *sequence:
+   the last change that it has */
+canary_state_t *ngx_http_canary_collect(ngx_http_canary_main_conf_t *cmcf,
+    uint64_t *sequence);
+
+/* attempts of the configuration's releases that were counted so far, of any
+   kind: rises with each */
+uint64_t ngx_http_canary_attempts(ngx_http_canary_main_conf_t *cmcf);
+
+
+/* ngx_http_canary_restore.c: what a state file says, put into the zone */
+
+/* into a zone that knows nothing; when the configuration is certain */
+void ngx_http_canary_restore(ngx_http_canary_main_conf_t *cmcf,
+    ngx_log_t *log);
+
+/* what another nginx has written; "own" if from now on we do */
+void ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t own,
+    uint64_t now, ngx_log_t *log);
+
+
+/* ngx_http_canary_adopt.c: of one endpoint, under the lock */
+
+/* makes it what the file says: the tests of a step begin anew, but for what
+   budgets have spent; NGX_ERROR: the zone is full */
+ngx_int_t ngx_http_canary_adopt(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from,
+    uint64_t now);
+
+/* what its releases had counted; NGX_ERROR: the zone is full */
+ngx_int_t ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from);
+
+
+/* ngx_http_canary_writer.c: the controlling process writes the file */
+
+void ngx_http_canary_writer(ngx_http_canary_main_conf_t *cmcf, uint64_t now);
+
+/* before the process ends */
+void ngx_http_canary_writer_finish(ngx_http_canary_main_conf_t *cmcf);
+
+/* ms until it has something to do */
+ngx_msec_t ngx_http_canary_writer_pace(ngx_http_canary_main_conf_t *cmcf,
+    uint64_t now);
+
+
+#endif /* _NGX_HTTP_CANARY_STATE_H_INCLUDED_ */

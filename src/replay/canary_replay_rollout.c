@@ -1,0 +1,338 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include <string.h>
+
+#include "canary_replay_internal.h"
+
+
+static int canary_replay_is_settled(canary_replay_t *replay, uint64_t now);
+static int canary_replay_guard(canary_replay_t *replay,
+    canary_result_t *result, int immediate, uint64_t now);
+static int canary_replay_change(canary_replay_t *replay,
+    const canary_command_t *command, canary_replay_event_t *event);
+static void canary_replay_entered(canary_replay_t *replay,
+    const canary_rollout_t *from, uint64_t now);
+static void canary_replay_report(canary_replay_t *replay,
+    const canary_rollout_t *from, const canary_command_t *command,
+    canary_replay_event_t *event);
+static void canary_replay_times(canary_replay_t *replay);
+
+
+/* with the weight of the log it begins when the log has one */
+
+void
+canary_replay_begin(canary_replay_t *replay,
+    const canary_replay_pending_t *first)
+{
+    uint64_t               now;
+    canary_command_t       command;
+    canary_replay_event_t  event;
+
+    if (replay->options.log_weight
+        && (first->weight == CANARY_REPLAY_NO_WEIGHT || first->weight == 0))
+    {
+        return;
+    }
+
+    now = first->due / 1000;
+
+    replay->clock = first->due;
+    replay->tick = now + CANARY_REPLAY_TICK_MS;
+    replay->active = now;
+    replay->summary.began = now;
+
+    memset(&command, 0, sizeof(canary_command_t));
+    memset(&event, 0, sizeof(canary_replay_event_t));
+
+    command.verb = CANARY_START;
+    command.now = now;
+    command.release = CANARY_REPLAY_CANARY_ID;
+    command.strategy = replay->options.strategy;
+
+    (void) canary_replay_change(replay, &command, &event);
+
+    if (replay->options.log_weight) {
+        canary_replay_follow(replay, first->weight);
+    }
+}
+
+
+/*
+ * The weight that the log had when an attempt was sent.  Where it changes,
+ * attempts with the old one still come for a moment.
+ */
+
+void
+canary_replay_follow(canary_replay_t *replay, uint32_t weight)
+{
+    uint64_t               now;
+    canary_rollout_t       from;
+    canary_command_t       command;
+    canary_replay_event_t  event;
+
+    now = replay->clock / 1000;
+
+    if (weight == CANARY_REPLAY_NO_WEIGHT || weight == 0
+        || weight == replay->rollout.weight
+        || (weight == replay->left_weight && now - replay->left_at < 1000))
+    {
+        return;
+    }
+
+    memset(&command, 0, sizeof(canary_command_t));
+    memset(&event, 0, sizeof(canary_replay_event_t));
+
+    from = replay->rollout;
+
+    command.verb = CANARY_PATCH;
+    command.now = now;
+    command.weight = weight;
+    command.has_weight = 1;
+
+    if (weight < CANARY_ONE) {
+        (void) canary_replay_change(replay, &command, &event);
+
+    } else {
+
+        /* there is no other way to all of the traffic */
+
+        command.verb = CANARY_ADVANCE;
+
+        while (replay->rollout.weight < CANARY_ONE
+               && canary_rollout_apply(&replay->rollout, &command)
+                  == CANARY_CHANGED)
+        {
+            /* void */
+        }
+
+        canary_replay_entered(replay, &from, now);
+        canary_replay_report(replay, &from, &command, &event);
+    }
+
+    replay->left_weight = from.weight;
+    replay->left_at = now;
+}
+
+
+void
+canary_replay_tick(canary_replay_t *replay, uint64_t now)
+{
+    int                    moved, holds;
+    canary_result_t        result;
+    canary_command_t       command;
+    canary_replay_event_t  event;
+
+    moved = canary_judge_tick(replay->evidence, &replay->rollout, now);
+
+    if (moved) {
+        canary_replay_times(replay);
+        canary_judge_measure(replay->evidence, &replay->rollout, now,
+                             &replay->times);
+    }
+
+    if (!canary_rollout_guarded(&replay->rollout)) {
+        return;
+    }
+
+    holds = canary_judge_holds(replay->evidence, &replay->rollout, now);
+
+    if ((!moved && !holds && canary_replay_is_settled(replay, now))
+        || canary_replay_guard(replay, &result, 0, now)
+        || canary_judge_holds(replay->evidence, &replay->rollout, now)
+        || canary_replay_is_settled(replay, now))
+    {
+        return;
+    }
+
+    canary_judge_rules(replay->evidence, &replay->rollout, now,
+                       &replay->times, 1, &replay->summary.result);
+
+    memset(&command, 0, sizeof(canary_command_t));
+    memset(&event, 0, sizeof(canary_replay_event_t));
+
+    command.verb = CANARY_TICK;
+    command.now = now;
+    command.verdict = result.verdict;
+    command.attempts = result.decided;
+
+    (void) canary_replay_change(replay, &command, &event);
+}
+
+
+void
+canary_replay_trip(canary_replay_t *replay, uint64_t now)
+{
+    canary_result_t  result;
+
+    (void) canary_replay_guard(replay, &result, 1, now);
+}
+
+
+void
+canary_replay_last_verdicts(canary_replay_t *replay, uint64_t now)
+{
+    canary_replay_times(replay);
+    canary_judge_rules(replay->evidence, &replay->rollout, now,
+                       &replay->times, 1, &replay->summary.result);
+}
+
+
+/* whether no step is to be taken, by the last verdicts */
+
+static int
+canary_replay_is_settled(canary_replay_t *replay, uint64_t now)
+{
+    return replay->options.log_weight
+           || canary_judge_settled(replay->evidence, &replay->rollout, now);
+}
+
+
+/*
+ * Judges the rules, and acts when one is broken; when an attempt has failed
+ * just now, only one that is judged then.  Returns 1 if the rollout has
+ * changed.
+ */
+
+static int
+canary_replay_guard(canary_replay_t *replay, canary_result_t *result,
+    int immediate, uint64_t now)
+{
+    canary_breach_t        breach;
+    canary_command_t       command;
+    canary_replay_event_t  event;
+
+    canary_replay_times(replay);
+    canary_judge_rules(replay->evidence, &replay->rollout, now,
+                       &replay->times, 0, result);
+
+    if (!canary_judge_breach(replay->evidence, &replay->rollout, result,
+                             immediate, now, &breach))
+    {
+        return 0;
+    }
+
+    canary_judge_rules(replay->evidence, &replay->rollout, now,
+                       &replay->times, 1, &replay->summary.result);
+
+    memset(&command, 0, sizeof(canary_command_t));
+    memset(&event, 0, sizeof(canary_replay_event_t));
+
+    command.verb = breach.verb;
+    command.now = now;
+
+    event.rule = &replay->options.strategy->rules[breach.rule];
+    event.judgement = replay->summary.result.rules[breach.rule];
+
+    /* only now: what the event tells of is discarded */
+
+    if (breach.verb == CANARY_HOLDING) {
+        event.outage = breach.outage;
+
+        canary_judge_hold(replay->evidence, &replay->rollout, breach.rule,
+                          now);
+    }
+
+    return canary_replay_change(replay, &command, &event)
+           && breach.verb == CANARY_VIOLATION;
+}
+
+
+static int
+canary_replay_change(canary_replay_t *replay, const canary_command_t *command,
+    canary_replay_event_t *event)
+{
+    canary_rollout_t          from;
+    canary_replay_summary_t  *summary;
+
+    from = replay->rollout;
+
+    if (canary_rollout_apply(&replay->rollout, command) != CANARY_CHANGED) {
+        return 0;
+    }
+
+    canary_replay_entered(replay, &from, command->now);
+    canary_replay_report(replay, &from, command, event);
+
+    summary = &replay->summary;
+
+    if (replay->rollout.phase == CANARY_HALTED) {
+        summary->end = CANARY_REPLAY_HALTED;
+
+    } else if (replay->rollout.phase == CANARY_IDLE) {
+        summary->end = (replay->rollout.last_result == CANARY_PROMOTED)
+                       ? CANARY_REPLAY_PROMOTED : CANARY_REPLAY_ROLLED_BACK;
+
+    } else {
+        return 1;
+    }
+
+    replay->ended = 1;
+    summary->now = command->now;
+    summary->rollout = from;
+
+    return 1;
+}
+
+
+/* evidence and judge follow the rollout */
+
+static void
+canary_replay_entered(canary_replay_t *replay, const canary_rollout_t *from,
+    uint64_t now)
+{
+    if (replay->rollout.phase == CANARY_IDLE) {
+        return;
+    }
+
+    if (from->phase == CANARY_IDLE) {
+        canary_replay_times(replay);
+        canary_judge_begin(replay->evidence, &replay->rollout, now,
+                           &replay->times);
+    }
+
+    if (replay->rollout.tests != from->tests) {
+        memcpy(replay->before, replay->times.sides, sizeof(replay->before));
+    }
+
+    (void) canary_judge_tick(replay->evidence, &replay->rollout, now);
+}
+
+
+static void
+canary_replay_report(canary_replay_t *replay, const canary_rollout_t *from,
+    const canary_command_t *command, canary_replay_event_t *event)
+{
+    event->time = command->now;
+    event->verb = command->verb;
+    event->from_phase = from->phase;
+    event->from_weight = from->weight;
+    event->to_phase = replay->rollout.phase;
+    event->to_weight = replay->rollout.weight;
+    event->verdict = command->verdict;
+    event->attempts = command->attempts;
+
+    replay->options.report(replay->options.data, event);
+}
+
+
+/* what there has been of times in the step, from what there was before it */
+
+static void
+canary_replay_times(canary_replay_t *replay)
+{
+    unsigned  side;
+
+    if (!canary_judge_needs_times(replay->options.strategy, 1)) {
+        return;
+    }
+
+    for (side = 0; side < CANARY_SIDES; side++) {
+        replay->times.step[side] = replay->times.sides[side];
+        canary_histogram_subtract(&replay->times.step[side],
+                                  &replay->before[side]);
+    }
+}
