@@ -48,6 +48,13 @@ canary_set(uint32_t *variable, uint32_t value)
 size_t
 canary_evidence_size(uint32_t nslots)
 {
+    return canary_evidence_head_size(nslots) + sizeof(canary_books_t);
+}
+
+
+size_t
+canary_evidence_head_size(uint32_t nslots)
+{
     return sizeof(canary_evidence_t)
            + (size_t) nslots * sizeof(canary_slot_t *);
 }
@@ -56,9 +63,12 @@ canary_evidence_size(uint32_t nslots)
 void
 canary_evidence_init(canary_evidence_t *evidence, uint32_t nslots)
 {
-    memset(evidence, 0, offsetof(canary_evidence_t, cohorts));
+    memset(evidence, 0, offsetof(canary_evidence_t, slots));
 
     evidence->nslots = nslots;
+    evidence->books = (canary_books_t *)
+                          ((char *) evidence
+                           + canary_evidence_head_size(nslots));
 }
 
 
@@ -203,7 +213,7 @@ canary_evidence_tick(canary_evidence_t *evidence, uint32_t step,
                  && now >= evidence->discard_to))
         {
             evidence->opened = now;
-            evidence->cohorts[current % CANARY_COHORTS].began = now;
+            evidence->books->cohorts[current % CANARY_COHORTS].began = now;
             return;
         }
     }
@@ -229,7 +239,7 @@ canary_evidence_is_empty(const canary_evidence_t *evidence)
     place = canary_evidence_current(evidence) % CANARY_COHORTS;
 
     for (side = 0; side < CANARY_SIDES; side++) {
-        base = &evidence->cohorts[place].base[side];
+        base = &evidence->books->cohorts[place].base[side];
         started = 0;
 
         for (slot = 0; slot < evidence->nused; slot++) {
@@ -267,8 +277,8 @@ canary_evidence_open(canary_evidence_t *evidence, uint32_t number,
     canary_cohort_slow_t  *slows;
 
     place = number % CANARY_COHORTS;
-    cohort = &evidence->cohorts[place];
-    slows = &evidence->cohort_slows[place];
+    cohort = &evidence->books->cohorts[place];
+    slows = &evidence->books->cohort_slows[place];
 
     for (side = 0; side < CANARY_SIDES; side++) {
         canary_evidence_overdue(evidence, side, place, 0);
@@ -310,8 +320,8 @@ canary_evidence_close(canary_evidence_t *evidence, uint64_t now)
     canary_cohort_slow_t  *slows;
 
     place = canary_evidence_current(evidence) % CANARY_COHORTS;
-    cohort = &evidence->cohorts[place];
-    slows = &evidence->cohort_slows[place];
+    cohort = &evidence->books->cohorts[place];
+    slows = &evidence->books->cohort_slows[place];
 
     for (side = 0; side < CANARY_SIDES; side++) {
         canary_evidence_look_current(evidence, side, &sums);
@@ -361,6 +371,7 @@ canary_evidence_settle(canary_evidence_t *evidence, uint64_t now)
 {
     uint32_t              number, current;
     uint64_t              age;
+    canary_cohort_t      *cohort;
     canary_cohort_view_t  view;
 
     current = canary_evidence_current(evidence);
@@ -371,8 +382,8 @@ canary_evidence_settle(canary_evidence_t *evidence, uint64_t now)
             continue;
         }
 
-        age = canary_elapsed(now, evidence->cohorts[number % CANARY_COHORTS]
-                                      .ended);
+        cohort = &evidence->books->cohorts[number % CANARY_COHORTS];
+        age = canary_elapsed(now, cohort->ended);
 
         if (age < CANARY_COHORT_GRACE
             && current - number < CANARY_COHORTS_UNSETTLED)
@@ -413,9 +424,9 @@ canary_evidence_settle_cohort(canary_evidence_t *evidence, uint32_t number,
     canary_cohort_slow_t  *slows;
 
     place = number % CANARY_COHORTS;
-    slows = &evidence->cohort_slows[place];
+    slows = &evidence->books->cohort_slows[place];
 
-    evidence->cohorts[place].settled = now;
+    evidence->books->cohorts[place].settled = now;
     canary_set(&evidence->open[place], 0);
 
     for (side = 0; side < CANARY_SIDES; side++) {
@@ -430,7 +441,7 @@ canary_evidence_settle_cohort(canary_evidence_t *evidence, uint32_t number,
                                     == canary_evidence_step(evidence));
         }
 
-        base = &evidence->cohorts[place].base[side];
+        base = &evidence->books->cohorts[place].base[side];
 
         base->started = sums.started;
         base->voided = 0;
@@ -496,8 +507,9 @@ int
 canary_evidence_fold(canary_evidence_t *evidence, uint64_t now,
     canary_cohort_view_t *cohort)
 {
-    uint32_t  oldest, current;
-    uint64_t  age;
+    uint32_t          oldest, current;
+    uint64_t          age;
+    canary_cohort_t  *settled;
 
     oldest = evidence->oldest;
     current = canary_evidence_current(evidence);
@@ -506,8 +518,8 @@ canary_evidence_fold(canary_evidence_t *evidence, uint64_t now,
         return 0;
     }
 
-    age = canary_elapsed(now,
-                         evidence->cohorts[oldest % CANARY_COHORTS].settled);
+    settled = &evidence->books->cohorts[oldest % CANARY_COHORTS];
+    age = canary_elapsed(now, settled->settled);
 
     if (age < CANARY_FOLD_MS
         && current - oldest < CANARY_COHORTS_UNSETTLED)
@@ -550,7 +562,7 @@ canary_evidence_discard(canary_evidence_t *evidence, uint64_t now)
 
     for (from = evidence->oldest; from != current; from++) {
         if (canary_evidence_is_open(evidence, from)
-            || evidence->cohorts[from % CANARY_COHORTS].settled
+            || evidence->books->cohorts[from % CANARY_COHORTS].settled
                > now - CANARY_DISCARD_MS)
         {
             break;

@@ -171,6 +171,18 @@ typedef struct {
 } canary_limits_t;
 
 
+/*
+ * What only the holder of the lock looks at, and not before it is needed.  A
+ * worker may still count for a rollout that has just ended, but never here:
+ * evidence that is not in use can do without.
+ */
+
+typedef struct {
+    canary_cohort_t       cohorts[CANARY_COHORTS];
+    canary_cohort_slow_t  cohort_slows[CANARY_COHORTS];
+} canary_books_t;
+
+
 typedef struct canary_evidence_s  canary_evidence_t;
 
 struct canary_evidence_s {
@@ -224,11 +236,9 @@ struct canary_evidence_s {
     canary_evidence_t  *next;           /* for the owner: links those that */
     uint64_t            released;       /* are not in use; ms */
 
-    /* not touched before it is needed */
+    canary_books_t     *books;          /* NULL: taken away */
 
-    canary_cohort_t       cohorts[CANARY_COHORTS];
-    canary_cohort_slow_t  cohort_slows[CANARY_COHORTS];
-    canary_slot_t        *slots[];      /* [nslots], of which nused are set;
+    canary_slot_t      *slots[];        /* [nslots], of which nused are set;
                                            one may be the same as the first */
 };
 
@@ -293,14 +303,19 @@ typedef struct {
 } canary_tail_t;
 
 
-/* The bytes that evidence with so many slots takes, without the slots. */
+/*
+ * The bytes that evidence with so many slots takes, without the slots; with
+ * its books behind it, or without.
+ */
 
 size_t canary_evidence_size(uint32_t nslots);
+size_t canary_evidence_head_size(uint32_t nslots);
 
 /*
  * Evidence needs no zeroed memory: init once, and give it memory for one slot
  * after the other before they are counted in.  NULL: there is none, so that
- * slot is the first one again, which there has to be.
+ * slot is the first one again, which there has to be.  Its books are those
+ * behind it, unless the owner sets others.
  */
 
 void canary_evidence_init(canary_evidence_t *evidence, uint32_t nslots);

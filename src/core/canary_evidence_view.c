@@ -206,8 +206,8 @@ canary_evidence_look(const canary_evidence_t *evidence, uint32_t number,
     const canary_cohort_slow_t   *slows;
 
     place = number % CANARY_COHORTS;
-    cohort = &evidence->cohorts[place];
-    slows = &evidence->cohort_slows[place];
+    cohort = &evidence->books->cohorts[place];
+    slows = &evidence->books->cohort_slows[place];
 
     view->number = number;
     view->step = cohort->step;
@@ -256,7 +256,7 @@ canary_evidence_look_settled(const canary_evidence_t *evidence,
 {
     const canary_tally_t  *final;
 
-    final = &evidence->cohorts[place].base[side];
+    final = &evidence->books->cohorts[place].base[side];
 
     sums->started = final->started;
     sums->in_flight = final->started - final->done;
@@ -268,7 +268,7 @@ canary_evidence_look_settled(const canary_evidence_t *evidence,
     sums->time = final->time;
 
     if (evidence->nlimits) {
-        sums->slow = evidence->cohort_slows[place].base[side];
+        sums->slow = evidence->books->cohort_slows[place].base[side];
 
     } else {
         memset(&sums->slow, 0, sizeof(canary_slow_t));
@@ -283,7 +283,7 @@ canary_evidence_look_open(const canary_evidence_t *evidence,
     canary_tally_t         tally;
     const canary_tally_t  *base;
 
-    base = &evidence->cohorts[place].base[side];
+    base = &evidence->books->cohorts[place].base[side];
 
     canary_evidence_sum(evidence, side, place, &tally);
 
@@ -304,7 +304,7 @@ canary_evidence_look_open(const canary_evidence_t *evidence,
     if (evidence->nlimits) {
         canary_evidence_sum_slow(evidence, side, place, &sums->slow);
         canary_subtract_slow(&sums->slow,
-                             &evidence->cohort_slows[place].base[side]);
+                             &evidence->books->cohort_slows[place].base[side]);
     } else {
         memset(&sums->slow, 0, sizeof(canary_slow_t));
     }

@@ -46,7 +46,14 @@ canary_rule_is_latency(const canary_rule_t *rule)
 size_t
 canary_judge_size(uint32_t nslots)
 {
-    return canary_evidence_size(nslots) + sizeof(canary_judge_t);
+    return canary_evidence_head_size(nslots) + canary_judge_books_size();
+}
+
+
+size_t
+canary_judge_books_size(void)
+{
+    return sizeof(canary_books_t) + sizeof(canary_judge_t);
 }
 
 

@@ -175,6 +175,12 @@ typedef struct {
 } ngx_http_canary_event_t;
 
 
+/* one more than are shown */
+
+#define NGX_HTTP_CANARY_HISTORY                                               \
+    ((NGX_HTTP_CANARY_EVENTS + 1) * sizeof(ngx_http_canary_event_t))
+
+
 /* How an attempt failed. */
 
 typedef enum {
@@ -772,6 +778,10 @@ char *ngx_http_canary_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t ngx_http_canary_add_zone(ngx_conf_t *cf,
     ngx_http_canary_main_conf_t *cmcf);
 
+/* why a rollout cannot begin, zero-terminated */
+void ngx_http_canary_zone_full(ngx_http_canary_main_conf_t *cmcf,
+    u_char *text, size_t size);
+
 /* the running configuration; NULL without http{} or without an endpoint */
 ngx_http_canary_main_conf_t *ngx_http_canary_running(void);
 
@@ -828,6 +838,8 @@ ngx_http_canary_shared_t *ngx_http_canary_create_shared(
 /* bytes of a zone that is large enough for the configuration */
 size_t ngx_http_canary_zone_needed(ngx_http_canary_main_conf_t *cmcf,
     ngx_uint_t nslots);
+size_t ngx_http_canary_zone_wanted(ngx_http_canary_main_conf_t *cmcf,
+    ngx_uint_t nslots, ngx_uint_t workers);
 
 
 /* ngx_http_canary_section.c: changes of a rollout, under the lock */
@@ -896,13 +908,15 @@ void ngx_http_canary_put_spare(ngx_http_canary_zone_shared_t *sh,
 void ngx_http_canary_repair(ngx_http_canary_shared_t *shared);
 
 /* memory for the history of an endpoint, and with it the evidence of a
-   rollout; NGX_ERROR: the zone is full */
+   rollout, rather new than used less than so many ms ago; NGX_ERROR: the zone
+   is full */
 ngx_int_t ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared);
 ngx_int_t ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared);
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t rest);
 void ngx_http_canary_add_slots(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, canary_evidence_t *evidence);
+size_t ngx_http_canary_books_size(void);
 
 
 /* ngx_http_canary_meter.c: what is counted of releases */
@@ -922,6 +936,14 @@ void ngx_http_canary_carry(ngx_http_canary_endpoint_t *endpoint,
 ngx_int_t ngx_http_canary_add_meters(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
     const canary_rollout_t *rollout);
+
+/* which of these there are, and in the same section of the lock back to those:
+   nobody counts in the others yet */
+ngx_uint_t ngx_http_canary_has_meters(ngx_http_canary_shared_t *shared,
+    const canary_rollout_t *rollout);
+void ngx_http_canary_drop_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared, const canary_rollout_t *rollout,
+    ngx_uint_t kept);
 
 /* what is shown of the current step counts from here */
 void ngx_http_canary_begin_step(ngx_http_canary_zone_shared_t *sh,
