@@ -108,6 +108,26 @@ subtest 'what is idle stays as it was: stable, the last rollout, totals'
     is($t->endpoint('ep')->{stable}, 'v1', 'survives too');
 };
 
+subtest 'a history that is full, and one that goes on' => sub {
+    for my $verbs (1, 35, 2) {
+        start();
+        $t->verb(ep => $_) for map { qw(pause resume) } 1 .. $verbs;
+        my $begun = $t->api_post('endpoints/other/rollout', { canary_strategy
+            => { rules => [ rule(failed_requests_max => 5) ] } });
+        is($begun->status, 201, 'beside another one');
+        my @events = $t->events('ep');
+        my @other = $t->events('other');
+        $t->crash;
+        $t->start;
+        is_deeply([ $t->events('ep') ], \@events,
+                  scalar @events . ' events are as they were');
+        is_deeply([ $t->events('other') ], \@other, 'of the other one too');
+        $t->verb($_ => 'rollback') for qw(ep other);
+    }
+
+    $t->allow_log(qr/exited on signal 9/);
+};
+
 subtest 'a budget remembers what it has spent' => sub {
     start(steps => [0.5], rules => [ rule(failed_requests_max => 5) ]);
     $v2->set(status => 500);

@@ -59,11 +59,12 @@ subtest 'what finds no memory at all' => sub {
 };
 
 subtest 'a rollout that does not fit' => sub {
-    my $response = $t->api_post('endpoints/ep1/rollout',
-                                { canary_strategy => { rules => [
-                                    rule(failed_requests_max => 5) ] } });
+    my $response = begin(1);
 
     is($response->status, 503, 'is refused');
+    like($response->json->{detail},
+         qr/^canary_zone "little" of ${size}k is full: .* needs about \d+k$/,
+         'which tells why, and how much would be enough');
     is($t->endpoint('ep1')->{phase}, 'idle', 'and does not begin');
 };
 
@@ -79,6 +80,45 @@ subtest 'a larger zone' => sub {
        'and room for more');
     $t->start_rollout('ep1');
     is($t->endpoint('ep1')->{phase}, 'progressing', 'also for a rollout');
+};
+
+subtest 'rollouts that have ended make room' => sub {
+    my ($size) = ($t->check(conf('64k')))[1] =~ /needs about (\d+)k/;
+    $t->stop;
+    unlink $t->dir . '/canary/state.json';
+    $t->start(conf(($size + 1024) . 'k'));
+
+    my @fit = grep { begins($_) } 1 .. ENDPOINTS;
+    my @refused = grep { my $n = $_; !grep { $_ == $n } @fit } 1 .. ENDPOINTS;
+    cmp_ok(scalar @fit, '>', 3, 'some rollouts run at once');
+    cmp_ok(scalar @refused, '>', @fit, 'others are refused');
+
+    $t->verb("ep$_" => 'rollback') for @fit;
+    ok(begins($refused[0]), 'one of these begins when the others have ended');
+    $t->verb("ep$refused[0]" => 'rollback');
+
+    my @then = grep { begins($_) } @fit;
+    cmp_ok(scalar @then, '>=', @fit - 2, 'and nearly as many as before fit');
+    is(scalar $t->events("ep$refused[0]"), 2, 'each has its events');
+};
+
+subtest 'a zone of the size that was told' => sub {
+    my ($told) = map { $_->body =~ /at once it needs about (\d+)k/ }
+        map { begin($_) } 1 .. ENDPOINTS;
+    my ($tested) = ($t->check(conf('64k')))[1]
+        =~ /, and (\d+)k for rollouts of all/;
+    is($tested, $told, 'by nginx -t too');
+
+    $t->stop;
+    unlink $t->dir . '/canary/state.json';
+    $t->start(conf("${told}k"));
+    ask('v1', 1);
+    ask('v2', 1);
+    is_deeply([ grep { !begins($_) } 1 .. ENDPOINTS ], [],
+              'holds rollouts of all endpoints');
+    ask('v1', 3);
+    ask('v2', 3);
+    is(missing('v1', 4) + missing('v2', 4), 0, 'counts all of it');
 };
 
 subtest 'releases that are gone' => sub {
@@ -104,6 +144,25 @@ subtest 'releases that are gone' => sub {
 };
 
 $t->finish;
+
+
+sub begin($n) {
+    return $t->api_post("endpoints/ep$n/rollout",
+                        { canary_strategy => { rules => [
+                            rule(failed_requests_max => 5) ] } });
+}
+
+
+# Whether the zone has room for a rollout.
+
+sub begins($n) {
+    my $response = begin($n);
+
+    return 1 if $response->status == 201;
+    die $response->body if $response->body !~ /canary_zone/;
+
+    return 0;
+}
 
 
 # How often the log has told that there is no memory to count in.

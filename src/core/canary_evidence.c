@@ -64,13 +64,30 @@ canary_evidence_size(uint32_t nslots)
 
 
 void
-canary_evidence_init(canary_evidence_t *evidence, uint32_t nslots,
-    canary_places_t *places)
+canary_evidence_init(canary_evidence_t *evidence, uint32_t nslots)
 {
-    memset(evidence, 0, offsetof(canary_evidence_t, parts));
+    memset(evidence, 0, offsetof(canary_evidence_t, slots));
 
     evidence->nslots = nslots;
-    evidence->places = places;
+}
+
+
+/* places that have been used keep their counters, but not their cohorts */
+
+void
+canary_evidence_set_books(canary_evidence_t *evidence, canary_books_t *books,
+    canary_places_t *places)
+{
+    uint32_t  place;
+
+    books->places = places;
+
+    for (place = 0; place < evidence->nplaces; place++) {
+        places->cohorts[place].freed = 1;
+    }
+
+    evidence->nparts = 0;
+    evidence->books = books;
 }
 
 
@@ -172,7 +189,7 @@ canary_evidence_repair(canary_evidence_t *evidence, uint32_t step,
     memset(evidence->open, 0, sizeof(evidence->open));
 
     for (place = 0; place < evidence->nplaces; place++) {
-        if (evidence->places->cohorts[place].freed == 0) {
+        if (evidence->books->places->cohorts[place].freed == 0) {
             canary_evidence_free_place(evidence, place, now);
         }
     }
@@ -270,7 +287,7 @@ canary_evidence_is_empty(const canary_evidence_t *evidence)
                                   canary_evidence_current(evidence));
 
     for (side = 0; side < CANARY_SIDES; side++) {
-        base = &evidence->places->cohorts[place].base[side];
+        base = &evidence->books->places->cohorts[place].base[side];
         started = 0;
 
         for (slot = 0; slot < evidence->nused; slot++) {
@@ -308,8 +325,8 @@ canary_evidence_open(canary_evidence_t *evidence, uint32_t number,
     canary_cohort_slow_t  *slows;
 
     place = canary_evidence_take_place(evidence, now);
-    cohort = &evidence->places->cohorts[place];
-    slows = &evidence->places->slows[place];
+    cohort = &evidence->books->places->cohorts[place];
+    slows = &evidence->books->places->slows[place];
 
     cohort->freed = 0;
 
@@ -351,7 +368,7 @@ canary_evidence_take_place(canary_evidence_t *evidence, uint64_t now)
     uint32_t                place, longest;
     const canary_cohort_t  *cohorts;
 
-    cohorts = evidence->places->cohorts;
+    cohorts = evidence->books->places->cohorts;
     longest = CANARY_COHORTS;
 
     for (place = 0; place < evidence->nplaces; place++) {
@@ -411,7 +428,7 @@ static void
 canary_evidence_free_place(canary_evidence_t *evidence, uint32_t place,
     uint64_t now)
 {
-    evidence->places->cohorts[place].freed = now ? now : 1;
+    evidence->books->places->cohorts[place].freed = now ? now : 1;
 }
 
 
@@ -428,8 +445,8 @@ canary_evidence_close(canary_evidence_t *evidence, uint64_t now)
 
     place = canary_evidence_place(evidence,
                                   canary_evidence_current(evidence));
-    cohort = &evidence->places->cohorts[place];
-    slows = &evidence->places->slows[place];
+    cohort = &evidence->books->places->cohorts[place];
+    slows = &evidence->books->places->slows[place];
 
     for (side = 0; side < CANARY_SIDES; side++) {
         canary_evidence_look_current(evidence, side, &sums);
@@ -531,9 +548,9 @@ canary_evidence_settle_cohort(canary_evidence_t *evidence, uint32_t number,
     canary_cohort_slow_t  *slows;
 
     place = canary_evidence_place(evidence, number);
-    slows = &evidence->places->slows[place];
+    slows = &evidence->books->places->slows[place];
 
-    evidence->places->cohorts[place].settled = now;
+    evidence->books->places->cohorts[place].settled = now;
     canary_set(&evidence->open[place], 0);
 
     for (side = 0; side < CANARY_SIDES; side++) {
@@ -548,7 +565,7 @@ canary_evidence_settle_cohort(canary_evidence_t *evidence, uint32_t number,
                                     == canary_evidence_step(evidence));
         }
 
-        base = &evidence->places->cohorts[place].base[side];
+        base = &evidence->books->places->cohorts[place].base[side];
 
         base->started = sums.started;
         base->voided = 0;

@@ -57,8 +57,8 @@
                                          it might yet be discarded */
 #define CANARY_REST_MS        1000    /* after that until its place is used
                                          again: a process may be slow */
-#define CANARY_PARTS          26      /* of what has been folded, */
-#define CANARY_PART_MS        400     /* of so many milliseconds each */
+#define CANARY_PARTS          22      /* of what has been folded, */
+#define CANARY_PART_MS        500     /* of so many milliseconds each */
 #define CANARY_LIMIT_SETS     16      /* kept, see canary_evidence_limits() */
 
 
@@ -196,13 +196,26 @@ typedef struct {
 } canary_limits_t;
 
 
-/* Under the lock.  Of places that are not used yet nothing is touched. */
+/*
+ * What only the holder of the lock looks at.  A worker may still count for a
+ * rollout that has just ended, but never here: evidence that is not in use can
+ * do without, and the memory be another's.
+ *
+ * Of places that are not used yet nothing is touched, nor what is about limits
+ * without limits.
+ */
 
 typedef struct {
     canary_cohort_t       cohorts[CANARY_COHORTS];
     canary_cohort_slow_t  slows[CANARY_COHORTS];
     canary_slow_t         part_slows[CANARY_PARTS];
 } canary_places_t;
+
+
+typedef struct {
+    canary_places_t      *places;
+    canary_part_t         parts[CANARY_PARTS];
+} canary_books_t;
 
 
 typedef struct canary_evidence_s  canary_evidence_t;
@@ -263,8 +276,7 @@ struct canary_evidence_s {
     canary_evidence_t  *next;           /* for the owner: links those that */
     uint64_t            released;       /* are not in use; ms */
 
-    canary_part_t       parts[CANARY_PARTS];
-    canary_places_t    *places;
+    canary_books_t     *books;          /* NULL: none, or taken away */
     canary_slot_t      *slots[];        /* [nslots], of which nused are set;
                                            one may be the same as the first */
 };
@@ -331,19 +343,21 @@ typedef struct {
 } canary_tail_t;
 
 
-/* The bytes that evidence takes, without the slots and places. */
+/* The bytes that evidence takes, without its slots and books. */
 
 size_t canary_evidence_size(uint32_t nslots);
 
 /*
- * No memory needs to be zeroed.  Evidence is init once, with its places, and
- * given memory for one slot after the other before they are counted in.
- * NULL: there is none, so that slot is the first one again, which there has
- * to be.
+ * No memory needs to be zeroed.  Evidence is init once, and given memory for
+ * one slot after the other before they are counted in; NULL: there is none,
+ * so that slot is the first one again, which there has to be.  Before it
+ * begins it needs books, with their places, whose own may be taken away when
+ * the rollout has ended.
  */
 
-void canary_evidence_init(canary_evidence_t *evidence, uint32_t nslots,
-    canary_places_t *places);
+void canary_evidence_init(canary_evidence_t *evidence, uint32_t nslots);
+void canary_evidence_set_books(canary_evidence_t *evidence,
+    canary_books_t *books, canary_places_t *places);
 void canary_evidence_use(canary_evidence_t *evidence, canary_slot_t *memory);
 
 /*

@@ -100,7 +100,7 @@ canary_evidence_place(const canary_evidence_t *evidence, uint32_t number)
 static inline canary_cohort_t *
 canary_evidence_cohort(const canary_evidence_t *evidence, uint32_t number)
 {
-    return &evidence->places->cohorts[canary_evidence_place(evidence,
+    return &evidence->books->places->cohorts[canary_evidence_place(evidence,
                                                             number)];
 }
 

@@ -36,7 +36,7 @@ canary_evidence_remember(canary_evidence_t *evidence,
 
     if (evidence->nparts == 0
         || canary_elapsed(cohort->began,
-                          evidence->parts[evidence->part].began)
+                          evidence->books->parts[evidence->part].began)
            >= CANARY_PART_MS)
     {
         canary_evidence_next_part(evidence, cohort);
@@ -45,7 +45,7 @@ canary_evidence_remember(canary_evidence_t *evidence,
     memset(&counts, 0, sizeof(canary_counts_t));
     canary_count_cohort(&cohort->sides[CANARY_SIDE_STABLE], &counts);
 
-    part = &evidence->parts[evidence->part];
+    part = &evidence->books->parts[evidence->part];
 
     part->ended = cohort->ended;
     part->started += (uint32_t) counts.started;
@@ -57,7 +57,7 @@ canary_evidence_remember(canary_evidence_t *evidence,
     part->time += counts.time;
 
     for (i = 0; i < evidence->nlimits; i++) {
-        evidence->places->part_slows[evidence->part].slow[i]
+        evidence->books->places->part_slows[evidence->part].slow[i]
             += (uint32_t) counts.slow[i];
     }
 }
@@ -75,13 +75,13 @@ canary_evidence_next_part(canary_evidence_t *evidence,
 
     evidence->part = (evidence->part + 1) % CANARY_PARTS;
 
-    part = &evidence->parts[evidence->part];
+    part = &evidence->books->parts[evidence->part];
 
     memset(part, 0, sizeof(canary_part_t));
     part->began = cohort->began;
 
     if (evidence->nlimits) {
-        memset(&evidence->places->part_slows[evidence->part], 0,
+        memset(&evidence->books->places->part_slows[evidence->part], 0,
                sizeof(canary_slow_t));
     }
 }
@@ -112,7 +112,7 @@ canary_evidence_last(const canary_evidence_t *evidence,
 
     for (i = 0; i < evidence->nparts; i++) {
         place = (evidence->part + CANARY_PARTS - i) % CANARY_PARTS;
-        part = &evidence->parts[place];
+        part = &evidence->books->parts[place];
 
         if (canary_elapsed(now, part->began + (part->ended - part->began) / 2)
             >= ms)
@@ -154,7 +154,7 @@ canary_count_part(const canary_evidence_t *evidence, uint32_t place,
     uint32_t              i;
     const canary_part_t  *part;
 
-    part = &evidence->parts[place];
+    part = &evidence->books->parts[place];
 
     counts->started += part->started;
     counts->timed += part->timed;
@@ -165,6 +165,6 @@ canary_count_part(const canary_evidence_t *evidence, uint32_t place,
     counts->time += part->time;
 
     for (i = 0; i < evidence->nlimits; i++) {
-        counts->slow[i] += evidence->places->part_slows[place].slow[i];
+        counts->slow[i] += evidence->books->places->part_slows[place].slow[i];
     }
 }

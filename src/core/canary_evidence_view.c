@@ -161,8 +161,8 @@ canary_evidence_look(const canary_evidence_t *evidence, uint32_t number,
     const canary_cohort_slow_t   *slows;
 
     place = canary_evidence_place(evidence, number);
-    cohort = &evidence->places->cohorts[place];
-    slows = &evidence->places->slows[place];
+    cohort = &evidence->books->places->cohorts[place];
+    slows = &evidence->books->places->slows[place];
 
     view->number = number;
     view->step = cohort->step;
@@ -211,7 +211,7 @@ canary_evidence_look_settled(const canary_evidence_t *evidence,
 {
     const canary_tally_t  *final;
 
-    final = &evidence->places->cohorts[place].base[side];
+    final = &evidence->books->places->cohorts[place].base[side];
 
     sums->started = final->started;
     sums->in_flight = final->started - final->done;
@@ -223,7 +223,7 @@ canary_evidence_look_settled(const canary_evidence_t *evidence,
     sums->time = final->time;
 
     if (evidence->nlimits) {
-        sums->slow = evidence->places->slows[place].base[side];
+        sums->slow = evidence->books->places->slows[place].base[side];
 
     } else {
         memset(&sums->slow, 0, sizeof(canary_slow_t));
@@ -238,7 +238,7 @@ canary_evidence_look_open(const canary_evidence_t *evidence,
     canary_tally_t         tally;
     const canary_tally_t  *base;
 
-    base = &evidence->places->cohorts[place].base[side];
+    base = &evidence->books->places->cohorts[place].base[side];
 
     canary_evidence_sum(evidence, side, place, &tally);
 
@@ -259,7 +259,7 @@ canary_evidence_look_open(const canary_evidence_t *evidence,
     if (evidence->nlimits) {
         canary_evidence_sum_slow(evidence, side, place, &sums->slow);
         canary_subtract_slow(&sums->slow,
-                             &evidence->places->slows[place].base[side]);
+                             &evidence->books->places->slows[place].base[side]);
     } else {
         memset(&sums->slow, 0, sizeof(canary_slow_t));
     }

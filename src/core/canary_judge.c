@@ -12,7 +12,7 @@
 #define CANARY_JUDGE_PAGE  4096
 
 
-static size_t canary_judge_places(uint32_t nslots);
+static size_t canary_judge_places(void);
 static void canary_judge_new_tests(canary_judge_t *judge,
     canary_evidence_t *evidence, const canary_rollout_t *rollout,
     uint64_t now);
@@ -25,38 +25,29 @@ static void canary_judge_fold(canary_judge_t *judge,
 
 
 size_t
-canary_judge_size(uint32_t nslots)
+canary_judge_books_size(void)
 {
-    return canary_judge_places(nslots) + sizeof(canary_places_t);
+    return canary_judge_places() + sizeof(canary_places_t);
 }
 
 
 /* where the places begin: those that are used touch few pages, if not more */
 
 static size_t
-canary_judge_places(uint32_t nslots)
+canary_judge_places(void)
 {
-    size_t  size;
-
-    size = canary_evidence_size(nslots) + sizeof(canary_judge_t);
-
-    return (size + CANARY_JUDGE_PAGE - 1) / CANARY_JUDGE_PAGE
-           * CANARY_JUDGE_PAGE;
+    return (sizeof(canary_books_t) + sizeof(canary_judge_t)
+            + CANARY_JUDGE_PAGE - 1)
+           / CANARY_JUDGE_PAGE * CANARY_JUDGE_PAGE;
 }
 
 
-canary_evidence_t *
-canary_judge_init(void *memory, uint32_t nslots)
+void
+canary_judge_set_books(canary_evidence_t *evidence, void *memory)
 {
-    canary_evidence_t  *evidence;
-
-    evidence = memory;
-
-    canary_evidence_init(evidence, nslots,
-                         (canary_places_t *)
-                         ((char *) memory + canary_judge_places(nslots)));
-
-    return evidence;
+    canary_evidence_set_books(evidence, memory,
+                              (canary_places_t *)
+                              ((char *) memory + canary_judge_places()));
 }
 
 

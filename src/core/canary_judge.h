@@ -20,8 +20,8 @@
  * broken is broken by stable as well, and from how many bad attempts on it is
  * worth while to look.
  *
- * What is remembered lies behind the evidence, in the same block of shared
- * memory.  All of this is under the zone's lock.
+ * What is remembered lies behind the books of the evidence, in the same block
+ * of shared memory.  All of this is under the zone's lock.
  *
  * "times" are histograms of all times of the two releases so far, as far as
  * they are evidence: those of the sides that canary_judge_needs_times() names
@@ -106,18 +106,18 @@ typedef struct {
 
 
 /*
- * The bytes of a block that holds evidence, its places and the judge, most of
- * which is not touched before it is needed; and what makes evidence of it.
+ * The bytes of memory that holds the books of evidence and the judge, most of
+ * which is not touched before it is needed; and what gives it to evidence that
+ * has none.
  */
 
-size_t canary_judge_size(uint32_t nslots);
-canary_evidence_t *canary_judge_init(void *memory, uint32_t nslots);
+size_t canary_judge_books_size(void);
+void canary_judge_set_books(canary_evidence_t *evidence, void *memory);
 
 static inline canary_judge_t *
 canary_judge(const canary_evidence_t *evidence)
 {
-    return (canary_judge_t *) ((char *) evidence
-                               + canary_evidence_size(evidence->nslots));
+    return (canary_judge_t *) (evidence->books + 1);
 }
 
 

@@ -22,6 +22,8 @@
 #define CANARY_STATE_END    "}\n"
 
 
+static void canary_state_drop_kept(canary_state_endpoint_t *endpoint,
+    unsigned n);
 static const char *canary_state_open(const char *text, size_t len,
     size_t *size, char *error);
 static int canary_state_skip(const char **p, const char *last,
@@ -97,14 +99,69 @@ canary_state_destroy(canary_state_t *state)
         return;
     }
 
+    canary_state_free_rest(state);
+
     for (i = 0; i < state->nendpoints; i++) {
         free(state->endpoints[i].name);
-        free(state->endpoints[i].releases);
-        free(state->endpoints[i].events);
+        canary_state_drop_kept(&state->endpoints[i],
+                               state->endpoints[i].nkept);
     }
 
     free(state->endpoints);
     free(state);
+}
+
+
+void
+canary_state_free_rest(canary_state_t *state)
+{
+    unsigned                  i;
+    canary_state_endpoint_t  *endpoint;
+
+    for (i = 0; i < state->nendpoints; i++) {
+        endpoint = &state->endpoints[i];
+
+        free(endpoint->releases);
+        free(endpoint->events);
+
+        endpoint->releases = NULL;
+        endpoint->events = NULL;
+        endpoint->nreleases = 0;
+        endpoint->nevents = 0;
+    }
+}
+
+
+void
+canary_state_take_kept(canary_state_endpoint_t *endpoint,
+    canary_state_endpoint_t *from, unsigned dropped)
+{
+    canary_state_drop_kept(from, dropped);
+
+    memcpy(endpoint->kept, from->kept, from->nkept * sizeof(char *));
+
+    endpoint->nkept = from->nkept;
+    endpoint->kept_id = from->kept_id;
+
+    from->nkept = 0;
+}
+
+
+/* the oldest */
+
+static void
+canary_state_drop_kept(canary_state_endpoint_t *endpoint, unsigned n)
+{
+    unsigned  i;
+
+    for (i = 0; i < n; i++) {
+        free(endpoint->kept[i]);
+    }
+
+    endpoint->nkept -= n;
+
+    memmove(endpoint->kept, &endpoint->kept[n],
+            endpoint->nkept * sizeof(char *));
 }
 
 

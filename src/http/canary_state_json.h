@@ -111,6 +111,20 @@ typedef struct {
     canary_state_release_t  *releases;
     unsigned                 nevents;
     canary_state_event_t    *events;        /* oldest first */
+
+    /*
+     * Events before these as the document has them, oldest first: what has
+     * been rendered once is kept for the next document.  The oldest of all
+     * are left out if there are too many.
+     */
+
+    unsigned                 nkept;
+    char                    *kept[CANARY_STATE_EVENTS_MAX];   /* allocated */
+    uint64_t                 kept_id;       /* of the last one */
+    uint64_t                 noted;         /* for the owner: events ever,
+                                               with the last one */
+    unsigned                 pending;       /* of events, that are none yet
+                                               and are not kept: the last */
 } canary_state_endpoint_t;
 
 
@@ -137,6 +151,22 @@ int canary_state_reserve(canary_state_endpoint_t *endpoint,
 
 int canary_state_set_name(canary_state_endpoint_t *endpoint,
     const char *name, size_t len);
+
+/*
+ * Renders the events of all endpoints, which are kept from then on; 0: no
+ * memory.  Once they have been written the rest may be freed.
+ */
+
+int canary_state_json_keep(canary_state_t *state);
+void canary_state_free_rest(canary_state_t *state);
+
+/*
+ * Takes over what is kept of an endpoint but for its oldest "dropped", which
+ * are no more than there are.
+ */
+
+void canary_state_take_kept(canary_state_endpoint_t *endpoint,
+    canary_state_endpoint_t *from, unsigned dropped);
 
 /* The document, to be freed with free(); NULL: no memory. */
 

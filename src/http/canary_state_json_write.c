@@ -32,6 +32,10 @@ static void canary_state_write_last(cJSON *object,
     const canary_state_endpoint_t *endpoint, int *failed);
 static void canary_state_write_release(cJSON *list,
     const canary_state_release_t *release, int *failed);
+static int canary_state_keep_events(canary_state_endpoint_t *endpoint);
+static char *canary_state_event_text(const canary_state_event_t *event);
+static void canary_state_write_events(cJSON *list,
+    const canary_state_endpoint_t *endpoint, int *failed);
 static void canary_state_write_event(cJSON *list,
     const canary_state_event_t *event, int *failed);
 static void canary_state_write_point(cJSON *object, const char *name,
@@ -82,6 +86,71 @@ canary_state_json_write(const canary_state_t *state, size_t *len)
     cJSON_free(text);
 
     return document;
+}
+
+
+int
+canary_state_json_keep(canary_state_t *state)
+{
+    unsigned  i;
+
+    for (i = 0; i < state->nendpoints; i++) {
+        if (!canary_state_keep_events(&state->endpoints[i])) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static int
+canary_state_keep_events(canary_state_endpoint_t *endpoint)
+{
+    char      *text;
+    unsigned   i, n;
+
+    n = endpoint->nevents - endpoint->pending;
+
+    for (i = 0; i < n && endpoint->nkept < CANARY_STATE_EVENTS_MAX; i++) {
+
+        text = canary_state_event_text(&endpoint->events[i]);
+        if (text == NULL) {
+            return 0;
+        }
+
+        endpoint->kept[endpoint->nkept++] = text;
+        endpoint->kept_id = endpoint->events[i].id;
+    }
+
+    endpoint->nevents -= i;
+
+    if (endpoint->nevents) {
+        memmove(endpoint->events, &endpoint->events[i],
+                endpoint->nevents * sizeof(canary_state_event_t));
+    }
+
+    return 1;
+}
+
+
+static char *
+canary_state_event_text(const canary_state_event_t *event)
+{
+    int     failed;
+    char   *text;
+    cJSON  *list;
+
+    failed = 0;
+    list = cJSON_CreateArray();
+
+    canary_state_write_event(list, event, &failed);
+
+    text = failed ? NULL : cJSON_PrintUnformatted(cJSON_GetArrayItem(list, 0));
+
+    cJSON_Delete(list);
+
+    return text;
 }
 
 
@@ -153,10 +222,27 @@ canary_state_write_endpoint(cJSON *list,
         canary_state_write_release(part, &endpoint->releases[i], failed);
     }
 
-    part = canary_json_add_array(object, "events", failed);
+    canary_state_write_events(canary_json_add_array(object, "events", failed),
+                              endpoint, failed);
+}
 
-    for (i = 0; i < endpoint->nevents; i++) {
-        canary_state_write_event(part, &endpoint->events[i], failed);
+
+static void
+canary_state_write_events(cJSON *list,
+    const canary_state_endpoint_t *endpoint, int *failed)
+{
+    unsigned  i, n;
+
+    n = endpoint->nkept + endpoint->nevents;
+    i = (n > CANARY_STATE_EVENTS_MAX) ? n - CANARY_STATE_EVENTS_MAX : 0;
+
+    for ( /* void */ ; i < endpoint->nkept; i++) {
+        canary_json_add(list, NULL, cJSON_CreateRaw(endpoint->kept[i]),
+                        failed);
+    }
+
+    for (i -= endpoint->nkept; i < endpoint->nevents; i++) {
+        canary_state_write_event(list, &endpoint->events[i], failed);
     }
 }
 

@@ -202,10 +202,14 @@ canary_state_thread_do(canary_state_job_t *job)
     char    *text;
     size_t   len;
 
-    text = canary_state_json_write(job->state, &len);
+    text = NULL;
+    len = 0;
 
-    canary_state_destroy(job->state);
-    job->state = NULL;
+    if (canary_state_json_keep(job->state)) {
+        text = canary_state_json_write(job->state, &len);
+    }
+
+    canary_state_free_rest(job->state);
 
     if (text == NULL) {
         job->done = -1;

@@ -20,7 +20,8 @@
 
 
 typedef struct {
-    canary_state_t             *state;     /* freed by the thread */
+    canary_state_t             *state;     /* of which the thread leaves only
+                                              what is kept of events */
     const char                 *dir;       /* to outlive the job */
     uint64_t                    sequence;  /* these are the caller's */
     void                       *zone;

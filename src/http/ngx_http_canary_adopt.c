@@ -38,7 +38,9 @@ ngx_http_canary_adopt(ngx_http_canary_main_conf_t *cmcf,
 
     if (ngx_http_canary_add_history(cmcf->shpool, shared) != NGX_OK
         || (from->rollout.phase != CANARY_IDLE
-            && ngx_http_canary_equip(sh, cmcf->shpool, shared) != NGX_OK))
+            && ngx_http_canary_equip(sh, cmcf->shpool, shared,
+                                     NGX_HTTP_CANARY_QUARANTINE)
+               != NGX_OK))
     {
         return NGX_ERROR;
     }

@@ -175,6 +175,7 @@ static ngx_int_t
 ngx_http_canary_write_result(ngx_http_canary_write_t *w,
     ngx_http_canary_section_e rc)
 {
+    u_char               text[NGX_HTTP_CANARY_PROBLEM];
     ngx_http_request_t  *r;
 
     r = w->request;
@@ -202,9 +203,10 @@ ngx_http_canary_write_result(ngx_http_canary_write_t *w,
         return ngx_http_canary_write_refused(w);
 
     case NGX_HTTP_CANARY_NO_MEMORY:
+        ngx_http_canary_zone_full(w->endpoint->main, text, sizeof(text));
+
         return ngx_http_canary_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       "the shared memory is full; a larger "
-                                       "size for \"canary_zone\" is needed");
+                                       "%s", text);
 
     default: /* NGX_HTTP_CANARY_SUPERSEDED */
         return ngx_http_canary_write_superseded(w);

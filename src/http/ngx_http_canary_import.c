@@ -170,7 +170,9 @@ ngx_http_canary_import_evidence(ngx_http_canary_main_conf_t *cmcf,
         || rollout->canary == CANARY_NO_RELEASE
         || ngx_http_canary_add_meters(cmcf->sh, cmcf->shpool, to, rollout)
            != NGX_OK
-        || ngx_http_canary_equip(cmcf->sh, cmcf->shpool, to) != NGX_OK)
+        || ngx_http_canary_equip(cmcf->sh, cmcf->shpool, to,
+                                 NGX_HTTP_CANARY_QUARANTINE)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }

@@ -137,6 +137,54 @@ ngx_http_canary_add_side(ngx_http_canary_zone_shared_t *sh,
 }
 
 
+/* a bit for each of the four that a rollout needs */
+
+ngx_uint_t
+ngx_http_canary_has_meters(ngx_http_canary_shared_t *shared,
+    const canary_rollout_t *rollout)
+{
+    ngx_http_canary_release_shared_t  *stable, *canary;
+
+    stable = shared->releases[rollout->stable];
+    canary = shared->releases[rollout->canary];
+
+    return (ngx_http_canary_any_meter(shared, stable) != NULL)
+           | (stable->base != NULL) << 1
+           | (ngx_http_canary_any_meter(shared, canary) != NULL) << 2
+           | (canary->base != NULL) << 3;
+}
+
+
+void
+ngx_http_canary_drop_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared, const canary_rollout_t *rollout,
+    ngx_uint_t kept)
+{
+    ngx_uint_t                         added;
+    ngx_http_canary_release_shared_t  *stable, *canary;
+
+    stable = shared->releases[rollout->stable];
+    canary = shared->releases[rollout->canary];
+    added = ngx_http_canary_has_meters(shared, rollout) & ~kept;
+
+    if (added & 1) {
+        ngx_http_canary_put_meter(sh, &stable->meters[0]);
+    }
+
+    if (added & 2) {
+        ngx_http_canary_put_meter(sh, &stable->base);
+    }
+
+    if (added & 4) {
+        ngx_http_canary_put_meter(sh, &canary->meters[0]);
+    }
+
+    if (added & 8) {
+        ngx_http_canary_put_meter(sh, &canary->base);
+    }
+}
+
+
 /*
  * Releases that are in no rollout may have found no memory for a base: theirs
  * is then that of an earlier step.

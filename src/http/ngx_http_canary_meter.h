@@ -36,6 +36,14 @@ ngx_int_t ngx_http_canary_add_meters(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
     const canary_rollout_t *rollout);
 
+/* which of these there are, and in the same section of the lock back to those:
+   nobody counts in the others yet */
+ngx_uint_t ngx_http_canary_has_meters(ngx_http_canary_shared_t *shared,
+    const canary_rollout_t *rollout);
+void ngx_http_canary_drop_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared, const canary_rollout_t *rollout,
+    ngx_uint_t kept);
+
 /* what is shown of the current step counts from here */
 void ngx_http_canary_begin_step(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared);

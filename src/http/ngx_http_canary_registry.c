@@ -76,7 +76,9 @@ ngx_http_canary_zone_needed(ngx_http_canary_main_conf_t *cmcf,
 
     size = 8 * ngx_pagesize
            + ngx_align(sizeof(ngx_http_canary_zone_shared_t), ngx_pagesize)
-           + ngx_align(canary_judge_size((uint32_t) nslots), ngx_pagesize)
+           + ngx_align(canary_evidence_size((uint32_t) nslots),
+                       ngx_pagesize)
+           + ngx_align(ngx_http_canary_books_size(), ngx_pagesize)
            + ngx_align(sizeof(canary_slot_t), ngx_pagesize)
            + ngx_align(sizeof(ngx_http_canary_history_t), ngx_pagesize)
            + 4 * ngx_pagesize;
@@ -92,6 +94,42 @@ ngx_http_canary_zone_needed(ngx_http_canary_main_conf_t *cmcf,
     }
 
     /* and has a table of the pages itself */
+
+    size += size / ngx_pagesize * sizeof(ngx_slab_page_t);
+
+    return ngx_align(size, 65536);
+}
+
+
+/*
+ * The same, with all endpoints in rollouts at once, all of their releases used
+ * by so many workers, and failures of each kept.
+ */
+
+size_t
+ngx_http_canary_zone_wanted(ngx_http_canary_main_conf_t *cmcf,
+    ngx_uint_t nslots, ngx_uint_t workers)
+{
+    size_t                        size, rollout, meters;
+    ngx_uint_t                    i;
+    ngx_http_canary_endpoint_t  **endpoints;
+
+    size = ngx_http_canary_zone_needed(cmcf, nslots);
+
+    rollout = ngx_align(canary_evidence_size((uint32_t) nslots),
+                        ngx_pagesize)
+              + ngx_align(ngx_http_canary_books_size(), ngx_pagesize)
+              + workers * ngx_align(sizeof(canary_slot_t), ngx_pagesize)
+              + ngx_align(sizeof(ngx_http_canary_history_t),
+                          ngx_pagesize)
+              + ngx_align(sizeof(ngx_http_canary_failures_t), ngx_pagesize);
+
+    endpoints = cmcf->endpoints.elts;
+
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+        meters = endpoints[i]->releases.nelts * (workers + 1);
+        size += rollout + meters * sizeof(ngx_http_canary_meter_t);
+    }
 
     size += size / ngx_pagesize * sizeof(ngx_slab_page_t);
 

@@ -29,8 +29,25 @@ static void ngx_http_canary_note(ngx_http_canary_zone_shared_t *sh,
 static void ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t *next, ngx_http_canary_event_t *event);
+static ngx_int_t ngx_http_canary_provide(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    const canary_rollout_t *rollout);
+static ngx_int_t ngx_http_canary_provide_history(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared);
+static canary_evidence_t *ngx_http_canary_take_evidence(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
+    uint64_t rest);
+static canary_evidence_t *ngx_http_canary_new_evidence(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
 static canary_evidence_t *ngx_http_canary_take_spare(
     ngx_http_canary_zone_shared_t *sh, uint64_t rested);
+static ngx_int_t ngx_http_canary_add_books(ngx_slab_pool_t *shpool,
+    canary_evidence_t *evidence);
+static void ngx_http_canary_free_history(ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared);
+static ngx_uint_t ngx_http_canary_free_books(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
 static void ngx_http_canary_set_last(ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t *next, ngx_http_canary_event_t *event);
 
@@ -100,17 +117,18 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
         return NGX_HTTP_CANARY_NO_FILE;
     }
 
-    /* only the log has the event of what there is no memory for */
-
-    if (ngx_http_canary_add_history(shpool, shared) != NGX_OK && exposes) {
+    if (next.rollout.phase != CANARY_IDLE
+        && ngx_http_canary_provide(sh, shpool, shared, &next.rollout)
+           != NGX_OK)
+    {
         change->status = CANARY_UNCHANGED;
         return NGX_HTTP_CANARY_NO_MEMORY;
     }
 
-    if (next.rollout.phase != CANARY_IDLE
-        && (ngx_http_canary_add_meters(sh, shpool, shared, &next.rollout)
-                != NGX_OK
-            || ngx_http_canary_equip(sh, shpool, shared) != NGX_OK))
+    /* else only the log has the event */
+
+    if (ngx_http_canary_provide_history(sh, shpool, shared) != NGX_OK
+        && exposes)
     {
         change->status = CANARY_UNCHANGED;
         return NGX_HTTP_CANARY_NO_MEMORY;
@@ -271,11 +289,58 @@ ngx_http_canary_repair(ngx_http_canary_shared_t *shared)
 }
 
 
-ngx_int_t
-ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
+/*
+ * All that a rollout needs, if need be from those that have ended.  One that
+ * is refused takes nothing from those that fit.
+ */
+
+static ngx_int_t
+ngx_http_canary_provide(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    const canary_rollout_t *rollout)
+{
+    uint64_t    rest;
+    ngx_uint_t  kept;
+
+    kept = ngx_http_canary_has_meters(shared, rollout);
+    rest = NGX_HTTP_CANARY_QUARANTINE;
+
+    do {
+        if (ngx_http_canary_add_meters(sh, shpool, shared, rollout) == NGX_OK
+            && ngx_http_canary_equip(sh, shpool, shared, rest) == NGX_OK)
+        {
+            return NGX_OK;
+        }
+
+        rest = 0;
+
+    } while (ngx_http_canary_free_books(sh, shpool));
+
+    ngx_http_canary_drop_meters(sh, shared, rollout, kept);
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_canary_provide_history(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared)
 {
-    uint64_t            now;
+    while (ngx_http_canary_add_history(shpool, shared) != NGX_OK) {
+        if (!ngx_http_canary_free_books(sh, shpool)) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t rest)
+{
+    ngx_uint_t          known;
     canary_evidence_t  *evidence;
 
     if (!shared->active) {
@@ -288,41 +353,94 @@ ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
         return NGX_OK;
     }
 
+    known = (shared->events != NULL);
+
     if (ngx_http_canary_add_history(shpool, shared) != NGX_OK) {
         return NGX_ERROR;
     }
 
+    evidence = ngx_http_canary_take_evidence(sh, shpool, rest);
+
+    if (evidence) {
+        __atomic_store_n(&shared->evidence, evidence, __ATOMIC_RELEASE);
+        return NGX_OK;
+    }
+
+    if (!known) {
+        ngx_http_canary_free_history(shpool, shared);
+    }
+
+    return NGX_ERROR;
+}
+
+
+/* with books, and with slots that are in use; NULL: the zone is full */
+
+static canary_evidence_t *
+ngx_http_canary_take_evidence(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, uint64_t rest)
+{
+    uint64_t            now;
+    canary_evidence_t  *evidence;
+
     now = ngx_http_canary_milliseconds();
 
-    evidence = ngx_http_canary_take_spare(sh,
-                                          now - NGX_HTTP_CANARY_QUARANTINE);
+    evidence = ngx_http_canary_take_spare(sh, now - rest);
 
     if (evidence == NULL) {
-        evidence = ngx_slab_alloc_locked(shpool,
-                                         canary_judge_size(sh->nslots));
-        if (evidence) {
-            (void) canary_judge_init(evidence, (uint32_t) sh->nslots);
-
-        } else {
-            evidence = ngx_http_canary_take_spare(sh, now);
-        }
+        evidence = ngx_http_canary_new_evidence(sh, shpool);
     }
 
     if (evidence == NULL) {
-        return NGX_ERROR;
+        evidence = ngx_http_canary_take_spare(sh, now);
+    }
+
+    if (evidence == NULL) {
+        return NULL;
     }
 
     ngx_http_canary_add_slots(sh, shpool, evidence);
 
-    if (evidence->nused == 0) {
-        evidence->next = sh->spare;
-        sh->spare = evidence;
-        return NGX_ERROR;
+    if (evidence->nused
+        && ngx_http_canary_add_books(shpool, evidence) == NGX_OK)
+    {
+        return evidence;
     }
 
-    __atomic_store_n(&shared->evidence, evidence, __ATOMIC_RELEASE);
+    evidence->next = sh->spare;
+    sh->spare = evidence;
 
-    return NGX_OK;
+    return NULL;
+}
+
+
+/* first the books: where these do not fit, the rest is not to take the room */
+
+static canary_evidence_t *
+ngx_http_canary_new_evidence(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool)
+{
+    void               *books;
+    uint32_t            nslots;
+    canary_evidence_t  *evidence;
+
+    nslots = (uint32_t) sh->nslots;
+
+    books = ngx_slab_alloc_locked(shpool, ngx_http_canary_books_size());
+    if (books == NULL) {
+        return NULL;
+    }
+
+    evidence = ngx_slab_alloc_locked(shpool, canary_evidence_size(nslots));
+    if (evidence == NULL) {
+        ngx_slab_free_locked(shpool, books);
+        return NULL;
+    }
+
+    canary_evidence_init(evidence, nslots);
+    canary_judge_set_books(evidence, books);
+
+    return evidence;
 }
 
 
@@ -384,10 +502,85 @@ ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
 }
 
 
+static void
+ngx_http_canary_free_history(ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared)
+{
+    ngx_http_canary_history_t  *history;
+
+    history = shared->history;
+
+    if (history) {
+        shared->events = NULL;
+        shared->pending.after = NULL;
+
+        __atomic_store_n(&shared->history, NULL, __ATOMIC_RELEASE);
+
+        ngx_slab_free_locked(shpool, history);
+    }
+}
+
+
+size_t
+ngx_http_canary_books_size(void)
+{
+    /* so that one can take the place of the other */
+
+    return ngx_max(canary_judge_books_size(),
+                   sizeof(ngx_http_canary_history_t));
+}
+
+
+static ngx_int_t
+ngx_http_canary_add_books(ngx_slab_pool_t *shpool,
+    canary_evidence_t *evidence)
+{
+    void  *memory;
+
+    if (evidence->books) {
+        return NGX_OK;
+    }
+
+    memory = ngx_slab_alloc_locked(shpool, ngx_http_canary_books_size());
+
+    if (memory == NULL) {
+        return NGX_ERROR;
+    }
+
+    canary_judge_set_books(evidence, memory);
+
+    return NGX_OK;
+}
+
+
 /*
  * Evidence that is not needed any more is never freed, and rests for a while
- * before it is used again: a worker may just be adding to it.
+ * before it is used again: a worker may just be adding to it.  But its books,
+ * which are most of it, are only for whoever has the lock, so they are given
+ * back as soon as another rollout finds no memory.  A process that is killed
+ * here may lose some, but leaves none in two places.
  */
+
+static ngx_uint_t
+ngx_http_canary_free_books(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool)
+{
+    canary_books_t     *books;
+    canary_evidence_t  *evidence;
+
+    for (evidence = sh->spare; evidence; evidence = evidence->next) {
+        books = evidence->books;
+
+        if (books) {
+            __atomic_store_n(&evidence->books, NULL, __ATOMIC_RELEASE);
+            ngx_slab_free_locked(shpool, books);
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
 
 static canary_evidence_t *
 ngx_http_canary_take_spare(ngx_http_canary_zone_shared_t *sh,

@@ -82,13 +82,15 @@ void ngx_http_canary_put_spare(ngx_http_canary_zone_shared_t *sh,
 void ngx_http_canary_repair(ngx_http_canary_shared_t *shared);
 
 /* memory for the history of an endpoint, and with it the evidence of a
-   rollout; NGX_ERROR: the zone is full */
+   rollout, rather new than used less than so many ms ago; NGX_ERROR: the zone
+   is full */
 ngx_int_t ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared);
 ngx_int_t ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared);
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t rest);
 void ngx_http_canary_add_slots(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, canary_evidence_t *evidence);
+size_t ngx_http_canary_books_size(void);
 
 
 /* ngx_http_canary_pending.c: under the lock */

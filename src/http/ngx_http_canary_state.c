@@ -14,9 +14,14 @@ static ngx_uint_t ngx_http_canary_count_shared(
     ngx_http_canary_main_conf_t *cmcf, uint64_t *sequence,
     canary_state_t *state);
 static ngx_int_t ngx_http_canary_collect_all(
-    ngx_http_canary_main_conf_t *cmcf, canary_state_t *state);
+    ngx_http_canary_main_conf_t *cmcf, canary_state_t *before,
+    canary_state_t *state);
 static ngx_int_t ngx_http_canary_collect_endpoint(
-    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *to);
+    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *before,
+    canary_state_endpoint_t *to);
+static void ngx_http_canary_take_kept(ngx_http_canary_shared_t *shared,
+    uint64_t number, canary_state_endpoint_t *before,
+    canary_state_endpoint_t *to);
 static void ngx_http_canary_collect_releases(
     ngx_http_canary_shared_t *shared, canary_state_endpoint_t *to);
 static void ngx_http_canary_collect_totals(ngx_http_canary_shared_t *shared,
@@ -42,7 +47,7 @@ static void ngx_http_canary_name_of(ngx_http_canary_shared_t *shared,
 
 canary_state_t *
 ngx_http_canary_collect(ngx_http_canary_main_conf_t *cmcf,
-    uint64_t *sequence)
+    canary_state_t *before, uint64_t *sequence)
 {
     ngx_uint_t       n;
     canary_state_t  *state;
@@ -56,7 +61,7 @@ ngx_http_canary_collect(ngx_http_canary_main_conf_t *cmcf,
 
     (void) ngx_http_canary_count_shared(cmcf, sequence, state);
 
-    if (ngx_http_canary_collect_all(cmcf, state) != NGX_OK) {
+    if (ngx_http_canary_collect_all(cmcf, before, state) != NGX_OK) {
         canary_state_destroy(state);
         return NULL;
     }
@@ -97,7 +102,7 @@ ngx_http_canary_count_shared(ngx_http_canary_main_conf_t *cmcf,
 
 static ngx_int_t
 ngx_http_canary_collect_all(ngx_http_canary_main_conf_t *cmcf,
-    canary_state_t *state)
+    canary_state_t *before, canary_state_t *state)
 {
     ngx_int_t                       rc;
     ngx_uint_t                      i, n;
@@ -122,7 +127,10 @@ ngx_http_canary_collect_all(ngx_http_canary_main_conf_t *cmcf,
                 && ngx_http_canary_record(shared)->rollout.generation)
             {
                 rc = ngx_http_canary_collect_endpoint(shared,
-                                                     &state->endpoints[n++]);
+                                          (before && n < before->nendpoints)
+                                          ? &before->endpoints[n] : NULL,
+                                          &state->endpoints[n]);
+                n++;
             }
         }
 
@@ -153,7 +161,7 @@ ngx_http_canary_collect_all(ngx_http_canary_main_conf_t *cmcf,
 
 static ngx_int_t
 ngx_http_canary_collect_endpoint(ngx_http_canary_shared_t *shared,
-    canary_state_endpoint_t *to)
+    canary_state_endpoint_t *before, canary_state_endpoint_t *to)
 {
     ngx_uint_t                 i, began, nreleases, nevents;
     canary_rollout_t          *rollout;
@@ -165,15 +173,22 @@ ngx_http_canary_collect_endpoint(ngx_http_canary_shared_t *shared,
     rollout = &record->rollout;
 
     nreleases = 0;
-    nevents = ngx_min(present->events, NGX_HTTP_CANARY_EVENTS - 1) + 1;
 
     for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
         nreleases += (shared->releases[i] && shared->releases[i]->serial);
     }
 
-    if (!canary_state_set_name(to, (char *) shared->name, shared->len)
-        || !canary_state_reserve(to, nreleases, nevents))
-    {
+    if (!canary_state_set_name(to, (char *) shared->name, shared->len)) {
+        return NGX_ERROR;
+    }
+
+    if (before && shared->events) {
+        ngx_http_canary_take_kept(shared, present->events, before, to);
+    }
+
+    nevents = ngx_min(present->events - to->noted, NGX_HTTP_CANARY_EVENTS);
+
+    if (!canary_state_reserve(to, nreleases, nevents + 1)) {
         return NGX_ERROR;
     }
 
@@ -197,6 +212,42 @@ ngx_http_canary_collect_endpoint(ngx_http_canary_shared_t *shared,
     ngx_http_canary_collect_spent(shared, began, to);
 
     return NGX_OK;
+}
+
+
+/*
+ * Events that the file had before are not copied again, so that many of them
+ * cost nothing but their first time.
+ */
+
+static void
+ngx_http_canary_take_kept(ngx_http_canary_shared_t *shared, uint64_t number,
+    canary_state_endpoint_t *before, canary_state_endpoint_t *to)
+{
+    uint64_t                  first, oldest;
+    ngx_http_canary_event_t  *last;
+
+    if (before->nkept == 0 || ngx_strcmp(before->name, to->name) != 0) {
+        return;
+    }
+
+    first = (number > NGX_HTTP_CANARY_EVENTS) ? number - NGX_HTTP_CANARY_EVENTS
+                                              : 0;
+    oldest = before->noted - before->nkept;
+
+    if (before->noted > number || before->noted <= first || oldest > first) {
+        return;
+    }
+
+    last = &shared->events[(before->noted - 1) % (NGX_HTTP_CANARY_EVENTS + 1)];
+
+    if (last->id != before->kept_id) {
+        return;
+    }
+
+    canary_state_take_kept(to, before, (unsigned) (first - oldest));
+
+    to->noted = before->noted;
 }
 
 
@@ -271,12 +322,14 @@ static void
 ngx_http_canary_collect_events(ngx_http_canary_shared_t *shared,
     uint64_t number, canary_state_endpoint_t *to)
 {
-    uint64_t    first, room;
-    ngx_uint_t  pending;
+    uint64_t  first;
 
-    pending = (shared->pending.sequence != 0);
-    room = NGX_HTTP_CANARY_EVENTS - pending;
-    first = (number > room) ? number - room : 0;
+    first = (number > NGX_HTTP_CANARY_EVENTS) ? number - NGX_HTTP_CANARY_EVENTS
+                                              : 0;
+    first = ngx_max(first, to->noted);
+
+    to->noted = number;
+    to->pending = (shared->pending.sequence != 0);
 
     for ( /* void */ ; shared->events && first < number; first++) {
         ngx_http_canary_collect_event(
@@ -284,7 +337,7 @@ ngx_http_canary_collect_events(ngx_http_canary_shared_t *shared,
                        &to->events[to->nevents++]);
     }
 
-    if (pending) {
+    if (to->pending) {
         ngx_http_canary_collect_event(&shared->pending.after->event,
                                       &to->events[to->nevents++]);
     }

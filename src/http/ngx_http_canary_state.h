@@ -18,10 +18,11 @@
 
 /* ngx_http_canary_state.c: what the state file has of the zone */
 
-/* NULL: no memory, or the configuration was replaced meanwhile; *sequence:
-   the last change that it has */
+/* what is kept of the state before, if any, is taken over; NULL: no memory, or
+   the configuration was replaced meanwhile; *sequence: the last change that
+   it has */
 canary_state_t *ngx_http_canary_collect(ngx_http_canary_main_conf_t *cmcf,
-    uint64_t *sequence);
+    canary_state_t *before, uint64_t *sequence);
 
 /* attempts of the configuration's releases that were counted so far, of any
    kind: rises with each */

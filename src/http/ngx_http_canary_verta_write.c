@@ -365,6 +365,7 @@ static ngx_int_t
 ngx_http_canary_verta_result(ngx_http_canary_write_t *w,
     ngx_http_canary_section_e rc)
 {
+    u_char               text[NGX_HTTP_CANARY_PROBLEM];
     ngx_http_request_t  *r;
 
     r = w->request;
@@ -394,10 +395,10 @@ ngx_http_canary_verta_result(ngx_http_canary_write_t *w,
         return ngx_http_canary_verta_not_written(w);
 
     case NGX_HTTP_CANARY_NO_MEMORY:
+        ngx_http_canary_zone_full(w->endpoint->main, text, sizeof(text));
+
         return ngx_http_canary_verta_error(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                           "the shared memory is full; a "
-                                           "larger size for \"canary_zone\" "
-                                           "is needed");
+                                           "%s", text);
 
     default: /* NGX_HTTP_CANARY_SUPERSEDED */
         return ngx_http_canary_verta_vain(w, NGX_HTTP_CANARY_VAIN_SUPERSEDED);

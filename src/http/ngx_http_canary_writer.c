@@ -35,6 +35,7 @@ static void ngx_http_canary_got_lock(ngx_http_canary_main_conf_t *cmcf,
     uint64_t now);
 static void ngx_http_canary_no_lock(ngx_http_canary_main_conf_t *cmcf,
     pid_t holder, uint64_t now);
+static void ngx_http_canary_forget_written(void);
 static void ngx_http_canary_free_lock(void);
 static void ngx_http_canary_expire(ngx_http_canary_main_conf_t *cmcf,
     uint64_t now);
@@ -160,6 +161,7 @@ ngx_http_canary_writer_finish(ngx_http_canary_main_conf_t *cmcf)
 
     canary_state_thread_end();
 
+    ngx_http_canary_forget_written();
     ngx_http_canary_free_lock();
 }
 
@@ -228,6 +230,10 @@ ngx_http_canary_got_lock(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
                           cmcf->state_path->name.len);
 
     ngx_http_canary_nameless = 0;
+
+    /* numbers of events are those of who has the lock */
+
+    ngx_http_canary_forget_written();
 
     /*
      * Another nginx may have written to the file since we did.  But a path
@@ -307,6 +313,14 @@ ngx_http_canary_no_lock(ngx_http_canary_main_conf_t *cmcf, pid_t holder,
                                now);
 
     ngx_http_canary_follow(cmcf, 0, now, ngx_cycle->log);
+}
+
+
+static void
+ngx_http_canary_forget_written(void)
+{
+    canary_state_destroy(ngx_http_canary_job.state);
+    ngx_http_canary_job.state = NULL;
 }
 
 
@@ -409,15 +423,19 @@ ngx_http_canary_to_write(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 static void
 ngx_http_canary_begin_write(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 {
+    canary_state_t      *before;
     canary_state_job_t  *job;
 
     job = &ngx_http_canary_job;
+    before = job->state;
 
     ngx_memzero(job, sizeof(canary_state_job_t));
 
     job->dir = ngx_http_canary_dir;
     job->zone = cmcf->sh;
-    job->state = ngx_http_canary_collect(cmcf, &job->sequence);
+    job->state = ngx_http_canary_collect(cmcf, before, &job->sequence);
+
+    canary_state_destroy(before);
 
     if (job->state) {
         canary_state_thread_start(job);

@@ -20,6 +20,7 @@
 
 static ngx_int_t ngx_http_canary_init_zone(ngx_shm_zone_t *shm_zone,
     void *data);
+static size_t ngx_http_canary_zone_for_all(ngx_http_canary_main_conf_t *cmcf);
 static ngx_int_t ngx_http_canary_create_zone(ngx_shm_zone_t *shm_zone,
     ngx_http_canary_main_conf_t *cmcf);
 static void ngx_http_canary_find_old_zone(ngx_shm_zone_t *shm_zone,
@@ -189,12 +190,13 @@ static void
 ngx_http_canary_zone_too_small(ngx_shm_zone_t *shm_zone,
     ngx_http_canary_main_conf_t *cmcf)
 {
-    size_t      needed;
+    size_t      needed, all;
     u_char      place[NGX_MAX_CONF_ERRSTR];
     ngx_uint_t  n;
 
     n = cmcf->endpoints.nelts;
     needed = ngx_http_canary_zone_needed(cmcf, ngx_http_canary_slots(cmcf));
+    all = ngx_http_canary_zone_for_all(cmcf);
     place[0] = '\0';
 
     if (cmcf->zone_file) {
@@ -204,9 +206,40 @@ ngx_http_canary_zone_too_small(ngx_shm_zone_t *shm_zone,
 
     ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
                   "canary_zone \"%V\" of %uzk is too small for %ui "
-                  "endpoint%s, it needs about %uzk%s",
+                  "endpoint%s, it needs about %uzk, and %uzk for rollouts of "
+                  "all of them at once%s",
                   &shm_zone->shm.name, shm_zone->shm.size / 1024,
-                  n, (n == 1) ? "" : "s", needed / 1024, place);
+                  n, (n == 1) ? "" : "s", needed / 1024, all / 1024,
+                  place);
+}
+
+
+void
+ngx_http_canary_zone_full(ngx_http_canary_main_conf_t *cmcf, u_char *text,
+    size_t size)
+{
+    ngx_snprintf(text, size - 1,
+                 "canary_zone \"%V\" of %uzk is full: no more rollouts fit "
+                 "until others end; for rollouts of all %ui endpoints at "
+                 "once it needs about %uzk%Z",
+                 &cmcf->zone_name, cmcf->zone_size / 1024,
+                 cmcf->endpoints.nelts,
+                 ngx_http_canary_zone_for_all(cmcf) / 1024);
+
+    text[size - 1] = '\0';
+}
+
+
+static size_t
+ngx_http_canary_zone_for_all(ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cmcf->cycle->conf_ctx,
+                                           ngx_core_module);
+
+    return ngx_http_canary_zone_wanted(cmcf, ngx_http_canary_slots(cmcf),
+                                       ccf->worker_processes);
 }
 
 

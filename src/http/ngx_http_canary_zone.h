@@ -23,6 +23,10 @@ char *ngx_http_canary_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t ngx_http_canary_add_zone(ngx_conf_t *cf,
     ngx_http_canary_main_conf_t *cmcf);
 
+/* why a rollout cannot begin, zero-terminated */
+void ngx_http_canary_zone_full(ngx_http_canary_main_conf_t *cmcf,
+    u_char *text, size_t size);
+
 /* the running configuration; NULL without http{} or without an endpoint */
 ngx_http_canary_main_conf_t *ngx_http_canary_running(void);
 
@@ -71,6 +75,8 @@ ngx_uint_t ngx_http_canary_unused(ngx_http_canary_main_conf_t *cmcf,
 /* bytes of a zone that is large enough for the configuration */
 size_t ngx_http_canary_zone_needed(ngx_http_canary_main_conf_t *cmcf,
     ngx_uint_t nslots);
+size_t ngx_http_canary_zone_wanted(ngx_http_canary_main_conf_t *cmcf,
+    ngx_uint_t nslots, ngx_uint_t workers);
 
 
 /* ngx_http_canary_reconcile.c: a new configuration is certain */

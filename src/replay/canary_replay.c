@@ -33,15 +33,19 @@ canary_replay_create(const canary_replay_options_t *options)
     }
 
     replay->options = *options;
-    replay->evidence = calloc(1, canary_judge_size(1));
+    replay->evidence = malloc(canary_evidence_size(1));
+    replay->books = malloc(canary_judge_books_size());
     replay->slot = malloc(sizeof(canary_slot_t));
 
-    if (replay->evidence == NULL || replay->slot == NULL) {
+    if (replay->evidence == NULL || replay->books == NULL
+        || replay->slot == NULL)
+    {
         canary_replay_destroy(replay);
         return NULL;
     }
 
-    (void) canary_judge_init(replay->evidence, 1);
+    canary_evidence_init(replay->evidence, 1);
+    canary_judge_set_books(replay->evidence, replay->books);
     canary_evidence_use(replay->evidence, replay->slot);
 
     canary_rollout_init(&replay->rollout, CANARY_REPLAY_STABLE_ID);
@@ -61,6 +65,7 @@ canary_replay_destroy(canary_replay_t *replay)
 {
     free(replay->queue.heap);
     free(replay->evidence);
+    free(replay->books);
     free(replay->slot);
     free(replay);
 }

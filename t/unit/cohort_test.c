@@ -273,6 +273,35 @@ a_place_that_is_used_late_begins_with_nothing(void **state)
 }
 
 
+/* The memory of a rollout that has ended was given to another. */
+
+static void
+a_rollout_may_have_other_books_than_the_one_before(void **state)
+{
+    loop_t                  *loop = *state;
+    canary_evidence_view_t   seen;
+
+    pass(loop, 60000, 3000);
+
+    free(loop->evidence->books);
+    canary_judge_set_books(loop->evidence,
+                           unit_junk(canary_judge_books_size()));
+
+    canary_evidence_begin(loop->evidence, loop->step, loop->now);
+
+    loop->ticks = 0;
+    pass(loop, 60000, 3000);
+
+    seen = view(loop);
+
+    assert_int_equal(seen.failing.started, loop->ticks);
+    assert_int_equal(seen.failing.bad, 0);
+    assert_in_range(seen.passing.started, (60000 - 3100) / TICK,
+                    (60000 - 3000) / TICK + 1);
+    assert_in_range(loop->evidence->nplaces, 45, 58);
+}
+
+
 /* The last seconds */
 
 
@@ -442,6 +471,7 @@ main(void)
         cohort_test(places_are_as_many_as_there_are_cohorts_in_flight),
         cohort_test(rollouts_one_after_the_other_use_the_same_places),
         cohort_test(a_place_that_is_used_late_begins_with_nothing),
+        cohort_test(a_rollout_may_have_other_books_than_the_one_before),
 
         cohort_test(what_was_in_the_last_seconds_is_known),
         cohort_test(what_was_slow_in_the_last_seconds_is_known),

@@ -1303,7 +1303,7 @@ counters_may_wrap_around(void **state)
     loop.evidence->nplaces = CANARY_COHORTS;
 
     for (n = 0; n < CANARY_COHORTS; n++) {
-        loop.evidence->places->cohorts[n].freed = 1;
+        loop.evidence->books->places->cohorts[n].freed = 1;
     }
 
     for (n = 0; n < SLOTS * CANARY_SIDES * CANARY_COHORTS; n++) {

@@ -1473,7 +1473,7 @@ an_excuse_says_when_stable_was_bad(void **state)
 
         assert_int_equal(outage.ms, tests[i].ms);
         assert_in_range(outage.attempts, tests[i].bad + tests[i].since - 100,
-                        tests[i].bad + tests[i].ms + 300);
+                        tests[i].bad + tests[i].ms + 400);
         assert_true(fabs(outage.value
                          - (double) tests[i].bad / (double) outage.attempts)
                     < 1e-9);

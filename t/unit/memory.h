@@ -21,34 +21,35 @@
  * unit_free_evidence().
  */
 
+static inline void *
+unit_junk(size_t size)
+{
+    void  *memory;
+
+    memory = malloc(size);
+    assert_non_null(memory);
+
+    return memset(memory, 0xa5, size);
+}
+
+
 static inline canary_slot_t *
 unit_slot(void)
 {
-    canary_slot_t  *slot;
-
-    slot = malloc(sizeof(canary_slot_t));
-    assert_non_null(slot);
-
-    memset(slot, 0xa5, sizeof(canary_slot_t));
-
-    return slot;
+    return unit_junk(sizeof(canary_slot_t));
 }
 
 
 static inline canary_evidence_t *
 unit_evidence(uint32_t nslots, uint32_t nused)
 {
-    size_t              size;
     uint32_t            i;
     canary_evidence_t  *evidence;
 
-    size = canary_judge_size(nslots);
-    evidence = malloc(size);
-    assert_non_null(evidence);
+    evidence = unit_junk(canary_evidence_size(nslots));
 
-    memset(evidence, 0xa5, size);
-
-    (void) canary_judge_init(evidence, nslots);
+    canary_evidence_init(evidence, nslots);
+    canary_judge_set_books(evidence, unit_junk(canary_judge_books_size()));
 
     for (i = 0; i < nused; i++) {
         canary_evidence_use(evidence, unit_slot());
@@ -69,6 +70,7 @@ unit_free_evidence(canary_evidence_t *evidence)
         }
     }
 
+    free(evidence->books);
     free(evidence);
 }
 
