@@ -330,6 +330,7 @@ ngx_http_canary_free_shared(ngx_http_canary_main_conf_t *cmcf,
         ngx_slab_free_locked(cmcf->shpool, shared->failures);
     }
 
+    ngx_slab_free_locked(cmcf->shpool, shared->phases);
     ngx_slab_free_locked(cmcf->shpool, shared);
 }
 

@@ -22,9 +22,12 @@
  */
 
 
-static size_t ngx_http_canary_shared_size(ngx_str_t *name,
-    ngx_uint_t nphases);
-static size_t ngx_http_canary_phases_place(ngx_str_t *name);
+static size_t ngx_http_canary_shared_size(ngx_str_t *name);
+static size_t ngx_http_canary_slab_size(size_t size);
+static size_t ngx_http_canary_rollout_size(ngx_uint_t nslots,
+    ngx_uint_t workers);
+static ngx_int_t ngx_http_canary_add_phases(ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared, ngx_uint_t nphases);
 static void ngx_http_canary_forget_failed(ngx_http_canary_zone_shared_t *sh);
 static ngx_int_t ngx_http_canary_register_endpoint(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_endpoint_t *endpoint,
@@ -39,56 +42,59 @@ static ngx_uint_t ngx_http_canary_referenced(ngx_http_canary_shared_t *shared,
     ngx_uint_t id);
 
 
-/* with the phases, which begin at a line of their own */
-
 static size_t
-ngx_http_canary_shared_size(ngx_str_t *name, ngx_uint_t nphases)
+ngx_http_canary_shared_size(ngx_str_t *name)
 {
-    return ngx_http_canary_phases_place(name)
-           + nphases * NGX_HTTP_CANARY_LINE;
+    return sizeof(ngx_http_canary_shared_t) + name->len;
 }
 
 
+/* what the slab allocator makes of a size */
+
 static size_t
-ngx_http_canary_phases_place(ngx_str_t *name)
+ngx_http_canary_slab_size(size_t size)
 {
-    return ngx_align(sizeof(ngx_http_canary_shared_t) + name->len,
-                     NGX_HTTP_CANARY_LINE);
+    size_t  rounded;
+
+    if (size > ngx_pagesize / 2) {
+        return ngx_align(size, ngx_pagesize);
+    }
+
+    for (rounded = 8; rounded < size; rounded *= 2) { /* void */ }
+
+    return rounded;
 }
 
+
+/* All releases, a meter for each endpoint, and one rollout with three more. */
 
 size_t
 ngx_http_canary_zone_needed(ngx_http_canary_main_conf_t *cmcf,
     ngx_uint_t nslots)
 {
-    size_t                        size, release;
-    ngx_uint_t                    i;
+    size_t                        size, release, phases;
+    ngx_uint_t                    i, nphases;
     ngx_http_canary_endpoint_t  **endpoints;
 
-    /*
-     * All releases, a meter for each endpoint, and one rollout with three
-     * more; the slab allocator rounds up to pages, or to powers of two.
-     */
+    nphases = nslots / 2;
 
-    release = sizeof(ngx_http_canary_release_shared_t)
-              + nslots / 2 * sizeof(ngx_http_canary_meter_t *);
-    release = (release <= 128) ? 128 : 2 * release;
+    phases = ngx_http_canary_slab_size(nphases * NGX_HTTP_CANARY_LINE);
+
+    release = ngx_http_canary_slab_size(
+                  sizeof(ngx_http_canary_release_shared_t)
+                  + nphases * sizeof(ngx_http_canary_meter_t *));
 
     size = 8 * ngx_pagesize
-           + ngx_align(sizeof(ngx_http_canary_zone_shared_t), ngx_pagesize)
-           + ngx_align(canary_evidence_size((uint32_t) nslots),
-                       ngx_pagesize)
-           + ngx_align(ngx_http_canary_books_size(), ngx_pagesize)
-           + ngx_align(sizeof(canary_slot_t), ngx_pagesize)
-           + ngx_align(sizeof(ngx_http_canary_history_t), ngx_pagesize)
+           + ngx_http_canary_slab_size(sizeof(ngx_http_canary_zone_shared_t))
+           + ngx_http_canary_rollout_size(nslots, 1)
            + 4 * ngx_pagesize;
 
     endpoints = cmcf->endpoints.elts;
 
     for (i = 0; i < cmcf->endpoints.nelts; i++) {
-        size += ngx_align(ngx_http_canary_shared_size(&endpoints[i]->name,
-                                                      nslots / 2),
-                          ngx_pagesize)
+        size += ngx_http_canary_slab_size(
+                    ngx_http_canary_shared_size(&endpoints[i]->name))
+                + phases
                 + release * endpoints[i]->releases.nelts
                 + sizeof(ngx_http_canary_meter_t);
     }
@@ -98,6 +104,18 @@ ngx_http_canary_zone_needed(ngx_http_canary_main_conf_t *cmcf,
     size += size / ngx_pagesize * sizeof(ngx_slab_page_t);
 
     return ngx_align(size, 65536);
+}
+
+
+/* of one that so many workers take part in, without meters */
+
+static size_t
+ngx_http_canary_rollout_size(ngx_uint_t nslots, ngx_uint_t workers)
+{
+    return ngx_http_canary_slab_size(canary_evidence_size((uint32_t) nslots))
+           + ngx_http_canary_slab_size(ngx_http_canary_books_size())
+           + workers * ngx_http_canary_slab_size(sizeof(canary_slot_t))
+           + ngx_http_canary_slab_size(sizeof(ngx_http_canary_history_t));
 }
 
 
@@ -116,13 +134,8 @@ ngx_http_canary_zone_wanted(ngx_http_canary_main_conf_t *cmcf,
 
     size = ngx_http_canary_zone_needed(cmcf, nslots);
 
-    rollout = ngx_align(canary_evidence_size((uint32_t) nslots),
-                        ngx_pagesize)
-              + ngx_align(ngx_http_canary_books_size(), ngx_pagesize)
-              + workers * ngx_align(sizeof(canary_slot_t), ngx_pagesize)
-              + ngx_align(sizeof(ngx_http_canary_history_t),
-                          ngx_pagesize)
-              + ngx_align(sizeof(ngx_http_canary_failures_t), ngx_pagesize);
+    rollout = ngx_http_canary_rollout_size(nslots, workers)
+              + ngx_http_canary_slab_size(sizeof(ngx_http_canary_failures_t));
 
     endpoints = cmcf->endpoints.elts;
 
@@ -263,33 +276,25 @@ ngx_http_canary_shared_t *
 ngx_http_canary_create_shared(ngx_http_canary_main_conf_t *cmcf,
     ngx_str_t *name)
 {
-    uint32_t                       *phase;
     ngx_time_t                     *tp;
-    ngx_uint_t                      i, nphases;
     ngx_http_canary_shared_t       *shared;
     ngx_http_canary_zone_shared_t  *sh;
 
     sh = cmcf->sh;
 
-    /* half of the slots are for the workers of an older configuration */
-
-    nphases = sh->nslots / 2;
-
     shared = ngx_slab_calloc_locked(cmcf->shpool,
-                                    ngx_http_canary_shared_size(
-                                        name, nphases));
+                                    ngx_http_canary_shared_size(name));
     if (shared == NULL) {
         return NULL;
     }
 
-    shared->nphases = nphases;
-    shared->phases = (uint32_t *) ((u_char *) shared
-                            + ngx_http_canary_phases_place(name));
+    /* half of the slots are for the workers of an older configuration */
 
-    for (i = 0; i < nphases; i++) {
-        phase = shared->phases
-                + i * (NGX_HTTP_CANARY_LINE / sizeof(uint32_t));
-        *phase = canary_split_first_phase((uint32_t) i);
+    if (ngx_http_canary_add_phases(cmcf->shpool, shared, sh->nslots / 2)
+        != NGX_OK)
+    {
+        ngx_slab_free_locked(cmcf->shpool, shared);
+        return NULL;
     }
 
     shared->len = name->len;
@@ -305,6 +310,31 @@ ngx_http_canary_create_shared(ngx_http_canary_main_conf_t *cmcf,
     sh->endpoints = shared;
 
     return shared;
+}
+
+
+static ngx_int_t
+ngx_http_canary_add_phases(ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared, ngx_uint_t nphases)
+{
+    uint32_t    *phase;
+    ngx_uint_t   i;
+
+    shared->phases = ngx_slab_alloc_locked(shpool,
+                                           nphases * NGX_HTTP_CANARY_LINE);
+    if (shared->phases == NULL) {
+        return NGX_ERROR;
+    }
+
+    shared->nphases = nphases;
+
+    for (i = 0; i < nphases; i++) {
+        phase = shared->phases
+                + i * (NGX_HTTP_CANARY_LINE / sizeof(uint32_t));
+        *phase = canary_split_first_phase((uint32_t) i);
+    }
+
+    return NGX_OK;
 }
 
 
