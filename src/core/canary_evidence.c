@@ -230,10 +230,13 @@ canary_evidence_limits(canary_evidence_t *evidence, uint32_t nlimits,
     canary_set(&evidence->limit_set, set);
 
     if (evidence->nlimits != nlimits) {
-        canary_set(&evidence->nlimits, nlimits);
-        canary_evidence_use_limits(evidence);
         evidence->nparts = 0;
+        canary_set(&evidence->nlimits, nlimits);
     }
+
+    /* also what a process that died here has left undone */
+
+    canary_evidence_use_limits(evidence);
 }
 
 

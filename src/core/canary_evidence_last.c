@@ -114,7 +114,8 @@ canary_evidence_last(const canary_evidence_t *evidence,
         place = (evidence->part + CANARY_PARTS - i) % CANARY_PARTS;
         part = &evidence->books->parts[place];
 
-        if (canary_elapsed(now, part->began + (part->ended - part->began) / 2)
+        if (canary_elapsed(now, part->began
+                                + canary_elapsed(part->ended, part->began) / 2)
             >= ms)
         {
             return;

@@ -10,9 +10,14 @@
 /* What a state file says of an endpoint, put into the zone. */
 
 
-static void ngx_http_canary_adopt_record(ngx_http_canary_main_conf_t *cmcf,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
-    canary_state_endpoint_t *from, uint64_t now);
+static void ngx_http_canary_adopt_evidence(ngx_http_canary_shared_t *shared,
+    canary_rollout_t *rollout, canary_state_endpoint_t *from, uint64_t now);
+static void ngx_http_canary_adopt_now(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next);
+static ngx_int_t ngx_http_canary_adopt_record(
+    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, canary_state_endpoint_t *from,
+    uint64_t now);
 static uint32_t ngx_http_canary_adopt_release(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared,
     char *name);
@@ -25,56 +30,51 @@ static void ngx_http_canary_adopt_event(const canary_state_event_t *from,
 ngx_int_t
 ngx_http_canary_adopt(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from,
-    uint64_t now)
+    uint64_t now, ngx_log_t *log)
 {
-    ngx_uint_t                      place, same;
-    canary_times_t                  times;
+    ngx_uint_t                      fits, same;
     canary_rollout_t               *present, *rollout;
-    canary_evidence_t              *evidence;
     ngx_http_canary_record_t        next;
     ngx_http_canary_zone_shared_t  *sh;
 
     sh = cmcf->sh;
 
-    if (ngx_http_canary_add_history(cmcf->shpool, shared) != NGX_OK
-        || (from->rollout.phase != CANARY_IDLE
-            && ngx_http_canary_equip(sh, cmcf->shpool, shared,
-                                     NGX_HTTP_CANARY_QUARANTINE)
-               != NGX_OK))
+    if (ngx_http_canary_adopt_record(cmcf, shared, &next, from, now)
+        != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     present = &ngx_http_canary_record(shared)->rollout;
-    evidence = shared->evidence;
-
-    ngx_http_canary_adopt_record(cmcf, shared, &next, from, now);
-
     rollout = &next.rollout;
+
     same = (present->phase != CANARY_IDLE
             && present->number == rollout->number);
 
-    if (rollout->phase != CANARY_IDLE
-        && ngx_http_canary_add_meters(sh, cmcf->shpool, shared, rollout)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
+    fits = (rollout->phase == CANARY_IDLE
+            || ngx_http_canary_provide(sh, cmcf->shpool, shared, rollout)
+               == NGX_OK);
+
+    /* numbers of our own may be those of other events there: so all of them */
+
+    next.events = 0;
+
+    if (rollout->phase != CANARY_IDLE && fits) {
+        ngx_http_canary_adopt_events(shared, &next, from);
     }
 
-    if (rollout->phase != CANARY_IDLE && !same) {
-        ngx_http_canary_times(shared, rollout, 0, &times);
-        canary_judge_begin(evidence, rollout, now, &times);
-
-        canary_evidence_spent(evidence, CANARY_SIDE_STABLE,
-                              from->spent_stable);
-        canary_evidence_spent(evidence, CANARY_SIDE_CANARY,
-                              from->spent_canary);
+    if (rollout->phase != CANARY_IDLE && fits && !same) {
+        ngx_http_canary_adopt_evidence(shared, rollout, from, now);
     }
 
-    place = !(shared->current & 1);
-    shared->records[place] = next;
+    ngx_http_canary_adopt_now(shared, &next);
 
-    __atomic_store_n(&shared->current, place, __ATOMIC_RELEASE);
+    if (!fits) {
+        ngx_http_canary_release_gone(cmcf, shared, rollout->stable,
+                                     "the canary_zone is too small for the "
+                                     "rollout", log);
+        return NGX_DECLINED;
+    }
 
     ngx_http_canary_repair(shared);
 
@@ -82,7 +82,7 @@ ngx_http_canary_adopt(ngx_http_canary_main_conf_t *cmcf,
         ngx_http_canary_put_spare(sh, shared);
 
     } else {
-        (void) canary_judge_tick(evidence, rollout, now);
+        (void) canary_judge_tick(shared->evidence, rollout, now);
     }
 
     shared->sequence = sh->durable;
@@ -92,6 +92,60 @@ ngx_http_canary_adopt(ngx_http_canary_main_conf_t *cmcf,
 
 
 static void
+ngx_http_canary_adopt_evidence(ngx_http_canary_shared_t *shared,
+    canary_rollout_t *rollout, canary_state_endpoint_t *from, uint64_t now)
+{
+    canary_times_t  times;
+
+    ngx_http_canary_times(shared, rollout, 0, &times);
+    canary_judge_begin(shared->evidence, rollout, now, &times);
+
+    canary_evidence_spent(shared->evidence, CANARY_SIDE_STABLE,
+                          from->spent_stable);
+    canary_evidence_spent(shared->evidence, CANARY_SIDE_CANARY,
+                          from->spent_canary);
+}
+
+
+static void
+ngx_http_canary_adopt_now(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next)
+{
+    ngx_uint_t  place;
+
+    place = !(shared->current & 1);
+    shared->records[place] = *next;
+
+    __atomic_store_n(&shared->current, place, __ATOMIC_RELEASE);
+}
+
+
+ngx_int_t
+ngx_http_canary_adopt_history(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from)
+{
+    ngx_http_canary_record_t  next;
+
+    if (from->nevents == 0) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_canary_provide_history(cmcf->sh, cmcf->shpool, shared)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    next = *ngx_http_canary_record(shared);
+
+    ngx_http_canary_adopt_events(shared, &next, from);
+    ngx_http_canary_adopt_now(shared, &next);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
 ngx_http_canary_adopt_record(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
     canary_state_endpoint_t *from, uint64_t now)
@@ -111,6 +165,14 @@ ngx_http_canary_adopt_record(ngx_http_canary_main_conf_t *cmcf,
                                                     from->canary);
     rollout->last_release = ngx_http_canary_adopt_release(cmcf, shared,
                                                           from->last_release);
+
+    if (rollout->stable == CANARY_NO_RELEASE
+        || (rollout->phase != CANARY_IDLE
+            && rollout->canary == CANARY_NO_RELEASE))
+    {
+        return NGX_ERROR;
+    }
+
     canary_rollout_restart(rollout, now);
 
     ngx_memcpy(next->last_release, from->last_release,
@@ -118,7 +180,7 @@ ngx_http_canary_adopt_record(ngx_http_canary_main_conf_t *cmcf,
     ngx_memcpy(next->last_reason, from->last_reason, NGX_HTTP_CANARY_REASON);
     next->ended = from->ended;
 
-    ngx_http_canary_adopt_events(shared, next, from);
+    return NGX_OK;
 }
 
 
@@ -198,8 +260,6 @@ ngx_http_canary_adopt_events(ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t *next, canary_state_endpoint_t *from)
 {
     ngx_uint_t  i;
-
-    /* since numbers of our own may be those of other events there, all */
 
     next->events = 0;
 

@@ -149,6 +149,12 @@ ngx_http_canary_import_endpoint(ngx_http_canary_main_conf_t *cmcf,
         ngx_http_canary_give_up(endpoint, rollout);
     }
 
+    /* one that ended after it had been imported */
+
+    if (rollout->phase == CANARY_IDLE) {
+        ngx_http_canary_put_spare(cmcf->sh, to);
+    }
+
     ngx_http_canary_repair(to);
 
     return NGX_OK;
@@ -168,10 +174,7 @@ ngx_http_canary_import_evidence(ngx_http_canary_main_conf_t *cmcf,
 
     if (rollout->stable == CANARY_NO_RELEASE
         || rollout->canary == CANARY_NO_RELEASE
-        || ngx_http_canary_add_meters(cmcf->sh, cmcf->shpool, to, rollout)
-           != NGX_OK
-        || ngx_http_canary_equip(cmcf->sh, cmcf->shpool, to,
-                                 NGX_HTTP_CANARY_QUARANTINE)
+        || ngx_http_canary_provide(cmcf->sh, cmcf->shpool, to, rollout)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -268,7 +271,9 @@ ngx_http_canary_import_events(ngx_http_canary_main_conf_t *cmcf,
 {
     uint64_t  n;
 
-    if (ngx_http_canary_add_history(cmcf->shpool, to) != NGX_OK) {
+    if (ngx_http_canary_provide_history(cmcf->sh, cmcf->shpool, to)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

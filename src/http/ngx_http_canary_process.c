@@ -192,13 +192,15 @@ ngx_http_canary_use_slot(ngx_http_canary_zone_shared_t *sh,
         return;
     }
 
-    sh->nused = slot + 1;
-
     for (shared = sh->endpoints; shared; shared = shared->next) {
         if (shared->evidence) {
-            ngx_http_canary_add_slots(sh, shpool, shared->evidence);
+            ngx_http_canary_add_slots(sh, shpool, shared->evidence, slot + 1);
         }
     }
+
+    /* last: who dies before leaves it to the next process with this slot */
+
+    sh->nused = slot + 1;
 }
 
 

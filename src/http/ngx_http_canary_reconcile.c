@@ -26,9 +26,6 @@ static void ngx_http_canary_drop_endpoints(
     ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log);
 static void ngx_http_canary_retire_releases(
     ngx_http_canary_main_conf_t *cmcf);
-static void ngx_http_canary_release_gone(ngx_http_canary_main_conf_t *cmcf,
-    ngx_http_canary_shared_t *shared, ngx_uint_t stable, char *reason,
-    ngx_log_t *log);
 static void ngx_http_canary_free_shared(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared);
 static void ngx_http_canary_free_release(ngx_http_canary_main_conf_t *cmcf,
@@ -276,7 +273,7 @@ ngx_http_canary_retire_releases(ngx_http_canary_main_conf_t *cmcf)
 }
 
 
-static void
+void
 ngx_http_canary_release_gone(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, ngx_uint_t stable, char *reason,
     ngx_log_t *log)
@@ -321,6 +318,8 @@ ngx_http_canary_free_shared(ngx_http_canary_main_conf_t *cmcf,
             ngx_http_canary_free_release(cmcf, shared, shared->releases[i]);
         }
     }
+
+    ngx_http_canary_put_spare(cmcf->sh, shared);
 
     if (shared->history) {
         ngx_slab_free_locked(cmcf->shpool, shared->history);

@@ -13,6 +13,13 @@
  */
 
 
+/* restores a part of what the file says of an endpoint */
+
+typedef ngx_int_t (*ngx_http_canary_restore_pt)(
+    ngx_http_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
+    ngx_log_t *log);
+
+
 static canary_state_t *ngx_http_canary_read_state(
     ngx_http_canary_main_conf_t *cmcf, canary_state_file_id_t *id,
     ngx_log_t *log);
@@ -21,9 +28,24 @@ static void ngx_http_canary_set_aside(ngx_http_canary_main_conf_t *cmcf,
 static void ngx_http_canary_aside_name(char *name);
 static void ngx_http_canary_keep(ngx_http_canary_main_conf_t *cmcf,
     ngx_log_t *log);
-static ngx_int_t ngx_http_canary_restore_endpoint(
+static ngx_int_t ngx_http_canary_restore_idle(
     ngx_http_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
     ngx_log_t *log);
+static ngx_int_t ngx_http_canary_restore_rollout(
+    ngx_http_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
+    ngx_log_t *log);
+static ngx_int_t ngx_http_canary_restore_totals(
+    ngx_http_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
+    ngx_log_t *log);
+static ngx_int_t ngx_http_canary_restore_history(
+    ngx_http_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
+    ngx_log_t *log);
+static ngx_http_canary_shared_t *ngx_http_canary_restored(
+    ngx_http_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
+    ngx_log_t *log);
+static ngx_int_t ngx_http_canary_restore_endpoint(
+    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared,
+    canary_state_endpoint_t *from, ngx_log_t *log);
 static void ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
     canary_state_endpoint_t *from, ngx_uint_t own, uint64_t now,
     ngx_log_t *log);
@@ -39,9 +61,21 @@ static ngx_http_canary_event_t *ngx_http_canary_last_event(
 void
 ngx_http_canary_restore(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 {
-    ngx_uint_t               i, lost;
+    ngx_uint_t               i, part, lost;
     canary_state_t          *state;
     canary_state_file_id_t   id;
+
+    /*
+     * In the order of what matters most, should the zone be too small: which
+     * release is stable, the rollouts, what was counted, and events of others.
+     */
+
+    static const ngx_http_canary_restore_pt  parts[] = {
+        ngx_http_canary_restore_idle,
+        ngx_http_canary_restore_rollout,
+        ngx_http_canary_restore_totals,
+        ngx_http_canary_restore_history
+    };
 
     state = ngx_http_canary_read_state(cmcf, &id, log);
     if (state == NULL) {
@@ -52,15 +86,14 @@ ngx_http_canary_restore(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 
     ngx_shmtx_lock(&cmcf->shpool->mutex);
 
-    for (i = 0; i < state->nendpoints; i++) {
-        if (ngx_http_canary_restore_endpoint(cmcf, &state->endpoints[i], log)
-            != NGX_OK)
-        {
-            lost = 1;
+    cmcf->sh->last_event = ngx_max(cmcf->sh->last_event, state->last_event);
+
+    for (part = 0; part < sizeof(parts) / sizeof(parts[0]); part++) {
+        for (i = 0; i < state->nendpoints; i++) {
+            lost |= (parts[part](cmcf, &state->endpoints[i], log) != NGX_OK);
         }
     }
 
-    cmcf->sh->last_event = ngx_max(cmcf->sh->last_event, state->last_event);
     cmcf->sh->file = id;
 
     ngx_shmtx_unlock(&cmcf->shpool->mutex);
@@ -191,7 +224,55 @@ ngx_http_canary_keep(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 
 
 static ngx_int_t
-ngx_http_canary_restore_endpoint(ngx_http_canary_main_conf_t *cmcf,
+ngx_http_canary_restore_idle(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from, ngx_log_t *log)
+{
+    ngx_http_canary_shared_t  *shared;
+
+    if (from->rollout.phase != CANARY_IDLE) {
+        return NGX_OK;
+    }
+
+    shared = ngx_http_canary_restored(cmcf, from, log);
+
+    return shared ? ngx_http_canary_restore_endpoint(cmcf, shared, from, log)
+                  : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_canary_restore_rollout(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from, ngx_log_t *log)
+{
+    ngx_http_canary_shared_t  *shared;
+
+    if (from->rollout.phase == CANARY_IDLE) {
+        return NGX_OK;
+    }
+
+    shared = ngx_http_canary_restored(cmcf, from, log);
+
+    if (shared == NULL
+        || ngx_http_canary_restore_endpoint(cmcf, shared, from, log)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "canary: \"%s\" goes on after a restart: rollout of %s, "
+                  "%s, weight %uD of a million", from->name, from->canary,
+                  canary_phase_name(from->rollout.phase),
+                  from->rollout.weight);
+
+    return NGX_OK;
+}
+
+
+/* one that is not configured is remembered, as after a reload without it */
+
+static ngx_http_canary_shared_t *
+ngx_http_canary_restored(ngx_http_canary_main_conf_t *cmcf,
     canary_state_endpoint_t *from, ngx_log_t *log)
 {
     ngx_str_t                  name;
@@ -202,48 +283,104 @@ ngx_http_canary_restore_endpoint(ngx_http_canary_main_conf_t *cmcf,
 
     shared = ngx_http_canary_find_shared(cmcf->sh, &name);
 
-    if (shared == NULL) {
-
-        /* not configured: remembered, as after a reload without it */
-
-        shared = ngx_http_canary_create_shared(cmcf, &name);
-        if (shared == NULL) {
-            ngx_log_error(NGX_LOG_ERR, log, 0,
-                          "canary: \"%V\", which is not configured, is not "
-                          "remembered, since the canary_zone is too small",
-                          &name);
-            return NGX_ERROR;
-        }
-
-        shared->serial = 1;
+    if (shared) {
+        return shared;
     }
 
-    if (ngx_http_canary_adopt(cmcf, shared, from,
-                              ngx_http_canary_milliseconds())
-        == NGX_OK)
-    {
-        if (from->rollout.phase != CANARY_IDLE) {
-            ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                          "canary: \"%V\" goes on after a restart: rollout "
-                          "of %s, %s, weight %uD of a million", &name,
-                          from->canary,
-                          canary_phase_name(from->rollout.phase),
-                          from->rollout.weight);
-        }
+    shared = ngx_http_canary_create_shared(cmcf, &name);
 
-        if (ngx_http_canary_adopt_totals(cmcf, shared, from) == NGX_OK) {
-            return NGX_OK;
-        }
-
+    if (shared == NULL) {
         ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "canary: \"%V\" begins without its totals, since the "
-                      "canary_zone is too small for them", &name);
-        return NGX_ERROR;
+                      "canary: \"%V\", which is not configured, is not "
+                      "remembered, since the canary_zone is too small",
+                      &name);
+        return NULL;
+    }
+
+    shared->serial = 1;
+
+    return shared;
+}
+
+
+static ngx_int_t
+ngx_http_canary_restore_endpoint(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from,
+    ngx_log_t *log)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_canary_adopt(cmcf, shared, from,
+                               ngx_http_canary_milliseconds(), log);
+
+    if (rc == NGX_ERROR) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "canary: \"%s\" begins idle on its first release, since "
+                      "the canary_zone is too small for its state",
+                      from->name);
+
+    } else if (rc == NGX_DECLINED) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "canary: \"%s\" begins idle on its stable release %s, "
+                      "since the canary_zone is too small for its rollout",
+                      from->name, from->stable);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_canary_restore_totals(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from, ngx_log_t *log)
+{
+    ngx_str_t                  name;
+    ngx_http_canary_shared_t  *shared;
+
+    name.data = (u_char *) from->name;
+    name.len = ngx_strlen(from->name);
+
+    shared = ngx_http_canary_find_shared(cmcf->sh, &name);
+
+    if (shared == NULL
+        || ngx_http_canary_adopt_totals(cmcf, shared, from) == NGX_OK)
+    {
+        return NGX_OK;
     }
 
     ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "canary: \"%V\" begins idle on its first release, since "
-                  "the canary_zone is too small for its state", &name);
+                  "canary: \"%V\" begins without its totals, since the "
+                  "canary_zone is too small for them", &name);
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_canary_restore_history(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from, ngx_log_t *log)
+{
+    ngx_str_t                  name;
+    ngx_http_canary_shared_t  *shared;
+
+    if (from->rollout.phase != CANARY_IDLE) {
+        return NGX_OK;
+    }
+
+    name.data = (u_char *) from->name;
+    name.len = ngx_strlen(from->name);
+
+    shared = ngx_http_canary_find_shared(cmcf->sh, &name);
+
+    if (shared == NULL
+        || ngx_http_canary_adopt_history(cmcf, shared, from) == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "canary: \"%V\" begins without its events, since the "
+                  "canary_zone is too small for them", &name);
 
     return NGX_ERROR;
 }
@@ -381,8 +518,19 @@ ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
         stop = *last;
     }
 
-    if (ngx_http_canary_adopt(cmcf, shared, from, now) != NGX_OK) {
+    if (ngx_http_canary_adopt(cmcf, shared, from, now, log) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "canary: \"%V\" cannot follow the state file: the "
+                      "canary_zone is too small for its rollout", &name);
         return;
+    }
+
+    if (from->rollout.phase == CANARY_IDLE
+        && ngx_http_canary_adopt_history(cmcf, shared, from) != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "canary: \"%V\" follows the state file without its "
+                      "events: the canary_zone is too small for them", &name);
     }
 
     ngx_log_error(NGX_LOG_NOTICE, log, 0,

@@ -29,11 +29,9 @@ static void ngx_http_canary_note(ngx_http_canary_zone_shared_t *sh,
 static void ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t *next, ngx_http_canary_event_t *event);
-static ngx_int_t ngx_http_canary_provide(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    const canary_rollout_t *rollout);
-static ngx_int_t ngx_http_canary_provide_history(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
+static ngx_int_t ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t rest);
+static ngx_int_t ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared);
 static canary_evidence_t *ngx_http_canary_take_evidence(
     ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
@@ -42,7 +40,8 @@ static canary_evidence_t *ngx_http_canary_new_evidence(
     ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
 static canary_evidence_t *ngx_http_canary_take_spare(
     ngx_http_canary_zone_shared_t *sh, uint64_t rested);
-static ngx_int_t ngx_http_canary_add_books(ngx_slab_pool_t *shpool,
+static ngx_int_t ngx_http_canary_add_books(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
     canary_evidence_t *evidence);
 static void ngx_http_canary_free_history(ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared);
@@ -294,7 +293,7 @@ ngx_http_canary_repair(ngx_http_canary_shared_t *shared)
  * is refused takes nothing from those that fit.
  */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_canary_provide(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
     const canary_rollout_t *rollout)
@@ -322,7 +321,7 @@ ngx_http_canary_provide(ngx_http_canary_zone_shared_t *sh,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_canary_provide_history(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared)
 {
@@ -336,7 +335,7 @@ ngx_http_canary_provide_history(ngx_http_canary_zone_shared_t *sh,
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t rest)
 {
@@ -399,10 +398,10 @@ ngx_http_canary_take_evidence(ngx_http_canary_zone_shared_t *sh,
         return NULL;
     }
 
-    ngx_http_canary_add_slots(sh, shpool, evidence);
+    ngx_http_canary_add_slots(sh, shpool, evidence, ngx_max(sh->nused, 1));
 
     if (evidence->nused
-        && ngx_http_canary_add_books(shpool, evidence) == NGX_OK)
+        && ngx_http_canary_add_books(sh, shpool, evidence) == NGX_OK)
     {
         return evidence;
     }
@@ -445,19 +444,21 @@ ngx_http_canary_new_evidence(ngx_http_canary_zone_shared_t *sh,
 
 
 /*
- * Slots for the processes there are, and at least one.  Where the zone has no
- * room for more than the first, processes share that.
+ * So many slots.  Where the zone has no room for more than the first, though
+ * nothing is left of rollouts that have ended, processes share that.
  */
 
 void
 ngx_http_canary_add_slots(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, canary_evidence_t *evidence)
+    ngx_slab_pool_t *shpool, canary_evidence_t *evidence, ngx_uint_t n)
 {
     canary_slot_t  *slot;
 
-    while (evidence->nused < ngx_max(sh->nused, 1)) {
+    while (evidence->nused < n) {
 
-        slot = ngx_slab_alloc_locked(shpool, sizeof(canary_slot_t));
+        do {
+            slot = ngx_slab_alloc_locked(shpool, sizeof(canary_slot_t));
+        } while (slot == NULL && ngx_http_canary_free_books(sh, shpool));
 
         if (slot == NULL && evidence->nused == 0) {
             return;
@@ -474,7 +475,7 @@ ngx_http_canary_add_slots(ngx_http_canary_zone_shared_t *sh,
  * only what was written will be read.
  */
 
-ngx_int_t
+static ngx_int_t
 ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared)
 {
@@ -532,8 +533,8 @@ ngx_http_canary_books_size(void)
 
 
 static ngx_int_t
-ngx_http_canary_add_books(ngx_slab_pool_t *shpool,
-    canary_evidence_t *evidence)
+ngx_http_canary_add_books(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, canary_evidence_t *evidence)
 {
     void  *memory;
 
@@ -541,7 +542,9 @@ ngx_http_canary_add_books(ngx_slab_pool_t *shpool,
         return NGX_OK;
     }
 
-    memory = ngx_slab_alloc_locked(shpool, ngx_http_canary_books_size());
+    do {
+        memory = ngx_slab_alloc_locked(shpool, ngx_http_canary_books_size());
+    } while (memory == NULL && ngx_http_canary_free_books(sh, shpool));
 
     if (memory == NULL) {
         return NGX_ERROR;

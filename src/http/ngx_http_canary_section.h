@@ -81,15 +81,15 @@ void ngx_http_canary_put_spare(ngx_http_canary_zone_shared_t *sh,
 /* publishes the routing word again, if a process died before it could */
 void ngx_http_canary_repair(ngx_http_canary_shared_t *shared);
 
-/* memory for the history of an endpoint, and with it the evidence of a
-   rollout, rather new than used less than so many ms ago; NGX_ERROR: the zone
-   is full */
-ngx_int_t ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
-    ngx_http_canary_shared_t *shared);
-ngx_int_t ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t rest);
+/* memory for all that a rollout needs, or for events only, if need be from
+   rollouts that have ended; NGX_ERROR: the zone is full */
+ngx_int_t ngx_http_canary_provide(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    const canary_rollout_t *rollout);
+ngx_int_t ngx_http_canary_provide_history(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared);
 void ngx_http_canary_add_slots(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, canary_evidence_t *evidence);
+    ngx_slab_pool_t *shpool, canary_evidence_t *evidence, ngx_uint_t n);
 size_t ngx_http_canary_books_size(void);
 
 

@@ -42,11 +42,17 @@ void ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t own,
 
 /* ngx_http_canary_adopt.c: of one endpoint, under the lock */
 
-/* makes it what the file says: the tests of a step begin anew, but for what
-   budgets have spent; NGX_ERROR: the zone is full */
+/* makes it what the file says, but for the events of one that is idle: the
+   tests of a step begin anew, save what budgets have spent; NGX_DECLINED: the
+   zone is too full for the rollout, which is rolled back; NGX_ERROR: even for
+   the names of the releases, so nothing is done */
 ngx_int_t ngx_http_canary_adopt(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from,
-    uint64_t now);
+    uint64_t now, ngx_log_t *log);
+
+/* the events of one that is idle; NGX_ERROR: the zone is full */
+ngx_int_t ngx_http_canary_adopt_history(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from);
 
 /* what its releases had counted; NGX_ERROR: the zone is full */
 ngx_int_t ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,

@@ -427,6 +427,11 @@ ngx_http_canary_begin_write(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
     canary_state_job_t  *job;
 
     job = &ngx_http_canary_job;
+
+    if (job->zone != cmcf->sh) {
+        ngx_http_canary_forget_written();
+    }
+
     before = job->state;
 
     ngx_memzero(job, sizeof(canary_state_job_t));

@@ -89,6 +89,12 @@ void ngx_http_canary_reconcile(ngx_http_canary_main_conf_t *cmcf,
 void ngx_http_canary_check_endpoints(ngx_http_canary_main_conf_t *cmcf,
     ngx_log_t *log);
 
+/* under the lock: rolls back to that release, for a reason or because the
+   canary or stable is no longer configured */
+void ngx_http_canary_release_gone(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, ngx_uint_t stable, char *reason,
+    ngx_log_t *log);
+
 
 /* ngx_http_canary_import.c */
 
