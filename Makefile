@@ -85,9 +85,9 @@ ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
 # those and all that skip a part without one. Both without what takes too long.
 VALGRIND_TESTS := $(filter-out $(addprefix t/canary_,durable.t endurance.t \
                     faults.t kill.t reload.t upgrade.t),$(wildcard t/canary_*.t))
-VALGRIND_MASTER_TESTS := $(addprefix t/canary_,conf.t durable.t failures.t \
-                    faults.t judge.t key.t outcome.t quantiles.t reload.t \
-                    rows.t split.t state.t trip.t zone.t)
+VALGRIND_MASTER_TESTS := $(addprefix t/canary_,durable.t failures.t faults.t \
+                    judge.t key.t outcome.t quantiles.t reload.t rows.t \
+                    split.t state.t trip.t zone.t)
 
 VALGRIND_RUN := TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) \
                 TEST_CANARY_VALGRIND=$(CURDIR)/tools/valgrind.supp \
