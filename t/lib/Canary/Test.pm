@@ -95,6 +95,10 @@ A reload with `gone`, or a restart if nginx is without a master.
 Skips a subtest that needs a master and several workers, if nginx is run in
 valgrind without them; whether it has them; how many workers there are.
 
+=item $t->needs_times
+
+Skips a subtest in valgrind, which is too slow for it.
+
 =item $t->crash
 
 Kills all processes of nginx at once; C<< $t->start >> is then what a machine
@@ -305,6 +309,13 @@ sub allow_log($self, @patterns) {
 
 sub needs_processes($self) {
     plan(skip_all => 'no master and no second worker') if !$self->has_processes;
+
+    return;
+}
+
+
+sub needs_times($self) {
+    plan(skip_all => 'exact times') if $ENV{TEST_CANARY_VALGRIND};
 
     return;
 }
