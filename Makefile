@@ -81,12 +81,13 @@ ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
             LSAN_OPTIONS=suppressions=$(CURDIR)/tools/lsan.supp:print_suppressions=0 \
             UBSAN_OPTIONS=print_stacktrace=1
 
-# Those that need no reload, and no helper whose disk fails; and, with a master,
+# Those that need no reload, no helper and no crash; and, with a master,
 # those and all that skip a part without one. Both without what takes too long.
 VALGRIND_TESTS := $(filter-out $(addprefix t/canary_,durable.t endurance.t \
-                    faults.t kill.t reload.t upgrade.t),$(wildcard t/canary_*.t))
-VALGRIND_MASTER_TESTS := $(addprefix t/canary_,durable.t failures.t faults.t \
-                    judge.t key.t outcome.t quantiles.t reload.t rows.t \
+                    faults.t kill.t reload.t state.t upgrade.t), \
+                    $(wildcard t/canary_*.t))
+VALGRIND_MASTER_TESTS := $(addprefix t/canary_,durable.t failures.t judge.t \
+                    key.t outcome.t quantiles.t reload.t rows.t \
                     split.t state.t trip.t zone.t)
 
 VALGRIND_RUN := TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) \
