@@ -81,10 +81,18 @@ ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
             LSAN_OPTIONS=suppressions=$(CURDIR)/tools/lsan.supp:print_suppressions=0 \
             UBSAN_OPTIONS=print_stacktrace=1
 
-VALGRIND_TESTS := $(filter-out $(addprefix t/canary_,conf.t durable.t \
-                    endurance.t failures.t faults.t judge.t key.t kill.t \
-                    outcome.t reload.t rows.t state.t split.t trip.t \
-                    quantiles.t upgrade.t zone.t),$(wildcard t/canary_*.t))
+# Those that need no reload, no helper and no crash; and, with a master,
+# those and all that skip a part without one. Both without what takes too long.
+VALGRIND_TESTS := $(filter-out $(addprefix t/canary_,durable.t endurance.t \
+                    faults.t kill.t reload.t state.t upgrade.t), \
+                    $(wildcard t/canary_*.t))
+VALGRIND_MASTER_TESTS := $(addprefix t/canary_,durable.t failures.t judge.t \
+                    key.t outcome.t quantiles.t reload.t rows.t \
+                    split.t state.t trip.t zone.t)
+
+VALGRIND_RUN := TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) \
+                TEST_CANARY_VALGRIND=$(CURDIR)/tools/valgrind.supp \
+                TEST_NGINX_TIMEOUT=1800
 
 # A disk and a shared memory that fail, for nginx under test.
 FAULTS := build/faults/faults.so
@@ -121,7 +129,8 @@ help:
 	@echo 'make kills    200 times: all processes killed after an acknowledgement, or in a write, nothing lost'
 	@echo 'make endurance  100 kills, 50 reloads and 20 binary upgrades under load, 3,000 names (15 minutes)'
 	@echo 'make soak     all of that at random, with an invariant checker (SOAK_TIME=3600 seconds)'
-	@echo 'make valgrind  the tests that a single process can do, in valgrind'
+	@echo 'make valgrind  the tests that a single process can do, in valgrind; then those'
+	@echo '              that a master and its workers do'
 	@echo 'make unit     unit tests only'
 	@echo 'make vectors  the statistics, with the numbers of a reference (VECTORS=file)'
 	@echo 'make simulate what they do to good and bad canaries, in simulated rollouts (a minute; RUNS=n)'
@@ -170,13 +179,14 @@ soak: test-packages build $(FAULTS)
 	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) \
 		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) t/soak/soak '$(SOAK_TIME)'
 
-# Not those that need several processes, or exact times.
+# First with master_process off, then with a master, workers and the helper.
 valgrind:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) valgrind)
-	@$(MAKE) --no-print-directory build
-	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) TEST_NGINX_TIMEOUT=1800 \
-		TEST_CANARY_VALGRIND=$(CURDIR)/tools/valgrind.supp \
-		prove -j $(PROVE_JOBS) $(VALGRIND_TESTS)
+	@$(MAKE) --no-print-directory build $(FAULTS)
+	@$(VALGRIND_RUN) prove -j $(PROVE_JOBS) $(VALGRIND_TESTS)
+	@$(VALGRIND_RUN) TEST_CANARY_VALGRIND_MASTER=1 \
+		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
+		prove -j $(PROVE_JOBS) $(VALGRIND_MASTER_TESTS)
 
 vectors: test-packages vectors-program
 	@$(UNIT_DIR)/vectors '$(VECTORS)'

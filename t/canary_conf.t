@@ -522,27 +522,27 @@ EOC
 };
 
 subtest 'the first endpoint' => sub {
-    $t->reload("$releases
+    $t->renew("$releases
         upstream ep { canary_release v1 one; canary_release v2 two; }
         server {
             listen 127.0.0.1:%%PORT_http%%;
             location / { proxy_pass http://ep; }
         }
-        %%API%%", gone => 1);
+        %%API%%");
 
     is($t->get('/')->body, 'v1', 'the first release is stable');
-    ok($t->helper_pid, 'there is a helper process');
+    ok($t->helper_pid, 'there is a helper process') if $t->has_processes;
     is(zones($t->master_pid, ZONE_DEFAULT), 1, 'shared memory of 16m');
     is_private($t->dir . '/canary');
 };
 
 subtest 'the last endpoint goes' => sub {
-    $t->reload("$releases
+    $t->renew("$releases
         server {
             listen 127.0.0.1:%%PORT_http%%;
             location / { proxy_pass http://two; }
         }
-        %%API%%", gone => 1);
+        %%API%%");
 
     is($t->get('/')->body, 'v2', 'nginx serves');
     is($t->helper_pid, undef, 'no helper process');
@@ -550,7 +550,7 @@ subtest 'the last endpoint goes' => sub {
 };
 
 subtest 'a path and a zone of its own' => sub {
-    $t->reload("$releases
+    $t->renew("$releases
         canary_zone zone=mine:4m;
         canary_state_path %%DIR%%/state;
         upstream ep { canary_release v1 one; canary_release v2 two; }
@@ -558,7 +558,7 @@ subtest 'a path and a zone of its own' => sub {
             listen 127.0.0.1:%%PORT_http%%;
             location / { proxy_pass http://ep; }
         }
-        %%API%%", gone => 1);
+        %%API%%");
 
     is(zones($t->master_pid, 4 * 1024 * 1024), 1, 'shared memory of 4m');
     is(zones($t->master_pid, ZONE_DEFAULT), 0, 'and no other');
@@ -580,7 +580,7 @@ subtest 'ratios are percentages are ratios' => sub {
         }
     }
 
-    $t->reload(join "\n", $releases, @endpoints, '%%API%%');
+    $t->renew(join "\n", $releases, @endpoints, '%%API%%');
 
     for my $i (0 .. $#same) {
         my ($a, $b) = map { $t->endpoint("same_${i}_$_")->{strategy} } 0, 1;
@@ -590,7 +590,7 @@ subtest 'ratios are percentages are ratios' => sub {
 };
 
 subtest 'the strategy in the API' => sub {
-    $t->reload(endpoint(<<~'EOC') . '%%API%%');
+    $t->renew(endpoint(<<~'EOC') . '%%API%%');
         canary_interval     1m30s;
         canary_step         1% 5% 25% 50%;
         canary_rule         error_5xx_rate 1.5% min_requests=20;
@@ -630,7 +630,7 @@ subtest 'the strategy in the API' => sub {
 };
 
 subtest 'the defaults' => sub {
-    $t->reload(endpoint('') . '%%API%%');
+    $t->renew(endpoint('') . '%%API%%');
 
     my $strategy = $t->endpoint('ep')->{strategy}{canary_strategy};
     cmp_ok($strategy->{progress_interval_seconds}, '==', 60, 'interval');

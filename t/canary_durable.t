@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Canary::Test;
+use Canary::Util qw(patience);
 use Errno qw(EIO ENOSPC EACCES);
 use Test::More;
 
@@ -206,7 +207,7 @@ subtest 'a broken rule does not wait for the disk' => sub {
     is($v2->requests - $before, 5, 'the canary falls at its fifth attempt');
     is($t->endpoint('ep')->{phase}, 'idle', 'and is rolled back');
     my $beats = $t->endpoint('ep')->{controller}{heartbeat_age_ms};
-    cmp_ok($beats, '<', 500, 'the control loop goes on');
+    cmp_ok($beats, '<', patience(500), 'the control loop goes on');
 
     my $answer = $asked->finish;
     is($answer->status, 409, 'the advance that waited is cancelled');
@@ -350,7 +351,10 @@ subtest 'a helper that dies while it writes' => sub {
     }
 };
 
+# Workers that end wait no longer than half a second for the next helper.
+
 subtest 'a reload while a change is being written' => sub {
+    $t->needs_times;
     $t->start_rollout('ep', steps => [ 0.2, 0.5, 0.7 ]);
     break('fsync 0 1000');
     my $asked = advance();
@@ -365,6 +369,7 @@ subtest 'a reload while a change is being written' => sub {
 };
 
 subtest 'a reload with another size of the zone meanwhile' => sub {
+    $t->needs_times;
     break('fsync 0 1000');
     my $asked = advance();
     wait_until_busy();
@@ -477,7 +482,7 @@ sub settle() {
         my $now = () = calls();
         my $quiet = $now == $calls;
         $calls = $now;
-        pause_for(0.1);
+        pause_for(patience(0.1));
         return $quiet;
     }, 10, 'quiet');
 

@@ -37,12 +37,12 @@ for my $protocol (sort keys %of) {
     $upstreams .= endpoint_of($protocol, $protocol);
     $locations .= $protocol eq 'grpc'
         ? "        location /grpc { grpc_pass grpc://grpc_ep;"
-          . " grpc_read_timeout 300ms; }\n"
+          . " grpc_read_timeout %%300ms%%; }\n"
         : "        location /$protocol { ${protocol}_pass ${protocol}_ep;"
           . " ${protocol}_param REQUEST_URI \$request_uri;"
           . " ${protocol}_param REQUEST_METHOD \$request_method;"
           . " ${protocol}_param CONTENT_LENGTH \$content_length;"
-          . " ${protocol}_read_timeout 300ms; }\n"
+          . " ${protocol}_read_timeout %%300ms%%; }\n"
           . "        location /patient/$protocol { ${protocol}_pass"
           . " ${protocol}_ep; ${protocol}_read_timeout 60s; }\n"
           . "        location /intercept/$protocol { ${protocol}_pass"
@@ -74,7 +74,7 @@ my $connect_http = $connect ? <<'EOC' : '';
     }
     server {
         listen 127.0.0.1:%%PORT_connect_short%%;
-        location / { tunnel_pass ep; tunnel_read_timeout 300ms; }
+        location / { tunnel_pass ep; tunnel_read_timeout %%300ms%%; }
     }
 EOC
 
@@ -153,8 +153,8 @@ my $http = <<'EOC';
 
     server {
         listen 127.0.0.1:%%PORT_http%%;
-        proxy_connect_timeout 300ms;
-        proxy_read_timeout    300ms;
+        proxy_connect_timeout %%300ms%%;
+        proxy_read_timeout    %%300ms%%;
         proxy_http_version    1.1;
         proxy_set_header      Connection close;
 
@@ -440,6 +440,7 @@ subtest 'tunnels' => sub {
         is($client->read_bytes(1), '', 'the end, after the timeout');
     });
     row('101, and a shutdown', ep => { '1xx' => 1 }, sub {
+        $t->needs_processes;
         my $client = tunnel('/tunnel');
         $t->reload(undef, gone => 1);
         is($client->read_bytes(1), '', 'the end');
@@ -471,6 +472,7 @@ subtest 'CONNECT' => sub {
 };
 
 subtest 'shutdown' => sub {
+    $t->needs_processes;
     row('before the header', ep => {}, sub {
         $one->set(mode => 'hang');
         my $client = waiting('/patient', $one);

@@ -187,6 +187,7 @@ SKIP: {
     skip 'only root can give files to others', 1 if $> || !defined $group;
 
     subtest 'other users of the workers' => sub {
+        $t->needs_processes;
         start(steps => [0.5]);
         is((stat "$dir/state.lock")[4], 0, 'the lock is that of root');
         my $user = "nobody " . getgrgid $group;

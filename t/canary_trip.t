@@ -265,7 +265,7 @@ sub off_rule($name) {
 
 
 # One client, by default with a new connection for each request, which makes
-# it meet both workers.
+# it meet all workers.
 
 sub send_requests($count, $uri = '/', $close = 1) {
     my $result = $t->load(count => $count, close => $close,
@@ -273,7 +273,7 @@ sub send_requests($count, $uri = '/', $close = 1) {
                           by => [qw(X-Backend X-Pid)])->result;
 
     is($result->{failed}, 0, 'every request is answered');
-    is(scalar keys %{ $result->{by}{'X-Pid'} }, 2, 'by both workers')
+    is(scalar keys %{ $result->{by}{'X-Pid'} }, $t->workers, 'by all workers')
         if $close && $count >= 50;
 
     return $result;

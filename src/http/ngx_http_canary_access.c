@@ -356,7 +356,7 @@ ngx_http_canary_value(ngx_http_request_t *r, const char *name,
 
     vv = ngx_http_get_variable(r, &text, ngx_hash_key(text.data, text.len));
 
-    if (vv == NULL || vv->not_found || !vv->valid) {
+    if (vv == NULL || vv->not_found) {
         return 0;
     }
 

@@ -16,7 +16,7 @@ use Carp qw(croak);
 use Errno qw(ECONNRESET EPIPE);
 use IO::Handle;
 
-use Canary::Util qw(close_with_reset connect_to now);
+use Canary::Util qw(close_with_reset connect_to now patience);
 
 use constant {
     READ_SIZE => 65536,
@@ -71,7 +71,7 @@ sub start($self, %request) {
 
     my $host = $request{host} // "127.0.0.1:$self->{port}";
     $self->{method} = $request{method} // 'GET';
-    $self->{timeout} = $request{timeout} // TIMEOUT;
+    $self->{timeout} = $request{timeout} // patience(TIMEOUT);
     $self->{in} = '';
 
     return $self->write(encode_request(%request, host => $host));
@@ -124,7 +124,7 @@ sub write($self, $bytes) {
 # What has come and what comes, up to $size bytes: for tunnels and raw answers.
 
 sub read_bytes($self, $size) {
-    my $deadline = now() + TIMEOUT;
+    my $deadline = now() + patience(TIMEOUT);
     my $eof;
 
     ($eof) = $self->_more($deadline)

@@ -34,11 +34,11 @@ use JSON::PP ();
 use List::Util qw(min);
 
 use Canary::Client;
-use Canary::Util qw(connect_to fork_child now pause wait_for);
+use Canary::Util qw(connect_to fork_child now patience pause wait_for);
 
 use constant {
     READ_SIZE       => 65536,
-    REQUEST_TIMEOUT => 10,
+    REQUEST_TIMEOUT => patience(10),
 };
 
 my $json = JSON::PP->new->latin1->canonical;
@@ -49,7 +49,7 @@ sub new($class, %arg) {
     my $self = bless { file => $file, %arg }, $class;
 
     $self->{connections} //= 1;
-    $self->{seconds} //= 60;
+    $self->{seconds} //= patience(60);
     $self->{request} //= {};
     syswrite $file, pack 'Q', 0;
 

@@ -9,7 +9,7 @@ use Carp qw(croak);
 use List::Util qw(first);
 use POSIX qw(WNOHANG);
 
-use Canary::Util qw(now pause reserve_port wait_for);
+use Canary::Util qw(now patience pause reserve_port wait_for);
 
 use constant {
     START_TIMEOUT => 20,
@@ -38,7 +38,7 @@ sub _configure($self, $http, %opt) {
     for my $key (qw(events main user workers)) {
         $config->{$key} = delete $opt{$key} if exists $opt{$key};
     }
-    $config->{workers} = 0 if $ENV{TEST_CANARY_VALGRIND};
+    $config->{workers} = 0 if !$self->has_processes;
     croak "unknown option: ", join ', ', keys %opt if %opt;
 
     return $self->_expand($self->_text);
@@ -76,6 +76,7 @@ sub _expand($self, $text) {
     $text =~ s/%%API%%/API_SERVER/ge;
     $text =~ s/%%DIR%%/$self->{dir}/g;
     $text =~ s/%%PORT_(\w+)%%/$self->port($1)/ge;
+    $text =~ s/%%(\d+)ms%%/patience($1) . 'ms'/ge;
 
     croak "what is $1?" if $text =~ /(%%\w+%%)/;
 
@@ -270,16 +271,28 @@ sub turn_to($self, $master) {
 
 # Becomes nginx.
 
-sub _exec($self, $config, $log, @more) {
+sub _exec($self, $config, $log) {
     alarm 0;
     open STDIN, '<', '/dev/null';
     open STDOUT, '>>', "$self->{dir}/stderr.log";
     open STDERR, '>&', \*STDOUT;
 
-    my @command = ($self->_valgrind, $self->{binary}, '-p', "$self->{dir}/",
-        '-c', "$self->{dir}/$config", '-e', "$self->{dir}/$log", @more);
+    my @command = $self->_command($config, $log);
 
     exec { $command[0] } @command or POSIX::_exit(127);
+}
+
+
+sub _command($self, $config, $log) {
+    return ($self->_valgrind, $self->{binary}, '-p', "$self->{dir}/",
+            '-c', "$self->{dir}/$config", '-e', "$self->{dir}/$log");
+}
+
+
+# Not in valgrind, unless that is asked for.
+
+sub has_processes($self) {
+    return !$ENV{TEST_CANARY_VALGRIND} || $ENV{TEST_CANARY_VALGRIND_MASTER};
 }
 
 
@@ -329,9 +342,8 @@ sub check($self, $http, %opt) {
         alarm 0;
         open STDOUT, '>', "$self->{dir}/check.out";
         open STDERR, '>&', \*STDOUT;
-        exec { $self->{binary} } $self->{binary}, '-t', '-p', "$self->{dir}/",
-            '-c', "$self->{dir}/check.conf", '-e', "$self->{dir}/check.log"
-            or POSIX::_exit(127);
+        my @command = ($self->_command('check.conf', 'check.log'), '-t');
+        exec { $command[0] } @command or POSIX::_exit(127);
     }
     waitpid $pid, 0;
 
@@ -378,6 +390,17 @@ sub reload($self, $http = undef, %opt) {
     }
 
     return $self;
+}
+
+
+# The same by a restart where there is no master that could reload.
+
+sub renew($self, $http = undef, %opt) {
+    return $self->reload($http, gone => 1, %opt) if $self->has_processes;
+
+    $self->stop;
+
+    return $self->start($http, %opt);
 }
 
 
@@ -428,7 +451,7 @@ sub _alive($pid) {
 
 
 sub _end_nginx($self, $signal) {
-    my $deadline = now() + STOP_TIMEOUT;
+    my $deadline = now() + patience(STOP_TIMEOUT);
     my $sent = '';
 
     while ($self->{pid} && !$self->_reap) {
@@ -466,6 +489,7 @@ sub _reap($self) {
 
 sub _children($self) {
     my $master = $self->{pid} // return;
+    my $logged = $ENV{TEST_CANARY_VALGRIND} && $self->_logged_titles;
     my @children;
 
     for my $stat (glob '/proc/[0-9]*/stat') {
@@ -475,12 +499,28 @@ sub _children($self) {
         next unless $parent == $master;
 
         open $in, '<', "/proc/$pid/cmdline" or next;
-        my ($title) = (<$in> // '') =~ /^nginx: ([\w ]*\w)/ or next;
+        my $command = <$in> // '';
+        my ($title) = $logged ? $logged->{$pid} // next
+            : $command =~ /^nginx: ([\w ]*\w)/ or next;
         next if $title eq 'master process';    # it has no title yet
         push @children, { pid => $pid, title => $title };
     }
 
     return @children;
+}
+
+
+# In valgrind a process cannot change its title: by pid, what the log tells.
+
+sub _logged_titles($self) {
+    my %title;
+
+    for ($self->error_log =~ /(\d+#\d+: (?:start|gracefully) .*)/g) {
+        $title{$2} = $1 if /: start ([a-z ]+) (\d+)$/;
+        $title{$1} .= ' is shutting down' if /^(\d+)#\d+: gracefully/;
+    }
+
+    return \%title;
 }
 
 
@@ -492,6 +532,9 @@ sub _titled($self, $title) {
 
     return map { $_->{pid} } @found;
 }
+
+
+sub workers($self) { return $self->{config}{workers} || 1 }
 
 
 sub worker_pids($self) {

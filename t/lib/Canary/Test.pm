@@ -72,7 +72,8 @@ if the test is run by root. What is left out stays as it was, so that C<< $t->st
 
 In all texts %%PORT_name%% is a free port of that name, or the port of the
 backend of that name; %%DIR%% the directory, which is the prefix of nginx too;
-%%API%% a whole server with the admin API at /canary/ on port `api`.
+%%API%% a whole server with the admin API at /canary/ on port `api`;
+%%300ms%% that time, or a longer one in valgrind.
 
 =item $t->check($http, ...)
 
@@ -84,6 +85,19 @@ tells the line of that configuration in which the text first occurs.
 Returns when the new workers serve alone; with `gone`, when the old ones have
 ended too. With `fails => 1` the configuration is expected to be refused; the
 reason is returned.
+
+=item $t->renew($http, ...)
+
+A reload with `gone`, or a restart if nginx is without a master.
+
+=item $t->needs_processes, $t->has_processes, $t->workers
+
+Skips a subtest that needs a master and several workers, if nginx is run in
+valgrind without them; whether it has them; how many workers there are.
+
+=item $t->needs_times
+
+Skips a subtest in valgrind, which is too slow for it.
 
 =item $t->crash
 
@@ -198,8 +212,9 @@ Tests them; a counter that is written a moment after the answer may come late.
 TEST_NGINX_BINARY (nginx), TEST_CANARY_MODULE (build/ngx_http_canary_module.so;
 empty: linked statically), TEST_NGINX_DEBUG=1 (debug log), TEST_NGINX_LEAVE=1
 (keep the directory), TEST_CANARY_VALGRIND (a file of suppressions: run nginx
-in valgrind, always with master_process off), TEST_CANARY_FAULTS (the library
-of faults; build/faults/faults.so), TEST_CANARY_KILLS and TEST_CANARY_ENDURANCE=1
+in valgrind, always with master_process off; TEST_CANARY_VALGRIND_MASTER=1: with
+a master if the test has one), TEST_CANARY_FAULTS (the library of faults;
+build/faults/faults.so), TEST_CANARY_KILLS and TEST_CANARY_ENDURANCE=1
 (more of what make kills and make endurance do), TEST_NGINX_TIMEOUT (seconds for a whole file).
 
 =cut
@@ -289,6 +304,20 @@ sub allow_log($self, @patterns) {
     push @{ $self->{allowed} }, @patterns;
 
     return $self;
+}
+
+
+sub needs_processes($self) {
+    plan(skip_all => 'no master and no second worker') if !$self->has_processes;
+
+    return;
+}
+
+
+sub needs_times($self) {
+    plan(skip_all => 'exact times') if $ENV{TEST_CANARY_VALGRIND};
+
+    return;
 }
 
 

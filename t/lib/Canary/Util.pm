@@ -17,10 +17,18 @@ use Time::HiRes qw(CLOCK_MONOTONIC clock_gettime);
 
 our @EXPORT_OK = qw(
     close_with_reset connect_to fork_child listen_on now pause reserve_port
-    wait_for
+    patience wait_for
 );
 
 use constant LOOPBACK => inet_ntoa(INADDR_LOOPBACK);
+
+
+# How long to wait for what takes that long at most: in valgrind nginx is many
+# times slower.
+
+sub patience($seconds) {
+    return $ENV{TEST_CANARY_VALGRIND} ? 10 * $seconds : $seconds;
+}
 
 
 # Seconds of the monotonic clock, with a fraction.
@@ -41,7 +49,7 @@ sub pause($seconds) {
 # $timeout seconds, naming what was waited for.
 
 sub wait_for($condition, $timeout = 10, $what = 'a condition') {
-    my $deadline = now() + $timeout;
+    my $deadline = now() + patience($timeout);
 
     while (1) {
         my $value = $condition->();
