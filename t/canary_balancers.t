@@ -11,6 +11,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Canary::Test;
+use Canary::Util qw(pause);
 
 my $t = Canary::Test->new;
 my %server = map { $_ => $t->backend($_) } qw(s1 s2 s3 other);
@@ -21,6 +22,10 @@ my @ways = qw(direct stable canary);
 my $s1 = 'server 127.0.0.1:%%PORT_s1%%';
 my $s2 = 'server 127.0.0.1:%%PORT_s2%%';
 my $s3 = 'server 127.0.0.1:%%PORT_s3%%';
+my $long = 'fail_timeout=1h';    # meanwhile times are not forgotten
+
+my $least_time = $t->version >= 1_031_000
+    && $t->has('http_upstream_least_time');
 
 # What stands in the upstream block; NAME is its own.
 my %methods = (
@@ -37,6 +42,13 @@ my %methods = (
     backup      => "zone NAME 64k; $s1 max_fails=0; $s2 backup;",
     down        => "$s1 down; $s2;",
 );
+
+if ($least_time) {
+    $methods{least_time} =
+        "zone NAME 64k; least_time last_byte; $s1 $long; $s2 $long;";
+    $methods{inflight} =
+        "zone NAME 64k; least_time header inflight; $s1 $long; $s2 $long;";
+}
 
 my ($upstreams, $locations) = ('', '');
 
@@ -154,6 +166,37 @@ for_each_way(down => sub ($uri) {
     is_deeply(count_servers(map { $uri } 1 .. 20), { s2 => 20 },
               'a server that is down gets nothing');
 });
+
+SKIP: {
+    skip 'no least_time before nginx 1.31.0', 2 unless $least_time;
+
+    for_each_way(least_time => sub ($uri) {
+        $server{s2}->set(body_delay_ms => 500);
+        is(count_servers(map { $uri } 1 .. 3)->{s2}, 1, 'each server is tried');
+        is_deeply(count_servers(map { $uri } 1 .. 10), { s1 => 10 },
+                  'and a slow one not again');
+        $server{s2}->set;
+    });
+
+    # The balancer is notified of the header: a body takes as long as it does.
+    for_each_way(inflight => sub ($uri) {
+        $server{s2}->set(delay_ms => 500);
+        is(count_servers(map { $uri } 1 .. 3)->{s2}, 1, 'each server is tried');
+
+        $server{s1}->on("$uri/body", body_delay_ms => 3000);
+        my $client = $t->client;
+        my $before = $server{s1}->requests;
+        $client->start(uri => "$uri/body");
+        $t->wait_for(sub { $server{s1}->requests > $before }, 5,
+                     's1 to be asked');
+        pause(1.5);
+
+        is_deeply(count_servers(map { $uri } 1 .. 5), { s1 => 5 },
+                  'a server that only sends a body is fast');
+        $client->close;
+        $server{s2}->set;
+    });
+}
 
 is($server{other}->requests, 0, 'the other release was never asked');
 

@@ -312,6 +312,7 @@ EOC
     $more
     server {
         listen 127.0.0.1:%%PORT_http%%;
+        proxy_set_header Connection close;    # or it is kept, from 1.29.7 on
         location / { proxy_pass http://ep; }
         $location
     }

@@ -573,6 +573,7 @@ test('by the keyboard alone', {}, async (tab) => {
     await tab.page.getByLabel('Reason').focus();
     await keyboard.type('by keyboard');
     await keyboard.press('Enter');
+    await tab.find('dialog').waitFor({ state: 'detached' });
     await tab.phase('Idle');
     equal(await focused(), 'Roll back', 'focus is back');
 });
