@@ -83,8 +83,9 @@ subtest 'and then a smaller one' => sub {
 subtest 'another nginx that follows' => sub {
     renew(conf("${little}k", 40));
     my $other = Canary::Test->new(workers => 1);
+    my $conf = conf(($little + 256) . 'k', 40);
     $other->start('canary_state_path ' . $t->dir . "/canary;\n"
-                  . conf("${little}k", 40) =~ s/%%PORT_(v\d)%%/$t->port($1)/ger);
+                  . $conf =~ s/%%PORT_(v\d)%%/$t->port($1)/ger);
     $other->allow_log(qr/another nginx/);
     $other->wait_for(sub { exists $other->endpoint('ep1')->{durable} }, 10,
                      'it to follow');

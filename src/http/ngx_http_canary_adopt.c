@@ -213,11 +213,19 @@ ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_totals_t          *to;
     ngx_http_canary_release_shared_t  *release;
 
+    static const canary_state_totals_t  none;
+
     for (i = 0; i < from->nreleases; i++) {
         id = ngx_http_canary_adopt_release(cmcf, shared,
                                            from->releases[i].name);
 
         if (id >= NGX_HTTP_CANARY_RELEASES_SEEN) {
+            continue;
+        }
+
+        totals = &from->releases[i].totals;
+
+        if (ngx_memcmp(totals, &none, sizeof(canary_state_totals_t)) == 0) {
             continue;
         }
 
@@ -231,7 +239,6 @@ ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
             }
         }
 
-        totals = &from->releases[i].totals;
         to = &release->past->totals;
 
         for (n = 0; n < 5; n++) {
