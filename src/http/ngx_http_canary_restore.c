@@ -40,6 +40,8 @@ static ngx_int_t ngx_http_canary_restore_totals(
 static ngx_int_t ngx_http_canary_restore_history(
     ngx_http_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
     ngx_log_t *log);
+static ngx_http_canary_shared_t *ngx_http_canary_find_from(
+    ngx_http_canary_main_conf_t *cmcf, canary_state_endpoint_t *from);
 static ngx_http_canary_shared_t *ngx_http_canary_restored(
     ngx_http_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
     ngx_log_t *log);
@@ -269,6 +271,21 @@ ngx_http_canary_restore_rollout(ngx_http_canary_main_conf_t *cmcf,
 }
 
 
+/* NULL: it is neither configured nor remembered */
+
+static ngx_http_canary_shared_t *
+ngx_http_canary_find_from(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from)
+{
+    ngx_str_t  name;
+
+    name.data = (u_char *) from->name;
+    name.len = ngx_strlen(from->name);
+
+    return ngx_http_canary_find_shared(cmcf->sh, &name);
+}
+
+
 /* one that is not configured is remembered, as after a reload without it */
 
 static ngx_http_canary_shared_t *
@@ -278,14 +295,14 @@ ngx_http_canary_restored(ngx_http_canary_main_conf_t *cmcf,
     ngx_str_t                  name;
     ngx_http_canary_shared_t  *shared;
 
-    name.data = (u_char *) from->name;
-    name.len = ngx_strlen(from->name);
-
-    shared = ngx_http_canary_find_shared(cmcf->sh, &name);
+    shared = ngx_http_canary_find_from(cmcf, from);
 
     if (shared) {
         return shared;
     }
+
+    name.data = (u_char *) from->name;
+    name.len = ngx_strlen(from->name);
 
     shared = ngx_http_canary_create_shared(cmcf, &name);
 
@@ -334,13 +351,9 @@ static ngx_int_t
 ngx_http_canary_restore_totals(ngx_http_canary_main_conf_t *cmcf,
     canary_state_endpoint_t *from, ngx_log_t *log)
 {
-    ngx_str_t                  name;
     ngx_http_canary_shared_t  *shared;
 
-    name.data = (u_char *) from->name;
-    name.len = ngx_strlen(from->name);
-
-    shared = ngx_http_canary_find_shared(cmcf->sh, &name);
+    shared = ngx_http_canary_find_from(cmcf, from);
 
     if (shared == NULL
         || ngx_http_canary_adopt_totals(cmcf, shared, from) == NGX_OK)
@@ -349,8 +362,8 @@ ngx_http_canary_restore_totals(ngx_http_canary_main_conf_t *cmcf,
     }
 
     ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "canary: \"%V\" begins without its totals, since the "
-                  "canary_zone is too small for them", &name);
+                  "canary: \"%s\" begins without its totals, since the "
+                  "canary_zone is too small for them", from->name);
 
     return NGX_ERROR;
 }
@@ -360,17 +373,13 @@ static ngx_int_t
 ngx_http_canary_restore_history(ngx_http_canary_main_conf_t *cmcf,
     canary_state_endpoint_t *from, ngx_log_t *log)
 {
-    ngx_str_t                  name;
     ngx_http_canary_shared_t  *shared;
 
     if (from->rollout.phase != CANARY_IDLE) {
         return NGX_OK;
     }
 
-    name.data = (u_char *) from->name;
-    name.len = ngx_strlen(from->name);
-
-    shared = ngx_http_canary_find_shared(cmcf->sh, &name);
+    shared = ngx_http_canary_find_from(cmcf, from);
 
     if (shared == NULL
         || ngx_http_canary_adopt_history(cmcf, shared, from) == NGX_OK)
@@ -379,8 +388,8 @@ ngx_http_canary_restore_history(ngx_http_canary_main_conf_t *cmcf,
     }
 
     ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "canary: \"%V\" begins without its events, since the "
-                  "canary_zone is too small for them", &name);
+                  "canary: \"%s\" begins without its events, since the "
+                  "canary_zone is too small for them", from->name);
 
     return NGX_ERROR;
 }
@@ -474,7 +483,6 @@ ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
     canary_state_endpoint_t *from, ngx_uint_t own, uint64_t now,
     ngx_log_t *log)
 {
-    ngx_str_t                       name;
     ngx_uint_t                      stopped;
     canary_rollout_t               *rollout;
     ngx_http_canary_event_t        *last, stop;
@@ -483,10 +491,7 @@ ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
 
     sh = cmcf->sh;
 
-    name.data = (u_char *) from->name;
-    name.len = ngx_strlen(from->name);
-
-    shared = ngx_http_canary_find_shared(sh, &name);
+    shared = ngx_http_canary_find_from(cmcf, from);
 
     if (shared == NULL || shared->serial != cmcf->serial) {
         return;
@@ -520,8 +525,8 @@ ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
 
     if (ngx_http_canary_adopt(cmcf, shared, from, now, log) != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "canary: \"%V\" cannot follow the state file: the "
-                      "canary_zone is too small for its rollout", &name);
+                      "canary: \"%s\" cannot follow the state file: the "
+                      "canary_zone is too small for its rollout", from->name);
         return;
     }
 
@@ -529,13 +534,13 @@ ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
         && ngx_http_canary_adopt_history(cmcf, shared, from) != NGX_OK)
     {
         ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "canary: \"%V\" follows the state file without its "
-                      "events: the canary_zone is too small for them", &name);
+                      "canary: \"%s\" follows the state file without its "
+                      "events: the canary_zone is too small for them", from->name);
     }
 
     ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                  "canary: \"%V\" follows the state file: %s, weight %uD "
-                  "of a million", &name,
+                  "canary: \"%s\" follows the state file: %s, weight %uD "
+                  "of a million", from->name,
                   canary_phase_name(from->rollout.phase),
                   from->rollout.weight);
 
