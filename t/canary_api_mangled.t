@@ -153,7 +153,7 @@ subtest 'whole requests' => sub {
     is($wrong, 0, 'only documented answers, no change by a refusal');
 };
 
-is($t->worker_pids, 2, 'the workers are there');
+is($t->worker_pids, 2, 'the workers are there') if $t->has_processes;
 unlike($t->error_log, qr/exited on signal/, 'and have been all along');
 diag(join ', ', map { "$_: $seen{$_}" } sort keys %seen)
     if $ENV{TEST_VERBOSE};

@@ -233,6 +233,7 @@ subtest 'the histogram' => sub {
 # Counters never fall.
 
 subtest 'whatever happens to nginx' => sub {
+    $t->needs_processes;
     $t->start_rollout('ep', steps => [0.5]);
     my $load = $t->load(connections => 4);
     my $other = $http =~ s/^ +canary_release +v2 .*\n//mr

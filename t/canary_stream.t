@@ -184,6 +184,8 @@ subtest 'HTTP/2' => sub {
     $stream->wait_for_ids(2);
     is(($stream->events)[1]{reason}, 'resumed');
 
+    return unless $t->has_processes;
+
     $t->reload;
     $stream->wait_for_end;
     ok($stream->{ended}, 'a reload ends it');
@@ -256,6 +258,7 @@ subtest 'many events, while streams come and go' => sub {
 };
 
 subtest 'a reload ends them, and old workers at once' => sub {
+    $t->needs_processes;
     my $stuck = Stream->new($t->port('slow'), '/canary/events?after=0', {},
                             '1.1', 2048);
     my $began = now();
@@ -277,6 +280,7 @@ subtest 'a reload ends them, and old workers at once' => sub {
 };
 
 subtest 'as many as are possible' => sub {
+    $t->needs_processes;
     $t->reload(undef, workers => 1, gone => 1);
 
     my @streams = map { Stream->new($t->port('api'), '/canary/events') }
@@ -302,6 +306,7 @@ subtest 'as many as are possible' => sub {
 };
 
 subtest 'a reload while events are sent' => sub {
+    $t->needs_processes;
     for my $delay (map { $_ * 0.02 } 0 .. 5) {
         my @streams = map { Stream->new($t->port('api'), '/canary/events') }
             1 .. 300;
@@ -341,6 +346,7 @@ subtest 'a heartbeat' => sub {
 };
 
 subtest 'nginx stops with a stream open' => sub {
+    $t->needs_processes;
     my $stream = Stream->new($t->port('api'), '/canary/events');
 
     $stream->wait_for(qr/retry/);
@@ -350,6 +356,7 @@ subtest 'nginx stops with a stream open' => sub {
 };
 
 subtest 'a single process' => sub {
+    $t->stop if !$t->has_processes;
     $t->start(undef, workers => 0);
 
     my $stream = Stream->new($t->port('api'), '/canary/events');

@@ -249,6 +249,7 @@ subtest 'no token is logged' => sub {
 # The file.
 
 subtest 'it is read at reload' => sub {
+    $t->needs_processes;
     my $old = $t->read_file('tokens');
 
     $t->write_file('tokens', "new operator $hash{new}");

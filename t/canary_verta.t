@@ -701,6 +701,7 @@ subtest 'an update that is sent many times at once begins once' => sub {
 };
 
 subtest 'ids and states are the same after a reload' => sub {
+    $t->needs_processes;
     my @endpoints = @{ get("$base/endpoints")->json->{endpoints} };
     my $stage = stage();
 
@@ -719,6 +720,7 @@ subtest 'ids and states are the same after a reload' => sub {
 };
 
 subtest 'a canary whose release is gone after a reload' => sub {
+    $t->needs_processes;
     $t->verb('some-path', 'rollback');
     $t->start_rollout('some-path', release => 'v2', steps => [0.5]);
     $t->reload($http
