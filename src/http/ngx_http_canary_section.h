@@ -74,12 +74,11 @@ void ngx_http_canary_take_effect(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_record_t *next, ngx_http_canary_event_t *event,
     uint64_t now, ngx_log_t *log);
 
-/* evidence of a rollout that is over, or did not begin, may be used again */
-void ngx_http_canary_put_spare(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared);
-
 /* publishes the routing word again, if a process died before it could */
 void ngx_http_canary_repair(ngx_http_canary_shared_t *shared);
+
+
+/* ngx_http_canary_provide.c: memory of the zone, under the lock */
 
 /* memory for all that a rollout needs, or for events only, if need be from
    rollouts that have ended; NGX_ERROR: the zone is full */
@@ -91,6 +90,10 @@ ngx_int_t ngx_http_canary_provide_history(ngx_http_canary_zone_shared_t *sh,
 void ngx_http_canary_add_slots(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, canary_evidence_t *evidence, ngx_uint_t n);
 size_t ngx_http_canary_books_size(void);
+
+/* evidence of a rollout that is over, or did not begin, may be used again */
+void ngx_http_canary_put_spare(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared);
 
 
 /* ngx_http_canary_pending.c: under the lock */

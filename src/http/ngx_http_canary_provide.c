@@ -1,0 +1,370 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+
+
+/*
+ * Memory of the zone for rollouts: evidence with its books and slots, and the
+ * history of an endpoint.  All of this is under the lock.
+ */
+
+
+static ngx_int_t ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t rest);
+static ngx_int_t ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared);
+static canary_evidence_t *ngx_http_canary_take_evidence(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
+    uint64_t rest);
+static canary_evidence_t *ngx_http_canary_new_evidence(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
+static canary_evidence_t *ngx_http_canary_take_spare(
+    ngx_http_canary_zone_shared_t *sh, uint64_t rested);
+static ngx_int_t ngx_http_canary_add_books(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
+    canary_evidence_t *evidence);
+static void ngx_http_canary_free_history(ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared);
+static ngx_uint_t ngx_http_canary_free_books(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
+
+
+/*
+ * All that a rollout needs, if need be from those that have ended.  One that
+ * is refused takes nothing from those that fit.
+ */
+
+ngx_int_t
+ngx_http_canary_provide(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    const canary_rollout_t *rollout)
+{
+    uint64_t    rest;
+    ngx_uint_t  kept;
+
+    kept = ngx_http_canary_has_meters(shared, rollout);
+    rest = NGX_HTTP_CANARY_QUARANTINE;
+
+    do {
+        if (ngx_http_canary_add_meters(sh, shpool, shared, rollout) == NGX_OK
+            && ngx_http_canary_equip(sh, shpool, shared, rest) == NGX_OK)
+        {
+            return NGX_OK;
+        }
+
+        rest = 0;
+
+    } while (ngx_http_canary_free_books(sh, shpool));
+
+    ngx_http_canary_drop_meters(sh, shared, rollout, kept);
+
+    return NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_canary_provide_history(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared)
+{
+    while (ngx_http_canary_add_history(shpool, shared) != NGX_OK) {
+        if (!ngx_http_canary_free_books(sh, shpool)) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t rest)
+{
+    ngx_uint_t          known;
+    canary_evidence_t  *evidence;
+
+    if (!shared->active) {
+        shared->next_active = sh->active;
+        sh->active = shared;
+        shared->active = 1;
+    }
+
+    if (shared->evidence) {
+        return NGX_OK;
+    }
+
+    known = (shared->events != NULL);
+
+    if (ngx_http_canary_add_history(shpool, shared) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    evidence = ngx_http_canary_take_evidence(sh, shpool, rest);
+
+    if (evidence) {
+        __atomic_store_n(&shared->evidence, evidence, __ATOMIC_RELEASE);
+        return NGX_OK;
+    }
+
+    if (!known) {
+        ngx_http_canary_free_history(shpool, shared);
+    }
+
+    return NGX_ERROR;
+}
+
+
+/* with books, and with slots that are in use; NULL: the zone is full */
+
+static canary_evidence_t *
+ngx_http_canary_take_evidence(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, uint64_t rest)
+{
+    uint64_t            now;
+    canary_evidence_t  *evidence;
+
+    now = ngx_http_canary_milliseconds();
+
+    evidence = ngx_http_canary_take_spare(sh, now - rest);
+
+    if (evidence == NULL) {
+        evidence = ngx_http_canary_new_evidence(sh, shpool);
+    }
+
+    if (evidence == NULL) {
+        evidence = ngx_http_canary_take_spare(sh, now);
+    }
+
+    if (evidence == NULL) {
+        return NULL;
+    }
+
+    ngx_http_canary_add_slots(sh, shpool, evidence, ngx_max(sh->nused, 1));
+
+    if (evidence->nused
+        && ngx_http_canary_add_books(sh, shpool, evidence) == NGX_OK)
+    {
+        return evidence;
+    }
+
+    evidence->next = sh->spare;
+    sh->spare = evidence;
+
+    return NULL;
+}
+
+
+/* first the books: where these do not fit, the rest is not to take the room */
+
+static canary_evidence_t *
+ngx_http_canary_new_evidence(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool)
+{
+    void               *books;
+    uint32_t            nslots;
+    canary_evidence_t  *evidence;
+
+    nslots = (uint32_t) sh->nslots;
+
+    books = ngx_slab_alloc_locked(shpool, ngx_http_canary_books_size());
+    if (books == NULL) {
+        return NULL;
+    }
+
+    evidence = ngx_slab_alloc_locked(shpool, canary_evidence_size(nslots));
+    if (evidence == NULL) {
+        ngx_slab_free_locked(shpool, books);
+        return NULL;
+    }
+
+    canary_evidence_init(evidence, nslots);
+    canary_judge_set_books(evidence, books);
+
+    return evidence;
+}
+
+
+/*
+ * So many slots.  Where the zone has no room for more than the first, though
+ * nothing is left of rollouts that have ended, processes share that.
+ */
+
+void
+ngx_http_canary_add_slots(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, canary_evidence_t *evidence, ngx_uint_t n)
+{
+    canary_slot_t  *slot;
+
+    while (evidence->nused < n) {
+
+        do {
+            slot = ngx_slab_alloc_locked(shpool, sizeof(canary_slot_t));
+        } while (slot == NULL && ngx_http_canary_free_books(sh, shpool));
+
+        if (slot == NULL && evidence->nused == 0) {
+            return;
+        }
+
+        canary_evidence_use(evidence, slot);
+    }
+}
+
+
+/*
+ * Without memory for its history an endpoint can still be changed towards
+ * stable: the event is in the log.  Most of the memory is not touched, since
+ * only what was written will be read.
+ */
+
+static ngx_int_t
+ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared)
+{
+    if (shared->events) {
+        return NGX_OK;
+    }
+
+    /* last the events: a process that dies in between leaves the history */
+
+    if (shared->history == NULL) {
+        shared->history = ngx_slab_alloc_locked(shpool,
+                                            sizeof(ngx_http_canary_history_t));
+    }
+
+    if (shared->history == NULL) {
+        return NGX_ERROR;
+    }
+
+    shared->pending.after = &shared->history->pending;
+
+    __atomic_store_n(&shared->events, shared->history->events,
+                     __ATOMIC_RELEASE);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_canary_free_history(ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared)
+{
+    ngx_http_canary_history_t  *history;
+
+    history = shared->history;
+
+    if (history) {
+        shared->events = NULL;
+        shared->pending.after = NULL;
+
+        __atomic_store_n(&shared->history, NULL, __ATOMIC_RELEASE);
+
+        ngx_slab_free_locked(shpool, history);
+    }
+}
+
+
+size_t
+ngx_http_canary_books_size(void)
+{
+    /* so that one can take the place of the other */
+
+    return ngx_max(canary_judge_books_size(),
+                   sizeof(ngx_http_canary_history_t));
+}
+
+
+static ngx_int_t
+ngx_http_canary_add_books(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, canary_evidence_t *evidence)
+{
+    void  *memory;
+
+    if (evidence->books) {
+        return NGX_OK;
+    }
+
+    do {
+        memory = ngx_slab_alloc_locked(shpool, ngx_http_canary_books_size());
+    } while (memory == NULL && ngx_http_canary_free_books(sh, shpool));
+
+    if (memory == NULL) {
+        return NGX_ERROR;
+    }
+
+    canary_judge_set_books(evidence, memory);
+
+    return NGX_OK;
+}
+
+
+/*
+ * Evidence that is not needed any more is never freed, and rests for a while
+ * before it is used again: a worker may just be adding to it.  But its books,
+ * which are most of it, are only for whoever has the lock, so they are given
+ * back as soon as another rollout finds no memory.  A process that is killed
+ * here may lose some, but leaves none in two places.
+ */
+
+static ngx_uint_t
+ngx_http_canary_free_books(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool)
+{
+    canary_books_t     *books;
+    canary_evidence_t  *evidence;
+
+    for (evidence = sh->spare; evidence; evidence = evidence->next) {
+        books = evidence->books;
+
+        if (books) {
+            __atomic_store_n(&evidence->books, NULL, __ATOMIC_RELEASE);
+            ngx_slab_free_locked(shpool, books);
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static canary_evidence_t *
+ngx_http_canary_take_spare(ngx_http_canary_zone_shared_t *sh,
+    uint64_t rested)
+{
+    canary_evidence_t  *evidence, **place;
+
+    for (place = &sh->spare; *place; place = &evidence->next) {
+        evidence = *place;
+
+        if (evidence->released <= rested) {
+            *place = evidence->next;
+            evidence->next = NULL;
+            return evidence;
+        }
+    }
+
+    return NULL;
+}
+
+
+void
+ngx_http_canary_put_spare(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared)
+{
+    canary_evidence_t  *evidence;
+
+    evidence = shared->evidence;
+
+    if (evidence == NULL) {
+        return;
+    }
+
+    __atomic_store_n(&shared->evidence, NULL, __ATOMIC_RELEASE);
+
+    evidence->released = ngx_http_canary_milliseconds();
+    evidence->next = sh->spare;
+    sh->spare = evidence;
+}
