@@ -15,6 +15,8 @@
 #   QUICK       1: the benchmark takes four minutes, with fewer rounds
 #   VECTORS     the file of test vectors for the statistics
 #   RUNS        simulated rollouts for each row of a table
+#   LOOPS       processes that make the machine busy
+#   TIMES       that the tests run so
 #   DESTDIR, MODULESDIR
 #   PREFIX      of the programs, their manual and completion
 
@@ -32,6 +34,8 @@ SOAK_TIME  ?= 3600
 QUICK      ?=
 VECTORS    ?= t/vectors/cr-1.json
 RUNS       ?= 1000
+LOOPS      ?= 16
+TIMES      ?= 3
 PREFIX     ?= /usr/local
 MODULESDIR ?= $(shell PATH='$(PATH)' nginx -V 2>&1 | \
                 sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
@@ -101,7 +105,7 @@ FAULTS := build/faults/faults.so
 BROWSER := build/browser/node_modules
 
 .NOTPARALLEL:
-.PHONY: build ctl help deps demo test unit vectors simulate test-packages \
+.PHONY: build ctl help deps demo test busy unit vectors simulate test-packages \
         ctl-program unit-programs vectors-program simulate-program asan matrix \
         fuzz kills endurance soak valgrind bench lint install clean FORCE
 
@@ -126,6 +130,7 @@ help:
 	@echo 'make ctl      build/canaryctl only'
 	@echo 'make demo     watch a good rollout and a bad one (KEEP=1: leave nginx running)'
 	@echo 'make test     all tests: unit and end-to-end'
+	@echo 'make busy     the same three times in a row, beside 16 busy loops (TIMES, LOOPS)'
 	@echo 'make kills    200 times: all processes killed after an acknowledgement, or in a write, nothing lost'
 	@echo 'make endurance  100 kills, 50 reloads and 20 binary upgrades under load, 3,000 names (15 minutes)'
 	@echo 'make soak     all of that at random, with an invariant checker (SOAK_TIME=3600 seconds)'
@@ -162,6 +167,11 @@ test: test-packages build unit-programs $(FAULTS) $(BROWSER)
 	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) \
 		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
 		TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) prove -j $(PROVE_JOBS) -r t
+
+busy: test-packages build unit-programs $(FAULTS) $(BROWSER)
+	@for n in $$(seq '$(TIMES)'); do \
+		tools/busy '$(LOOPS)' $(MAKE) --no-print-directory test || exit 1; \
+	done
 
 unit: test-packages unit-programs
 	@TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) prove t/unit.t

@@ -52,8 +52,8 @@ my $http = <<'EOC';
         add_header X-Pid $pid always;
 
         client_max_body_size   0;
-        proxy_connect_timeout  300ms;
-        proxy_read_timeout     300ms;
+        proxy_connect_timeout  %%300ms%%;
+        proxy_read_timeout     %%300ms%%;
         proxy_next_upstream    off;
 
         location /      { proxy_pass http://ep; }

@@ -44,7 +44,7 @@ EOC
 my %rules = (
     errors => [ rule(error_5xx_rate => 0.1, burst_seconds => 0),
                 rule(error_rate => 0.2) ],
-    slow   => [ rule(latency_p90_max => 40) ],
+    slow   => [ rule(latency_p90_max => 300) ],
     spent  => [ rule(error_5xx_rate => 0.1), rule(failed_requests_max => 40) ],
     all    => [ rule(error_5xx_rate => 0.1) ],
 );
@@ -54,16 +54,18 @@ for my $endpoint (@endpoints) {
     $t->start_rollout($endpoint, rules => $rules{$endpoint}, interval => 600,
                       bake => $endpoint eq 'all' ? 3600 : 0,
                       steps => [ $endpoint eq 'all' ? 0.999999 : 0.1 ]);
-    $load{$endpoint} = $t->load(connections => 12, rate => 200,
+    $load{$endpoint} = $t->load(rate => 200,
+                                connections => $endpoint eq 'slow' ? 32 : 12,
                                 request => { uri => "/$endpoint" });
 }
 $t->verb(all => 'advance');
 $load{$_}->wait_requests(100) for @endpoints;
 
-both(status => 500, delay_ms => 60);
+both(status => 500);
+$_->on('/slow', status => 500, delay_ms => 450) for $v1, $v2;
 
 for my $case ([ 'errors', 'error_5xx_rate', 0.1, qr/[\d.]+/ ],
-              [ 'slow', 'latency_p90_max', 40, qr/[\d.]+% above it/ ])
+              [ 'slow', 'latency_p90_max', 300, qr/[\d.]+% above it/ ])
 {
     my ($endpoint, $rule, $threshold, $value) = @$case;
 
@@ -111,6 +113,7 @@ subtest 'at 100 % there is nobody to blame it on' => sub {
 };
 
 both();
+$_->on('/slow') for $v1, $v2;
 
 for my $endpoint (qw(errors slow)) {
     subtest "$endpoint: it goes on" => sub {
@@ -120,7 +123,7 @@ for my $endpoint (qw(errors slow)) {
         }, 25, 'the end of the hold');
 
         is($now->{rules}[0]{verdict}, 'passing', 'the rule passes');
-        cmp_ok($now->{rules}[0]{value}, '<', $endpoint eq 'slow' ? 40 : 1e-9,
+        cmp_ok($now->{rules}[0]{value}, '<', $endpoint eq 'slow' ? 300 : 1e-9,
                'nothing of the outage counts');
         cmp_ok($t->totals($endpoint => 'v2')->{'5xx'}, '>=', 10,
                'but in the totals');
@@ -142,7 +145,7 @@ subtest 'what the canary does alone is another thing' => sub {
 
     # v1 is the canary now.
 
-    $v1->set(delay_ms => 60);
+    $v1->on('/slow', delay_ms => 450);
     wait_until_idle('slow');
     is($t->endpoint('slow')->{last_rollout}{result}, 'rolled_back',
        'it is rolled back');

@@ -75,11 +75,7 @@ my $http = <<'EOC';
     server {
         listen 127.0.0.1:%%PORT_http%%;
 
-        client_body_timeout    300ms;
         client_max_body_size   0;
-        proxy_connect_timeout  300ms;
-        proxy_send_timeout     300ms;
-        proxy_read_timeout     300ms;
         proxy_http_version     1.1;
         proxy_set_header       Connection "";
 
@@ -87,32 +83,38 @@ my $http = <<'EOC';
 
         location / { proxy_pass http://ep; }
 
-        location /patient   { proxy_pass http://ep; proxy_read_timeout 60s; }
-        location /stream    {
+        location /hasty     {
             proxy_pass http://ep;
-            proxy_buffering off;
-            proxy_read_timeout 60s;
+            proxy_connect_timeout 100ms;
+            proxy_send_timeout    100ms;
+            proxy_read_timeout    100ms;
         }
+        location /hasty/body {
+            proxy_pass http://ep;
+            proxy_read_timeout %%300ms%%;
+        }
+        location /stream    { proxy_pass http://ep; proxy_buffering off; }
         location /ignore    {
             proxy_pass http://ep;
             proxy_ignore_client_abort on;
-            proxy_read_timeout 60s;
         }
         location /unbuffered {
             proxy_pass http://ep;
             proxy_request_buffering off;
-            proxy_read_timeout 60s;
+        }
+        location /unbuffered/hasty {
+            proxy_pass http://ep;
+            proxy_request_buffering off;
+            client_body_timeout 100ms;
         }
         location /unbuffered/small {
             proxy_pass http://ep;
             proxy_request_buffering off;
-            proxy_read_timeout 60s;
             client_max_body_size 10;
         }
         location /nowhere   { proxy_pass http://ep; proxy_bind 192.0.2.1; }
         location /upgrade   {
             proxy_pass http://ep;
-            proxy_read_timeout 60s;
             proxy_set_header Connection upgrade;
             proxy_set_header Upgrade $http_upgrade;
         }
@@ -155,6 +157,11 @@ my $http = <<'EOC';
         location /pair {
             proxy_pass http://pair;
             proxy_next_upstream error timeout http_500 http_404 http_429;
+        }
+        location /pair/hasty {
+            proxy_pass http://pair;
+            proxy_next_upstream error timeout http_500;
+            proxy_read_timeout %%300ms%%;
         }
         location /dead { proxy_pass http://dead; }
         location /none { proxy_pass http://none; }
@@ -210,12 +217,13 @@ my @rows = (
     ['refused at once', sub {
         is($t->get('/none')->status, 502, 'the client got 502');
     }, { failed => 1 }, 'none'],
-    ['connect timeout', fails('blackhole', 504),
+    ['connect timeout', fails('blackhole', 504, '/hasty'),
         { failed => 1, timeouts => 1 }],
-    ['read timeout', fails('hang', 504), { failed => 1, timeouts => 1 }],
+    ['read timeout', fails('hang', 504, '/hasty'),
+        { failed => 1, timeouts => 1 }],
     ['send timeout', sub {
         $one->set(mode => 'stall_body');
-        my $response = $t->get('/', method => 'POST',
+        my $response = $t->get('/hasty', method => 'POST',
                                body => 'x' x 20_000_000);
         is($response->status, 504, 'the client got 504');
     }, { failed => 1, timeouts => 1 }],
@@ -245,11 +253,11 @@ my @rows = (
         { attempts => 1, '2xx' => 1, failed => 1 }],
     ['a chunked body with a bad chunk', breaks('bad_chunk'),
         { attempts => 1, '2xx' => 1, failed => 1 }],
-    ['read timeout in the body', breaks('hang_body'),
+    ['read timeout in the body', breaks('hang_body', '/hasty/body'),
         { attempts => 1, '2xx' => 1, failed => 1, timeouts => 1 }],
 
     # Clients that go away.
-    ['client gone before the header', leaves('/patient', mode => 'hang'),
+    ['client gone before the header', leaves('/', mode => 'hang'),
         { aborted => 1 }],
     ['client gone in the body', sub {
         $one->set(mode => 'hang_body');
@@ -261,7 +269,7 @@ my @rows = (
     ['client gone in a large, buffered body', sub {
         $one->set(body_size => 20_000_000);
         my $client = $t->client;
-        $client->start(uri => '/patient');
+        $client->start(uri => '/');
         is(length $client->read_bytes(500), 500, 'a part of it came');
         $client->reset;
     }, { '2xx' => 1 }],
@@ -270,11 +278,11 @@ my @rows = (
     ['client gone, but ignored: closed',
         leaves('/ignore', mode => 'close', delay_ms => 100), { failed => 1 }],
     ['client gone in its own body', sub {
-        my $client = half_a_post();
+        my $client = half_a_post('/unbuffered');
         $client->close;
     }, { aborted => 1 }],
     ['client timed out in its own body', sub {
-        half_a_post()->finish;
+        half_a_post('/unbuffered/hasty')->finish;
     }, { aborted => 1 }],
     ['client sent a bad body', sub {
         my $client = half_a_chunk('/unbuffered');
@@ -372,7 +380,7 @@ my @rows = (
                                     502),
         { failed => 1, '5xx' => 1 }, 'pair'],
     ['500, then a timeout', pair_does({ status => 500 }, { mode => 'hang' },
-                                      504),
+                                      504, '/pair/hasty'),
         { failed => 1, timeouts => 1, '5xx' => 1 }, 'pair'],
 
     # What is nginx's own.
@@ -399,7 +407,7 @@ my @rows = (
     ['shut down by worker_shutdown_timeout', sub {
         $t->needs_processes;
         $one->set(mode => 'hang');
-        my $client = client_waits('/patient');
+        my $client = client_waits('/');
         $t->reload(undef, gone => 1);
         isnt($client->finish->error, undef, 'the client got no answer');
     }, {}],
@@ -483,18 +491,18 @@ sub answers($status, %behaviour) {
 }
 
 
-sub fails($mode, $status) {
+sub fails($mode, $status, $uri = '/') {
     return sub () {
         $one->set(mode => $mode);
-        is($t->get('/')->status, $status, "the client got $status");
+        is($t->get($uri)->status, $status, "the client got $status");
     };
 }
 
 
-sub breaks($mode) {
+sub breaks($mode, $uri = '/broken') {
     return sub () {
         $one->set(mode => $mode, body_delay_ms => 20);
-        my $response = $t->get('/broken');
+        my $response = $t->get($uri);
         isnt($response->error, undef, 'the client got no whole answer');
     };
 }
@@ -508,11 +516,11 @@ sub leaves($uri, %behaviour) {
 }
 
 
-sub pair_does($first_does, $second_does, $status) {
+sub pair_does($first_does, $second_does, $status, $uri = '/pair') {
     return sub () {
         $first->set(%$first_does);
         $second->set(%$second_does);
-        is($t->get('/pair')->status, $status, "the client got $status");
+        is($t->get($uri)->status, $status, "the client got $status");
     };
 }
 
@@ -535,8 +543,8 @@ sub client_waits($uri) {
 # The same with half of a body that is not buffered: the backend, which would
 # wait for the rest, answers nothing.
 
-sub half_a_post() {
-    return half_sent("POST /unbuffered HTTP/1.1\r\nHost: a\r\n"
+sub half_a_post($uri) {
+    return half_sent("POST $uri HTTP/1.1\r\nHost: a\r\n"
                      . "Content-Length: 10\r\n\r\nhalf:");
 }
 

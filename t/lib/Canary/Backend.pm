@@ -12,7 +12,8 @@ use Socket qw(AF_UNIX PF_UNSPEC SOCK_STREAM);
 
 use Canary::Protocol;
 use Canary::Util qw(
-    close_with_reset connect_to fork_child listen_on now reserve_port
+    close_with_reset connect_to fork_child listen_on now patience
+    reserve_port
 );
 
 use constant {
@@ -119,7 +120,7 @@ sub _ask($self, $command, $arg = {}) {
 
     my $ready = '';
     vec($ready, fileno($control), 1) = 1;
-    select($ready, undef, undef, ANSWER_TIMEOUT)
+    select($ready, undef, undef, patience(ANSWER_TIMEOUT))
         or croak "backend $self->{name} does not answer";
 
     my $answer = <$control> // croak "backend $self->{name} is gone";

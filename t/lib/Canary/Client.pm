@@ -71,7 +71,7 @@ sub start($self, %request) {
 
     my $host = $request{host} // "127.0.0.1:$self->{port}";
     $self->{method} = $request{method} // 'GET';
-    $self->{timeout} = $request{timeout} // patience(TIMEOUT);
+    $self->{timeout} = patience($request{timeout} // TIMEOUT);
     $self->{in} = '';
 
     return $self->write(encode_request(%request, host => $host));

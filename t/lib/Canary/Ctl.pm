@@ -23,7 +23,7 @@ use IO::Pty;
 use IO::Select;
 use POSIX qw(WNOHANG);
 
-use Canary::Util qw(now pause);
+use Canary::Util qw(now patience pause);
 
 use constant TIMEOUT => 60;
 
@@ -131,7 +131,7 @@ sub type($self, $run, $keys) {
 
 
 sub finish($self, $run, $signal = undef) {
-    my $deadline = now() + TIMEOUT;
+    my $deadline = now() + patience(TIMEOUT);
 
     kill $signal => $run->{pid} if $signal;
 
