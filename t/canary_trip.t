@@ -188,8 +188,8 @@ subtest 'failed_requests_max among good answers' => sub {
 };
 
 subtest 'latency_avg_max' => sub {
-    $v2->set(delay_ms => 60);
-    start(rules => [ rule(latency_avg_max => 20, min_requests => 10,
+    $v2->set(delay_ms => 450);
+    start(rules => [ rule(latency_avg_max => 200, min_requests => 10,
                           confidence => 'off') ]);
 
     my $load = $t->load(connections => 4);
