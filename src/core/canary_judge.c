@@ -98,7 +98,7 @@ canary_judge_tick(canary_evidence_t *evidence,
         canary_evidence_repair(evidence, rollout->tests, now);
     }
 
-    __atomic_store_n(&judge->busy, 1, __ATOMIC_SEQ_CST);
+    canary_judge_enter(judge);
 
     canary_evidence_tick(evidence, rollout->tests, now);
 
@@ -110,7 +110,7 @@ canary_judge_tick(canary_evidence_t *evidence,
 
     canary_judge_fold(judge, evidence, &rollout->strategy, now);
 
-    __atomic_store_n(&judge->busy, 0, __ATOMIC_RELEASE);
+    canary_judge_leave(judge);
 
     pulse = canary_evidence_pulse(evidence, &in_flight);
 

@@ -14,6 +14,25 @@
 #include "canary_judge.h"
 
 
+/*
+ * Between these a process that dies leaves what nobody can go on from: the
+ * next canary_judge_tick() then begins anew.
+ */
+
+static inline void
+canary_judge_enter(canary_judge_t *judge)
+{
+    __atomic_store_n(&judge->busy, 1, __ATOMIC_SEQ_CST);
+}
+
+
+static inline void
+canary_judge_leave(canary_judge_t *judge)
+{
+    __atomic_store_n(&judge->busy, 0, __ATOMIC_RELEASE);
+}
+
+
 /* canary_judge_times.c */
 
 /*

@@ -138,7 +138,7 @@ canary_judge_measure(canary_evidence_t *evidence,
 
     judge = canary_judge(evidence);
 
-    __atomic_store_n(&judge->busy, 1, __ATOMIC_SEQ_CST);
+    canary_judge_enter(judge);
 
     if (judge->unmarked) {
         canary_judge_new_times(judge, now, times);
@@ -154,7 +154,7 @@ canary_judge_measure(canary_evidence_t *evidence,
                                times);
     }
 
-    __atomic_store_n(&judge->busy, 0, __ATOMIC_RELEASE);
+    canary_judge_leave(judge);
 }
 
 

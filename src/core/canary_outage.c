@@ -4,7 +4,7 @@
  */
 
 
-#include "canary_judge.h"
+#include "canary_judge_internal.h"
 
 
 static int canary_judge_is_broken_by_stable(canary_evidence_t *evidence,
@@ -75,6 +75,8 @@ canary_judge_hold(canary_evidence_t *evidence,
 
     judge = canary_judge(evidence);
 
+    canary_judge_enter(judge);
+
     canary_evidence_discard(evidence, now);
 
     for (i = 0; i < rollout->strategy.nrules; i++) {
@@ -86,6 +88,8 @@ canary_judge_hold(canary_evidence_t *evidence,
 
     judge->holding = 1;
     judge->held_rule = rule;
+
+    canary_judge_leave(judge);
 }
 
 
@@ -102,8 +106,12 @@ canary_judge_holds(canary_evidence_t *evidence,
         && !canary_judge_is_broken_by_stable(evidence, rollout,
                                              judge->held_rule, now, &outage))
     {
+        canary_judge_enter(judge);
+
         canary_evidence_keep(evidence, now);
         judge->holding = 0;
+
+        canary_judge_leave(judge);
     }
 
     return judge->holding || now < evidence->discard_to;
