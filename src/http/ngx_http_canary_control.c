@@ -177,7 +177,6 @@ ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 
         } else {
             *next = shared->next_active;
-            shared->active = 0;
         }
 
         ngx_shmtx_unlock(&shpool->mutex);

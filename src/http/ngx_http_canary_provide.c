@@ -15,6 +15,8 @@
 
 static ngx_int_t ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t rest);
+static void ngx_http_canary_enlist(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared);
 static ngx_int_t ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared);
 static canary_evidence_t *ngx_http_canary_take_evidence(
@@ -87,11 +89,7 @@ ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
     ngx_uint_t          known;
     canary_evidence_t  *evidence;
 
-    if (!shared->active) {
-        shared->next_active = sh->active;
-        sh->active = shared;
-        shared->active = 1;
-    }
+    ngx_http_canary_enlist(sh, shared);
 
     if (shared->evidence) {
         return NGX_OK;
@@ -115,6 +113,26 @@ ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
     }
 
     return NGX_ERROR;
+}
+
+
+/* it is in the list of the active if it is found there: no flag can differ */
+
+static void
+ngx_http_canary_enlist(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared)
+{
+    ngx_http_canary_shared_t  *listed;
+
+    for (listed = sh->active; listed; listed = listed->next_active) {
+        if (listed == shared) {
+            return;
+        }
+    }
+
+    shared->next_active = sh->active;
+
+    __atomic_store_n(&sh->active, shared, __ATOMIC_RELEASE);
 }
 
 

@@ -287,7 +287,6 @@ struct ngx_http_canary_shared_s {
 
     ngx_http_canary_shared_t           *next;
     ngx_http_canary_shared_t           *next_active;   /* see the zone */
-    ngx_uint_t                          active;        /* it is in that list */
     ngx_uint_t                          serial;        /* of the last
                                                           configuration that
                                                           names it */
