@@ -409,7 +409,9 @@ ngx_http_canary_to_write(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 
     sequence = __atomic_load_n(&sh->sequence, __ATOMIC_ACQUIRE);
 
-    if (sequence <= sh->durable) {
+    /* a failure is over when a write has worked, and only then */
+
+    if (sequence <= sh->durable && !sh->failing) {
         return 0;
     }
 
