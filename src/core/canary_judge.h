@@ -150,6 +150,23 @@ void canary_judge_measure(canary_evidence_t *evidence,
     const canary_times_t *times);
 
 /*
+ * Whether a process died after a change and before the tick that follows, or
+ * in the middle of writing: before a tick there is nothing to be looked at.
+ */
+
+static inline int
+canary_judge_is_behind(const canary_evidence_t *evidence,
+    const canary_rollout_t *rollout)
+{
+    const canary_judge_t  *judge;
+
+    judge = canary_judge(evidence);
+
+    return judge->busy || judge->tests != rollout->trial
+           || judge->step != rollout->tests;
+}
+
+/*
  * Judges all rules, and sets the fuses anew.  "needed" and the bounds are
  * computed only if there is to be detail.
  */

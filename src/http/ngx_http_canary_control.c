@@ -146,7 +146,7 @@ ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
     }
 
     if (now - reaped >= NGX_HTTP_CANARY_REAP) {
-        ngx_http_canary_reap(sh);
+        ngx_http_canary_reap(sh, shpool, now);
         reaped = now;
     }
 
@@ -184,10 +184,7 @@ ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 }
 
 
-/*
- * Returns 0 when there is nothing to do for the endpoint.  The word may be
- * that of a rollout that ended: its process died before it could change it.
- */
+/* returns 0 when there is nothing to do for the endpoint */
 
 static ngx_uint_t
 ngx_http_canary_control_endpoint(ngx_http_canary_zone_shared_t *sh,
@@ -195,7 +192,7 @@ ngx_http_canary_control_endpoint(ngx_http_canary_zone_shared_t *sh,
 {
     ngx_http_canary_record_t  *record;
 
-    ngx_http_canary_repair(shared);
+    ngx_http_canary_mend(sh, shpool, shared, now);
 
     record = ngx_http_canary_record(shared);
 
@@ -225,6 +222,12 @@ ngx_http_canary_lead(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 
     if (sh->superseded || sh->serial != cmcf->serial) {
         return 0;
+    }
+
+    /* the helper before this one may have died at any time */
+
+    if (sh->controller != ngx_pid) {
+        ngx_http_canary_mend_all(sh, cmcf->shpool, now);
     }
 
     sh->controller = ngx_pid;

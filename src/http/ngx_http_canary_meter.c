@@ -197,6 +197,8 @@ ngx_http_canary_begin_step(ngx_http_canary_zone_shared_t *sh,
     ngx_uint_t                         i;
     ngx_http_canary_release_shared_t  *place;
 
+    __atomic_store_n(&shared->basing, 1, __ATOMIC_SEQ_CST);
+
     for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
         place = shared->releases[i];
 
@@ -206,6 +208,8 @@ ngx_http_canary_begin_step(ngx_http_canary_zone_shared_t *sh,
             ngx_http_canary_sum_meters(shared, place, place->base);
         }
     }
+
+    __atomic_store_n(&shared->basing, 0, __ATOMIC_RELEASE);
 }
 
 

@@ -97,10 +97,6 @@ ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
 
     } else {
         (void) ngx_http_canary_next_sequence(sh);
-
-        if (record->rollout.phase == CANARY_IDLE) {
-            ngx_http_canary_put_spare(sh, shared);
-        }
     }
 
     settled = &shared->settled[shared->nsettled % NGX_HTTP_CANARY_SETTLED];
@@ -110,21 +106,31 @@ ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
     shared->nsettled++;
 
     __atomic_store_n(&pending->sequence, 0, __ATOMIC_RELEASE);
+
+    /* what that one left undone, and evidence that nothing waits for now */
+
+    ngx_http_canary_mend(sh, shpool, shared, now);
 }
 
 
 ngx_http_canary_fate_e
 ngx_http_canary_fate(ngx_http_canary_shared_t *shared, uint64_t sequence)
 {
-    ngx_uint_t  i;
+    ngx_uint_t                  i;
+    ngx_http_canary_settled_t  *settled;
 
     if (shared->pending.sequence == sequence) {
         return NGX_HTTP_CANARY_IS_PENDING;
     }
 
-    for (i = 0; i < NGX_HTTP_CANARY_SETTLED; i++) {
-        if (shared->settled[i].sequence == sequence) {
-            return shared->settled[i].fate;
+    /* the last word: a process may have died when it had settled it */
+
+    for (i = 1; i <= NGX_HTTP_CANARY_SETTLED; i++) {
+        settled = &shared->settled[(shared->nsettled - i)
+                                   % NGX_HTTP_CANARY_SETTLED];
+
+        if (settled->sequence == sequence) {
+            return settled->fate;
         }
     }
 

@@ -42,7 +42,7 @@ ngx_http_canary_enter_process(ngx_http_canary_main_conf_t *cmcf)
 
     ngx_shmtx_lock(&cmcf->shpool->mutex);
 
-    ngx_http_canary_reap(sh);
+    ngx_http_canary_reap(sh, cmcf->shpool, ngx_http_canary_milliseconds());
 
     process = ngx_http_canary_own_process(sh);
 
@@ -52,9 +52,10 @@ ngx_http_canary_enter_process(ngx_http_canary_main_conf_t *cmcf)
     }
 
     if (process) {
-        process->pid = ngx_pid;
         process->serial = cmcf->serial;
         process->slot = ngx_http_canary_slot;
+
+        __atomic_store_n(&process->pid, ngx_pid, __ATOMIC_RELEASE);
     }
 
     ngx_http_canary_use_slot(sh, cmcf->shpool, ngx_http_canary_slot);
@@ -84,10 +85,13 @@ ngx_http_canary_leave_process(ngx_http_canary_main_conf_t *cmcf)
 
 
 void
-ngx_http_canary_reap(ngx_http_canary_zone_shared_t *sh)
+ngx_http_canary_reap(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, uint64_t now)
 {
-    ngx_uint_t                  i;
+    ngx_uint_t                  i, found;
     ngx_http_canary_process_t  *process;
+
+    found = 0;
 
     for (i = 0; i < NGX_HTTP_CANARY_PROCESSES; i++) {
         process = &sh->processes[i];
@@ -95,6 +99,10 @@ ngx_http_canary_reap(ngx_http_canary_zone_shared_t *sh)
         if (process->pid
             && kill(process->pid, 0) == -1 && ngx_errno == NGX_ESRCH)
         {
+            if (!found++) {
+                ngx_http_canary_mend_all(sh, shpool, now);
+            }
+
             ngx_http_canary_clear_slot(sh, process);
         }
     }
@@ -222,7 +230,10 @@ ngx_http_canary_slot_owners(ngx_http_canary_zone_shared_t *sh,
 }
 
 
-/* in a slot that others share nobody can tell whose attempts are whose */
+/*
+ * In a slot that others share nobody can tell whose attempts are whose.  Who
+ * dies here leaves the process to be found dead once more.
+ */
 
 static void
 ngx_http_canary_clear_slot(ngx_http_canary_zone_shared_t *sh,
@@ -230,15 +241,13 @@ ngx_http_canary_clear_slot(ngx_http_canary_zone_shared_t *sh,
 {
     ngx_http_canary_shared_t  *shared;
 
-    process->pid = 0;
-
-    if (ngx_http_canary_slot_owners(sh, process->slot)) {
-        return;
-    }
-
     for (shared = sh->endpoints; shared; shared = shared->next) {
-        if (shared->evidence) {
+        if (shared->evidence
+            && ngx_http_canary_slot_owners(sh, process->slot) == 1)
+        {
             canary_evidence_reap(shared->evidence, process->slot);
         }
     }
+
+    process->pid = 0;
 }

@@ -66,6 +66,10 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
     ngx_uint_t                exposes;
     ngx_http_canary_record_t  next, *record;
 
+    if (!sh->superseded) {
+        ngx_http_canary_mend(sh, shpool, shared, change->command.now);
+    }
+
     record = ngx_http_canary_record(shared);
     next = *record;
     exposes = canary_verb_exposes(change->command.verb);
@@ -159,12 +163,14 @@ ngx_http_canary_carry_out(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_conclude(sh, shpool, shared, NGX_HTTP_CANARY_CANCELLED,
                              change->command.now, log);
 
-    ngx_http_canary_take_effect(sh, shpool, shared, next, &event,
-                                change->command.now, log);
+    /* first: who dies in between leaves a change that will be in the file */
 
     shared->sequence = ngx_http_canary_next_sequence(sh);
     shared->changed = sh->changed;
     change->sequence = shared->sequence;
+
+    ngx_http_canary_take_effect(sh, shpool, shared, next, &event,
+                                change->command.now, log);
 
     return NGX_HTTP_CANARY_DONE;
 }
@@ -186,9 +192,9 @@ ngx_http_canary_note(ngx_http_canary_zone_shared_t *sh,
         shared->pending.after->event.id = ++sh->last_event;
     }
 
-    ngx_http_canary_take_effect(sh, shpool, shared, next, event, now, log);
-
     (void) ngx_http_canary_next_sequence(sh);
+
+    ngx_http_canary_take_effect(sh, shpool, shared, next, event, now, log);
 }
 
 
@@ -266,6 +272,53 @@ ngx_http_canary_repair(ngx_http_canary_shared_t *shared)
 
     if (word != shared->route) {
         __atomic_store_n(&shared->route, word, __ATOMIC_RELEASE);
+    }
+}
+
+
+void
+ngx_http_canary_mend(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t now)
+{
+    canary_rollout_t  *rollout;
+
+    ngx_http_canary_repair(shared);
+
+    if (shared->basing) {
+        ngx_http_canary_begin_step(sh, shpool, shared);
+    }
+
+    if (shared->evidence == NULL) {
+        return;
+    }
+
+    rollout = &ngx_http_canary_record(shared)->rollout;
+
+    if (rollout->phase != CANARY_IDLE) {
+        if (canary_judge_is_behind(shared->evidence, rollout)) {
+            shared->judging = 1;
+            (void) canary_judge_tick(shared->evidence, rollout, now);
+        }
+
+        return;
+    }
+
+    /* else it waits for a rollout whose start is pending */
+
+    if (shared->pending.sequence == 0) {
+        ngx_http_canary_put_spare(sh, shared);
+    }
+}
+
+
+void
+ngx_http_canary_mend_all(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, uint64_t now)
+{
+    ngx_http_canary_shared_t  *shared;
+
+    for (shared = sh->endpoints; shared; shared = shared->next) {
+        ngx_http_canary_mend(sh, shpool, shared, now);
     }
 }
 

@@ -77,6 +77,16 @@ void ngx_http_canary_take_effect(ngx_http_canary_zone_shared_t *sh,
 /* publishes the routing word again, if a process died before it could */
 void ngx_http_canary_repair(ngx_http_canary_shared_t *shared);
 
+/*
+ * Does what a process that died in the middle of a change has left undone: by
+ * whoever is about to look at an endpoint, and at all of them by whoever finds
+ * another process dead.
+ */
+void ngx_http_canary_mend(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t now);
+void ngx_http_canary_mend_all(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, uint64_t now);
+
 
 /* ngx_http_canary_provide.c: memory of the zone, under the lock */
 

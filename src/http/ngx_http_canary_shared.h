@@ -299,6 +299,12 @@ struct ngx_http_canary_shared_s {
     ngx_uint_t                          current;       /* 0 or 1 */
     ngx_http_canary_record_t            records[2];
 
+    /* set while somebody does this: found set, that one has died */
+
+    ngx_uint_t                          judging;       /* and acting by it */
+    ngx_uint_t                          basing;        /* a step begins: its
+                                                          meters' bases */
+
     uint64_t                            sequence;      /* of its last change */
     uint64_t                            changed;       /* ms, monotonic: when
                                                           that was */

@@ -39,6 +39,11 @@ ngx_http_canary_snapshot(ngx_http_canary_endpoint_t *endpoint,
     ngx_shmtx_lock(&shpool->mutex);
 
     snapshot->now = ngx_http_canary_milliseconds();
+
+    if (!sh->superseded) {
+        ngx_http_canary_mend(sh, shpool, shared, snapshot->now);
+    }
+
     snapshot->heartbeat = sh->heartbeat ? snapshot->now - sh->heartbeat : 0;
     snapshot->record = *ngx_http_canary_record(shared);
     snapshot->durable = ngx_http_canary_durable(sh, shared, snapshot->now);

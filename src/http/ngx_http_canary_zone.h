@@ -40,7 +40,8 @@ void ngx_http_canary_enter_process(ngx_http_canary_main_conf_t *cmcf);
 void ngx_http_canary_leave_process(ngx_http_canary_main_conf_t *cmcf);
 
 /* under the lock: takes out what dead processes have left */
-void ngx_http_canary_reap(ngx_http_canary_zone_shared_t *sh);
+void ngx_http_canary_reap(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, uint64_t now);
 
 /* under the lock: whether a process is alive that has a configuration with
    one of these serial numbers */
