@@ -175,6 +175,15 @@ EOC
        'a reload that drops the stable release has its event');
 };
 
+# Nobody can ask after such a reload; but its control loop writes the state.
+subtest 'a reload adds the first endpoint' => sub {
+    $t->stop;
+    $t->start('%%API%%');
+    $t->reload("canary_state_path first; $http");
+    ok($t->wait_for(sub { $t->read_file('first/state.json') }, 30,
+                    'the state file'), 'and the control loop begins');
+};
+
 $t->finish;
 
 

@@ -15,7 +15,8 @@
  */
 
 
-#define NGX_HTTP_CANARY_REAP  500  /* ms */
+#define NGX_HTTP_CANARY_REAP     500                /* ms */
+#define NGX_HTTP_CANARY_MANAGER  (60 * 60 * 1000)   /* ms: nginx's longest */
 
 
 static void ngx_http_canary_timer(ngx_event_t *ev);
@@ -33,18 +34,18 @@ static ngx_event_t       ngx_http_canary_event;
 static ngx_connection_t  ngx_http_canary_dumb;
 
 
-/* the helper calls this again after as many milliseconds as it returns */
+/*
+ * The helper calls this at its start.  It has one timer for the managers of
+ * all paths and the least of what they return: caches keep their pace only if
+ * the control loop does not make its own by this.
+ */
 
 ngx_msec_t
 ngx_http_canary_manager(void *data)
 {
-    ngx_http_canary_main_conf_t  *cmcf = data;
+    ngx_http_canary_start_timer();
 
-    if (cmcf->sh == NULL || ngx_quit || ngx_terminate) {
-        return NGX_HTTP_CANARY_TICK;
-    }
-
-    return ngx_http_canary_tick(cmcf);
+    return NGX_HTTP_CANARY_MANAGER;
 }
 
 
@@ -71,7 +72,7 @@ ngx_http_canary_tick(ngx_http_canary_main_conf_t *cmcf)
 
 
 void
-ngx_http_canary_start_timer(ngx_cycle_t *cycle)
+ngx_http_canary_start_timer(void)
 {
     ngx_event_t  *ev;
 
@@ -87,10 +88,10 @@ ngx_http_canary_start_timer(ngx_cycle_t *cycle)
 
     ev->handler = ngx_http_canary_timer;
     ev->data = &ngx_http_canary_dumb;
-    ev->log = cycle->log;
+    ev->log = ngx_cycle->log;
     ev->cancelable = 1;
 
-    ngx_add_timer(ev, NGX_HTTP_CANARY_TICK);
+    ngx_add_timer(ev, 0);
 }
 
 
@@ -114,7 +115,7 @@ ngx_http_canary_timer(ngx_event_t *ev)
     next = NGX_HTTP_CANARY_TICK;
 
     if (cmcf) {
-        if (cmcf != known) {
+        if (cmcf != known && ngx_process == NGX_PROCESS_SINGLE) {
             ngx_http_canary_enter_process(cmcf);
             known = cmcf;
         }

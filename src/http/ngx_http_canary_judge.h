@@ -58,7 +58,7 @@ void ngx_http_canary_trip(ngx_http_canary_endpoint_t *endpoint,
 /* ngx_http_canary_control.c: the control loop */
 
 ngx_msec_t ngx_http_canary_manager(void *data);
-void ngx_http_canary_start_timer(ngx_cycle_t *cycle);
+void ngx_http_canary_start_timer(void);
 
 
 #endif /* _NGX_HTTP_CANARY_JUDGE_H_INCLUDED_ */

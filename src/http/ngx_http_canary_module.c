@@ -394,6 +394,14 @@ ngx_http_canary_init_module(ngx_cycle_t *cycle)
                                     ccf->user);
     }
 
+    /* a reload of a single process makes no new one that would start it */
+
+    if (ngx_process == NGX_PROCESS_SINGLE
+        && !ngx_is_init_cycle(cycle->old_cycle))
+    {
+        ngx_http_canary_start_timer();
+    }
+
     return NGX_OK;
 }
 
@@ -417,7 +425,7 @@ ngx_http_canary_init_process(ngx_cycle_t *cycle)
     ngx_http_canary_enter_process(cmcf);
 
     if (ngx_process == NGX_PROCESS_SINGLE) {
-        ngx_http_canary_start_timer(cycle);
+        ngx_http_canary_start_timer();
     }
 
     return NGX_OK;
