@@ -29,11 +29,6 @@
  */
 
 
-#define CANARY_RECENT_MS  1000    /* how often stable's times of late are
-                                     taken anew; of those before, three
-                                     quarters stay */
-
-
 typedef struct {
     canary_histogram_t  sides[CANARY_SIDES];
     canary_histogram_t  step[CANARY_SIDES];     /* of these, since the step
@@ -136,7 +131,7 @@ void canary_judge_begin(canary_evidence_t *evidence,
     const canary_times_t *times);
 
 /*
- * To be called at least every 50 ms, and after each change of the rollout.
+ * To be called every CANARY_LOOP_MS, and after each change of the rollout.
  * Returns 0 if nothing has come since the last time, so that the verdicts are
  * what they were; else canary_judge_measure() is to be called before they are
  * asked for.  If a process died in the middle of this, evidence and tests

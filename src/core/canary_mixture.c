@@ -5,7 +5,6 @@
 
 
 #include <math.h>
-#include <string.h>
 
 #include "canary_mixture.h"
 
@@ -15,44 +14,26 @@
 #define CANARY_PART_STEPS  0.25
 #define CANARY_PART_TICKS  0.25
 
-#define CANARY_LN_2        0.69314718055994530942
-
-/*
- * While the sum is at most CANARY_PLAIN_MAX, a weight of CANARY_WEIGHT_MIN or
- * more is added before each factor, and the greatest factor is within
- * exp(+-CANARY_PLAIN_LOG), plain doubles do not overflow, and what underflows
- * would not be seen in the sum, now or later.  A weight below that is not
- * worth spending.
- */
-
-#define CANARY_PLAIN_MAX      1e100
-#define CANARY_PLAIN_LOG      200.0
-#define CANARY_WEIGHT_MIN     1e-60
-
-/* of r that can be plain: 2^320 is 2e96 */
-#define CANARY_PLAIN_EXPONENT 320
-
 /* so that rounding makes nobody wait for one attempt more */
 #define CANARY_NEEDED_MARGIN  (1 - 1e-9)
 
-#define CANARY_EXPONENT_MAX   ((int64_t) 1 << 60)
+/* has a logarithm; if a single cohort was planned, it took all */
+#define CANARY_WEIGHT_MIN     1e-300
+
+/* of ln R_j: beyond all evidence there can be, and finite */
 #define CANARY_LOG_MAX        1e15
 
+/* bursts, the product of whose factors no double is too small or great for */
+#define CANARY_RUN            16
 
-static int canary_mixture_plain(const canary_mixture_t *mixture);
-static double canary_mixture_take_tick(canary_mixture_t *mixture);
-static void canary_mixture_multiply_power(double *restrict factors,
-    const double *restrict base, uint64_t n);
-static void canary_mixture_multiply(canary_mixture_t *mixture,
-    const double factors[CANARY_ALTERNATIVES]);
-static void canary_mixture_multiply_scaled(canary_mixture_t *mixture,
-    const double factors[CANARY_ALTERNATIVES],
-    const int64_t exponents[CANARY_ALTERNATIVES]);
-static void canary_mixture_add_scaled(canary_mixture_t *mixture, int j,
-    double w);
-static void canary_mixture_normalize(canary_mixture_t *mixture);
-static int64_t canary_mixture_within(int64_t value, int64_t limit);
-static int canary_mixture_shift(int64_t exponent);
+
+static double canary_mixture_next_weight(const canary_mixture_t *mixture);
+static double canary_mixture_take_weight(canary_mixture_t *mixture);
+static void canary_mixture_fold_run(canary_mixture_t *mixture,
+    const canary_grid_t *grid, const double *bad, const double *w, uint32_t n);
+static void canary_mixture_set(canary_mixture_t *mixture, int j,
+    double log_r);
+static double canary_log_add(double a, double b);
 
 
 void
@@ -61,25 +42,25 @@ canary_mixture_init(canary_mixture_t *mixture, uint32_t steps, uint64_t ticks)
     int  j;
 
     for (j = 0; j < CANARY_ALTERNATIVES; j++) {
-        mixture->r[j] = CANARY_PART_START / CANARY_ALTERNATIVES;
-        mixture->exponent[j] = 0;
+        mixture->log_r[j] = log(CANARY_PART_START / CANARY_ALTERNATIVES);
     }
 
-    mixture->scaled = 0;
     mixture->step_pot = (steps > 1) ? CANARY_PART_STEPS : 0;
     mixture->step_share = (steps > 1) ? CANARY_PART_STEPS / (steps - 1) : 0;
     mixture->tick_pot = CANARY_PART_TICKS;
-    mixture->tick_share = 1.0 / (double) (ticks ? ticks : 1);
+    mixture->planned = (double) (ticks ? ticks : 1);
+    mixture->folded = 0;
 }
 
 
 void
 canary_mixture_forget(canary_mixture_t *mixture)
 {
-    memset(mixture->r, 0, sizeof(mixture->r));
-    memset(mixture->exponent, 0, sizeof(mixture->exponent));
+    int  j;
 
-    mixture->scaled = 0;
+    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
+        mixture->log_r[j] = -CANARY_LOG_MAX;
+    }
 }
 
 
@@ -91,40 +72,53 @@ canary_mixture_begin_step(canary_mixture_t *mixture)
 
     w = fmin(mixture->step_pot, mixture->step_share);
 
+    if (w <= 0) {
+        return;
+    }
+
     mixture->step_pot -= w;
 
     for (j = 0; j < CANARY_ALTERNATIVES; j++) {
-        canary_mixture_add_scaled(mixture, j, w / CANARY_ALTERNATIVES);
+        mixture->log_r[j] = canary_log_add(mixture->log_r[j],
+                                           log(w / CANARY_ALTERNATIVES));
     }
-
-    canary_mixture_normalize(mixture);
 }
 
 
-/* Whether the next cohort can be folded in plain doubles. */
+/*
+ * A share of what is left, so that the pot is never empty: from the planned
+ * number T on, what is left after t cohorts is pot_T T/t.
+ */
 
-static int
-canary_mixture_plain(const canary_mixture_t *mixture)
+static double
+canary_mixture_next_weight(const canary_mixture_t *mixture)
 {
-    return !mixture->scaled
-           && mixture->tick_pot * mixture->tick_share >= CANARY_WEIGHT_MIN;
+    return fmax(mixture->tick_pot
+                / fmax(mixture->planned, mixture->folded + 1),
+                CANARY_WEIGHT_MIN);
 }
 
 
 static double
-canary_mixture_take_tick(canary_mixture_t *mixture)
+canary_mixture_take_weight(canary_mixture_t *mixture)
 {
     double  w;
 
-    w = mixture->tick_pot * mixture->tick_share;
-
-    if (w < CANARY_WEIGHT_MIN) {
-        return 0;
-    }
+    w = canary_mixture_next_weight(mixture);
 
     mixture->tick_pot -= w;
+    mixture->folded++;
 
-    return w / CANARY_ALTERNATIVES;
+    return w;
+}
+
+
+/* ln(exp(a) + exp(b)) */
+
+static double
+canary_log_add(double a, double b)
+{
+    return ((a > b) ? a : b) + log(1 + exp(-fabs(a - b)));
 }
 
 
@@ -133,7 +127,7 @@ canary_mixture_fold_attempts(canary_mixture_t *mixture,
     const canary_grid_t *grid, uint64_t n, uint64_t k)
 {
     int     j;
-    double  factors[CANARY_ALTERNATIVES];
+    double  log_factors[CANARY_ALTERNATIVES];
 
     n = (n > k) ? n : k;
 
@@ -141,60 +135,11 @@ canary_mixture_fold_attempts(canary_mixture_t *mixture,
         return;
     }
 
-    if (canary_mixture_plain(mixture)
-        && (double) k * grid->u[CANARY_ALTERNATIVES - 1] <= CANARY_PLAIN_LOG
-        && (double) n * grid->c[0] <= CANARY_PLAIN_LOG)
-    {
-        for (j = 0; j < CANARY_ALTERNATIVES; j++) {
-            factors[j] = 1;
-        }
-
-        canary_mixture_multiply_power(factors, grid->good, n - k);
-        canary_mixture_multiply_power(factors, grid->bad, k);
-        canary_mixture_multiply(mixture, factors);
-        return;
-    }
-
     for (j = 0; j < CANARY_ALTERNATIVES; j++) {
-        factors[j] = (double) k * grid->u[j] - (double) n * grid->c[j];
+        log_factors[j] = (double) k * grid->u[j] - (double) n * grid->c[j];
     }
 
-    canary_mixture_fold_logs(mixture, factors);
-}
-
-
-/* factors *= base^n: for cohorts of usual size much faster than exp() */
-
-static void
-canary_mixture_multiply_power(double *restrict factors,
-    const double *restrict base, uint64_t n)
-{
-    int     j;
-    double  power[CANARY_ALTERNATIVES];
-
-    if (n == 0) {
-        return;
-    }
-
-    memcpy(power, base, sizeof(power));
-
-    for ( ;; ) {
-        if (n & 1) {
-            for (j = 0; j < CANARY_ALTERNATIVES; j++) {
-                factors[j] *= power[j];
-            }
-        }
-
-        n >>= 1;
-
-        if (n == 0) {
-            return;
-        }
-
-        for (j = 0; j < CANARY_ALTERNATIVES; j++) {
-            power[j] *= power[j];
-        }
-    }
+    canary_mixture_fold_logs(mixture, log_factors);
 }
 
 
@@ -202,25 +147,63 @@ void
 canary_mixture_fold_burst(canary_mixture_t *mixture,
     const canary_grid_t *grid, uint64_t n, uint64_t k)
 {
-    int                   j;
-    double                bad, factors[CANARY_ALTERNATIVES];
-    static const int64_t  none[CANARY_ALTERNATIVES];
+    canary_burst_t  burst = { .n = n, .k = k };
 
-    if (n == 0 && k == 0) {
-        return;
+    canary_mixture_fold_bursts(mixture, grid, &burst, 1);
+}
+
+
+void
+canary_mixture_fold_bursts(canary_mixture_t *mixture,
+    const canary_grid_t *grid, const canary_burst_t *bursts, uint32_t count)
+{
+    double    bad[CANARY_RUN], w[CANARY_RUN];
+    uint32_t  i, n;
+
+    for (i = 0, n = 0; i < count; i++) {
+
+        if (bursts[i].n == 0 && bursts[i].k == 0) {
+            continue;
+        }
+
+        bad[n] = (bursts[i].k < bursts[i].n)
+                 ? (double) bursts[i].k / (double) bursts[i].n : 1;
+        w[n++] = canary_mixture_take_weight(mixture) / CANARY_ALTERNATIVES;
+
+        if (n == CANARY_RUN) {
+            canary_mixture_fold_run(mixture, grid, bad, w, n);
+            n = 0;
+        }
     }
 
-    bad = (k < n) ? (double) k / (double) n : 1;
+    if (n) {
+        canary_mixture_fold_run(mixture, grid, bad, w, n);
+    }
+}
+
+
+/* in plain numbers, relative to the greater of R and w/8 at the beginning */
+
+static void
+canary_mixture_fold_run(canary_mixture_t *mixture, const canary_grid_t *grid,
+    const double *bad, const double *w, uint32_t n)
+{
+    int       j;
+    double    log_unit, log_w, r, unit;
+    uint32_t  i;
+
+    log_w = log(w[0]);
 
     for (j = 0; j < CANARY_ALTERNATIVES; j++) {
-        factors[j] = grid->good[j] + bad * grid->gain[j];
-    }
+        log_unit = (mixture->log_r[j] > log_w) ? mixture->log_r[j] : log_w;
+        unit = exp(-log_unit);
+        r = exp(mixture->log_r[j] - log_unit);
 
-    if (canary_mixture_plain(mixture)) {
-        canary_mixture_multiply(mixture, factors);
+        for (i = 0; i < n; i++) {
+            r = (r + w[i] * unit) * (grid->good[j] + bad[i] * grid->gain[j]);
+        }
 
-    } else {
-        canary_mixture_multiply_scaled(mixture, factors, none);
+        canary_mixture_set(mixture, j, log_unit + log(r));
     }
 }
 
@@ -229,176 +212,25 @@ void
 canary_mixture_fold_logs(canary_mixture_t *mixture,
     const double log_factors[CANARY_ALTERNATIVES])
 {
-    int      j;
-    double   exponent, factors[CANARY_ALTERNATIVES], log_factor, max;
-    int64_t  exponents[CANARY_ALTERNATIVES];
-
-    max = log_factors[0];
-
-    for (j = 1; j < CANARY_ALTERNATIVES; j++) {
-        max = (log_factors[j] > max) ? log_factors[j] : max;
-    }
-
-    if (canary_mixture_plain(mixture)
-        && max >= -CANARY_PLAIN_LOG && max <= CANARY_PLAIN_LOG)
-    {
-        for (j = 0; j < CANARY_ALTERNATIVES; j++) {
-            factors[j] = exp(log_factors[j]);
-        }
-
-        canary_mixture_multiply(mixture, factors);
-        return;
-    }
-
-    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
-        log_factor = fmax(fmin(log_factors[j], CANARY_LOG_MAX),
-                          -CANARY_LOG_MAX);
-        exponent = floor(log_factor / CANARY_LN_2);
-
-        factors[j] = exp(log_factor - exponent * CANARY_LN_2);
-        exponents[j] = (int64_t) exponent;
-    }
-
-    canary_mixture_multiply_scaled(mixture, factors, exponents);
-}
-
-
-/* R_j = (R_j + w/8) * F_j, if canary_mixture_plain() */
-
-static void
-canary_mixture_multiply(canary_mixture_t *mixture,
-    const double factors[CANARY_ALTERNATIVES])
-{
     int     j;
-    double  sum, w;
+    double  log_w;
 
-    w = canary_mixture_take_tick(mixture);
-    sum = 0;
+    log_w = log(canary_mixture_take_weight(mixture) / CANARY_ALTERNATIVES);
 
     for (j = 0; j < CANARY_ALTERNATIVES; j++) {
-        mixture->r[j] = (mixture->r[j] + w) * factors[j];
-        sum += mixture->r[j];
-    }
-
-    if (sum > CANARY_PLAIN_MAX) {
-        canary_mixture_normalize(mixture);
+        canary_mixture_set(mixture, j,
+                           canary_log_add(mixture->log_r[j], log_w)
+                           + log_factors[j]);
     }
 }
 
-
-/* The same with F_j = factor * 2^exponent, whatever they are. */
 
 static void
-canary_mixture_multiply_scaled(canary_mixture_t *mixture,
-    const double factors[CANARY_ALTERNATIVES],
-    const int64_t exponents[CANARY_ALTERNATIVES])
+canary_mixture_set(canary_mixture_t *mixture, int j, double log_r)
 {
-    int     j;
-    double  w;
-
-    w = canary_mixture_take_tick(mixture);
-
-    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
-        canary_mixture_add_scaled(mixture, j, w);
-
-        mixture->r[j] *= factors[j];
-        mixture->exponent[j] += exponents[j];
-    }
-
-    canary_mixture_normalize(mixture);
-}
-
-
-/* R_j += w */
-
-static void
-canary_mixture_add_scaled(canary_mixture_t *mixture, int j, double w)
-{
-    int  shift;
-
-    if (w == 0) {
-        return;
-    }
-
-    shift = canary_mixture_shift(mixture->exponent[j]);
-
-    if (shift > 0) {
-        mixture->r[j] += ldexp(w, -shift);
-        return;
-    }
-
-    mixture->r[j] = ldexp(mixture->r[j], shift) + w;
-    mixture->exponent[j] = 0;
-}
-
-
-/*
- * Makes plain numbers of those that can be, so that what is out of range comes
- * back to it without being noticed, and brings the r of others to [0.5, 1).
- * While the greatest is in range and weight is added, no other can be too
- * small to be plain.
- */
-
-static void
-canary_mixture_normalize(canary_mixture_t *mixture)
-{
-    int      exponent, j;
-    int64_t  least, max, total;
-
-    max = -CANARY_EXPONENT_MAX;
-
-    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
-        mixture->r[j] = frexp(mixture->r[j], &exponent);
-
-        total = (mixture->r[j] == 0) ? -CANARY_EXPONENT_MAX
-                                     : mixture->exponent[j] + exponent;
-
-        mixture->exponent[j] = canary_mixture_within(total,
-                                                     CANARY_EXPONENT_MAX);
-
-        if (mixture->exponent[j] > max) {
-            max = mixture->exponent[j];
-        }
-    }
-
-    least = -CANARY_PLAIN_EXPONENT;
-
-    if (mixture->tick_pot * mixture->tick_share >= CANARY_WEIGHT_MIN
-        && max >= -CANARY_PLAIN_EXPONENT && max <= CANARY_PLAIN_EXPONENT)
-    {
-        least = -CANARY_EXPONENT_MAX;
-    }
-
-    mixture->scaled = 0;
-
-    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
-        if (mixture->exponent[j] < least
-            || mixture->exponent[j] > CANARY_PLAIN_EXPONENT)
-        {
-            mixture->scaled = 1;
-            continue;
-        }
-
-        mixture->r[j] = ldexp(mixture->r[j],
-                              canary_mixture_shift(mixture->exponent[j]));
-        mixture->exponent[j] = 0;
-    }
-}
-
-
-static int64_t
-canary_mixture_within(int64_t value, int64_t limit)
-{
-    return (value > limit) ? limit : (value < -limit) ? -limit : value;
-}
-
-
-/* An exponent for ldexp(), which beyond such ones gives 0 or infinity. */
-
-static int
-canary_mixture_shift(int64_t exponent)
-{
-    return (int) canary_mixture_within(exponent, 5000);
+    mixture->log_r[j] = (log_r > CANARY_LOG_MAX) ? CANARY_LOG_MAX
+                        : (log_r < -CANARY_LOG_MAX) ? -CANARY_LOG_MAX
+                        : log_r;
 }
 
 
@@ -411,10 +243,7 @@ canary_mixture_sum(const canary_mixture_t *mixture)
     sum = 0;
 
     for (j = 0; j < CANARY_ALTERNATIVES; j++) {
-        sum += mixture->scaled
-               ? ldexp(mixture->r[j],
-                       canary_mixture_shift(mixture->exponent[j]))
-               : mixture->r[j];
+        sum += exp(mixture->log_r[j]);
     }
 
     return fmin(sum, CANARY_MIXTURE_MAX);
@@ -424,26 +253,16 @@ canary_mixture_sum(const canary_mixture_t *mixture)
 double
 canary_mixture_log_e(const canary_mixture_t *mixture)
 {
-    int      j;
-    double   sum;
-    int64_t  max;
+    int     j;
+    double  log_e;
 
-    max = -CANARY_EXPONENT_MAX;
+    log_e = mixture->log_r[0];
 
-    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
-        if (mixture->r[j] > 0 && mixture->exponent[j] > max) {
-            max = mixture->exponent[j];
-        }
+    for (j = 1; j < CANARY_ALTERNATIVES; j++) {
+        log_e = canary_log_add(log_e, mixture->log_r[j]);
     }
 
-    sum = 0;
-
-    for (j = 0; j < CANARY_ALTERNATIVES; j++) {
-        sum += ldexp(mixture->r[j],
-                     canary_mixture_shift(mixture->exponent[j] - max));
-    }
-
-    return log(sum) + (double) max * CANARY_LN_2;
+    return log_e;
 }
 
 
@@ -479,8 +298,8 @@ canary_mixture_bad_needed(const canary_mixture_t *mixture,
         return CANARY_NEEDED_MAX;
     }
 
-    w = mixture->tick_pot * mixture->tick_share;
-    sum = fmax(canary_mixture_sum(mixture) + w, 1 / CANARY_MIXTURE_MAX);
+    w = canary_mixture_next_weight(mixture);
+    sum = canary_mixture_sum(mixture) + w;
 
     needed = ceil((log(evidence) - log(sum))
                   / grid->u[CANARY_ALTERNATIVES - 1]);
@@ -494,21 +313,21 @@ canary_mixture_attempts_needed(const canary_mixture_t *mixture,
     const canary_grid_t *grid, double evidence, uint64_t in_flight)
 {
     int       j;
-    double    r[CANARY_ALTERNATIVES], more, sum;
+    double    log_w, more, r[CANARY_ALTERNATIVES], sum;
     uint64_t  least, m;
 
     least = canary_mixture_bad_needed(mixture, grid, evidence);
 
-    if (least == CANARY_NEEDED_MAX || mixture->scaled || grid->p0 <= 0) {
+    if (least == CANARY_NEEDED_MAX || grid->p0 <= 0) {
         return least;
     }
 
+    log_w = log(canary_mixture_next_weight(mixture) / CANARY_ALTERNATIVES);
     more = (least > in_flight) ? (double) (least - in_flight) : 0;
 
     for (j = 0; j < CANARY_ALTERNATIVES; j++) {
-        r[j] = (mixture->r[j] + mixture->tick_pot * mixture->tick_share
-                                / CANARY_ALTERNATIVES)
-               * exp((double) least * grid->u[j] - more * grid->c[j]);
+        r[j] = exp(canary_log_add(mixture->log_r[j], log_w)
+                   + (double) least * grid->u[j] - more * grid->c[j]);
     }
 
     for (m = least; m < least + CANARY_NEEDED_STEPS; m++) {

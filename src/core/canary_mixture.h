@@ -14,7 +14,8 @@
 
 
 /*
- * A test of a whole rollout that does not become blind.
+ * A test of a whole rollout that does not become blind, however long it goes
+ * on.
  *
  * A test that only accumulates needs long to notice that a release which was
  * good for half an hour has broken.  So this one mixes tests that start at
@@ -26,35 +27,48 @@
  * alpha or less while the rate is at most p0.
  *
  * Tests that have started share one number R_j for each of the eight
- * alternatives of canary_sequential.h:
+ * alternatives of canary_sequential.h.  With T the cohorts that the rollout
+ * is planned to have, and t those that have been folded before this one,
  *
  *     at the start        R_j = 1/2 / 8
  *     at a later step     w = min(step_pot, 1/4 / (steps - 1))
  *                         step_pot -= w,  R_j += w/8
- *     at a cohort, n > 0  w = tick_pot / ticks
+ *     at a cohort, n > 0  w = tick_pot / max(T, t + 1)
  *                         tick_pot -= w,  R_j = (R_j + w/8) * F_j
  *
  * F_j is the cohort's likelihood ratio: see the functions that fold.  A
  * cohort is what started within the same 100 ms, or what the rule calls one
  * burst.
  *
- * R_j is kept as r * 2^exponent, since no evidence is too much or too little
- * to be accounted for: at nearly all times the exponents are 0 (scaled is 0)
- * and a fold is a few operations per alternative.
+ * From T on the weights of cohorts are pot T/(t (t + 1)), with the pot that
+ * was left then.  To infinity they add up to it, so nothing is spent twice;
+ * and they fall so slowly, by the square of time, that a week costs a dead
+ * canary's test a few cohorts more than an hour does: what a test needs grows
+ * with ln(1/w).
+ *
+ * R_j is kept as its logarithm, which is always finite: no evidence is too
+ * much or too little to be accounted for.
  *
  * The struct is plain data without pointers.  To evaluate cohorts that may
  * still change, fold them into a copy.
  */
 
 typedef struct {
-    double    r[CANARY_ALTERNATIVES];          /* 0 or above, finite */
+    double    log_r[CANARY_ALTERNATIVES];      /* ln R_j */
     double    step_pot;                        /* weight to be spent yet */
     double    tick_pot;
     double    step_share;                      /* of a step */
-    double    tick_share;                      /* of tick_pot, of a cohort */
-    int64_t   exponent[CANARY_ALTERNATIVES];
-    uint64_t  scaled;                          /* some exponent is not 0 */
+    double    planned;                         /* T, cohorts */
+    double    folded;                          /* t, cohorts */
 } canary_mixture_t;
+
+
+/* The attempts of a cohort that are one observation. */
+
+typedef struct {
+    uint64_t  n;
+    uint64_t  k;              /* of these, bad ones */
+} canary_burst_t;
 
 
 /*
@@ -79,8 +93,7 @@ void canary_mixture_init(canary_mixture_t *mixture, uint32_t steps,
 
 /*
  * All that was folded counts no more, nor weight that was spent on it: until
- * a step begins, or the next cohort is folded, the sum is 0, and has no
- * logarithm.
+ * a step begins, or the next cohort is folded, the sum is 0.
  */
 
 void canary_mixture_forget(canary_mixture_t *mixture);
@@ -108,6 +121,14 @@ void canary_mixture_fold_attempts(canary_mixture_t *mixture,
 void canary_mixture_fold_burst(canary_mixture_t *mixture,
     const canary_grid_t *grid, uint64_t n, uint64_t k);
 
+/*
+ * The same as canary_mixture_fold_burst() of each, one after the other, but
+ * several times as quick: for evidence that is looked at again and again.
+ */
+
+void canary_mixture_fold_bursts(canary_mixture_t *mixture,
+    const canary_grid_t *grid, const canary_burst_t *bursts, uint32_t count);
+
 /* Fold a cohort, or block, whose ln F_j are these, finite. */
 
 void canary_mixture_fold_logs(canary_mixture_t *mixture,
@@ -116,7 +137,7 @@ void canary_mixture_fold_logs(canary_mixture_t *mixture,
 
 /*
  * The sum of all R_j, 0 to CANARY_MIXTURE_MAX, and its logarithm, which is
- * always finite and goes beyond that range.
+ * always finite, and goes beyond that range.
  */
 
 #define CANARY_MIXTURE_MAX  1e300

@@ -9,14 +9,8 @@
 #include "canary_trial.h"
 
 
-/* Attempts of a cohort as a rule sees them. */
-
-typedef struct {
-    uint64_t  n;
-    uint64_t  k;
-} canary_share_t;
-
-
+static uint64_t canary_trial_planned(const canary_rule_t *rule,
+    uint64_t ticks);
 static void canary_trial_add(canary_mixture_t *mixture, canary_block_t *block,
     uint64_t *block_began, const canary_trial_t *trial,
     const canary_rule_t *rule, const canary_cohort_view_t *cohort,
@@ -24,7 +18,7 @@ static void canary_trial_add(canary_mixture_t *mixture, canary_block_t *block,
 static void canary_trial_add_block(canary_mixture_t *mixture,
     canary_block_t *block, const canary_trial_t *trial,
     const canary_rule_t *rule, const canary_cohort_view_t *cohort);
-static canary_share_t canary_trial_share(const canary_trial_t *trial,
+static canary_burst_t canary_trial_share(const canary_trial_t *trial,
     const canary_rule_t *rule, const canary_sums_t *sums);
 static uint64_t canary_trial_stable_bad(const canary_trial_t *trial,
     const canary_rule_t *rule, const canary_sums_t *sums);
@@ -38,6 +32,15 @@ static inline int
 canary_rule_is_average(const canary_rule_t *rule)
 {
     return rule->kind == CANARY_RULE_LATENCY_AVG_MAX;
+}
+
+
+/* each cohort is one observation */
+
+static inline int
+canary_rule_is_burst(const canary_rule_t *rule)
+{
+    return !rule->baseline && rule->burst && rule->burst <= CANARY_COHORT_MS;
 }
 
 
@@ -61,8 +64,7 @@ canary_trial_begin(canary_trial_t *trial, const canary_rule_t *rule,
     }
 
     canary_mixture_init(&trial->mixture, steps,
-                        (ticks > CANARY_TRIAL_TICKS) ? ticks
-                                                     : CANARY_TRIAL_TICKS);
+                        canary_trial_planned(rule, ticks));
 
     if (canary_rule_is_quantile(rule)) {
         canary_grid_init(&trial->grid,
@@ -85,11 +87,34 @@ canary_trial_begin(canary_trial_t *trial, const canary_rule_t *rule,
 }
 
 
+/* observations in the time of so many cohorts, or of an hour if it is more */
+
+static uint64_t
+canary_trial_planned(const canary_rule_t *rule, uint64_t ticks)
+{
+    uint64_t  ms, length;
+
+    ticks = (ticks > CANARY_TRIAL_TICKS) ? ticks : CANARY_TRIAL_TICKS;
+    ms = ticks * CANARY_COHORT_MS;
+
+    length = CANARY_COHORT_MS;
+
+    if (canary_rule_is_average(rule)) {
+        length = rule->baseline ? CANARY_RECENT_MS : CANARY_LOOP_MS;
+
+    } else if (!rule->baseline && rule->burst > length) {
+        length = rule->burst;
+    }
+
+    return ms / length;
+}
+
+
 void
 canary_trial_fold(canary_trial_t *trial, const canary_rule_t *rule,
     const canary_cohort_view_t *cohort, uint32_t comparable)
 {
-    canary_share_t    share;
+    canary_burst_t    share;
     canary_measure_t  sides[CANARY_SIDES];
 
     if (rule->window) {
@@ -184,10 +209,10 @@ canary_trial_proof(const canary_trial_t *trial,
     const canary_rule_t *rule, const canary_tail_t *tail, uint32_t first,
     uint32_t comparable, canary_proof_t *proof)
 {
-    uint32_t                     i, step;
+    uint32_t                     i, n, step;
     uint64_t                     block_began;
     canary_block_t               block;
-    canary_share_t               share;
+    canary_burst_t               share, run[CANARY_COHORTS];
     const canary_cohort_view_t  *cohort;
 
     proof->mixture = trial->mixture;
@@ -200,6 +225,7 @@ canary_trial_proof(const canary_trial_t *trial,
     step = trial->step;
     block = trial->block;
     block_began = trial->block_began;
+    n = 0;
 
     for (i = 0; i < tail->n; i++) {
         cohort = &tail->cohorts[i];
@@ -209,6 +235,9 @@ canary_trial_proof(const canary_trial_t *trial,
         }
 
         if (cohort->step != step) {
+            canary_mixture_fold_bursts(&proof->mixture, &trial->grid, run, n);
+            n = 0;
+
             step = cohort->step;
             canary_mixture_begin_step(&proof->mixture);
 
@@ -228,9 +257,16 @@ canary_trial_proof(const canary_trial_t *trial,
                                    &cohort->sides[CANARY_SIDE_CANARY]);
         proof->bad += share.k;
 
-        canary_trial_add(&proof->mixture, &block, &block_began, trial, rule,
-                         cohort, comparable);
+        if (canary_rule_is_burst(rule)) {
+            run[n++] = share;
+
+        } else {
+            canary_trial_add(&proof->mixture, &block, &block_began, trial,
+                             rule, cohort, comparable);
+        }
     }
+
+    canary_mixture_fold_bursts(&proof->mixture, &trial->grid, run, n);
 }
 
 
@@ -240,7 +276,7 @@ canary_trial_add(canary_mixture_t *mixture, canary_block_t *block,
     const canary_rule_t *rule, const canary_cohort_view_t *cohort,
     uint32_t comparable)
 {
-    canary_share_t  share;
+    canary_burst_t  share;
 
     if (rule->baseline) {
 
@@ -261,7 +297,7 @@ canary_trial_add(canary_mixture_t *mixture, canary_block_t *block,
         return;
     }
 
-    if (rule->burst <= CANARY_COHORT_MS) {
+    if (canary_rule_is_burst(rule)) {
         canary_mixture_fold_burst(mixture, &trial->grid, share.n, share.k);
         return;
     }
@@ -289,7 +325,7 @@ canary_trial_add_block(canary_mixture_t *mixture, canary_block_t *block,
     const canary_cohort_view_t *cohort)
 {
     canary_block_t        one;
-    canary_share_t        share;
+    canary_burst_t        share;
     const canary_sums_t  *stable;
 
     stable = &cohort->sides[CANARY_SIDE_STABLE];
@@ -320,12 +356,12 @@ canary_trial_add_block(canary_mixture_t *mixture, canary_block_t *block,
 
 /* what came late is an attempt of this cohort too */
 
-static canary_share_t
+static canary_burst_t
 canary_trial_share(const canary_trial_t *trial, const canary_rule_t *rule,
     const canary_sums_t *sums)
 {
     uint32_t         late;
-    canary_share_t   share;
+    canary_burst_t   share;
 
     switch (rule->kind) {
 
@@ -367,7 +403,7 @@ static uint64_t
 canary_trial_stable_bad(const canary_trial_t *trial,
     const canary_rule_t *rule, const canary_sums_t *sums)
 {
-    canary_share_t  share;
+    canary_burst_t  share;
 
     share = canary_trial_share(trial, rule, sums);
 
@@ -425,7 +461,7 @@ static canary_measure_t
 canary_trial_measure(const canary_trial_t *trial, const canary_rule_t *rule,
     const canary_sums_t *sums)
 {
-    canary_share_t    share;
+    canary_burst_t    share;
     canary_measure_t  measure;
 
     if (canary_rule_is_average(rule)) {

@@ -29,9 +29,15 @@
  */
 
 
-#define CANARY_TRIAL_TICKS   36000    /* cohorts that a rollout is planned to
-                                         have at least: an hour */
+#define CANARY_TRIAL_TICKS   36000    /* cohorts of CANARY_COHORT_MS that a
+                                         rollout is planned to have at least:
+                                         an hour */
 #define CANARY_WINDOW_PARTS  16       /* a window moves by such a part */
+#define CANARY_LOOP_MS       50       /* how often times are folded, for an
+                                         average, */
+#define CANARY_RECENT_MS     1000     /* and with a baseline: stable's times
+                                         of late are taken anew, and of those
+                                         before, three quarters stay */
 
 
 /* Sums of a part of a window. */
@@ -80,8 +86,8 @@ typedef struct {
 
 /*
  * The beginning of tests in a step; memory for a window is only touched if the
- * rule has one.  "limit" as above, "steps" and "ticks" are those that the
- * rollout is planned to have.
+ * rule has one.  "limit" as above; "steps", and "ticks" of CANARY_COHORT_MS,
+ * are those that the rollout is planned to have.
  */
 
 void canary_trial_begin(canary_trial_t *trial, const canary_rule_t *rule,

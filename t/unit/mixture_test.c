@@ -56,7 +56,24 @@ violated(const canary_mixture_t *mixture, const canary_grid_t *grid)
 }
 
 
-/* The recursion once more, in logarithms throughout. */
+/* What is spent on the next cohort. */
+
+static double
+weight_of(const canary_mixture_t *mixture)
+{
+    canary_mixture_t     after;
+
+    static const double  nothing_learnt[CANARY_ALTERNATIVES];
+
+    after = *mixture;
+    canary_mixture_forget(&after);
+    canary_mixture_fold_logs(&after, nothing_learnt);
+
+    return canary_mixture_sum(&after);
+}
+
+
+/* The recursion once more, in another form. */
 
 typedef struct {
     double  log_r[CANARY_ALTERNATIVES];
@@ -64,6 +81,7 @@ typedef struct {
     double  tick_pot;
     double  steps;
     double  ticks;
+    double  folded;
 } reference_t;
 
 
@@ -88,6 +106,7 @@ reference_begin(uint32_t steps, uint64_t ticks)
     reference.tick_pot = 0.25;
     reference.steps = steps;
     reference.ticks = (double) ticks;
+    reference.folded = 0;
 
     return reference;
 }
@@ -116,8 +135,18 @@ reference_fold(reference_t *reference, const canary_grid_t *grid, int burst,
     int     j;
     double  log_f, w;
 
-    w = reference->tick_pot / reference->ticks;
-    reference->tick_pot -= w;
+    /* the pot is that which was left after so many */
+
+    if (reference->folded < reference->ticks) {
+        w = reference->tick_pot / reference->ticks;
+        reference->tick_pot -= w;
+
+    } else {
+        w = reference->tick_pot * reference->ticks
+            / (reference->folded * (reference->folded + 1));
+    }
+
+    reference->folded++;
 
     for (j = 0; j < CANARY_ALTERNATIVES; j++) {
         log_f = burst ? log1p(k / n * expm1(grid->u[j])) - grid->c[j]
@@ -160,11 +189,11 @@ follow(uint64_t seed, int burst, double p0, uint32_t largest)
                                    : canary_mixture_fold_attempts;
 
     grid = grid_of(p0);
-    mixture = begin(5, 500);
-    reference = reference_begin(5, 500);
+    mixture = begin(5, 250);
+    reference = reference_begin(5, 250);
     bad = 0;
 
-    for (i = 0; i < 600; i++) {
+    for (i = 0; i < 1000; i++) {
         if (unit_one_in(&seed, 60)) {
             canary_mixture_begin_step(&mixture);
             reference_begin_step(&reference);
@@ -254,7 +283,7 @@ a_cohort_adds_its_weight_and_nothing_on_average(void **state)
             }
 
             assert_true(fabs(mean - canary_mixture_sum(&before)
-                             - before.tick_pot / 100) < 1e-12);
+                             - weight_of(&before)) < 1e-12);
         }
     }
 }
@@ -299,7 +328,7 @@ all_weights_together_are_one(void **state)
     mixture = begin(10, 100);
     sum = canary_mixture_sum(&mixture);
 
-    assert_true(sum == 0.5);
+    assert_true(fabs(sum - 0.5) < 1e-15);
 
     for (i = 0; i < 5000; i++) {
         if (i % 10 == 9) {
@@ -312,7 +341,8 @@ all_weights_together_are_one(void **state)
         sum = canary_mixture_sum(&mixture);
     }
 
-    assert_true(fabs(sum - 1) < 1e-12);
+    assert_true(sum < 1);
+    assert_true(fabs(sum + mixture.tick_pot - 1) < 1e-12);
 }
 
 
@@ -325,11 +355,11 @@ a_rollout_of_one_step_has_no_weight_for_others(void **state)
 
     mixture = begin(1, HOUR);
     canary_mixture_begin_step(&mixture);
-    assert_true(canary_mixture_sum(&mixture) == 0.5);
+    assert_true(fabs(canary_mixture_sum(&mixture) - 0.5) < 1e-15);
 
     mixture = begin(0, 0);
     canary_mixture_begin_step(&mixture);
-    assert_true(canary_mixture_sum(&mixture) == 0.5);
+    assert_true(fabs(canary_mixture_sum(&mixture) - 0.5) < 1e-15);
 }
 
 
@@ -532,7 +562,6 @@ evidence_beyond_any_double_is_clamped_and_comes_back(void **state)
     assert_true(canary_mixture_sum(&mixture) == 0);
 
     canary_mixture_fold_attempts(&mixture, &grid, 1, 1);
-    assert_true(mixture.scaled == 0);
     assert_true(canary_mixture_sum(&mixture) > 0.25 / HOUR);
 }
 
@@ -540,7 +569,7 @@ evidence_beyond_any_double_is_clamped_and_comes_back(void **state)
 static void
 nothing_is_ever_infinite_or_no_number(void **state)
 {
-    int               i;
+    int               i, j;
     double            p0;
     uint64_t          k, n, seed;
     canary_grid_t     grid;
@@ -566,6 +595,14 @@ nothing_is_ever_infinite_or_no_number(void **state)
                 canary_mixture_fold_burst(&mixture, &grid, n, k);
             }
 
+            for (j = 0; j < CANARY_ALTERNATIVES; j++) {
+                assert_true(isfinite(mixture.log_r[j]));
+            }
+
+            if (unit_one_in(&seed, 100)) {
+                canary_mixture_forget(&mixture);
+            }
+
             assert_true(isfinite(canary_mixture_log_e(&mixture)));
             assert_true(canary_mixture_sum(&mixture) >= 0);
             assert_true(canary_mixture_sum(&mixture) <= CANARY_MIXTURE_MAX);
@@ -575,58 +612,259 @@ nothing_is_ever_infinite_or_no_number(void **state)
 }
 
 
-/* Only evidence that no double can hold takes the slow way. */
+/* One by one, or any number at once. */
 
 static void
-usual_evidence_is_kept_in_plain_numbers(void **state)
+cohorts_may_be_folded_at_once(void **state)
+{
+    int               i;
+    double            one, other;
+    uint32_t          n, round;
+    uint64_t          seed;
+    canary_grid_t     grid;
+    canary_burst_t    bursts[128];
+    canary_mixture_t  at_once, one_by_one;
+
+    static const double  rates[] = { 1e-12, 1e-9, 0.001, 0.1, 0.5, 0.99 };
+
+    (void) state;
+
+    seed = 5;
+
+    for (i = 0; i < (int) UNIT_LENGTH(rates); i++) {
+        grid = grid_of(rates[i]);
+        at_once = begin(5, 100);
+        one_by_one = at_once;
+
+        for (round = 0; round < 50; round++) {
+            for (n = 0; n < 2 * round; n++) {
+                bursts[n].n = unit_below(&seed, 4) * unit_below(&seed, 1000);
+                bursts[n].k = unit_one_in(&seed, 2) ? bursts[n].n
+                              : unit_one_in(&seed, 3) ? unit_below(&seed, 9)
+                              : 0;
+
+                canary_mixture_fold_burst(&one_by_one, &grid, bursts[n].n,
+                                          bursts[n].k);
+            }
+
+            canary_mixture_fold_bursts(&at_once, &grid, bursts, n);
+
+            one = canary_mixture_log_e(&one_by_one);
+            other = canary_mixture_log_e(&at_once);
+            assert_true(fabs(one - other) <= 1e-10 + 1e-13 * fabs(one));
+            assert_true(at_once.tick_pot == one_by_one.tick_pot);
+        }
+
+        /* all of them bad for long, and good again */
+
+        for (n = 0; n < UNIT_LENGTH(bursts); n++) {
+            bursts[n].n = 1;
+            bursts[n].k = 1;
+        }
+
+        for (round = 0; round < 100; round++) {
+            canary_mixture_fold_bursts(&at_once, &grid, bursts, n);
+            assert_true(isfinite(canary_mixture_log_e(&at_once)));
+        }
+
+        assert_true(canary_mixture_log_e(&at_once) > 10);
+    }
+}
+
+
+/*
+ * The state after so many more healthy cohorts, beyond the planned: the last
+ * 20,000 of them are folded, and of those before nothing is left.
+ */
+
+static void
+good_times(canary_mixture_t *mixture, const canary_grid_t *grid, fold_pt fold,
+    double cohorts)
+{
+    int     i;
+    double  after;
+
+    after = mixture->folded + cohorts - 20000;
+
+    if (after > mixture->planned && cohorts > 20000) {
+        while (mixture->folded < mixture->planned) {
+            fold(mixture, grid, 10, 0);
+        }
+
+        mixture->tick_pot *= mixture->folded / after;
+        mixture->folded = after;
+
+        canary_mixture_forget(mixture);
+        cohorts = 20000;
+    }
+
+    for (i = 0; i < cohorts; i++) {
+        fold(mixture, grid, 10, 0);
+    }
+}
+
+
+static void
+the_weights_of_any_number_of_cohorts_add_up_to_their_pot(void **state)
+{
+    int               i;
+    double            expected, left, planned;
+    canary_grid_t     grid;
+    canary_mixture_t  mixture;
+
+    (void) state;
+
+    grid = grid_of(0.1);
+
+    for (planned = 2; planned <= 1e6; planned *= 9) {
+        mixture = begin(1, (uint64_t) planned);
+
+        for (i = 0; i < planned; i++) {
+            (void) canary_mixture_fold_burst(&mixture, &grid, 1, 0);
+        }
+
+        left = mixture.tick_pot;
+        assert_true(fabs(left - 0.25 * pow(1 - 1 / planned, planned)) < 1e-9);
+
+        /* what remains after t cohorts is left * planned / t, to a billion */
+
+        while (mixture.folded < 1e9) {
+
+            expected = left * planned * (1 / mixture.folded
+                                         - 1 / (mixture.folded + 1000));
+
+            for (i = 0; i < 1000; i++) {
+                expected -= weight_of(&mixture);
+                canary_mixture_fold_burst(&mixture, &grid, 1, 0);
+            }
+
+            assert_true(fabs(expected) < 1e-9 * left);
+            assert_true(fabs(mixture.tick_pot * mixture.folded
+                             / (left * planned) - 1) < 1e-9);
+
+            mixture.tick_pot /= 3;
+            mixture.folded *= 3;
+        }
+    }
+}
+
+
+/* How many cohorts in which so many of 100 fail it takes. */
+
+static int
+falls_after(canary_mixture_t mixture, const canary_grid_t *grid, fold_pt fold,
+    uint64_t bad)
+{
+    int  i;
+
+    for (i = 0; !violated(&mixture, grid); i++) {
+        fold(&mixture, grid, 100, bad);
+    }
+
+    return i;
+}
+
+
+static void
+a_jump_is_as_good_as_every_step_of_the_way(void **state)
+{
+    int               i;
+    double            after;
+    canary_grid_t     grid;
+    canary_mixture_t  jumped, walked;
+
+    (void) state;
+
+    grid = grid_of(0.1);
+
+    for (i = 0; i < 2; i++) {
+        jumped = begin(10, HOUR);
+        walked = jumped;
+        good_times(&jumped, &grid, canary_mixture_fold_burst, 400000);
+
+        for (after = 0; after < 400000; after++) {
+            canary_mixture_fold_burst(&walked, &grid, 10, 0);
+        }
+
+        assert_true(jumped.folded == walked.folded);
+        assert_true(fabs(canary_mixture_log_e(&jumped)
+                         - canary_mixture_log_e(&walked)) < 1e-7);
+    }
+}
+
+
+/* The numbers of the reference. */
+
+static void
+a_dead_canary_falls_after_any_time(void **state)
 {
     int               i;
     canary_grid_t     grid;
     canary_mixture_t  mixture;
+
+    static const struct {
+        double  hours;
+        int     cohorts;
+    } tests[] = {
+        { 1 / 60.0, 9 }, { 1, 10 }, { 2.8, 11 }, { 24, 13 }
+    };
 
     (void) state;
 
     grid = grid_of(0.1);
     mixture = begin(10, HOUR);
 
-    for (i = 0; i < HOUR; i++) {
-        if (i % 3600 == 3599) {
-            canary_mixture_begin_step(&mixture);
+    for (i = 0; i < (int) UNIT_LENGTH(tests); i++) {
+
+        while (mixture.folded < HOUR * tests[i].hours) {
+            canary_mixture_fold_burst(&mixture, &grid, 10, 0);
         }
 
-        canary_mixture_fold_attempts(&mixture, &grid, 1000, i % 100);
-        assert_true(mixture.scaled == 0);
+        assert_int_equal(falls_after(mixture, &grid,
+                                     canary_mixture_fold_burst, 100),
+                         tests[i].cohorts);
     }
-
-    canary_mixture_fold_attempts(&mixture, &grid, 1000, 1000);
-    assert_true(mixture.scaled == 1);
 }
 
 
-/* A rollout that holds for ever has spent its weights. */
+/* To a year, in which the weights fall by the square of 8,800. */
 
 static void
-it_goes_on_after_many_times_the_planned_cohorts(void **state)
+no_time_makes_it_blind(void **state)
 {
-    int               i;
-    double            before;
+    int               first, form;
+    double            hours;
+    uint64_t          bad;
     canary_grid_t     grid;
-    canary_mixture_t  mixture;
+    canary_mixture_t  mixture, start;
+    size_t            i;
+
+    static const double   rates[] = { 0.01, 0.05, 0.1, 0.3 };
+    static const fold_pt  folds[] = {
+        canary_mixture_fold_burst, canary_mixture_fold_attempts
+    };
 
     (void) state;
 
-    grid = grid_of(0.1);
-    mixture = begin(1, 10);
+    for (i = 0; i < UNIT_LENGTH(rates) * 2; i++) {
+        form = i % 2;
+        grid = grid_of(rates[i / 2]);
 
-    for (i = 0; i < 100000; i++) {
-        canary_mixture_fold_attempts(&mixture, &grid, 1, i % 20 == 0);
+        start = begin(10, HOUR);
+        good_times(&start, &grid, folds[form], HOUR);
+
+        for (bad = 100; bad > 150 * rates[i / 2]; bad = bad * 2 / 3) {
+            first = falls_after(start, &grid, folds[form], bad);
+
+            for (hours = 2; hours < 24 * 366; hours *= 3) {
+                mixture = start;
+                good_times(&mixture, &grid, folds[form],
+                           HOUR * (hours - 1));
+                assert_in_range(falls_after(mixture, &grid, folds[form], bad),
+                                1, 2 * first);
+            }
+        }
     }
-
-    before = canary_mixture_log_e(&mixture);
-    assert_true(isfinite(before) && before < -500);
-
-    canary_mixture_fold_attempts(&mixture, &grid, 10, 10);
-    assert_true(canary_mixture_log_e(&mixture) > before + 1);
 }
 
 
@@ -808,8 +1046,12 @@ main(void)
         cmocka_unit_test(a_threshold_above_99_percent_is_broken_by_nothing),
         cmocka_unit_test(evidence_beyond_any_double_is_clamped_and_comes_back),
         cmocka_unit_test(nothing_is_ever_infinite_or_no_number),
-        cmocka_unit_test(usual_evidence_is_kept_in_plain_numbers),
-        cmocka_unit_test(it_goes_on_after_many_times_the_planned_cohorts),
+        cmocka_unit_test(cohorts_may_be_folded_at_once),
+        cmocka_unit_test(
+            the_weights_of_any_number_of_cohorts_add_up_to_their_pot),
+        cmocka_unit_test(a_jump_is_as_good_as_every_step_of_the_way),
+        cmocka_unit_test(a_dead_canary_falls_after_any_time),
+        cmocka_unit_test(no_time_makes_it_blind),
         cmocka_unit_test(
             fewer_bad_attempts_than_needed_do_not_reach_the_evidence),
         cmocka_unit_test(a_copy_is_evaluated_without_touching_the_original),
