@@ -372,6 +372,176 @@ a_window_is_of_what_is_folded_and_what_is_not(void **state)
 }
 
 
+/* One observation of a rule: good ones, or bad ones, of both sides. */
+
+static void
+observe(canary_trial_t *trial, const canary_rule_t *rule, int bad)
+{
+    uint32_t              i;
+    canary_histogram_t    times;
+    canary_cohort_view_t  cohort;
+
+    if (rule->kind == CANARY_RULE_LATENCY_AVG_MAX) {
+        memset(&times, 0, sizeof(canary_histogram_t));
+        times.counts[canary_histogram_index(bad ? 50000 : 5000)] = 10;
+
+        canary_trial_fold_times(trial, rule, &times, STEP);
+        return;
+    }
+
+    for (i = 0; i < (rule->baseline || rule->burst <= CANARY_COHORT_MS
+                     ? 1 : rule->burst / CANARY_COHORT_MS);
+         i++)
+    {
+        cohort = cohort_of(i, 10, bad ? 5 : 0);
+        cohort.sides[STABLE].started = 90;
+        cohort.sides[STABLE].bad_5xx = (i % 4 == 0);
+        cohort.sides[STABLE].slow.slow[0] = 9;
+
+        canary_trial_fold(trial, rule, &cohort, UINT32_MAX);
+    }
+}
+
+
+/* How many bad ones it takes. */
+
+static uint32_t
+falls_after(canary_trial_t trial, const canary_rule_t *rule)
+{
+    uint32_t        n;
+    canary_proof_t  proof;
+
+    for (n = 0; n < 10000; n++) {
+        canary_trial_proof(&trial, rule, &nothing, 0, 0, &proof);
+
+        if (canary_trial_violated(&trial, rule, &proof, 100)) {
+            break;
+        }
+
+        observe(&trial, rule, 1);
+    }
+
+    return n;
+}
+
+
+/*
+ * Good hours, of which the last observations are made and those before have
+ * left nothing but what they spent; see mixture_test.c.
+ */
+
+static void
+good_times(canary_trial_t *trial, const canary_rule_t *rule, double hours)
+{
+    int     i;
+    double  each;
+
+    each = trial->mixture.planned;
+
+    if (hours > 1) {
+        trial->mixture.tick_pot *= trial->mixture.folded / (each * hours);
+        trial->mixture.folded = each * hours;
+
+        canary_mixture_forget(&trial->mixture);
+    }
+
+    for (i = 0; i < ((hours > 1) ? 3000 : each); i++) {
+        observe(trial, rule, 0);
+    }
+}
+
+
+static void
+no_rule_goes_blind(void **state)
+{
+    size_t          i, k;
+    uint32_t        after, hour;
+    canary_rule_t   rule;
+    canary_trial_t  trial;
+
+    static const struct {
+        canary_rule_kind_t  kind;
+        uint64_t            threshold;
+        uint32_t            burst;
+        uint32_t            baseline;
+        uint32_t            planned;    /* observations in an hour */
+    } tests[] = {
+        { CANARY_RULE_ERROR_5XX_RATE, 10 * PERCENT, 0, 0, 36000 },
+        { CANARY_RULE_ERROR_5XX_RATE, 10 * PERCENT, 100, 0, 36000 },
+        { CANARY_RULE_ERROR_RATE, PERCENT, 1000, 0, 3600 },
+        { CANARY_RULE_ERROR_RATE, 10 * PERCENT, 10000, 0, 360 },
+        { CANARY_RULE_LATENCY_P90_MAX, 1000, 100, 0, 36000 },
+        { CANARY_RULE_LATENCY_P99_MAX, 1000, 100, 0, 36000 },
+        { CANARY_RULE_ERROR_5XX_RATE, PERCENT, 100, 1, 36000 },
+        { CANARY_RULE_ERROR_RATE, 10 * PERCENT, 1000, 1, 36000 },
+        { CANARY_RULE_LATENCY_P90_MAX, 1300000000, 100, 1, 36000 },
+        { CANARY_RULE_LATENCY_AVG_MAX, 10000, 0, 0, 72000 },
+        { CANARY_RULE_LATENCY_AVG_MAX, 1300000000, 0, 1, 3600 }
+    };
+
+    static const double  days[] = { 0.1, 0.5, 1, 2.5, 5.5, 7, 30, 90, 365 };
+
+    (void) state;
+
+    for (i = 0; i < UNIT_LENGTH(tests); i++) {
+        rule = rule_of(tests[i].kind, tests[i].threshold, tests[i].burst);
+        rule.baseline = tests[i].baseline;
+
+        trial = trial_of(&rule);
+        assert_true(trial.mixture.planned == tests[i].planned);
+
+        if (rule.kind == CANARY_RULE_LATENCY_AVG_MAX && rule.baseline) {
+            canary_trial_set_mean(&trial, &rule, 7000);
+        }
+
+        good_times(&trial, &rule, 1);
+        hour = falls_after(trial, &rule);
+        assert_in_range(hour, 2, 100);
+
+        for (k = 0; k < UNIT_LENGTH(days); k++) {
+            good_times(&trial, &rule, 24 * days[k]);
+            after = falls_after(trial, &rule);
+            assert_in_range(after, hour, 2 * hour);
+        }
+    }
+}
+
+
+/* A rollout of a week is planned to have as many observations. */
+
+static void
+a_longer_plan_has_more_observations(void **state)
+{
+    size_t           i;
+    uint64_t         hours;
+    canary_rule_t    rule;
+    canary_trial_t   trial;
+
+    static const struct {
+        canary_rule_kind_t  kind;
+        uint32_t            burst;
+        uint32_t            ms;
+    } tests[] = {
+        { CANARY_RULE_ERROR_RATE, 0, 100 },
+        { CANARY_RULE_ERROR_RATE, 2000, 2000 },
+        { CANARY_RULE_LATENCY_AVG_MAX, 0, 50 }
+    };
+
+    (void) state;
+
+    for (hours = 0; hours <= 24 * 90; hours = 1 + 2 * hours) {
+        for (i = 0; i < UNIT_LENGTH(tests); i++) {
+            rule = rule_of(tests[i].kind, 1000, tests[i].burst);
+            canary_trial_begin(&trial, &rule, NULL, 0, 10, hours * 36000,
+                               STEP);
+
+            assert_true(trial.mixture.planned
+                        == (hours ? hours : 1) * 3600000.0 / tests[i].ms);
+        }
+    }
+}
+
+
 int
 main(void)
 {
@@ -382,7 +552,9 @@ main(void)
         cmocka_unit_test(who_gave_up_was_slow),
         cmocka_unit_test(a_limit_may_not_be_comparable),
         cmocka_unit_test(a_trial_may_forget),
-        cmocka_unit_test(a_window_is_of_what_is_folded_and_what_is_not)
+        cmocka_unit_test(a_window_is_of_what_is_folded_and_what_is_not),
+        cmocka_unit_test(no_rule_goes_blind),
+        cmocka_unit_test(a_longer_plan_has_more_observations)
     };
 
     return cmocka_run_group_tests_name("trial", tests, NULL, NULL);
