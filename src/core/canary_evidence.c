@@ -767,8 +767,8 @@ canary_evidence_reap(canary_evidence_t *evidence, uint32_t slot)
 
         late = canary_evidence_late(evidence, slot, side);
 
-        canary_evidence_add(&late->voided,
-                            canary_not_negative(canary_get(&late->overdue)));
+        canary_evidence_add64(&late->voided,
+                              canary_not_negative(canary_get(&late->overdue)));
 
         canary_set(&late->overdue, 0);
         canary_set(&late->pending, 0);

@@ -25,8 +25,9 @@
  * in flight, and judgement need not wait for the slow ones nor be fooled by
  * the quick ones.
  *
- * Counters only rise, modulo 2^32.  What a cohort holds is the difference to
- * the sum over all slots when the cohort was opened.  A cohort that has no
+ * Counters of cohorts only rise, modulo 2^32: sums of a step or a rollout are
+ * of 64 bits.  What a cohort holds is the difference to the sum over all slots
+ * when the cohort was opened.  A cohort that has no
  * attempts in flight any more, or that is CANARY_OVERDUE_MS old, is settled:
  * what it holds is final, and what arrives for it then is counted beside the
  * cohorts, and belongs to the cohort that is current when it arrives.  A
@@ -120,21 +121,37 @@ typedef struct {
  * that were overdue, bodies that broke off after their header was counted,
  * and times that end with the body.  Writers and readers as above, but for
  * overdue, which is written under the zone's lock as well.
+ *
+ * Where all attempts are long, all come late; a step may have more of them
+ * than 32 bits can count.
  */
 
 typedef struct {
-    canary_bad_t   step;     /* of the present step */
-    canary_bad_t   past;     /* of steps before it, of the same tests */
-    uint32_t       voided;
-    uint32_t       overdue;  /* in flight, though their cohort is settled;
-                                goes up and down */
-    uint32_t       pending;  /* as overdue, but only their time is missing */
-    uint32_t       gave_up;
-    uint32_t       timed;
-    uint64_t       time;     /* microseconds */
-    uint64_t       spent;    /* all 5xx, late or not, evidence or not */
-    canary_slow_t  slow;     /* of the present step */
-    canary_slow_t  past_slow;
+    uint64_t            bad_4xx;
+    uint64_t            bad_5xx;
+    uint64_t            bad_both;
+} canary_late_bad_t;
+
+
+typedef struct {
+    uint64_t            slow[CANARY_LIMITS_MAX];
+} canary_late_slow_t;
+
+
+typedef struct {
+    canary_late_bad_t   step;     /* of the present step */
+    canary_late_bad_t   past;     /* of steps before it, of the same tests */
+    uint64_t            voided;
+    uint32_t            overdue;  /* in flight, though their cohort is
+                                     settled; goes up and down */
+    uint32_t            pending;  /* as overdue, but only their time is
+                                     missing */
+    uint64_t            gave_up;
+    uint64_t            timed;
+    uint64_t            time;     /* microseconds */
+    uint64_t            spent;    /* all 5xx, late or not, evidence or not */
+    canary_late_slow_t  slow;     /* of the present step */
+    canary_late_slow_t  past_slow;
 } canary_late_t;
 
 
@@ -501,6 +518,13 @@ void canary_evidence_count_slow(canary_evidence_t *evidence,
 
 static inline void
 canary_evidence_add(uint32_t *counter, uint32_t n)
+{
+    (void) __atomic_fetch_add(counter, n, __ATOMIC_RELEASE);
+}
+
+
+static inline void
+canary_evidence_add64(uint64_t *counter, uint64_t n)
 {
     (void) __atomic_fetch_add(counter, n, __ATOMIC_RELEASE);
 }

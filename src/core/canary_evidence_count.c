@@ -16,26 +16,19 @@ static void canary_evidence_finish_late(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, const canary_finish_t *finish);
 static int canary_evidence_is_ours(const canary_evidence_t *evidence,
     const canary_ticket_t *ticket);
-static canary_bad_t *canary_evidence_late_bad(canary_evidence_t *evidence,
-    const canary_ticket_t *ticket, uint64_t now);
+static canary_late_bad_t *canary_evidence_late_bad(
+    canary_evidence_t *evidence, const canary_ticket_t *ticket, uint64_t now);
 static void canary_evidence_count_late_slow(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, uint64_t now, uint64_t time);
-
-
-static inline void
-canary_add64(uint64_t *counter, uint64_t n)
-{
-    (void) __atomic_fetch_add(counter, n, __ATOMIC_RELEASE);
-}
 
 
 static inline void
 canary_evidence_spend(const canary_evidence_t *evidence,
     const canary_ticket_t *ticket)
 {
-    canary_add64(&canary_evidence_late(evidence, ticket->slot,
-                                       ticket->side)->spent,
-                 1);
+    canary_evidence_add64(&canary_evidence_late(evidence, ticket->slot,
+                                                ticket->side)->spent,
+                          1);
 }
 
 
@@ -58,7 +51,7 @@ canary_evidence_is_ours(const canary_evidence_t *evidence,
 
 /* where a bad attempt counts that comes too late; NULL: it is no evidence */
 
-static canary_bad_t *
+static canary_late_bad_t *
 canary_evidence_late_bad(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, uint64_t now)
 {
@@ -101,7 +94,7 @@ canary_evidence_finish(canary_evidence_t *evidence,
 
     if (finish->timed) {
         canary_evidence_add(&tally->timed, 1);
-        canary_add64(&tally->time, finish->time);
+        canary_evidence_add64(&tally->time, finish->time);
     }
 
     if (finish->untimed) {
@@ -141,9 +134,9 @@ static void
 canary_evidence_finish_late(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, const canary_finish_t *finish)
 {
-    uint64_t        now;
-    canary_bad_t   *bad;
-    canary_late_t  *late;
+    uint64_t            now;
+    canary_late_t      *late;
+    canary_late_bad_t  *bad;
 
     now = canary_evidence_now(evidence);
 
@@ -155,14 +148,14 @@ canary_evidence_finish_late(canary_evidence_t *evidence,
     bad = canary_evidence_late_bad(evidence, ticket, now);
 
     if (finish->bad_4xx && bad) {
-        canary_evidence_add(&bad->bad_4xx, 1);
+        canary_evidence_add64(&bad->bad_4xx, 1);
     }
 
     if (finish->bad_5xx) {
         canary_evidence_spend(evidence, ticket);
 
         if (bad) {
-            canary_evidence_add(&bad->bad_5xx, 1);
+            canary_evidence_add64(&bad->bad_5xx, 1);
         }
     }
 
@@ -175,15 +168,15 @@ canary_evidence_finish_late(canary_evidence_t *evidence,
     }
 
     if (bad && finish->timed) {
-        canary_evidence_add(&late->timed, 1);
-        canary_add64(&late->time, finish->time);
+        canary_evidence_add64(&late->timed, 1);
+        canary_evidence_add64(&late->time, finish->time);
     }
 
     if (bad && finish->voided) {
-        canary_evidence_add(&late->voided, 1);
+        canary_evidence_add64(&late->voided, 1);
 
         if (finish->gave_up) {
-            canary_evidence_add(&late->gave_up, 1);
+            canary_evidence_add64(&late->gave_up, 1);
         }
     }
 
@@ -199,8 +192,8 @@ void
 canary_evidence_cut(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, unsigned response_class)
 {
-    uint64_t       now;
-    canary_bad_t  *bad;
+    uint64_t            now;
+    canary_late_bad_t  *bad;
 
     if (response_class == 5) {
         return;
@@ -220,10 +213,10 @@ canary_evidence_cut(canary_evidence_t *evidence,
         return;
     }
 
-    canary_evidence_add(&bad->bad_5xx, 1);
+    canary_evidence_add64(&bad->bad_5xx, 1);
 
     if (response_class == 4) {
-        canary_evidence_add(&bad->bad_both, 1);
+        canary_evidence_add64(&bad->bad_both, 1);
     }
 }
 
@@ -242,7 +235,7 @@ canary_evidence_time(canary_evidence_t *evidence,
     if (tally) {
         if (timed) {
             canary_evidence_add(&tally->timed, 1);
-            canary_add64(&tally->time, time);
+            canary_evidence_add64(&tally->time, time);
         }
 
         canary_evidence_count_slow(evidence, ticket, time);
@@ -273,8 +266,8 @@ canary_evidence_time(canary_evidence_t *evidence,
     late = canary_evidence_late(evidence, ticket->slot, ticket->side);
 
     if (counts && timed) {
-        canary_evidence_add(&late->timed, 1);
-        canary_add64(&late->time, time);
+        canary_evidence_add64(&late->timed, 1);
+        canary_evidence_add64(&late->time, time);
     }
 
     canary_evidence_add(&late->pending, (uint32_t) -1);
@@ -312,10 +305,10 @@ static void
 canary_evidence_count_late_slow(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, uint64_t now, uint64_t time)
 {
-    uint32_t         i, nlimits;
-    canary_late_t   *late;
-    canary_slow_t   *slow;
-    const uint64_t  *limits;
+    uint32_t             i, nlimits;
+    canary_late_t       *late;
+    const uint64_t      *limits;
+    canary_late_slow_t  *slow;
 
     late = canary_evidence_late(evidence, ticket->slot, ticket->side);
     slow = ((uint32_t) (now >> 32) == ticket->step) ? &late->slow
@@ -327,7 +320,7 @@ canary_evidence_count_late_slow(canary_evidence_t *evidence,
 
     for (i = 0; i < nlimits; i++) {
         if (limits[i] > CANARY_OVERDUE_MS * 1000 && time > limits[i]) {
-            canary_evidence_add(&slow->slow[i], 1);
+            canary_evidence_add64(&slow->slow[i], 1);
         }
     }
 }

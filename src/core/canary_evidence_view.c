@@ -14,8 +14,8 @@
 
 static void canary_evidence_look_settled(const canary_evidence_t *evidence,
     uint32_t place, unsigned side, canary_sums_t *sums);
-static void canary_add_bad(canary_bad_t *sum, const canary_bad_t *bad);
-static void canary_add_slow(canary_slow_t *sum, const canary_slow_t *slow);
+static void canary_add_late_bad(canary_late_bad_t *sum,
+    const canary_late_bad_t *bad);
 static void canary_count_late(const canary_late_t *late,
     const canary_late_t *base, canary_counts_t *counts);
 static void canary_subtract_slow(canary_slow_t *slow,
@@ -60,8 +60,8 @@ canary_evidence_pulse(const canary_evidence_t *evidence, int *in_flight)
         for (side = 0; side < CANARY_SIDES; side++) {
             late = canary_evidence_late(evidence, slot, side);
 
-            pulse = pulse * 31 + canary_get(&late->step.bad_5xx);
-            pulse = pulse * 31 + canary_get(&late->past.bad_5xx);
+            pulse = pulse * 31 + canary_get64(&late->step.bad_5xx);
+            pulse = pulse * 31 + canary_get64(&late->past.bad_5xx);
             pulse = pulse * 31 + canary_get64(&late->spent);
             pulse = pulse * 31 + canary_get(&late->overdue);
             pulse = pulse * 31 + canary_get(&late->pending);
@@ -272,6 +272,7 @@ void
 canary_evidence_look_current(const canary_evidence_t *evidence,
     unsigned side, canary_sums_t *sums)
 {
+    uint32_t              i;
     canary_late_t         late;
     const canary_late_t  *base;
 
@@ -279,17 +280,19 @@ canary_evidence_look_current(const canary_evidence_t *evidence,
 
     canary_evidence_sum_late(evidence, side, &late);
 
-    sums->late.bad_4xx = late.step.bad_4xx - base->step.bad_4xx
-                         + late.past.bad_4xx - base->past.bad_4xx;
-    sums->late.bad_5xx = late.step.bad_5xx - base->step.bad_5xx
-                         + late.past.bad_5xx - base->past.bad_5xx;
-    sums->late.bad_both = late.step.bad_both - base->step.bad_both
-                          + late.past.bad_both - base->past.bad_both;
+    sums->late.bad_4xx = (uint32_t) (late.step.bad_4xx - base->step.bad_4xx
+                                     + late.past.bad_4xx - base->past.bad_4xx);
+    sums->late.bad_5xx = (uint32_t) (late.step.bad_5xx - base->step.bad_5xx
+                                     + late.past.bad_5xx - base->past.bad_5xx);
+    sums->late.bad_both = (uint32_t) (late.step.bad_both - base->step.bad_both
+                                      + late.past.bad_both
+                                      - base->past.bad_both);
 
-    sums->late_slow = late.slow;
-    canary_subtract_slow(&sums->late_slow, &base->slow);
-    canary_subtract_slow(&late.past_slow, &base->past_slow);
-    canary_add_slow(&sums->late_slow, &late.past_slow);
+    for (i = 0; i < CANARY_LIMITS_MAX; i++) {
+        sums->late_slow.slow[i]
+            = (uint32_t) (late.slow.slow[i] - base->slow.slow[i]
+                          + late.past_slow.slow[i] - base->past_slow.slow[i]);
+    }
 }
 
 
@@ -396,18 +399,18 @@ canary_evidence_sum_late(const canary_evidence_t *evidence, unsigned side,
 
         sum->overdue += canary_not_negative(canary_get(&late->overdue));
         sum->pending += canary_not_negative(canary_get(&late->pending));
-        sum->voided += canary_get(&late->voided);
-        sum->gave_up += canary_get(&late->gave_up);
+        sum->voided += canary_get64(&late->voided);
+        sum->gave_up += canary_get64(&late->gave_up);
         sum->time += canary_get64(&late->time);
-        sum->timed += canary_get(&late->timed);
+        sum->timed += canary_get64(&late->timed);
 
         for (i = 0; i < evidence->nlimits; i++) {
-            sum->slow.slow[i] += canary_get(&late->slow.slow[i]);
-            sum->past_slow.slow[i] += canary_get(&late->past_slow.slow[i]);
+            sum->slow.slow[i] += canary_get64(&late->slow.slow[i]);
+            sum->past_slow.slow[i] += canary_get64(&late->past_slow.slow[i]);
         }
 
-        canary_add_bad(&sum->past, &late->past);
-        canary_add_bad(&sum->step, &late->step);
+        canary_add_late_bad(&sum->past, &late->past);
+        canary_add_late_bad(&sum->step, &late->step);
     }
 }
 
@@ -433,22 +436,11 @@ canary_evidence_sum_spent(const canary_evidence_t *evidence, unsigned side)
 
 
 static void
-canary_add_bad(canary_bad_t *sum, const canary_bad_t *bad)
+canary_add_late_bad(canary_late_bad_t *sum, const canary_late_bad_t *bad)
 {
-    sum->bad_both += canary_get(&bad->bad_both);
-    sum->bad_5xx += canary_get(&bad->bad_5xx);
-    sum->bad_4xx += canary_get(&bad->bad_4xx);
-}
-
-
-static void
-canary_add_slow(canary_slow_t *sum, const canary_slow_t *slow)
-{
-    uint32_t  i;
-
-    for (i = 0; i < CANARY_LIMITS_MAX; i++) {
-        sum->slow[i] += slow->slow[i];
-    }
+    sum->bad_both += canary_get64(&bad->bad_both);
+    sum->bad_5xx += canary_get64(&bad->bad_5xx);
+    sum->bad_4xx += canary_get64(&bad->bad_4xx);
 }
 
 
@@ -486,22 +478,22 @@ static void
 canary_count_late(const canary_late_t *late, const canary_late_t *base,
     canary_counts_t *counts)
 {
-    uint32_t  i, voided;
+    uint32_t  i;
+    uint64_t  voided;
 
     voided = late->voided - base->voided;
 
     counts->started -= (voided < counts->started) ? voided : counts->started;
-    counts->gave_up += (uint32_t) (late->gave_up - base->gave_up);
-    counts->bad_4xx += (uint32_t) (late->step.bad_4xx - base->step.bad_4xx);
-    counts->bad_5xx += (uint32_t) (late->step.bad_5xx - base->step.bad_5xx);
-    counts->bad += (uint32_t) (late->step.bad_4xx - base->step.bad_4xx)
-                   + (uint32_t) (late->step.bad_5xx - base->step.bad_5xx)
-                   - (uint32_t) (late->step.bad_both - base->step.bad_both);
-    counts->timed += (uint32_t) (late->timed - base->timed);
+    counts->gave_up += late->gave_up - base->gave_up;
+    counts->bad_4xx += late->step.bad_4xx - base->step.bad_4xx;
+    counts->bad_5xx += late->step.bad_5xx - base->step.bad_5xx;
+    counts->bad += late->step.bad_4xx - base->step.bad_4xx
+                   + late->step.bad_5xx - base->step.bad_5xx
+                   - (late->step.bad_both - base->step.bad_both);
+    counts->timed += late->timed - base->timed;
     counts->time += late->time - base->time;
 
     for (i = 0; i < CANARY_LIMITS_MAX; i++) {
-        counts->slow[i] += (uint32_t) (late->slow.slow[i]
-                                       - base->slow.slow[i]);
+        counts->slow[i] += late->slow.slow[i] - base->slow.slow[i];
     }
 }

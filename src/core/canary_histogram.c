@@ -154,3 +154,31 @@ canary_histogram_bounds(const canary_histogram_t *histogram,
         }
     }
 }
+
+
+int
+canary_histogram_is_full(const uint32_t counts[CANARY_HISTOGRAM_BUCKETS],
+    const uint32_t *base)
+{
+    uint32_t  i;
+
+    for (i = 0; i < CANARY_HISTOGRAM_BUCKETS; i++) {
+        if (counts[i] - (base ? base[i] : 0) >= 1u << 31) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+void
+canary_histogram_halve(const uint32_t counts[CANARY_HISTOGRAM_BUCKETS],
+    uint32_t base[CANARY_HISTOGRAM_BUCKETS])
+{
+    uint32_t  i;
+
+    for (i = 0; i < CANARY_HISTOGRAM_BUCKETS; i++) {
+        base[i] += (counts[i] - base[i]) / 2;
+    }
+}

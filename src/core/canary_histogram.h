@@ -125,4 +125,17 @@ void canary_histogram_bounds(const canary_histogram_t *histogram,
     uint32_t quantile, double confidence, canary_quantile_bounds_t *bounds);
 
 
+/*
+ * A histogram since a base, both of counters that rise modulo 2^32 (NULL: a
+ * base of zeros).  It is full when one of its own has come to 2^31, and has
+ * to be halved before that one comes to 2^32: the base is moved, and the
+ * quantiles stay.
+ */
+
+int canary_histogram_is_full(const uint32_t counts[CANARY_HISTOGRAM_BUCKETS],
+    const uint32_t *base);
+void canary_histogram_halve(const uint32_t counts[CANARY_HISTOGRAM_BUCKETS],
+    uint32_t base[CANARY_HISTOGRAM_BUCKETS]);
+
+
 #endif /* CANARY_HISTOGRAM_H */

@@ -72,13 +72,13 @@ typedef struct {
     uint64_t                 id;            /* rising; of all endpoints */
     uint64_t                 generation;
     uint64_t                 time;          /* ms since 1970 */
+    uint64_t                 attempts;
     uint32_t                 rollout;       /* its number */
     uint32_t                 verb;          /* canary_verb_t */
     uint32_t                 from_phase;
     uint32_t                 from_weight;
     uint32_t                 to_phase;
     uint32_t                 to_weight;
-    uint32_t                 attempts;
     uint32_t                 nfigures;
     canary_rule_t            rules[CANARY_STATE_FIGURES_MAX];
     canary_judgement_t       judgements[CANARY_STATE_FIGURES_MAX];

@@ -98,9 +98,8 @@ canary_state_read_event(const cJSON *object, const canary_json_at_t *at,
     event->rollout = (uint32_t) canary_state_count(
                                            values[CANARY_EVENT_ROLLOUT], at,
                                            "rollout", UINT32_MAX, errors);
-    event->attempts = (uint32_t) canary_state_count(
-                                           values[CANARY_EVENT_ATTEMPTS], at,
-                                           "attempts", UINT32_MAX, errors);
+    event->attempts = canary_state_count(values[CANARY_EVENT_ATTEMPTS], at,
+                                         "attempts", UINT64_MAX, errors);
 
     verb = canary_json_choice(values[CANARY_EVENT_VERB], &at_verb,
                               canary_state_verbs, CANARY_STATE_VERBS, errors);

@@ -16,6 +16,7 @@
 
 
 #define NGX_HTTP_CANARY_REAP     500                /* ms */
+#define NGX_HTTP_CANARY_HALVE    3600000            /* ms */
 #define NGX_HTTP_CANARY_MANAGER  (60 * 60 * 1000)   /* ms: nginx's longest */
 
 
@@ -134,7 +135,7 @@ ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
     ngx_http_canary_shared_t       *shared, **next;
     ngx_http_canary_zone_shared_t  *sh;
 
-    static uint64_t  reaped;
+    static uint64_t  reaped, halved;
 
     sh = cmcf->sh;
     shpool = cmcf->shpool;
@@ -154,6 +155,11 @@ ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
     next = &sh->active;
 
     ngx_shmtx_unlock(&shpool->mutex);
+
+    if (now - halved >= NGX_HTTP_CANARY_HALVE) {
+        ngx_http_canary_halve_steps(cmcf);
+        halved = now;
+    }
 
     /*
      * The lock is given back between endpoints, so that many rollouts do not

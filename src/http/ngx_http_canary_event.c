@@ -60,15 +60,14 @@ ngx_http_canary_make_event(ngx_http_canary_event_t *event,
     }
 
     if (nfigures) {
-        event->attempts = (uint32_t) ngx_min(change->command.attempts,
-                                             0xffffffff);
+        event->attempts = change->command.attempts;
     }
 
     if ((change->command.verb == CANARY_VIOLATION
          || change->command.verb == CANARY_HOLDING)
         && nfigures)
     {
-        event->attempts = (uint32_t) figures[0].judgement.attempts;
+        event->attempts = figures[0].judgement.attempts;
     }
 
     if (change->outage) {
@@ -133,7 +132,7 @@ ngx_http_canary_reason(ngx_http_canary_event_t *event,
         break;
 
     default: /* CANARY_TICK */
-        ngx_slprintf(p, last, "%s after %uD attempts",
+        ngx_slprintf(p, last, "%s after %uL attempts",
                      (change->command.verdict == CANARY_PASSING)
                      ? "every rule passed" : "no rule failed",
                      event->attempts);

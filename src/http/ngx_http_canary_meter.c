@@ -34,6 +34,8 @@ static void ngx_http_canary_put_meter(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_meter_t **meter);
 static void ngx_http_canary_add_buckets(ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_shared_t *place, uint64_t *buckets);
+static void ngx_http_canary_halve_endpoint(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared);
 static ngx_int_t ngx_http_canary_import_carries(ngx_slab_pool_t *shpool,
     ngx_http_canary_release_shared_t *place, ngx_http_canary_shared_t *from,
     ngx_http_canary_release_shared_t *release);
@@ -431,9 +433,61 @@ ngx_http_canary_add_buckets(ngx_http_canary_shared_t *shared,
 }
 
 
+void
+ngx_http_canary_halve_steps(ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_uint_t                    i;
+    ngx_http_canary_endpoint_t  **endpoints;
+
+    endpoints = cmcf->endpoints.elts;
+
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+
+        ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+        if (!cmcf->sh->superseded) {
+            ngx_http_canary_halve_endpoint(cmcf->sh, cmcf->shpool,
+                                           endpoints[i]->shared);
+        }
+
+        ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    }
+}
+
+
+static void
+ngx_http_canary_halve_endpoint(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared)
+{
+    ngx_uint_t                         i;
+    ngx_http_canary_meter_t            sum;
+    ngx_http_canary_release_shared_t  *place;
+
+    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+        place = shared->releases[i];
+
+        if (place == NULL
+            || ngx_http_canary_any_meter(shared, place) == NULL)
+        {
+            continue;
+        }
+
+        ngx_http_canary_sum_meters(shared, place, &sum);
+
+        if (canary_histogram_is_full(sum.histogram,
+                                     place->base ? place->base->histogram
+                                                 : NULL)
+            && ngx_http_canary_add_meter(sh, shpool, &place->base) == NGX_OK)
+        {
+            canary_histogram_halve(sum.histogram, place->base->histogram);
+        }
+    }
+}
+
+
 /*
- * Counters of 32 bits are enough for differences, as within a step; what is
- * exported goes on.
+ * Counters of 32 bits are enough for differences, which are halved in time;
+ * what is exported goes on.
  */
 
 ngx_http_canary_noinline void

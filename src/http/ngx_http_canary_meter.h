@@ -28,6 +28,12 @@ ngx_http_canary_meter_t *ngx_http_canary_make_meter(
 void ngx_http_canary_carry(ngx_http_canary_endpoint_t *endpoint,
     ngx_http_canary_release_t *release, uint32_t index);
 
+/*
+ * Of what is shown of the steps of all endpoints: in a step that lasts weeks a
+ * counter might overflow otherwise.  To be called each hour, without the lock.
+ */
+void ngx_http_canary_halve_steps(ngx_http_canary_main_conf_t *cmcf);
+
 /* Under the lock. */
 
 /* makes sure of what both sides of a rollout need to be counted, and to be

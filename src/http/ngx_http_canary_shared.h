@@ -136,14 +136,14 @@ typedef struct {
     uint64_t                            id;            /* of all endpoints */
     uint64_t                            generation;
     uint64_t                            time;          /* ms since 1970 */
+    uint64_t                            attempts;      /* of the step; only
+                                                          with figures */
     uint32_t                            rollout;       /* its number */
     uint32_t                            verb;          /* canary_verb_t */
     uint32_t                            from_phase;
     uint32_t                            from_weight;
     uint32_t                            to_phase;
     uint32_t                            to_weight;
-    uint32_t                            attempts;      /* of the step; only
-                                                          with figures */
     uint32_t                            nfigures;
     ngx_http_canary_figure_t            figures[NGX_HTTP_CANARY_FIGURES];
     canary_outage_t                     outage;        /* of stable, if that

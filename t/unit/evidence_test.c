@@ -1288,6 +1288,7 @@ static void
 counters_may_wrap_around(void **state)
 {
     uint32_t         n, *counter;
+    uint64_t        *late_counter;
     loop_t           loop;
     canary_late_t   *late;
     canary_tally_t  *tally;
@@ -1325,11 +1326,11 @@ counters_may_wrap_around(void **state)
     for (n = 0; n < SLOTS * CANARY_SIDES; n++) {
         late = &loop.evidence->slots[n % SLOTS]->late[n / SLOTS];
 
-        for (counter = &late->step.bad_4xx;
-             counter <= &late->voided;
-             counter++)
+        for (late_counter = &late->step.bad_4xx;
+             late_counter <= &late->voided;
+             late_counter++)
         {
-            *counter = UINT32_MAX - 1;
+            *late_counter = UINT32_MAX - 1;
         }
 
         late->timed = UINT32_MAX - 1;
@@ -1352,6 +1353,69 @@ counters_may_wrap_around(void **state)
     }
 
     unit_free_evidence(loop.evidence);
+}
+
+
+/* A step of 90 days has more attempts than 32 bits can count, late or not. */
+
+static void
+a_step_may_have_more_attempts_than_a_cohort(void **state)
+{
+    uint32_t                 n;
+    uint64_t                 billion;
+    loop_t                  *loop = *state;
+    canary_late_t           *late;
+    canary_tally_t          *tally;
+    canary_slot_t           *slot;
+    canary_limits_t          limits;
+    canary_evidence_view_t   seen;
+
+    billion = 1000000000;
+    slot = loop->evidence->slots[1];
+    late = &slot->late[CANARY];
+
+    memset(&limits, 0, sizeof(canary_limits_t));
+    canary_evidence_limits(loop->evidence, 1, &limits);
+    canary_evidence_begin(loop->evidence, loop->tests, loop->now);
+
+    for (n = 1; n <= 12; n++) {
+        attempts(loop, 1, good);
+
+        tally = &slot->tallies[loop->evidence->place_of[
+                                   (uint32_t) loop->evidence->now
+                                   % CANARY_COHORTS]][CANARY];
+
+        tally->started += billion;
+        tally->done += billion;
+        tally->bad_4xx += billion / 4;
+        tally->timed += billion;
+        tally->time += billion * 5000;
+
+        late->step.bad_4xx += billion;
+        late->step.bad_5xx += billion;
+        late->step.bad_both += billion / 2;
+        late->voided += billion / 2;
+        late->gave_up += billion;
+        late->timed += billion;
+        late->time += billion * 5000;
+        late->slow.slow[0] += billion;
+        late->spent += billion;
+
+        pass(loop, 2500);
+
+        seen = view(loop);
+
+        assert_int_equal(seen.failing.started, n * billion / 2 + n);
+        assert_int_equal(seen.failing.bad_4xx, n * billion / 4 * 5);
+        assert_int_equal(seen.failing.bad_5xx, n * billion);
+        assert_int_equal(seen.failing.bad, n * billion / 4 * 7);
+        assert_int_equal(seen.failing.gave_up, n * billion);
+        assert_int_equal(seen.failing.timed, 2 * n * billion);
+        assert_int_equal(seen.failing.time, 2 * n * billion * 5000);
+        assert_int_equal(seen.failing.slow[0], n * billion);
+        assert_int_equal(seen.passing.started, seen.failing.started);
+        assert_int_equal(seen.spent, n * billion);
+    }
 }
 
 
@@ -2395,6 +2459,7 @@ main(void)
         evidence_test(a_tick_may_be_late),
         evidence_test(a_tick_with_an_earlier_time_changes_nothing),
         cmocka_unit_test(counters_may_wrap_around),
+        evidence_test(a_step_may_have_more_attempts_than_a_cohort),
 
         evidence_test(
             attempts_that_began_before_a_rollout_are_no_evidence_for_it),

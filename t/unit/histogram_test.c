@@ -363,6 +363,56 @@ bounds_close_in_on_the_quantile(void **state)
 }
 
 
+/* 90 days of an attempt a millisecond, looked after each hour. */
+
+static void
+a_histogram_of_weeks_is_halved_in_time(void **state)
+{
+    uint32_t                    base[CANARY_HISTOGRAM_BUCKETS];
+    uint32_t                    counts[CANARY_HISTOGRAM_BUCKETS], halved, hour;
+    uint32_t                    i, slow;
+    canary_histogram_t          since;
+
+    (void) state;
+
+    /* at some time of the counters, close to their end */
+
+    for (i = 0; i < CANARY_HISTOGRAM_BUCKETS; i++) {
+        counts[i] = UINT32_MAX - 1000000;
+        base[i] = counts[i];
+    }
+
+    assert_false(canary_histogram_is_full(counts, base));
+    assert_true(canary_histogram_is_full(counts, NULL));
+
+    halved = 0;
+    slow = canary_histogram_index(50000);
+
+    for (hour = 0; hour < 24 * 90; hour++) {
+
+        counts[canary_histogram_index(5000)] += 3600000 / 100 * 98;
+        counts[slow] += 3600000 / 100 * 2;
+
+        if (canary_histogram_is_full(counts, base)) {
+            canary_histogram_halve(counts, base);
+            halved++;
+        }
+
+        assert_false(canary_histogram_is_full(counts, base));
+
+        for (i = 0; i < CANARY_HISTOGRAM_BUCKETS; i++) {
+            since.counts[i] = counts[i] - base[i];
+        }
+
+        assert_int_equal(canary_histogram_quantile(&since, 980000000),
+                         canary_histogram_index(5000));
+        assert_int_equal(canary_histogram_quantile(&since, 980001000), slow);
+    }
+
+    assert_in_range(halved, 5, 8);
+}
+
+
 int
 main(void)
 {
@@ -378,6 +428,7 @@ main(void)
         cmocka_unit_test(above_counts_what_is_beyond_a_bucket),
         cmocka_unit_test(bounds_are_those_of_the_definition),
         cmocka_unit_test(bounds_close_in_on_the_quantile),
+        cmocka_unit_test(a_histogram_of_weeks_is_halved_in_time),
     };
 
     return cmocka_run_group_tests(histogram, NULL, NULL);

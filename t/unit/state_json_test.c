@@ -131,7 +131,7 @@ a_state(void)
     event->from_weight = PERCENT;
     event->to_phase = CANARY_PROGRESSING;
     event->to_weight = 5 * PERCENT;
-    event->attempts = 4321;
+    event->attempts = 7800000000ull;    /* 90 days, 1,000 each second */
     event->nfigures = 2;
     memcpy(event->rules, endpoint->rollout.strategy.rules,
            2 * sizeof(canary_rule_t));
@@ -277,6 +277,7 @@ what_is_written_is_read_again(void **unused)
                         sizeof(canary_state_event_t));
 
     event = &endpoint->events[1];
+    assert_int_equal(event->attempts, 7800000000ull);
     assert_int_equal(event->nfigures, 2);
     assert_true(event->judgements[0].value == 1.0 / 3);
     assert_true(isnan(event->judgements[1].value));
