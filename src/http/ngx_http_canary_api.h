@@ -120,11 +120,13 @@ typedef enum {
 } ngx_http_canary_wait_e;
 
 
-/* why a write that had to wait was in vain */
+/* why a write that had to wait is in vain */
 
 typedef enum {
     NGX_HTTP_CANARY_VAIN_NOT_WRITTEN = 0,
+    NGX_HTTP_CANARY_VAIN_FORGOTTEN,    /* or was not: nobody knows */
     NGX_HTTP_CANARY_VAIN_CANCELLED,
+    NGX_HTTP_CANARY_VAIN_CROWDED,      /* it may not even wait */
     NGX_HTTP_CANARY_VAIN_SUPERSEDED
 } ngx_http_canary_vain_e;
 
@@ -132,11 +134,11 @@ typedef enum {
 typedef struct ngx_http_canary_write_s  ngx_http_canary_write_t;
 
 
-/* What becomes of a write that waits; each answers. */
+/* What becomes of a write; each answers. */
 
 typedef struct {
-    ngx_int_t                   (*retry)(ngx_http_canary_write_t *w);
-                                               /* NGX_DECLINED: waits again */
+    ngx_int_t                   (*attempt)(ngx_http_canary_write_t *w);
+                                               /* NGX_DECLINED: has to wait */
     ngx_int_t                   (*done)(ngx_http_canary_write_t *w,
                                         ngx_uint_t durable);
     ngx_int_t                   (*vain)(ngx_http_canary_write_t *w,
@@ -150,15 +152,17 @@ struct ngx_http_canary_write_s {
     const ngx_http_canary_waiter_t  *waiter;
     canary_verb_t                 verb;
     cJSON                        *body;        /* or NULL */
-    ngx_event_t                   timer;
     uint64_t                      deadline;    /* ms, monotonic */
     ngx_http_canary_wait_e        wait;
+    ngx_queue_t                   queue;       /* of those that wait for the
+                                                  same */
+    ngx_uint_t                    queued;      /* it is in one */
     const cJSON                  *members[NGX_HTTP_CANARY_MEMBERS];
     canary_json_errors_t          errors;
     canary_strategy_t             strategy;
     ngx_http_canary_match_t       match;
     ngx_http_canary_change_t      change;
-    ngx_http_canary_snapshot_t    snapshot;
+    canary_rollout_t              rollout;     /* that it was prepared for */
 };
 
 
@@ -171,17 +175,15 @@ ngx_http_canary_write_t *ngx_http_canary_write_create(ngx_http_request_t *r,
 ngx_int_t ngx_http_canary_api_write(ngx_http_request_t *r,
     ngx_http_canary_api_target_t *target);
 
-ngx_int_t ngx_http_canary_write_superseded(ngx_http_canary_write_t *w);
-
 
 /* ngx_http_canary_api_wait.c */
 
-/* finalizes the request when the wait is over */
-void ngx_http_canary_write_wait(ngx_http_canary_write_t *w);
+/* the first attempt; NGX_DECLINED: the request waits, and is finalized when
+   that is over */
+ngx_int_t ngx_http_canary_write_begin(ngx_http_canary_write_t *w);
 
-/* 503 or 409 */
-ngx_int_t ngx_http_canary_write_vain(ngx_http_canary_write_t *w,
-    ngx_http_canary_vain_e why);
+/* it waits for nothing any more */
+void ngx_http_canary_write_leave(ngx_http_canary_write_t *w);
 
 
 /* ngx_http_canary_api_request.c */

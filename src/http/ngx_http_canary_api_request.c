@@ -109,10 +109,10 @@ ngx_http_canary_prepare_write(ngx_http_canary_write_t *w)
         return;
     }
 
-    ngx_http_canary_snapshot(w->endpoint, &w->snapshot);
+    ngx_http_canary_copy_rollout(w->endpoint, &w->rollout);
 
     w->match.pinned = 1;
-    w->match.expected = w->snapshot.record.rollout.generation;
+    w->match.expected = w->rollout.generation;
 
     if (w->verb == CANARY_START) {
         ngx_http_canary_prepare_start(w);
@@ -198,7 +198,7 @@ ngx_http_canary_other_release(ngx_http_canary_write_t *w)
     ngx_http_canary_release_t  *release;
 
     release = w->endpoint->releases.elts;
-    stable = w->snapshot.record.rollout.stable;
+    stable = w->rollout.stable;
 
     if (w->endpoint->releases.nelts == 2) {
 
@@ -271,7 +271,7 @@ ngx_http_canary_prepare_patch(ngx_http_canary_write_t *w)
         command->weight = (uint32_t) weight;
     }
 
-    w->strategy = w->snapshot.record.rollout.strategy;
+    w->strategy = w->rollout.strategy;
 
     kind = canary_strategy_json_read(
                                   w->members[NGX_HTTP_CANARY_MEMBER_STRATEGY],

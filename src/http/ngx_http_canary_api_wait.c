@@ -8,54 +8,354 @@
 
 
 /*
- * A write is answered when the state file has it, and that is for another
- * process to do.  The request looks at shared memory every few milliseconds;
- * nothing in there refers to it, so it may end at any time.
+ * A write waits for others of its endpoint, and then for the state file, which
+ * another process writes.  All that wait in a process share a timer that looks
+ * at shared memory every few milliseconds:
+ *
+ *   - of those that wait for their turn, at the first of each endpoint;
+ *   - at those whose change is pending, one for an endpoint;
+ *   - of those that are done but not in the file yet, at the first: they are
+ *     in the order of their numbers.
+ *
+ * A look is a few loads, and only a few writes go on in one turn of the event
+ * loop.  But for its ticket nothing in shared memory refers to a request, so
+ * it may end at any time.
  */
 
 
-#define NGX_HTTP_CANARY_POLL  5  /* ms */
+#define NGX_HTTP_CANARY_POLL     5  /* ms */
+#define NGX_HTTP_CANARY_AT_ONCE  4  /* that go on before others are served */
 
 
+typedef struct {
+    ngx_event_t       timer;
+    ngx_connection_t  dumb;      /* the event's log line looks for one */
+    ngx_queue_t       lines;     /* endpoints whose writes wait for a turn */
+    ngx_uint_t        nlines;
+    ngx_queue_t       pending;   /* writes: their change is, */
+    ngx_queue_t       done;      /* it is done, but not in the file, */
+    ngx_queue_t       ended;     /* or the wait is over */
+} ngx_http_canary_waits_t;
+
+
+static void ngx_http_canary_wait(ngx_http_canary_write_t *w);
+static void ngx_http_canary_wait_in_line(ngx_http_canary_write_t *w);
+static void ngx_http_canary_wait_timer(ngx_msec_t ms);
 static void ngx_http_canary_wait_handler(ngx_event_t *ev);
+static ngx_uint_t ngx_http_canary_waits_any(void);
+static void ngx_http_canary_wait_sort(uint64_t now);
+static ngx_uint_t ngx_http_canary_wait_ended(ngx_uint_t left);
+static ngx_uint_t ngx_http_canary_wait_lines(ngx_uint_t left, uint64_t now);
+static ngx_uint_t ngx_http_canary_wait_due(ngx_http_canary_write_t *w,
+    uint64_t now);
+static ngx_uint_t ngx_http_canary_wait_go_on(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_wait_over(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_wait_turn(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_wait_fate(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_wait_durable(ngx_http_canary_write_t *w);
 static ngx_uint_t ngx_http_canary_too_late(ngx_http_canary_write_t *w,
     uint64_t now);
-static ngx_int_t ngx_http_canary_not_written(ngx_http_canary_write_t *w);
-static ngx_int_t ngx_http_canary_was_cancelled(ngx_http_canary_write_t *w);
+
+
+static ngx_http_canary_waits_t  ngx_http_canary_waits;
+
+
+ngx_int_t
+ngx_http_canary_write_begin(ngx_http_canary_write_t *w)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    rc = w->waiter->attempt(w);
+
+    if (rc == NGX_DECLINED) {
+        r = w->request;
+
+        r->read_event_handler = ngx_http_test_reading;
+        r->write_event_handler = ngx_http_request_empty_handler;
+
+        ngx_http_canary_wait(w);
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_http_canary_wait(ngx_http_canary_write_t *w)
+{
+    ngx_http_canary_waits_t  *waits;
+
+    waits = &ngx_http_canary_waits;
+
+    if (waits->timer.handler == NULL) {
+        waits->timer.handler = ngx_http_canary_wait_handler;
+        waits->timer.data = &waits->dumb;
+        waits->dumb.fd = (ngx_socket_t) -1;
+
+        ngx_queue_init(&waits->lines);
+        ngx_queue_init(&waits->pending);
+        ngx_queue_init(&waits->done);
+        ngx_queue_init(&waits->ended);
+    }
+
+    switch (w->wait) {
+
+    case NGX_HTTP_CANARY_WAIT_TURN:
+        ngx_http_canary_wait_in_line(w);
+        break;
+
+    case NGX_HTTP_CANARY_WAIT_FATE:
+        ngx_queue_insert_tail(&waits->pending, &w->queue);
+        break;
+
+    default: /* NGX_HTTP_CANARY_WAIT_DURABLE */
+        ngx_queue_insert_tail(&waits->done, &w->queue);
+        break;
+    }
+
+    w->queued = 1;
+
+    ngx_http_canary_wait_timer(NGX_HTTP_CANARY_POLL);
+}
+
+
+static void
+ngx_http_canary_wait_in_line(ngx_http_canary_write_t *w)
+{
+    ngx_http_canary_waits_t     *waits;
+    ngx_http_canary_endpoint_t  *endpoint;
+
+    waits = &ngx_http_canary_waits;
+    endpoint = w->endpoint;
+
+    if (ngx_queue_empty(&endpoint->writes)) {
+        ngx_queue_insert_tail(&waits->lines, &endpoint->line);
+        waits->nlines++;
+    }
+
+    ngx_queue_insert_tail(&endpoint->writes, &w->queue);
+}
 
 
 void
-ngx_http_canary_write_wait(ngx_http_canary_write_t *w)
+ngx_http_canary_write_leave(ngx_http_canary_write_t *w)
 {
-    ngx_http_request_t  *r;
+    ngx_http_canary_endpoint_t  *endpoint;
 
-    r = w->request;
+    endpoint = w->endpoint;
 
-    r->read_event_handler = ngx_http_test_reading;
-    r->write_event_handler = ngx_http_request_empty_handler;
+    if (w->queued) {
+        ngx_queue_remove(&w->queue);
+        w->queued = 0;
 
-    w->timer.handler = ngx_http_canary_wait_handler;
-    w->timer.data = r->connection;
-    w->timer.log = r->connection->log;
+        /* those with a ticket are in line */
 
-    ngx_add_timer(&w->timer, NGX_HTTP_CANARY_POLL);
+        if (w->change.ticket && ngx_queue_empty(&endpoint->writes)) {
+            ngx_queue_remove(&endpoint->line);
+            ngx_http_canary_waits.nlines--;
+        }
+    }
+
+    if (w->change.ticket) {
+        ngx_http_canary_leave_turn(endpoint, &w->change);
+    }
+}
+
+
+static void
+ngx_http_canary_wait_timer(ngx_msec_t ms)
+{
+    ngx_event_t  *ev;
+
+    ev = &ngx_http_canary_waits.timer;
+
+    if (!ev->timer_set) {
+        ev->log = ngx_cycle->log;
+        ngx_add_timer(ev, ms);
+    }
 }
 
 
 static void
 ngx_http_canary_wait_handler(ngx_event_t *ev)
 {
-    ngx_int_t                 rc;
-    ngx_connection_t         *c;
-    ngx_http_request_t       *r;
-    ngx_http_canary_write_t  *w;
+    uint64_t    now;
+    ngx_uint_t  left;
 
-    w = (ngx_http_canary_write_t *)
-            ((u_char *) ev - offsetof(ngx_http_canary_write_t, timer));
+    now = ngx_http_canary_milliseconds();
+
+    ngx_http_canary_wait_sort(now);
+
+    left = ngx_http_canary_wait_ended(NGX_HTTP_CANARY_AT_ONCE);
+    left = ngx_http_canary_wait_lines(left, now);
+
+    if (ngx_http_canary_waits_any()) {
+        ngx_http_canary_wait_timer(left ? NGX_HTTP_CANARY_POLL : 1);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_canary_waits_any(void)
+{
+    ngx_http_canary_waits_t  *waits;
+
+    waits = &ngx_http_canary_waits;
+
+    return !ngx_queue_empty(&waits->lines)
+           || !ngx_queue_empty(&waits->pending)
+           || !ngx_queue_empty(&waits->done)
+           || !ngx_queue_empty(&waits->ended);
+}
+
+
+/* nothing is answered here: that may end other requests */
+
+static void
+ngx_http_canary_wait_sort(uint64_t now)
+{
+    ngx_queue_t              *q, *next;
+    ngx_http_canary_write_t  *w;
+    ngx_http_canary_waits_t  *waits;
+
+    waits = &ngx_http_canary_waits;
+
+    for (q = ngx_queue_head(&waits->pending);
+         q != ngx_queue_sentinel(&waits->pending);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        w = ngx_queue_data(q, ngx_http_canary_write_t, queue);
+
+        if (ngx_http_canary_wait_due(w, now)) {
+            ngx_queue_remove(q);
+            ngx_queue_insert_tail(&waits->ended, q);
+        }
+    }
+
+    while (!ngx_queue_empty(&waits->done)) {
+        q = ngx_queue_head(&waits->done);
+        w = ngx_queue_data(q, ngx_http_canary_write_t, queue);
+
+        if (!ngx_http_canary_wait_due(w, now)) {
+            break;
+        }
+
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&waits->ended, q);
+    }
+}
+
+
+/* returns how many others may still go on */
+
+static ngx_uint_t
+ngx_http_canary_wait_ended(ngx_uint_t left)
+{
+    ngx_queue_t              *q;
+    ngx_http_canary_waits_t  *waits;
+
+    waits = &ngx_http_canary_waits;
+
+    while (left && !ngx_queue_empty(&waits->ended)) {
+        q = ngx_queue_head(&waits->ended);
+
+        left -= ngx_http_canary_wait_go_on(
+                    ngx_queue_data(q, ngx_http_canary_write_t, queue));
+    }
+
+    return left;
+}
+
+
+/* each endpoint is looked at once, beginning where the last look ended */
+
+static ngx_uint_t
+ngx_http_canary_wait_lines(ngx_uint_t left, uint64_t now)
+{
+    ngx_uint_t                   n;
+    ngx_queue_t                 *q;
+    ngx_http_canary_write_t     *w;
+    ngx_http_canary_waits_t     *waits;
+    ngx_http_canary_endpoint_t  *endpoint;
+
+    waits = &ngx_http_canary_waits;
+
+    for (n = waits->nlines; n && left && waits->nlines; n--) {
+
+        q = ngx_queue_head(&waits->lines);
+
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&waits->lines, q);
+
+        endpoint = ngx_queue_data(q, ngx_http_canary_endpoint_t, line);
+
+        while (left && !ngx_queue_empty(&endpoint->writes)) {
+            q = ngx_queue_head(&endpoint->writes);
+            w = ngx_queue_data(q, ngx_http_canary_write_t, queue);
+
+            if (!ngx_http_canary_wait_due(w, now)
+                || !ngx_http_canary_wait_go_on(w))
+            {
+                break;
+            }
+
+            left--;
+        }
+    }
+
+    return left;
+}
+
+
+/* whether it is worth while to take the lock */
+
+static ngx_uint_t
+ngx_http_canary_wait_due(ngx_http_canary_write_t *w, uint64_t now)
+{
+    uint64_t                        pending, sequence;
+    ngx_http_canary_shared_t       *shared;
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = w->endpoint->main->sh;
+    shared = w->endpoint->shared;
+    sequence = w->change.sequence;
+
+    if (__atomic_load_n(&sh->superseded, __ATOMIC_RELAXED)
+        || ngx_http_canary_too_late(w, now))
+    {
+        return 1;
+    }
+
+    pending = __atomic_load_n(&shared->pending.sequence, __ATOMIC_ACQUIRE);
+
+    switch (w->wait) {
+
+    case NGX_HTTP_CANARY_WAIT_TURN:
+        return pending == 0
+               || __atomic_load_n(&shared->stops, __ATOMIC_ACQUIRE)
+                  != w->change.stops;
+
+    case NGX_HTTP_CANARY_WAIT_FATE:
+        return pending != sequence;
+
+    default: /* NGX_HTTP_CANARY_WAIT_DURABLE */
+        return __atomic_load_n(&sh->durable, __ATOMIC_ACQUIRE) >= sequence
+               || __atomic_load_n(&sh->refused, __ATOMIC_ACQUIRE) >= sequence
+               || __atomic_load_n(&sh->foreign, __ATOMIC_RELAXED);
+    }
+}
+
+
+/* returns 0 if it stays where it is */
+
+static ngx_uint_t
+ngx_http_canary_wait_go_on(ngx_http_canary_write_t *w)
+{
+    ngx_int_t            rc;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
 
     r = w->request;
     c = r->connection;
@@ -64,13 +364,21 @@ ngx_http_canary_wait_handler(ngx_event_t *ev)
 
     rc = ngx_http_canary_wait_over(w);
 
+    if (rc == NGX_DECLINED && w->wait == NGX_HTTP_CANARY_WAIT_TURN) {
+        return 0;
+    }
+
+    ngx_http_canary_write_leave(w);
+
     if (rc == NGX_DECLINED) {
-        ngx_add_timer(ev, NGX_HTTP_CANARY_POLL);
-        return;
+        ngx_http_canary_wait(w);
+        return 1;
     }
 
     ngx_http_finalize_request(r, rc);
     ngx_http_run_posted_requests(c);
+
+    return 1;
 }
 
 
@@ -100,7 +408,13 @@ ngx_http_canary_wait_turn(ngx_http_canary_write_t *w)
         return w->waiter->vain(w, NGX_HTTP_CANARY_VAIN_NOT_WRITTEN);
     }
 
-    return w->waiter->retry(w);
+    /* nothing is prepared before */
+
+    if (!ngx_http_canary_is_turn(w->endpoint, &w->change)) {
+        return NGX_DECLINED;
+    }
+
+    return w->waiter->attempt(w);
 }
 
 
@@ -149,8 +463,11 @@ ngx_http_canary_wait_fate(ngx_http_canary_write_t *w)
     case NGX_HTTP_CANARY_CANCELLED:
         return w->waiter->vain(w, NGX_HTTP_CANARY_VAIN_CANCELLED);
 
-    default: /* NGX_HTTP_CANARY_NOT_WRITTEN, NGX_HTTP_CANARY_FORGOTTEN */
+    case NGX_HTTP_CANARY_NOT_WRITTEN:
         return w->waiter->vain(w, NGX_HTTP_CANARY_VAIN_NOT_WRITTEN);
+
+    default: /* NGX_HTTP_CANARY_FORGOTTEN */
+        return w->waiter->vain(w, NGX_HTTP_CANARY_VAIN_FORGOTTEN);
     }
 }
 
@@ -158,24 +475,16 @@ ngx_http_canary_wait_fate(ngx_http_canary_write_t *w)
 static ngx_int_t
 ngx_http_canary_wait_durable(ngx_http_canary_write_t *w)
 {
-    ngx_uint_t                      durable, refused;
-    ngx_http_canary_main_conf_t    *cmcf;
-    ngx_http_canary_zone_shared_t  *sh;
+    uint64_t  durable;
 
-    cmcf = w->endpoint->main;
-    sh = cmcf->sh;
+    if (!ngx_http_canary_wait_due(w, ngx_http_canary_milliseconds())) {
+        return NGX_DECLINED;
+    }
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    durable = __atomic_load_n(&w->endpoint->main->sh->durable,
+                              __ATOMIC_ACQUIRE);
 
-    durable = (sh->durable >= w->change.sequence);
-    refused = (sh->refused >= w->change.sequence || sh->foreign
-               || sh->superseded
-               || ngx_http_canary_too_late(w,
-                                           ngx_http_canary_milliseconds()));
-
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
-
-    return (durable || refused) ? w->waiter->done(w, durable) : NGX_DECLINED;
+    return w->waiter->done(w, durable >= w->change.sequence);
 }
 
 
@@ -194,71 +503,4 @@ ngx_http_canary_too_late(ngx_http_canary_write_t *w, uint64_t now)
 
     return (ngx_exiting || ngx_terminate) && now > heartbeat
            && now - heartbeat > NGX_HTTP_CANARY_STALE;
-}
-
-
-ngx_int_t
-ngx_http_canary_write_vain(ngx_http_canary_write_t *w,
-    ngx_http_canary_vain_e why)
-{
-    switch (why) {
-
-    case NGX_HTTP_CANARY_VAIN_CANCELLED:
-        return ngx_http_canary_was_cancelled(w);
-
-    case NGX_HTTP_CANARY_VAIN_SUPERSEDED:
-        return ngx_http_canary_write_superseded(w);
-
-    default: /* NGX_HTTP_CANARY_VAIN_NOT_WRITTEN */
-        return ngx_http_canary_not_written(w);
-    }
-}
-
-
-static ngx_int_t
-ngx_http_canary_not_written(ngx_http_canary_write_t *w)
-{
-    ngx_http_canary_snapshot(w->endpoint, &w->snapshot);
-
-    if (w->snapshot.problem[0]) {
-        return ngx_http_canary_problem(w->request,
-                                       NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       "nothing was changed: %s",
-                                       w->snapshot.problem);
-    }
-
-    if (ngx_http_canary_milliseconds() < w->deadline) {
-        return ngx_http_canary_problem(w->request,
-                                       NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       "nothing was changed: the state file "
-                                       "was not written; try again");
-    }
-
-    return ngx_http_canary_problem(w->request, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                   "nothing was changed: the state file was "
-                                   "not written within %d seconds",
-                                   NGX_HTTP_CANARY_PATIENCE / 1000);
-}
-
-
-static ngx_int_t
-ngx_http_canary_was_cancelled(ngx_http_canary_write_t *w)
-{
-    canary_rollout_t  *rollout;
-
-    ngx_http_canary_snapshot(w->endpoint, &w->snapshot);
-
-    rollout = &w->snapshot.record.rollout;
-
-    if (ngx_http_canary_add_etag(w->request, rollout->generation) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_canary_problem_verbs(w->request,
-                                         canary_rollout_verbs(rollout),
-                                         "%s was cancelled before it took "
-                                         "effect: \"%V\" has become %s",
-                                         canary_verb_name(w->verb),
-                                         &w->endpoint->name,
-                                         canary_phase_name(rollout->phase));
 }

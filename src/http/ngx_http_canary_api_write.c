@@ -8,16 +8,17 @@
 #include "ngx_http_canary_token.h"
 
 
-/* somebody else's change came first so often: give up */
-
-#define NGX_HTTP_CANARY_WRITE_TRIES  64
-
-
 static ngx_int_t ngx_http_canary_write(ngx_http_canary_write_t *w);
-static ngx_int_t ngx_http_canary_write_try(ngx_http_canary_write_t *w);
+static ngx_int_t ngx_http_canary_write_attempt(ngx_http_canary_write_t *w);
 static void ngx_http_canary_write_cleanup(void *data);
 static ngx_int_t ngx_http_canary_write_result(ngx_http_canary_write_t *w,
     ngx_http_canary_section_e rc);
+static ngx_int_t ngx_http_canary_write_vain(ngx_http_canary_write_t *w,
+    ngx_http_canary_vain_e why);
+static ngx_int_t ngx_http_canary_write_superseded(ngx_http_canary_write_t *w);
+static ngx_int_t ngx_http_canary_write_not_written(
+    ngx_http_canary_write_t *w);
+static ngx_int_t ngx_http_canary_write_cancelled(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_refused(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_conflict(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_done(ngx_http_canary_write_t *w);
@@ -26,7 +27,7 @@ static ngx_int_t ngx_http_canary_write_answer(ngx_http_canary_write_t *w,
 
 
 static const ngx_http_canary_waiter_t  ngx_http_canary_api_waiter = {
-    ngx_http_canary_write_try,
+    ngx_http_canary_write_attempt,
     ngx_http_canary_write_answer,
     ngx_http_canary_write_vain
 };
@@ -101,16 +102,14 @@ ngx_http_canary_write_create(ngx_http_request_t *r, size_t size,
 }
 
 
-/* the body and a timer live as long as the request, which may end early */
+/* the body lives as long as the request, which may end early */
 
 static void
 ngx_http_canary_write_cleanup(void *data)
 {
     ngx_http_canary_write_t *w = data;
 
-    if (w->timer.timer_set) {
-        ngx_del_timer(&w->timer);
-    }
+    ngx_http_canary_write_leave(w);
 
     cJSON_Delete(w->body);
 }
@@ -119,8 +118,6 @@ ngx_http_canary_write_cleanup(void *data)
 static ngx_int_t
 ngx_http_canary_write(ngx_http_canary_write_t *w)
 {
-    ngx_int_t  rc;
-
     if (w->body && ngx_http_canary_read_write(w, w->body) != NGX_OK) {
         return ngx_http_canary_problem_body(w->request, &w->errors);
     }
@@ -133,27 +130,24 @@ ngx_http_canary_write(ngx_http_canary_write_t *w)
 
     w->change.match = ngx_http_canary_match;
     w->change.data = &w->match;
+    w->change.queues = canary_verb_exposes(w->verb);
 
-    rc = ngx_http_canary_write_try(w);
-
-    if (rc == NGX_DECLINED) {
-        ngx_http_canary_write_wait(w);
-    }
-
-    return rc;
+    return ngx_http_canary_write_begin(w);
 }
 
 
+/*
+ * What was prepared is stale if the endpoint has changed since, which it does
+ * no more than twice for each write of the file, as what exposes something
+ * has to be in there first.  So this ends.
+ */
+
 static ngx_int_t
-ngx_http_canary_write_try(ngx_http_canary_write_t *w)
+ngx_http_canary_write_attempt(ngx_http_canary_write_t *w)
 {
-    ngx_uint_t                 tries;
     ngx_http_canary_section_e  rc;
 
-    rc = NGX_HTTP_CANARY_STALE_MATCH;
-
-    for (tries = 0; tries < NGX_HTTP_CANARY_WRITE_TRIES; tries++) {
-
+    do {
         ngx_http_canary_prepare_write(w);
 
         if (w->errors.total) {
@@ -162,10 +156,7 @@ ngx_http_canary_write_try(ngx_http_canary_write_t *w)
 
         rc = ngx_http_canary_change(w->endpoint, &w->change);
 
-        if (rc != NGX_HTTP_CANARY_STALE_MATCH || w->match.refused) {
-            break;
-        }
-    }
+    } while (rc == NGX_HTTP_CANARY_STALE_MATCH && !w->match.refused);
 
     return ngx_http_canary_write_result(w, rc);
 }
@@ -193,11 +184,17 @@ ngx_http_canary_write_result(ngx_http_canary_write_t *w,
         w->wait = NGX_HTTP_CANARY_WAIT_TURN;
         return NGX_DECLINED;
 
+    case NGX_HTTP_CANARY_CROWDED:
+        return ngx_http_canary_write_vain(w, NGX_HTTP_CANARY_VAIN_CROWDED);
+
+    case NGX_HTTP_CANARY_STOPPED:
+        return ngx_http_canary_write_vain(w, NGX_HTTP_CANARY_VAIN_CANCELLED);
+
     case NGX_HTTP_CANARY_NO_FILE:
-        ngx_http_canary_snapshot(w->endpoint, &w->snapshot);
+        ngx_http_canary_copy_problem(w->endpoint->main, text);
 
         return ngx_http_canary_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       "%s", w->snapshot.problem);
+                                       "%s", text);
 
     case NGX_HTTP_CANARY_STALE_MATCH:
         return ngx_http_canary_write_refused(w);
@@ -209,12 +206,47 @@ ngx_http_canary_write_result(ngx_http_canary_write_t *w,
                                        "%s", text);
 
     default: /* NGX_HTTP_CANARY_SUPERSEDED */
-        return ngx_http_canary_write_superseded(w);
+        return ngx_http_canary_write_vain(w, NGX_HTTP_CANARY_VAIN_SUPERSEDED);
     }
 }
 
 
-ngx_int_t
+static ngx_int_t
+ngx_http_canary_write_vain(ngx_http_canary_write_t *w,
+    ngx_http_canary_vain_e why)
+{
+    switch (why) {
+
+    case NGX_HTTP_CANARY_VAIN_CANCELLED:
+        return ngx_http_canary_write_cancelled(w);
+
+    case NGX_HTTP_CANARY_VAIN_FORGOTTEN:
+        return ngx_http_canary_problem(w->request,
+                                       NGX_HTTP_SERVICE_UNAVAILABLE,
+                                       "so many writes have ended since that "
+                                       "it is not known any more whether "
+                                       "this one was done; the events of "
+                                       "\"%V\" tell", &w->endpoint->name);
+
+    case NGX_HTTP_CANARY_VAIN_CROWDED:
+        return ngx_http_canary_problem(w->request,
+                                       NGX_HTTP_SERVICE_UNAVAILABLE,
+                                       "nothing was changed: %d writes of "
+                                       "endpoint \"%V\" wait already, which "
+                                       "is as many as may; try again",
+                                       NGX_HTTP_CANARY_WRITES,
+                                       &w->endpoint->name);
+
+    case NGX_HTTP_CANARY_VAIN_SUPERSEDED:
+        return ngx_http_canary_write_superseded(w);
+
+    default: /* NGX_HTTP_CANARY_VAIN_NOT_WRITTEN */
+        return ngx_http_canary_write_not_written(w);
+    }
+}
+
+
+static ngx_int_t
 ngx_http_canary_write_superseded(ngx_http_canary_write_t *w)
 {
     /* another connection will find another worker */
@@ -229,17 +261,61 @@ ngx_http_canary_write_superseded(ngx_http_canary_write_t *w)
 
 
 static ngx_int_t
+ngx_http_canary_write_not_written(ngx_http_canary_write_t *w)
+{
+    u_char  problem[NGX_HTTP_CANARY_PROBLEM];
+
+    ngx_http_canary_copy_problem(w->endpoint->main, problem);
+
+    if (problem[0]) {
+        return ngx_http_canary_problem(w->request,
+                                       NGX_HTTP_SERVICE_UNAVAILABLE,
+                                       "nothing was changed: %s", problem);
+    }
+
+    if (ngx_http_canary_milliseconds() < w->deadline) {
+        return ngx_http_canary_problem(w->request,
+                                       NGX_HTTP_SERVICE_UNAVAILABLE,
+                                       "nothing was changed: the state file "
+                                       "was not written; try again");
+    }
+
+    return ngx_http_canary_problem(w->request, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                   "nothing was changed: the state file was "
+                                   "not written within %d seconds",
+                                   NGX_HTTP_CANARY_PATIENCE / 1000);
+}
+
+
+static ngx_int_t
+ngx_http_canary_write_cancelled(ngx_http_canary_write_t *w)
+{
+    canary_rollout_t  *rollout;
+
+    rollout = &w->rollout;
+
+    ngx_http_canary_copy_rollout(w->endpoint, rollout);
+
+    if (ngx_http_canary_add_etag(w->request, rollout->generation) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_canary_problem_verbs(w->request,
+                                         canary_rollout_verbs(rollout),
+                                         "%s was cancelled before it took "
+                                         "effect: \"%V\" is %s now",
+                                         canary_verb_name(w->verb),
+                                         &w->endpoint->name,
+                                         canary_phase_name(rollout->phase));
+}
+
+
+static ngx_int_t
 ngx_http_canary_write_refused(ngx_http_canary_write_t *w)
 {
     ngx_http_request_t  *r;
 
     r = w->request;
-
-    if (!w->match.refused) {
-        return ngx_http_canary_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       "the endpoint changes all the time; "
-                                       "try again");
-    }
 
     if (ngx_http_canary_add_etag(r, w->match.present) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -294,18 +370,24 @@ ngx_http_canary_write_done(ngx_http_canary_write_t *w)
 static ngx_int_t
 ngx_http_canary_write_answer(ngx_http_canary_write_t *w, ngx_uint_t durable)
 {
-    ngx_int_t   rc;
-    ngx_uint_t  status;
+    ngx_int_t                    rc;
+    ngx_uint_t                   status;
+    ngx_http_canary_snapshot_t  *snapshot;
 
-    ngx_http_canary_snapshot(w->endpoint, &w->snapshot);
-
-    if (!durable) {
-        w->snapshot.durable = 0;
-    }
-
+    rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
     status = (w->verb == CANARY_START) ? NGX_HTTP_CREATED : NGX_HTTP_OK;
 
-    rc = ngx_http_canary_api_send_endpoint(w->request, status, &w->snapshot);
+    snapshot = ngx_palloc(w->request->pool,
+                          sizeof(ngx_http_canary_snapshot_t));
+    if (snapshot) {
+        ngx_http_canary_snapshot(w->endpoint, snapshot);
+
+        if (!durable) {
+            snapshot->durable = 0;
+        }
+
+        rc = ngx_http_canary_api_send_endpoint(w->request, status, snapshot);
+    }
 
     /* it is done: 500 would say that it is not */
 

@@ -131,6 +131,8 @@ ngx_http_canary_create_endpoint(ngx_conf_t *cf,
     endpoint->name = uscf->host;
     endpoint->upstream = uscf;
 
+    ngx_queue_init(&endpoint->writes);
+
     if (ngx_array_init(&endpoint->releases, cf->pool, 2,
                        sizeof(ngx_http_canary_release_t))
         != NGX_OK)

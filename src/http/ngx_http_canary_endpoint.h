@@ -82,6 +82,11 @@ typedef struct {
     ngx_http_canary_routing_t           routing;       /* of this process */
     u_char                              by_id[256];    /* release id to
                                                           index, or 255 */
+    ngx_queue_t                         writes;        /* that wait for their
+                                                          turn, in this
+                                                          process, */
+    ngx_queue_t                         line;          /* and a link of those
+                                                          that have such */
 } ngx_http_canary_endpoint_t;
 
 

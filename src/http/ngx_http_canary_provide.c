@@ -257,6 +257,8 @@ ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
         return NGX_ERROR;
     }
 
+    ngx_memzero(&shared->history->turns, sizeof(ngx_http_canary_turns_t));
+
     shared->pending.after = &shared->history->pending;
 
     __atomic_store_n(&shared->events, shared->history->events,

@@ -17,6 +17,15 @@
  */
 
 
+static ngx_uint_t ngx_http_canary_outdated(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change);
+static void ngx_http_canary_forestall(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_change_t *change, ngx_log_t *log);
+static void ngx_http_canary_stop(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_change_t *change);
+static void ngx_http_canary_set_sequence(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change);
 static ngx_http_canary_section_e ngx_http_canary_carry_out(
     ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change,
@@ -63,8 +72,9 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_change_t *change, const ngx_http_canary_figure_t *figures,
     ngx_uint_t nfigures, ngx_log_t *log)
 {
-    ngx_uint_t                exposes;
-    ngx_http_canary_record_t  next, *record;
+    ngx_uint_t                 exposes;
+    ngx_http_canary_record_t   next, *record;
+    ngx_http_canary_section_e  rc;
 
     if (!sh->superseded) {
         ngx_http_canary_mend(sh, shpool, shared, change->command.now);
@@ -77,12 +87,14 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
     change->status = CANARY_UNCHANGED;
     change->verbs = canary_rollout_verbs(&record->rollout);
 
-    if (sh->superseded) {
+    if (sh->superseded || ngx_http_canary_outdated(sh, shared, change)) {
         return NGX_HTTP_CANARY_SUPERSEDED;
     }
 
-    if (exposes && shared->pending.sequence) {
-        return NGX_HTTP_CANARY_BUSY;
+    rc = ngx_http_canary_take_turn(shared, change);
+
+    if (rc != NGX_HTTP_CANARY_DONE) {
+        return rc;
     }
 
     if (change->match
@@ -91,9 +103,14 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
         return NGX_HTTP_CANARY_STALE_MATCH;
     }
 
+    if (change->ticket && change->stops != shared->stops) {
+        return NGX_HTTP_CANARY_STOPPED;
+    }
+
     change->status = canary_rollout_apply(&next.rollout, &change->command);
 
     if (change->status != CANARY_CHANGED) {
+        ngx_http_canary_forestall(sh, shpool, shared, change, log);
         return NGX_HTTP_CANARY_DONE;
     }
 
@@ -121,6 +138,81 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
 
     return ngx_http_canary_carry_out(sh, shpool, shared, change, &next,
                                      figures, nfigures, log);
+}
+
+
+/* a rollout of what the newest configuration does not have any more */
+
+static ngx_uint_t
+ngx_http_canary_outdated(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change)
+{
+    canary_verb_t  verb;
+
+    verb = change->command.verb;
+
+    return (verb == CANARY_START || verb == CANARY_DIRECT)
+           && shared->releases[change->command.release]->serial < sh->serial;
+}
+
+
+/*
+ * Who rolls back or pauses does not know how far a change has come that is
+ * pending, or waits to be: that the verb does not apply yet is no reason to
+ * let it happen.
+ */
+
+static void
+ngx_http_canary_forestall(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_change_t *change, ngx_log_t *log)
+{
+    uint64_t       now;
+    canary_verb_t  verb;
+
+    verb = change->command.verb;
+    now = change->command.now;
+
+    if (change->status != CANARY_NOT_NOW
+        || (verb != CANARY_ROLLBACK && verb != CANARY_PAUSE)
+        || (shared->pending.sequence == 0
+            && !ngx_http_canary_queued(shared, now)))
+    {
+        return;
+    }
+
+    ngx_http_canary_stop(shared, change);
+
+    ngx_http_canary_conclude(sh, shpool, shared, NGX_HTTP_CANARY_CANCELLED,
+                             now, log);
+
+    /* the file may have what was pending */
+
+    ngx_http_canary_set_sequence(sh, shared, change);
+
+    change->status = CANARY_CHANGED;
+}
+
+
+/* first of all: who dies then has stopped too much, not too little */
+
+static void
+ngx_http_canary_stop(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_change_t *change)
+{
+    change->stops = shared->stops + 1;
+
+    __atomic_store_n(&shared->stops, change->stops, __ATOMIC_RELEASE);
+}
+
+
+static void
+ngx_http_canary_set_sequence(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change)
+{
+    shared->sequence = ngx_http_canary_next_sequence(sh);
+    shared->changed = sh->changed;
+    change->sequence = shared->sequence;
 }
 
 
@@ -160,14 +252,14 @@ ngx_http_canary_carry_out(ngx_http_canary_zone_shared_t *sh,
         return NGX_HTTP_CANARY_DONE;
     }
 
+    ngx_http_canary_stop(shared, change);
+
     ngx_http_canary_conclude(sh, shpool, shared, NGX_HTTP_CANARY_CANCELLED,
                              change->command.now, log);
 
     /* first: who dies in between leaves a change that will be in the file */
 
-    shared->sequence = ngx_http_canary_next_sequence(sh);
-    shared->changed = sh->changed;
-    change->sequence = shared->sequence;
+    ngx_http_canary_set_sequence(sh, shared, change);
 
     ngx_http_canary_take_effect(sh, shpool, shared, next, &event,
                                 change->command.now, log);

@@ -27,7 +27,11 @@
 typedef enum {
     NGX_HTTP_CANARY_DONE = 0,      /* status tells the rest */
     NGX_HTTP_CANARY_PENDING,       /* takes effect when the file has it */
-    NGX_HTTP_CANARY_BUSY,          /* another change is pending */
+    NGX_HTTP_CANARY_BUSY,          /* others are first; if the change queues,
+                                      it now has a ticket */
+    NGX_HTTP_CANARY_CROWDED,       /* so many wait that it may not */
+    NGX_HTTP_CANARY_STOPPED,       /* while it waited, something was done that
+                                      stops what it would expose */
     NGX_HTTP_CANARY_NO_FILE,       /* another nginx has the state file */
     NGX_HTTP_CANARY_STALE_MATCH,   /* If-Match names another generation */
     NGX_HTTP_CANARY_NO_MEMORY,     /* the zone is full */
@@ -49,6 +53,12 @@ typedef struct {
                                                uint64_t generation);
     void                               *data;
     const canary_outage_t              *outage;        /* CANARY_HOLDING */
+    ngx_uint_t                          queues;        /* waits for its turn */
+
+    /* result, and again input when it is tried again */
+
+    uint64_t                            ticket;        /* 0: none */
+    uint64_t                            stops;         /* when it got that */
 
     /* result */
 
@@ -86,6 +96,28 @@ void ngx_http_canary_mend(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t now);
 void ngx_http_canary_mend_all(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, uint64_t now);
+
+
+/* ngx_http_canary_turn.c: who waits for whom */
+
+/*
+ * Under the lock.  DONE: a change need not wait any more; BUSY: it has to, and
+ * has a ticket if it queues; CROWDED: it may not even wait.
+ */
+ngx_http_canary_section_e ngx_http_canary_take_turn(
+    ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change);
+
+/* under the lock: whether anything waits for its turn */
+ngx_uint_t ngx_http_canary_queued(ngx_http_canary_shared_t *shared,
+    uint64_t now);
+
+/* whether a change with a ticket need not wait any more */
+ngx_uint_t ngx_http_canary_is_turn(ngx_http_canary_endpoint_t *endpoint,
+    ngx_http_canary_change_t *change);
+
+/* gives its ticket back, if it has one */
+void ngx_http_canary_leave_turn(ngx_http_canary_endpoint_t *endpoint,
+    ngx_http_canary_change_t *change);
 
 
 /* ngx_http_canary_provide.c: memory of the zone, under the lock */

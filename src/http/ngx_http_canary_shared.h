@@ -43,6 +43,10 @@
 #define NGX_HTTP_CANARY_SETTLED        32    /* pending changes whose end is
                                                 remembered, per endpoint */
 
+#define NGX_HTTP_CANARY_WRITES         64    /* of an endpoint at once: one
+                                                that is pending, the others
+                                                wait for their turn */
+
 #define NGX_HTTP_CANARY_LINE           128   /* bytes: no false sharing */
 
 
@@ -260,14 +264,40 @@ typedef struct {
 } ngx_http_canary_pending_t;
 
 
+/* A write that waits for its turn.  Under the lock; the pid is written last. */
+
+typedef struct {
+    ngx_pid_t                           pid;           /* whose; 0: free */
+    uint64_t                            ticket;        /* its number, from 1 */
+    uint64_t                            since;         /* ms, monotonic */
+} ngx_http_canary_place_t;
+
+
 /*
- * What endpoints need that ever change: room for a change that is pending, and
- * a ring of events, one more than are shown, so that the oldest of these
- * survives the writing of the next.  Not touched before it is needed.
+ * The writes of an endpoint that wait, those of all workers; see
+ * ngx_http_canary_turn.c.  Under the lock.
+ */
+
+typedef struct {
+    uint64_t                            tickets;       /* ever given */
+    uint64_t                            step;          /* ms, monotonic: when
+                                                          a step was due that
+                                                          could not be taken;
+                                                          0: none was */
+    ngx_http_canary_place_t             places[NGX_HTTP_CANARY_WRITES - 1];
+} ngx_http_canary_turns_t;
+
+
+/*
+ * What endpoints need that ever change: room for a change that is pending and
+ * for those that wait for it, and a ring of events, one more than are shown,
+ * so that the oldest of these survives the writing of the next.  Events are
+ * not touched before they are written.
  */
 
 typedef struct {
     ngx_http_canary_after_t             pending;
+    ngx_http_canary_turns_t             turns;
     ngx_http_canary_event_t             events[NGX_HTTP_CANARY_EVENTS + 1];
 } ngx_http_canary_history_t;
 
@@ -308,6 +338,10 @@ struct ngx_http_canary_shared_s {
     uint64_t                            sequence;      /* of its last change */
     uint64_t                            changed;       /* ms, monotonic: when
                                                           that was */
+    uint64_t                            stops;         /* ever, of what was
+                                                          asked for before;
+                                                          read without the
+                                                          lock, too */
     ngx_http_canary_pending_t           pending;
     uint64_t                            nsettled;      /* ever */
     ngx_http_canary_settled_t           settled[NGX_HTTP_CANARY_SETTLED];

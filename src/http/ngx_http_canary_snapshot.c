@@ -60,6 +60,34 @@ ngx_http_canary_snapshot(ngx_http_canary_endpoint_t *endpoint,
 }
 
 
+void
+ngx_http_canary_copy_rollout(ngx_http_canary_endpoint_t *endpoint,
+    canary_rollout_t *rollout)
+{
+    ngx_slab_pool_t  *shpool;
+
+    shpool = endpoint->main->shpool;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    *rollout = ngx_http_canary_record(endpoint->shared)->rollout;
+
+    ngx_shmtx_unlock(&shpool->mutex);
+}
+
+
+void
+ngx_http_canary_copy_problem(ngx_http_canary_main_conf_t *cmcf,
+    u_char *problem)
+{
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    ngx_memcpy(problem, cmcf->sh->problem, NGX_HTTP_CANARY_PROBLEM);
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+}
+
+
 static void
 ngx_http_canary_view_release(ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_t *release, ngx_http_canary_release_view_t *view)

@@ -51,6 +51,14 @@ typedef struct {
 void ngx_http_canary_snapshot(ngx_http_canary_endpoint_t *endpoint,
     ngx_http_canary_snapshot_t *snapshot);
 
+/* only the rollout */
+void ngx_http_canary_copy_rollout(ngx_http_canary_endpoint_t *endpoint,
+    canary_rollout_t *rollout);
+
+/* of the state file, as above, into NGX_HTTP_CANARY_PROBLEM bytes */
+void ngx_http_canary_copy_problem(ngx_http_canary_main_conf_t *cmcf,
+    u_char *problem);
+
 /*
  * Copies events with an id above "after", newest first, into an array of
  * NGX_HTTP_CANARY_EVENTS; returns their number.

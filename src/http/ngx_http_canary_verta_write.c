@@ -8,11 +8,6 @@
 #include "ngx_http_canary_token.h"
 
 
-/* somebody else's change came first so often: give up */
-
-#define NGX_HTTP_CANARY_VERTA_TRIES  64
-
-
 static ngx_int_t ngx_http_canary_verta_parse(ngx_http_canary_verta_write_t *v,
     cJSON **body);
 static ngx_int_t ngx_http_canary_verta_unread(
@@ -23,15 +18,15 @@ static ngx_int_t ngx_http_canary_verta_update(
     ngx_http_canary_verta_write_t *v);
 static ngx_int_t ngx_http_canary_verta_change(
     ngx_http_canary_verta_write_t *v);
-static ngx_int_t ngx_http_canary_verta_try(ngx_http_canary_write_t *w);
+static ngx_int_t ngx_http_canary_verta_attempt(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_verta_unchanged(
     ngx_http_canary_verta_write_t *v, const canary_verta_step_t *step);
 static canary_verta_step_t ngx_http_canary_verta_next(
     ngx_http_canary_verta_write_t *v);
 static void ngx_http_canary_verta_command(ngx_http_canary_verta_write_t *v,
     const canary_verta_step_t *step);
-static void ngx_http_canary_verta_settle(ngx_http_canary_endpoint_t *endpoint,
-    uint64_t generation);
+static void ngx_http_canary_verta_settle(ngx_http_canary_verta_write_t *v,
+    const canary_verta_step_t *step);
 static ngx_int_t ngx_http_canary_verta_result(ngx_http_canary_write_t *w,
     ngx_http_canary_section_e rc);
 static ngx_int_t ngx_http_canary_verta_not_written(
@@ -43,7 +38,7 @@ static ngx_int_t ngx_http_canary_verta_answer(ngx_http_canary_write_t *w,
 
 
 static const ngx_http_canary_waiter_t  ngx_http_canary_verta_waiter = {
-    ngx_http_canary_verta_try,
+    ngx_http_canary_verta_attempt,
     ngx_http_canary_verta_answer,
     ngx_http_canary_verta_vain
 };
@@ -203,7 +198,6 @@ ngx_http_canary_verta_update(ngx_http_canary_verta_write_t *v)
 static ngx_int_t
 ngx_http_canary_verta_change(ngx_http_canary_verta_write_t *v)
 {
-    ngx_int_t                 rc;
     ngx_http_canary_write_t  *w;
 
     w = &v->write;
@@ -214,33 +208,26 @@ ngx_http_canary_verta_change(ngx_http_canary_verta_write_t *v)
     w->change.match = ngx_http_canary_match;
     w->change.data = &w->match;
 
-    rc = ngx_http_canary_verta_try(w);
-
-    if (rc == NGX_DECLINED) {
-        ngx_http_canary_write_wait(w);
-    }
-
-    return rc;
+    return ngx_http_canary_write_begin(w);
 }
 
 
 /*
  * One step after the other, each on what there is then, until nothing is
- * left to do.
+ * left to do: that is two, or more if what there is changes meanwhile, which
+ * it does no more than twice for each write of the file.
  */
 
 static ngx_int_t
-ngx_http_canary_verta_try(ngx_http_canary_write_t *w)
+ngx_http_canary_verta_attempt(ngx_http_canary_write_t *w)
 {
-    ngx_uint_t                      tries;
     canary_verta_step_t             step;
     ngx_http_canary_section_e       rc;
     ngx_http_canary_verta_write_t  *v;
 
     v = (ngx_http_canary_verta_write_t *) w;
 
-    for (tries = 0; tries < NGX_HTTP_CANARY_VERTA_TRIES; tries++) {
-
+    for ( ;; ) {
         step = ngx_http_canary_verta_next(v);
 
         if (!step.change) {
@@ -255,13 +242,17 @@ ngx_http_canary_verta_try(ngx_http_canary_write_t *w)
             continue;
         }
 
+        if (rc == NGX_HTTP_CANARY_DONE && !w->change.queues
+            && w->change.status == CANARY_NOT_NOW)
+        {
+            return ngx_http_canary_verta_unchanged(v, &step);
+        }
+
         if (rc != NGX_HTTP_CANARY_DONE || w->change.status != CANARY_CHANGED) {
             return ngx_http_canary_verta_result(w, rc);
         }
 
-        if (step.settled) {
-            ngx_http_canary_verta_settle(w->endpoint, w->match.expected + 1);
-        }
+        ngx_http_canary_verta_settle(v, &step);
 
         if (!step.more) {
             return ngx_http_canary_verta_result(w, rc);
@@ -269,10 +260,6 @@ ngx_http_canary_verta_try(ngx_http_canary_write_t *w)
 
         v->replacing = 1;
     }
-
-    return ngx_http_canary_verta_error(w->request, NGX_HTTP_CONFLICT,
-                                       "the endpoint changes all the time; "
-                                       "try again");
 }
 
 
@@ -280,10 +267,7 @@ static ngx_int_t
 ngx_http_canary_verta_unchanged(ngx_http_canary_verta_write_t *v,
     const canary_verta_step_t *step)
 {
-    if (step->settled) {
-        ngx_http_canary_verta_settle(v->write.endpoint,
-                                     v->write.match.expected);
-    }
+    ngx_http_canary_verta_settle(v, step);
 
     return ngx_http_canary_verta_answer(&v->write, 1);
 }
@@ -295,7 +279,7 @@ static canary_verta_step_t
 ngx_http_canary_verta_next(ngx_http_canary_verta_write_t *v)
 {
     canary_rollout_t     *rollout;
-    canary_verta_step_t   none = { 0, CANARY_VERBS, 0, 0 };
+    canary_verta_step_t   step;
     canary_verta_step_t   stop = { 1, CANARY_ROLLBACK, 0, 0 };
 
     ngx_http_canary_verta_look(v->write.endpoint, &v->view);
@@ -305,11 +289,20 @@ ngx_http_canary_verta_next(ngx_http_canary_verta_write_t *v)
     v->write.match.expected = rollout->generation;
 
     if (v->stop) {
-        return (rollout->phase == CANARY_IDLE) ? none : stop;
+        return stop;
     }
 
-    return canary_verta_step(rollout, &v->update, v->release->id,
+    step = canary_verta_step(rollout, &v->update, v->release->id,
                              v->view.ago, v->replacing || v->view.settled);
+
+    /* who asks for what is stable already does not want what is pending */
+
+    if (!step.change && step.settled) {
+        step.change = 1;
+        step.verb = CANARY_ROLLBACK;
+    }
+
+    return step;
 }
 
 
@@ -326,6 +319,10 @@ ngx_http_canary_verta_command(ngx_http_canary_verta_write_t *v,
     change->command.strategy = &v->update.strategy;
     change->command.release = v->stop ? CANARY_NO_RELEASE : v->release->id;
 
+    /* a rollback that is only the first step waits as the update does */
+
+    change->queues = (step->verb != CANARY_ROLLBACK || step->more);
+
     /* what others do has words of its own */
 
     reason = (step->verb != CANARY_ROLLBACK) ? ""
@@ -341,17 +338,31 @@ ngx_http_canary_verta_command(ngx_http_canary_verta_write_t *v,
 /* from now on the stage is not shown as one whose update has failed */
 
 static void
-ngx_http_canary_verta_settle(ngx_http_canary_endpoint_t *endpoint,
-    uint64_t generation)
+ngx_http_canary_verta_settle(ngx_http_canary_verta_write_t *v,
+    const canary_verta_step_t *step)
 {
+    uint64_t                      generation;
     ngx_http_canary_record_t     *record;
+    ngx_http_canary_write_t      *w;
     ngx_http_canary_main_conf_t  *cmcf;
 
-    cmcf = endpoint->main;
+    if (!step->settled) {
+        return;
+    }
+
+    w = &v->write;
+    cmcf = w->endpoint->main;
+    generation = w->match.expected;
+
+    /* else there was nothing to roll back */
+
+    if (step->change && (w->change.verbs & 1u << step->verb)) {
+        generation++;
+    }
 
     ngx_shmtx_lock(&cmcf->shpool->mutex);
 
-    record = ngx_http_canary_record(endpoint->shared);
+    record = ngx_http_canary_record(w->endpoint->shared);
 
     if (record->rollout.generation == generation) {
         record->settled = generation;
@@ -391,6 +402,12 @@ ngx_http_canary_verta_result(ngx_http_canary_write_t *w,
         w->wait = NGX_HTTP_CANARY_WAIT_TURN;
         return NGX_DECLINED;
 
+    case NGX_HTTP_CANARY_CROWDED:
+        return ngx_http_canary_verta_vain(w, NGX_HTTP_CANARY_VAIN_CROWDED);
+
+    case NGX_HTTP_CANARY_STOPPED:
+        return ngx_http_canary_verta_vain(w, NGX_HTTP_CANARY_VAIN_CANCELLED);
+
     case NGX_HTTP_CANARY_NO_FILE:
         return ngx_http_canary_verta_not_written(w);
 
@@ -409,11 +426,9 @@ ngx_http_canary_verta_result(ngx_http_canary_write_t *w,
 static ngx_int_t
 ngx_http_canary_verta_not_written(ngx_http_canary_write_t *w)
 {
-    u_char  *problem;
+    u_char  problem[NGX_HTTP_CANARY_PROBLEM];
 
-    ngx_http_canary_snapshot(w->endpoint, &w->snapshot);
-
-    problem = w->snapshot.problem;
+    ngx_http_canary_copy_problem(w->endpoint->main, problem);
 
     return ngx_http_canary_verta_error(w->request,
                                        NGX_HTTP_INTERNAL_SERVER_ERROR,
@@ -424,7 +439,8 @@ ngx_http_canary_verta_not_written(ngx_http_canary_write_t *w)
 }
 
 
-/* the client sends 502 to 504 again, which is of use only after a reload */
+/* the client sends 502 to 504 again, which is of use only after a reload and
+   when the queue is full */
 
 static ngx_int_t
 ngx_http_canary_verta_vain(ngx_http_canary_write_t *w,
@@ -432,10 +448,28 @@ ngx_http_canary_verta_vain(ngx_http_canary_write_t *w,
 {
     switch (why) {
 
+    case NGX_HTTP_CANARY_VAIN_FORGOTTEN:
+        return ngx_http_canary_verta_error(w->request,
+                                           NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                           "so many updates have ended since "
+                                           "that it is not known any more "
+                                           "whether this one was done; the "
+                                           "stage tells");
+
     case NGX_HTTP_CANARY_VAIN_CANCELLED:
         return ngx_http_canary_verta_error(w->request, NGX_HTTP_CONFLICT,
-                                           "the rollout ended before the "
-                                           "update took effect");
+                                           "the update was cancelled before "
+                                           "it took effect");
+
+    case NGX_HTTP_CANARY_VAIN_CROWDED:
+        return ngx_http_canary_verta_error(w->request,
+                                           NGX_HTTP_SERVICE_UNAVAILABLE,
+                                           "the update has not begun: %d "
+                                           "writes of endpoint \"/%V\" wait "
+                                           "already, which is as many as "
+                                           "may; try again",
+                                           NGX_HTTP_CANARY_WRITES,
+                                           &w->endpoint->name);
 
     case NGX_HTTP_CANARY_VAIN_SUPERSEDED:
 

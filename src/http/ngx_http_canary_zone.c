@@ -10,7 +10,7 @@
 /* changes with the layout of what is shared */
 
 #define NGX_HTTP_CANARY_MAGIC                                                 \
-    (0x63616e6172790000ull ^ (uint64_t) 3 << 48                               \
+    (0x63616e6172790000ull ^ (uint64_t) 4 << 48                               \
      ^ (uint64_t) sizeof(ngx_http_canary_shared_t) << 20                      \
      ^ (uint64_t) sizeof(ngx_http_canary_event_t) << 8                        \
      ^ sizeof(canary_evidence_t))

@@ -12,7 +12,9 @@
  *   CALL ERRNO MS
  *
  * CALL is open, write, fsync, rename or dirsync (fsync of the directory); read,
- * which is the opening of the file to read it; lock, that of the lock.  It takes that many milliseconds, and then fails with ERRNO, unless that is 0.
+ * which is the opening of the file to read it; lock, that of the lock.  It
+ * takes that many milliseconds, with -1 until the line is gone, and then fails
+ * with ERRNO, unless that is 0.
  * The file CANARY_FAULTS.log gets a line for each call that was done, and
  * "CALL..." when one begins to take its time.
  */
@@ -44,6 +46,7 @@ static char  faults_log[PATH_MAX];
 
 static void faults_begin(void) __attribute__((constructor));
 static int faults_meet(const char *call);
+static void faults_sleep(int ms);
 static int faults_is_state(const char *path);
 static int faults_is(const char *path, const char *name);
 static const char *faults_of(int fd, const char *file, const char *dir);
@@ -68,9 +71,8 @@ faults_begin(void)
 static int
 faults_meet(const char *call)
 {
-    int              err, ms;
-    char             text[32];
-    struct timespec  delay;
+    int   err, ms;
+    char  text[32];
 
     if (!faults_find(call, &err, &ms)) {
         return 0;
@@ -81,11 +83,27 @@ faults_meet(const char *call)
         faults_done(text);
     }
 
+    if (ms >= 0) {
+        faults_sleep(ms);
+        return err;
+    }
+
+    while (ms < 0 && faults_find(call, &err, &ms)) {
+        faults_sleep(5);
+    }
+
+    return err;
+}
+
+
+static void
+faults_sleep(int ms)
+{
+    struct timespec  delay;
+
     delay.tv_sec = ms / 1000;
     delay.tv_nsec = (long) (ms % 1000) * 1000000;
     (void) nanosleep(&delay, NULL);
-
-    return err;
 }
 
 
