@@ -291,7 +291,8 @@ struct canary_evidence_s {
                                            opened */
 
     canary_evidence_t  *next;           /* for the owner: links those that */
-    uint64_t            released;       /* are not in use; ms */
+    uint64_t            released;       /* are not in use; ms; and the last */
+    uint64_t            serial;         /* configuration that used it */
 
     canary_books_t     *books;          /* NULL: none, or taken away */
     canary_slot_t      *slots[];        /* [nslots], of which nused are set;

@@ -20,7 +20,7 @@ static ngx_int_t ngx_http_canary_adopt_record(
     uint64_t now);
 static uint32_t ngx_http_canary_adopt_release(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared,
-    char *name);
+    char *name, const canary_rollout_t *rollout);
 static void ngx_http_canary_adopt_events(ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t *next, canary_state_endpoint_t *from);
 static void ngx_http_canary_adopt_event(const canary_state_event_t *from,
@@ -159,12 +159,16 @@ ngx_http_canary_adopt_record(ngx_http_canary_main_conf_t *cmcf,
 
     rollout->tests = ngx_http_canary_record(shared)->rollout.tests;
     rollout->trial = ngx_http_canary_record(shared)->rollout.trial;
+    rollout->stable = CANARY_NO_RELEASE;
+    rollout->canary = CANARY_NO_RELEASE;
+
     rollout->stable = ngx_http_canary_adopt_release(cmcf, shared,
-                                                    from->stable);
+                                                    from->stable, rollout);
     rollout->canary = ngx_http_canary_adopt_release(cmcf, shared,
-                                                    from->canary);
+                                                    from->canary, rollout);
     rollout->last_release = ngx_http_canary_adopt_release(cmcf, shared,
-                                                          from->last_release);
+                                                          from->last_release,
+                                                          rollout);
 
     if (rollout->stable == CANARY_NO_RELEASE
         || (rollout->phase != CANARY_IDLE
@@ -184,11 +188,12 @@ ngx_http_canary_adopt_record(ngx_http_canary_main_conf_t *cmcf,
 }
 
 
-/* one that is no longer configured has a place until that is seen */
+/* with "rollout" it is for one of its roles, so that others give way to it */
 
 static uint32_t
 ngx_http_canary_adopt_release(ngx_http_canary_main_conf_t *cmcf,
-    ngx_http_canary_shared_t *shared, char *name)
+    ngx_http_canary_shared_t *shared, char *name,
+    const canary_rollout_t *rollout)
 {
     ngx_str_t  text;
 
@@ -199,7 +204,10 @@ ngx_http_canary_adopt_release(ngx_http_canary_main_conf_t *cmcf,
     text.data = (u_char *) name;
     text.len = ngx_strlen(name);
 
-    return (uint32_t) ngx_http_canary_add_place(cmcf, shared, &text);
+    return (uint32_t) ngx_http_canary_remember_place(cmcf->sh, cmcf->shpool,
+                                                     shared, &text,
+                                                     NGX_HTTP_CANARY_UNSEEN,
+                                                     rollout);
 }
 
 
@@ -217,7 +225,7 @@ ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
 
     for (i = 0; i < from->nreleases; i++) {
         id = ngx_http_canary_adopt_release(cmcf, shared,
-                                           from->releases[i].name);
+                                           from->releases[i].name, NULL);
 
         if (id >= NGX_HTTP_CANARY_RELEASES_SEEN) {
             continue;
@@ -231,12 +239,10 @@ ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
 
         release = shared->releases[id];
 
-        if (release->past == NULL) {
-            release->past = ngx_slab_calloc_locked(cmcf->shpool,
-                                         sizeof(ngx_http_canary_past_t));
-            if (release->past == NULL) {
-                return NGX_ERROR;
-            }
+        if (ngx_http_canary_add_past(cmcf->sh, cmcf->shpool, release)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
         }
 
         to = &release->past->totals;

@@ -33,8 +33,9 @@ static void ngx_http_canary_write_uri(u_char *text, size_t size,
     ngx_str_t *uri);
 static void ngx_http_canary_write_request_id(u_char *text, size_t size,
     ngx_http_request_t *r);
-static void ngx_http_canary_add_failure(ngx_slab_pool_t *shpool,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_failure_t *failure);
+static void ngx_http_canary_add_failure(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_failure_t *failure);
 
 
 void
@@ -69,7 +70,7 @@ ngx_http_canary_record_failure(ngx_http_canary_attempt_t *attempt,
         failure.step = rollout->step;
         failure.weight = rollout->weight;
 
-        ngx_http_canary_add_failure(shpool, shared, &failure);
+        ngx_http_canary_add_failure(cmcf->sh, shpool, shared, &failure);
     }
 
     ngx_shmtx_unlock(&shpool->mutex);
@@ -306,8 +307,9 @@ ngx_http_canary_write_request_id(u_char *text, size_t size,
  */
 
 static void
-ngx_http_canary_add_failure(ngx_slab_pool_t *shpool,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_failure_t *failure)
+ngx_http_canary_add_failure(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_http_canary_failure_t *failure)
 {
     uint32_t                     number;
     ngx_http_canary_failures_t  *failures;
@@ -315,11 +317,14 @@ ngx_http_canary_add_failure(ngx_slab_pool_t *shpool,
     failures = shared->failures;
 
     if (failures == NULL) {
-        failures = ngx_slab_calloc_locked(shpool,
-                                          sizeof(ngx_http_canary_failures_t));
+        failures = ngx_http_canary_alloc_for(sh, shpool,
+                                      ngx_http_canary_configured(sh, shared),
+                                      sizeof(ngx_http_canary_failures_t));
         if (failures == NULL) {
             return;
         }
+
+        ngx_memzero(failures, sizeof(ngx_http_canary_failures_t));
 
         shared->failures = failures;
     }

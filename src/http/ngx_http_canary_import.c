@@ -12,13 +12,19 @@
  * This is done twice: when the new zone is made, so that it is known to be
  * large enough, and once more when the new configuration is certain, so that
  * nothing that was changed in between is lost; then the old zone is closed to
- * changes.
+ * changes.  What is only remembered comes last, if there is room for it.
  */
 
 
+static void ngx_http_canary_close_old(ngx_http_canary_main_conf_t *cmcf);
 static ngx_int_t ngx_http_canary_import_endpoint(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_endpoint_t *endpoint,
     ngx_http_canary_shared_t *from);
+static ngx_int_t ngx_http_canary_import_all(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *to, ngx_http_canary_shared_t *from);
+static void ngx_http_canary_import_remembered(
+    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *from,
+    ngx_log_t *log);
 static ngx_int_t ngx_http_canary_import_evidence(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *to,
     ngx_http_canary_shared_t *from);
@@ -31,18 +37,22 @@ static void ngx_http_canary_import_spent(ngx_http_canary_shared_t *to,
 static ngx_int_t ngx_http_canary_import_events(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *to,
     ngx_http_canary_shared_t *from);
-static ngx_uint_t ngx_http_canary_import_release(
+static uint32_t ngx_http_canary_import_place(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *to,
-    ngx_http_canary_shared_t *from, uint32_t id, ngx_int_t *rc);
+    ngx_http_canary_shared_t *from, uint32_t id,
+    const canary_rollout_t *rollout);
+static ngx_int_t ngx_http_canary_import_counted(
+    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *to,
+    ngx_http_canary_shared_t *from);
 
 
 ngx_int_t
-ngx_http_canary_import(ngx_http_canary_main_conf_t *cmcf)
+ngx_http_canary_import(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 {
     ngx_int_t                     rc;
     ngx_uint_t                    i;
     ngx_http_canary_shared_t     *from;
-    ngx_http_canary_endpoint_t  **endpoints, *endpoint;
+    ngx_http_canary_endpoint_t  **endpoints;
 
     rc = NGX_OK;
     endpoints = cmcf->endpoints.elts;
@@ -53,37 +63,21 @@ ngx_http_canary_import(ngx_http_canary_main_conf_t *cmcf)
     cmcf->sh->last_event = cmcf->old->last_event;
 
     for (i = 0; i < cmcf->endpoints.nelts; i++) {
-        endpoint = endpoints[i];
+        from = ngx_http_canary_find_shared(cmcf->old, &endpoints[i]->name);
 
-        for (from = cmcf->old->endpoints; from; from = from->next) {
-
-            if (from->len != endpoint->name.len
-                || ngx_memcmp(from->name, endpoint->name.data, from->len)
-                   != 0)
-            {
-                continue;
-            }
-
-            if (ngx_http_canary_import_endpoint(cmcf, endpoint, from)
-                != NGX_OK)
-            {
-                rc = NGX_ERROR;
-            }
-
-            break;
+        if (from && ngx_http_canary_import_endpoint(cmcf, endpoints[i], from)
+                    != NGX_OK)
+        {
+            rc = NGX_ERROR;
         }
     }
 
     if (cmcf->committed) {
-        cmcf->sh->writer = cmcf->old->writer;
-        cmcf->sh->sequence = cmcf->old->sequence;
-        cmcf->sh->durable = cmcf->old->durable;
-        cmcf->sh->refused = cmcf->old->refused;
-        cmcf->sh->file = cmcf->old->file;
-        cmcf->sh->path = cmcf->old->path;
-        cmcf->sh->locker = cmcf->old->locker;
+        for (from = cmcf->old->endpoints; from; from = from->next) {
+            ngx_http_canary_import_remembered(cmcf, from, log);
+        }
 
-        cmcf->old->superseded = 1;
+        ngx_http_canary_close_old(cmcf);
     }
 
     ngx_shmtx_unlock(&cmcf->shpool->mutex);
@@ -93,51 +87,37 @@ ngx_http_canary_import(ngx_http_canary_main_conf_t *cmcf)
 }
 
 
+static void
+ngx_http_canary_close_old(ngx_http_canary_main_conf_t *cmcf)
+{
+    cmcf->sh->writer = cmcf->old->writer;
+    cmcf->sh->sequence = cmcf->old->sequence;
+    cmcf->sh->durable = cmcf->old->durable;
+    cmcf->sh->refused = cmcf->old->refused;
+    cmcf->sh->file = cmcf->old->file;
+    cmcf->sh->path = cmcf->old->path;
+    cmcf->sh->locker = cmcf->old->locker;
+
+    cmcf->old->superseded = 1;
+}
+
+
 static ngx_int_t
 ngx_http_canary_import_endpoint(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_shared_t *from)
 {
-    ngx_int_t                  rc;
-    ngx_uint_t                 id;
     canary_rollout_t          *rollout;
     ngx_http_canary_shared_t  *to;
-    ngx_http_canary_record_t  *record;
 
-    rc = NGX_OK;
     to = endpoint->shared;
-    record = ngx_http_canary_record(to);
 
-    *record = *ngx_http_canary_record(from);
-    rollout = &record->rollout;
-
-    rollout->stable = ngx_http_canary_import_release(cmcf, to, from,
-                                                     rollout->stable, &rc);
-    rollout->canary = ngx_http_canary_import_release(cmcf, to, from,
-                                                     rollout->canary, &rc);
-    rollout->last_release = ngx_http_canary_import_release(cmcf, to, from,
-                                               rollout->last_release, &rc);
-
-    /* those are sure of a place; the rest have what is left */
-
-    for (id = 0; id < NGX_HTTP_CANARY_RELEASES_SEEN; id++) {
-        if (from->releases[id] && from->releases[id]->serial) {
-            (void) ngx_http_canary_import_release(cmcf, to, from, id, &rc);
-        }
-    }
-
-    if (rc != NGX_OK && !cmcf->committed) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_canary_import_phases(to, from);
-
-    if (from->events
-        && ngx_http_canary_import_events(cmcf, to, from) != NGX_OK)
+    if (ngx_http_canary_import_all(cmcf, to, from) != NGX_OK
+        && !cmcf->committed)
     {
         return NGX_ERROR;
     }
 
-    ngx_http_canary_import_failures(cmcf->shpool, to, from);
+    rollout = &ngx_http_canary_record(to)->rollout;
 
     if (rollout->phase != CANARY_IDLE
         && ngx_http_canary_import_evidence(cmcf, to, from) != NGX_OK)
@@ -158,6 +138,89 @@ ngx_http_canary_import_endpoint(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_repair(to);
 
     return NGX_OK;
+}
+
+
+/*
+ * One that is no longer configured: with all but the evidence, since its
+ * rollout is about to end.
+ */
+
+static void
+ngx_http_canary_import_remembered(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *from, ngx_log_t *log)
+{
+    ngx_str_t                  name;
+    ngx_http_canary_shared_t  *to;
+
+    name.data = from->name;
+    name.len = from->len;
+
+    if (ngx_http_canary_record(from)->rollout.generation == 0
+        || ngx_http_canary_find_shared(cmcf->sh, &name))
+    {
+        return;
+    }
+
+    to = ngx_http_canary_create_shared(cmcf->sh, cmcf->shpool, &name,
+                                       from->serial, 0);
+    if (to) {
+        (void) ngx_http_canary_import_all(cmcf, to, from);
+
+        if (ngx_http_canary_record(to)->rollout.stable != CANARY_NO_RELEASE) {
+            ngx_http_canary_repair(to);
+            return;
+        }
+
+        ngx_http_canary_remove_shared(cmcf->sh, cmcf->shpool,
+                                      &cmcf->sh->endpoints);
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "canary: \"%V\", which is not configured any more, is "
+                  "forgotten, since the canary_zone is too small", &name);
+}
+
+
+/* NGX_ERROR: there was not enough memory for all of it */
+
+static ngx_int_t
+ngx_http_canary_import_all(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *to, ngx_http_canary_shared_t *from)
+{
+    ngx_int_t                  rc;
+    canary_rollout_t          *rollout;
+    ngx_http_canary_record_t  *record;
+
+    record = ngx_http_canary_record(to);
+
+    *record = *ngx_http_canary_record(from);
+    rollout = &record->rollout;
+
+    rollout->stable = ngx_http_canary_import_place(cmcf, to, from,
+                                                   rollout->stable, rollout);
+    rollout->canary = ngx_http_canary_import_place(cmcf, to, from,
+                                                   rollout->canary, rollout);
+    rollout->last_release = ngx_http_canary_import_place(cmcf, to, from,
+                                                         rollout->last_release,
+                                                         rollout);
+
+    /* those are sure of a place; the rest have what is left */
+
+    rc = ngx_http_canary_import_counted(cmcf, to, from);
+
+    ngx_http_canary_import_phases(to, from);
+
+    if (from->events
+        && ngx_http_canary_import_events(cmcf, to, from) != NGX_OK)
+    {
+        record->events = 0;
+        rc = NGX_ERROR;
+    }
+
+    ngx_http_canary_import_failures(cmcf->shpool, to, from);
+
+    return rc;
 }
 
 
@@ -286,22 +349,18 @@ ngx_http_canary_import_events(ngx_http_canary_main_conf_t *cmcf,
 }
 
 
-/*
- * The id that a release of the old zone has in the new one.  *rc becomes
- * NGX_ERROR if not all that is counted of it could be copied.
- */
+/* the id that a release of the old zone has in the new one */
 
-static ngx_uint_t
-ngx_http_canary_import_release(ngx_http_canary_main_conf_t *cmcf,
+static uint32_t
+ngx_http_canary_import_place(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *to, ngx_http_canary_shared_t *from, uint32_t id,
-    ngx_int_t *rc)
+    const canary_rollout_t *rollout)
 {
     ngx_str_t                          name;
-    ngx_uint_t                         place;
     ngx_http_canary_release_shared_t  *release;
 
-    if (id >= NGX_HTTP_CANARY_RELEASES_SEEN) {
-        return id;
+    if (id >= NGX_HTTP_CANARY_RELEASES_SEEN || from->releases[id] == NULL) {
+        return CANARY_NO_RELEASE;
     }
 
     release = from->releases[id];
@@ -309,17 +368,44 @@ ngx_http_canary_import_release(ngx_http_canary_main_conf_t *cmcf,
     name.data = release->name;
     name.len = release->len;
 
-    place = ngx_http_canary_add_place(cmcf, to, &name);
-    if (place == CANARY_NO_RELEASE) {
-        return CANARY_NO_RELEASE;
+    return (uint32_t) ngx_http_canary_remember_place(cmcf->sh, cmcf->shpool,
+                                                     to, &name,
+                                                     release->serial, rollout);
+}
+
+
+/* NGX_ERROR: not all that was counted of releases that are configured */
+
+static ngx_int_t
+ngx_http_canary_import_counted(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *to, ngx_http_canary_shared_t *from)
+{
+    uint32_t                           id, place;
+    ngx_int_t                          rc;
+    ngx_http_canary_release_shared_t  *release;
+
+    rc = NGX_OK;
+
+    for (id = 0; id < NGX_HTTP_CANARY_RELEASES_SEEN; id++) {
+        release = from->releases[id];
+
+        if (release == NULL || release->serial == 0) {
+            continue;
+        }
+
+        place = ngx_http_canary_import_place(cmcf, to, from, id, NULL);
+
+        if (place != CANARY_NO_RELEASE
+            && ngx_http_canary_import_meters(cmcf->sh, cmcf->shpool,
+                                             to->releases[place], from,
+                                             release)
+               != NGX_OK
+            && ngx_http_canary_release_configured(cmcf->sh,
+                                                  to->releases[place]))
+        {
+            rc = NGX_ERROR;
+        }
     }
 
-    if (ngx_http_canary_import_meters(cmcf->sh, cmcf->shpool,
-                                      to->releases[place], from, release)
-        != NGX_OK)
-    {
-        *rc = NGX_ERROR;
-    }
-
-    return place;
+    return rc;
 }

@@ -14,9 +14,9 @@
  * multiplied, so each is made when a worker first makes an attempt on a
  * release.  Where the zone has no room for one, workers share.
  *
- * The memory of meters is never given back to the zone: those that nobody
- * uses are in a list.  They are cut from runs of pages, since the zone's
- * allocator would round each up to a page.
+ * Those that nobody uses are in a list.  They are cut from runs of pages, since
+ * the zone's allocator would round each up to a page; a run is given back to
+ * the zone when all of it is in the list, and the memory is needed.
  */
 
 
@@ -28,19 +28,27 @@ static ngx_int_t ngx_http_canary_add_side(ngx_http_canary_zone_shared_t *sh,
     ngx_uint_t id);
 static ngx_int_t ngx_http_canary_add_meter(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_meter_t **meter);
+static ngx_int_t ngx_http_canary_need_meter(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_release_shared_t *place,
+    ngx_http_canary_meter_t **meter);
+static size_t ngx_http_canary_run_size(void);
 static void ngx_http_canary_cut_meters(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool);
+static ngx_uint_t ngx_http_canary_free_runs(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
+    ngx_http_canary_meter_t **meters, ngx_uint_t n);
+static int ngx_libc_cdecl ngx_http_canary_compare_meters(const void *one,
+    const void *two);
 static void ngx_http_canary_put_meter(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_meter_t **meter);
 static void ngx_http_canary_add_buckets(ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_shared_t *place, uint64_t *buckets);
 static void ngx_http_canary_halve_endpoint(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared);
-static ngx_int_t ngx_http_canary_import_carries(ngx_slab_pool_t *shpool,
+static ngx_int_t ngx_http_canary_import_carries(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
     ngx_http_canary_release_shared_t *place, ngx_http_canary_shared_t *from,
     ngx_http_canary_release_shared_t *release);
-static ngx_int_t ngx_http_canary_add_past(ngx_slab_pool_t *shpool,
-    ngx_http_canary_release_shared_t *place);
 
 
 /* counts what no memory is left for, and nobody reads */
@@ -67,7 +75,8 @@ ngx_http_canary_make_meter(ngx_http_canary_endpoint_t *endpoint,
 
     /* additions are atomic, so workers may share a meter */
 
-    meter = (ngx_http_canary_add_meter(cmcf->sh, cmcf->shpool, own) == NGX_OK)
+    meter = (ngx_http_canary_need_meter(cmcf->sh, cmcf->shpool, place, own)
+             == NGX_OK)
             ? *own : ngx_http_canary_any_meter(shared, place);
 
     ngx_shmtx_unlock(&cmcf->shpool->mutex);
@@ -337,7 +346,7 @@ ngx_http_canary_import_meters(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_shared_t *from, ngx_http_canary_release_shared_t *release)
 {
     if (release->past) {
-        if (ngx_http_canary_add_past(shpool, place) != NGX_OK) {
+        if (ngx_http_canary_add_past(sh, shpool, place) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -345,7 +354,9 @@ ngx_http_canary_import_meters(ngx_http_canary_zone_shared_t *sh,
     }
 
     if (release->base) {
-        if (ngx_http_canary_add_meter(sh, shpool, &place->base) != NGX_OK) {
+        if (ngx_http_canary_need_meter(sh, shpool, place, &place->base)
+            != NGX_OK)
+        {
             return NGX_ERROR;
         }
 
@@ -355,7 +366,7 @@ ngx_http_canary_import_meters(ngx_http_canary_zone_shared_t *sh,
     /* nobody counts in the new zone yet, so any meter will do */
 
     if (ngx_http_canary_any_meter(from, release)) {
-        if (ngx_http_canary_add_meter(sh, shpool, &place->meters[0])
+        if (ngx_http_canary_need_meter(sh, shpool, place, &place->meters[0])
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -364,16 +375,16 @@ ngx_http_canary_import_meters(ngx_http_canary_zone_shared_t *sh,
         ngx_http_canary_sum_meters(from, release, place->meters[0]);
     }
 
-    return ngx_http_canary_import_carries(shpool, place, from, release);
+    return ngx_http_canary_import_carries(sh, shpool, place, from, release);
 }
 
 
 /* the counters of several meters may be too much for one of them */
 
 static ngx_int_t
-ngx_http_canary_import_carries(ngx_slab_pool_t *shpool,
-    ngx_http_canary_release_shared_t *place, ngx_http_canary_shared_t *from,
-    ngx_http_canary_release_shared_t *release)
+ngx_http_canary_import_carries(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_release_shared_t *place,
+    ngx_http_canary_shared_t *from, ngx_http_canary_release_shared_t *release)
 {
     uint64_t    before[CANARY_BUCKETS + 1], after[CANARY_BUCKETS + 1];
     ngx_uint_t  i;
@@ -394,7 +405,7 @@ ngx_http_canary_import_carries(ngx_slab_pool_t *shpool,
             continue;
         }
 
-        if (ngx_http_canary_add_past(shpool, place) != NGX_OK) {
+        if (ngx_http_canary_add_past(sh, shpool, place) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -503,7 +514,7 @@ ngx_http_canary_carry(ngx_http_canary_endpoint_t *endpoint,
 
     place = endpoint->shared->releases[release->id];
 
-    if (ngx_http_canary_add_past(cmcf->shpool, place) == NGX_OK) {
+    if (ngx_http_canary_add_past(cmcf->sh, cmcf->shpool, place) == NGX_OK) {
         place->past->times[canary_bucket(index)] += 1ull << 32;
     }
 
@@ -519,7 +530,7 @@ ngx_http_canary_retire_meters(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_meter_t  sum;
 
     if (ngx_http_canary_any_meter(shared, place)) {
-        if (ngx_http_canary_add_past(shpool, place) != NGX_OK) {
+        if (ngx_http_canary_add_past(sh, shpool, place) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -583,6 +594,33 @@ ngx_http_canary_add_meter(ngx_http_canary_zone_shared_t *sh,
 }
 
 
+/* the same for a release that is configured: others give way to it */
+
+static ngx_int_t
+ngx_http_canary_need_meter(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_release_shared_t *place,
+    ngx_http_canary_meter_t **meter)
+{
+    while (ngx_http_canary_add_meter(sh, shpool, meter) != NGX_OK) {
+        if (!ngx_http_canary_release_configured(sh, place)
+            || !ngx_http_canary_give_way(sh, shpool))
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static size_t
+ngx_http_canary_run_size(void)
+{
+    return ngx_align(NGX_HTTP_CANARY_METERS_RUN
+                     * sizeof(ngx_http_canary_meter_t), ngx_pagesize);
+}
+
+
 static void
 ngx_http_canary_cut_meters(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool)
@@ -591,8 +629,7 @@ ngx_http_canary_cut_meters(ngx_http_canary_zone_shared_t *sh,
     ngx_uint_t                n;
     ngx_http_canary_meter_t  *meter;
 
-    size = ngx_align(NGX_HTTP_CANARY_METERS_RUN
-                     * sizeof(ngx_http_canary_meter_t), ngx_pagesize);
+    size = ngx_http_canary_run_size();
 
     meter = ngx_slab_alloc_locked(shpool, size);
     if (meter == NULL) {
@@ -604,6 +641,98 @@ ngx_http_canary_cut_meters(ngx_http_canary_zone_shared_t *sh,
 
         __atomic_store_n(&sh->spare_meters, meter++, __ATOMIC_RELEASE);
     }
+}
+
+
+ngx_uint_t
+ngx_http_canary_free_spare_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool)
+{
+    ngx_uint_t                n, freed;
+    ngx_http_canary_meter_t  *meter, **meters;
+
+    n = 0;
+
+    for (meter = sh->spare_meters; meter; meter = meter->next) {
+        n++;
+    }
+
+    if (n == 0) {
+        return 0;
+    }
+
+    meters = ngx_alloc(n * sizeof(ngx_http_canary_meter_t *), ngx_cycle->log);
+    if (meters == NULL) {
+        return 0;
+    }
+
+    n = 0;
+
+    for (meter = sh->spare_meters; meter; meter = meter->next) {
+        meters[n++] = meter;
+    }
+
+    ngx_qsort(meters, n, sizeof(ngx_http_canary_meter_t *),
+              ngx_http_canary_compare_meters);
+
+    freed = ngx_http_canary_free_runs(sh, shpool, meters, n);
+
+    ngx_free(meters);
+
+    return freed;
+}
+
+
+/*
+ * Meters in the order of their addresses: only the first one of a run is where
+ * a page begins.  The list is made anew; a process that is killed meanwhile
+ * loses what is not in it yet.
+ */
+
+static ngx_uint_t
+ngx_http_canary_free_runs(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_meter_t **meters, ngx_uint_t n)
+{
+    ngx_uint_t                i, run, freed;
+    ngx_http_canary_meter_t  *meter;
+
+    freed = 0;
+    run = ngx_http_canary_run_size() / sizeof(ngx_http_canary_meter_t);
+
+    __atomic_store_n(&sh->spare_meters, NULL, __ATOMIC_RELEASE);
+
+    for (i = 0; i < n; /* void */ ) {
+        meter = meters[i];
+
+        if ((uintptr_t) meter % ngx_pagesize == 0
+            && i + run <= n && meters[i + run - 1] == meter + run - 1)
+        {
+            ngx_slab_free_locked(shpool, meter);
+            i += run;
+            freed = 1;
+            continue;
+        }
+
+        meter->next = sh->spare_meters;
+
+        __atomic_store_n(&sh->spare_meters, meter, __ATOMIC_RELEASE);
+
+        i++;
+    }
+
+    return freed;
+}
+
+
+static int ngx_libc_cdecl
+ngx_http_canary_compare_meters(const void *one, const void *two)
+{
+    uintptr_t  first, second;
+
+    first = (uintptr_t) *(ngx_http_canary_meter_t **) one;
+    second = (uintptr_t) *(ngx_http_canary_meter_t **) two;
+
+    return (first > second) - (first < second);
 }
 
 
@@ -627,14 +756,26 @@ ngx_http_canary_put_meter(ngx_http_canary_zone_shared_t *sh,
 }
 
 
-static ngx_int_t
-ngx_http_canary_add_past(ngx_slab_pool_t *shpool,
-    ngx_http_canary_release_shared_t *place)
+ngx_int_t
+ngx_http_canary_add_past(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_release_shared_t *place)
 {
-    if (place->past == NULL) {
-        place->past = ngx_slab_calloc_locked(shpool,
-                                             sizeof(ngx_http_canary_past_t));
+    ngx_http_canary_past_t  *past;
+
+    if (place->past) {
+        return NGX_OK;
     }
 
-    return place->past ? NGX_OK : NGX_ERROR;
+    past = ngx_http_canary_alloc_for(sh, shpool,
+                                ngx_http_canary_release_configured(sh, place),
+                                sizeof(ngx_http_canary_past_t));
+    if (past == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(past, sizeof(ngx_http_canary_past_t));
+
+    __atomic_store_n(&place->past, past, __ATOMIC_RELEASE);
+
+    return NGX_OK;
 }

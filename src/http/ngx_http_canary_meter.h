@@ -76,6 +76,11 @@ void ngx_http_canary_sum_buckets(ngx_http_canary_shared_t *shared,
 void ngx_http_canary_add_totals(ngx_http_canary_totals_t *to,
     const ngx_http_canary_totals_t *totals);
 
+/* makes sure of room for what is not in meters any more; NGX_ERROR: the zone
+   is full */
+ngx_int_t ngx_http_canary_add_past(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_release_shared_t *place);
+
 /* all that another zone knows of a release; NGX_ERROR: the zone is full */
 ngx_int_t ngx_http_canary_import_meters(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_release_shared_t *place,
@@ -93,6 +98,11 @@ ngx_int_t ngx_http_canary_retire_meters(ngx_http_canary_zone_shared_t *sh,
 void ngx_http_canary_forget_meters(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_shared_t *place);
+
+/* gives the zone back what it can be given of meters that were given up; 0:
+   nothing */
+ngx_uint_t ngx_http_canary_free_spare_meters(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
 
 
 /* ngx_http_canary_failure.c: the last failed attempts of a rollout */

@@ -9,16 +9,34 @@
 
 /*
  * Each worker has a slot of its own to count evidence in, also while workers
- * of two configurations live beside each other.  The table of processes tells
- * whose slot is whose, so that what a killed worker had in flight can be taken
- * out, and which configurations are still in use.
+ * of several configurations live beside each other.  The table of processes
+ * tells whose slot is whose, so that what a killed worker had in flight can be
+ * taken out, and which configurations are still in use: by generation, since
+ * there may be a thousand processes, but only as many generations as there
+ * were reloads whose workers have not ended.
+ *
+ * An entry goes when its process ends, or is found dead.  The control loop
+ * looks twice a second, in which time process ids do not come round, so an id
+ * that is alive is taken for the process that had it.
  */
 
 
-static ngx_http_canary_process_t *ngx_http_canary_own_process(
-    ngx_http_canary_zone_shared_t *sh);
-static ngx_http_canary_process_t *ngx_http_canary_free_process(
-    ngx_http_canary_zone_shared_t *sh);
+/* ms until a worker that was started, and never seen, is taken for dead */
+
+#define NGX_HTTP_CANARY_EXPECTED  600000
+
+
+static ngx_uint_t ngx_http_canary_dead(ngx_http_canary_zone_shared_t *sh,
+    ngx_pid_t pid);
+static ngx_uint_t ngx_http_canary_generation_alive(
+    ngx_http_canary_generation_t *generation);
+static ngx_int_t ngx_http_canary_record_process(
+    ngx_http_canary_main_conf_t *cmcf);
+static ngx_http_canary_generation_t *ngx_http_canary_generation(
+    ngx_http_canary_main_conf_t *cmcf);
+static void ngx_http_canary_unrecorded(ngx_http_canary_main_conf_t *cmcf);
+static void ngx_http_canary_drop_generations(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
 static ngx_uint_t ngx_http_canary_free_slot(
     ngx_http_canary_zone_shared_t *sh);
 static void ngx_http_canary_use_slot(ngx_http_canary_zone_shared_t *sh,
@@ -26,39 +44,45 @@ static void ngx_http_canary_use_slot(ngx_http_canary_zone_shared_t *sh,
 static ngx_uint_t ngx_http_canary_slot_owners(
     ngx_http_canary_zone_shared_t *sh, ngx_uint_t slot);
 static void ngx_http_canary_clear_slot(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_process_t *process);
+    ngx_uint_t slot);
+static void ngx_http_canary_forget_process(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_process_t **place);
 
 
-ngx_uint_t  ngx_http_canary_slot;
+ngx_uint_t                             ngx_http_canary_slot;
+static ngx_http_canary_zone_shared_t  *ngx_http_canary_entered;
 
+
+/*
+ * A single process does so again after a reload.  Its requests go on with the
+ * configuration that it began with, since it has no connections to give with
+ * another; and the newest one is in use anyway.  So its entry stays as it is.
+ */
 
 void
 ngx_http_canary_enter_process(ngx_http_canary_main_conf_t *cmcf)
 {
-    ngx_http_canary_process_t      *process;
     ngx_http_canary_zone_shared_t  *sh;
 
     sh = cmcf->sh;
+
+    if (ngx_http_canary_entered == sh) {
+        return;
+    }
 
     ngx_shmtx_lock(&cmcf->shpool->mutex);
 
     ngx_http_canary_reap(sh, cmcf->shpool, ngx_http_canary_milliseconds());
 
-    process = ngx_http_canary_own_process(sh);
+    ngx_http_canary_slot = ngx_http_canary_free_slot(sh);
 
-    if (process == NULL) {
-        ngx_http_canary_slot = ngx_http_canary_free_slot(sh);
-        process = ngx_http_canary_free_process(sh);
-    }
-
-    if (process) {
-        process->serial = cmcf->serial;
-        process->slot = ngx_http_canary_slot;
-
-        __atomic_store_n(&process->pid, ngx_pid, __ATOMIC_RELEASE);
+    if (ngx_http_canary_record_process(cmcf) != NGX_OK) {
+        ngx_http_canary_unrecorded(cmcf);
     }
 
     ngx_http_canary_use_slot(sh, cmcf->shpool, ngx_http_canary_slot);
+
+    ngx_http_canary_entered = sh;
 
     ngx_shmtx_unlock(&cmcf->shpool->mutex);
 }
@@ -67,18 +91,29 @@ ngx_http_canary_enter_process(ngx_http_canary_main_conf_t *cmcf)
 void
 ngx_http_canary_leave_process(ngx_http_canary_main_conf_t *cmcf)
 {
-    ngx_http_canary_process_t      *process;
-    ngx_http_canary_zone_shared_t  *sh;
+    ngx_http_canary_process_t      **place;
+    ngx_http_canary_generation_t    *generation;
+    ngx_http_canary_zone_shared_t   *sh;
 
     sh = cmcf->sh;
 
     ngx_shmtx_lock(&cmcf->shpool->mutex);
 
-    process = ngx_http_canary_own_process(sh);
+    for (generation = sh->generations;
+         generation;
+         generation = generation->next)
+    {
+        for (place = &generation->processes; *place; /* void */ ) {
+            if ((*place)->pid == ngx_pid) {
+                ngx_http_canary_forget_process(sh, cmcf->shpool, place);
 
-    if (process) {
-        ngx_http_canary_clear_slot(sh, process);
+            } else {
+                place = &(*place)->next;
+            }
+        }
     }
+
+    ngx_http_canary_drop_generations(sh, cmcf->shpool);
 
     ngx_shmtx_unlock(&cmcf->shpool->mutex);
 }
@@ -88,24 +123,44 @@ void
 ngx_http_canary_reap(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, uint64_t now)
 {
-    ngx_uint_t                  i, found;
-    ngx_http_canary_process_t  *process;
+    ngx_uint_t                      found;
+    ngx_http_canary_process_t     **place;
+    ngx_http_canary_generation_t   *generation;
 
     found = 0;
 
-    for (i = 0; i < NGX_HTTP_CANARY_PROCESSES; i++) {
-        process = &sh->processes[i];
+    for (generation = sh->generations;
+         generation;
+         generation = generation->next)
+    {
+        for (place = &generation->processes; *place; /* void */ ) {
+            if (!ngx_http_canary_dead(sh, (*place)->pid)) {
+                place = &(*place)->next;
+                continue;
+            }
 
-        if (process->pid
-            && kill(process->pid, 0) == -1 && ngx_errno == NGX_ESRCH)
-        {
             if (!found++) {
                 ngx_http_canary_mend_all(sh, shpool, now);
             }
 
-            ngx_http_canary_clear_slot(sh, process);
+            ngx_http_canary_forget_process(sh, shpool, place);
         }
     }
+
+    ngx_http_canary_drop_generations(sh, shpool);
+}
+
+
+/* one that has our id, and is not us, had it before */
+
+static ngx_uint_t
+ngx_http_canary_dead(ngx_http_canary_zone_shared_t *sh, ngx_pid_t pid)
+{
+    if (pid == ngx_pid) {
+        return ngx_http_canary_entered != sh;
+    }
+
+    return kill(pid, 0) == -1 && ngx_errno == NGX_ESRCH;
 }
 
 
@@ -113,55 +168,167 @@ ngx_uint_t
 ngx_http_canary_serial_alive(ngx_http_canary_zone_shared_t *sh,
     ngx_uint_t first, ngx_uint_t last)
 {
-    ngx_uint_t                  i;
-    ngx_http_canary_process_t  *process;
+    ngx_http_canary_generation_t  *generation;
 
-    for (i = 0; i < NGX_HTTP_CANARY_PROCESSES; i++) {
-        process = &sh->processes[i];
-
-        if (process->pid
-            && process->serial >= first && process->serial <= last)
+    for (generation = sh->generations;
+         generation;
+         generation = generation->next)
+    {
+        if (generation->serial >= first && generation->serial <= last
+            && ngx_http_canary_generation_alive(generation))
         {
             return 1;
         }
     }
 
-    return 0;
+    return sh->unrecorded
+           && sh->unrecorded >= first && sh->unrecorded_first <= last;
 }
 
 
-static ngx_http_canary_process_t *
-ngx_http_canary_own_process(ngx_http_canary_zone_shared_t *sh)
+static ngx_uint_t
+ngx_http_canary_generation_alive(ngx_http_canary_generation_t *generation)
 {
-    ngx_uint_t  i;
-
-    for (i = 0; i < NGX_HTTP_CANARY_PROCESSES; i++) {
-        if (sh->processes[i].pid == ngx_pid) {
-            return &sh->processes[i];
-        }
-    }
-
-    return NULL;
+    return generation->processes
+           || (generation->expected
+               && ngx_http_canary_milliseconds() - generation->since
+                  < NGX_HTTP_CANARY_EXPECTED);
 }
 
 
-static ngx_http_canary_process_t *
-ngx_http_canary_free_process(ngx_http_canary_zone_shared_t *sh)
+void
+ngx_http_canary_expect_processes(ngx_http_canary_main_conf_t *cmcf,
+    ngx_uint_t n, ngx_log_t *log)
 {
-    ngx_uint_t  i;
+    ngx_http_canary_generation_t  *generation;
 
-    for (i = 0; i < NGX_HTTP_CANARY_PROCESSES; i++) {
-        if (sh->processes[i].pid == 0) {
-            return &sh->processes[i];
+    generation = ngx_http_canary_generation(cmcf);
+
+    if (generation) {
+        generation->since = ngx_http_canary_milliseconds();
+        generation->expected = n;
+    }
+
+    if (n > cmcf->sh->nslots) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "canary: canary_zone \"%V\" was made with %ui slots, "
+                      "and %ui worker processes share them: what one has in "
+                      "flight, should it be killed, stays so for 10s; a zone "
+                      "of another size is made anew, with enough of them",
+                      &cmcf->zone_name, cmcf->sh->nslots, n);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_canary_record_process(ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_http_canary_process_t     *process;
+    ngx_http_canary_generation_t  *generation;
+
+    generation = ngx_http_canary_generation(cmcf);
+    if (generation == NULL) {
+        return NGX_ERROR;
+    }
+
+    process = ngx_http_canary_alloc(cmcf->sh, cmcf->shpool,
+                                    sizeof(ngx_http_canary_process_t));
+    if (process == NULL) {
+        return NGX_ERROR;
+    }
+
+    process->pid = ngx_pid;
+    process->slot = ngx_http_canary_slot;
+    process->next = generation->processes;
+
+    __atomic_store_n(&generation->processes, process, __ATOMIC_RELEASE);
+
+    if (generation->expected) {
+        generation->expected--;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_http_canary_generation_t *
+ngx_http_canary_generation(ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_http_canary_generation_t   *generation;
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = cmcf->sh;
+
+    for (generation = sh->generations;
+         generation;
+         generation = generation->next)
+    {
+        if (generation->serial == cmcf->serial) {
+            return generation;
         }
     }
+
+    generation = ngx_http_canary_alloc(sh, cmcf->shpool,
+                                       sizeof(ngx_http_canary_generation_t));
+    if (generation == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(generation, sizeof(ngx_http_canary_generation_t));
+
+    generation->serial = cmcf->serial;
+    generation->next = sh->generations;
+
+    __atomic_store_n(&sh->generations, generation, __ATOMIC_RELEASE);
+
+    return generation;
+}
+
+
+/*
+ * Nobody can tell when such a process ends, so from now on nothing that its
+ * configuration names is taken for unused.
+ */
+
+static void
+ngx_http_canary_unrecorded(ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = cmcf->sh;
+
+    if (sh->unrecorded == 0) {
+        sh->unrecorded_first = cmcf->serial;
+    }
+
+    sh->unrecorded = cmcf->serial;
 
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                  "canary: more than %d worker processes: attempts of the "
-                  "others, should they be killed, stay in flight for 10s",
-                  NGX_HTTP_CANARY_PROCESSES);
+                  "canary: no memory in canary_zone \"%V\" to tell this "
+                  "process from others: what it has in flight, should it be "
+                  "killed, stays so for 10s, and what its configuration names "
+                  "is kept until the zone is made anew", &cmcf->zone_name);
+}
 
-    return NULL;
+
+static void
+ngx_http_canary_drop_generations(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool)
+{
+    ngx_http_canary_generation_t  *generation, **place;
+
+    for (place = &sh->generations; *place; /* void */ ) {
+        generation = *place;
+
+        if (ngx_http_canary_generation_alive(generation)) {
+            place = &generation->next;
+            continue;
+        }
+
+        __atomic_store_n(place, generation->next, __ATOMIC_RELEASE);
+
+        ngx_slab_free_locked(shpool, generation);
+    }
 }
 
 
@@ -170,19 +337,36 @@ ngx_http_canary_free_process(ngx_http_canary_zone_shared_t *sh)
 static ngx_uint_t
 ngx_http_canary_free_slot(ngx_http_canary_zone_shared_t *sh)
 {
-    ngx_uint_t  slot, best, owners, fewest;
+    ngx_uint_t                     slot, best, *owners;
+    ngx_http_canary_process_t     *process;
+    ngx_http_canary_generation_t  *generation;
 
-    best = 0;
-    fewest = (ngx_uint_t) -1;
+    owners = ngx_calloc(sh->nslots * sizeof(ngx_uint_t), ngx_cycle->log);
+    if (owners == NULL) {
+        return 0;
+    }
 
-    for (slot = 0; slot < sh->nslots; slot++) {
-        owners = ngx_http_canary_slot_owners(sh, slot);
-
-        if (owners < fewest) {
-            best = slot;
-            fewest = owners;
+    for (generation = sh->generations;
+         generation;
+         generation = generation->next)
+    {
+        for (process = generation->processes;
+             process;
+             process = process->next)
+        {
+            owners[process->slot]++;
         }
     }
+
+    best = 0;
+
+    for (slot = 1; slot < sh->nslots; slot++) {
+        if (owners[slot] < owners[best]) {
+            best = slot;
+        }
+    }
+
+    ngx_free(owners);
 
     return best;
 }
@@ -202,7 +386,8 @@ ngx_http_canary_use_slot(ngx_http_canary_zone_shared_t *sh,
 
     for (shared = sh->endpoints; shared; shared = shared->next) {
         if (shared->evidence) {
-            ngx_http_canary_add_slots(sh, shpool, shared->evidence, slot + 1);
+            ngx_http_canary_add_slots(sh, shpool, 1, shared->evidence,
+                                      slot + 1);
         }
     }
 
@@ -216,13 +401,21 @@ static ngx_uint_t
 ngx_http_canary_slot_owners(ngx_http_canary_zone_shared_t *sh,
     ngx_uint_t slot)
 {
-    ngx_uint_t  i, n;
+    ngx_uint_t                     n;
+    ngx_http_canary_process_t     *process;
+    ngx_http_canary_generation_t  *generation;
 
     n = 0;
 
-    for (i = 0; i < NGX_HTTP_CANARY_PROCESSES; i++) {
-        if (sh->processes[i].pid && sh->processes[i].slot == slot) {
-            n++;
+    for (generation = sh->generations;
+         generation;
+         generation = generation->next)
+    {
+        for (process = generation->processes;
+             process;
+             process = process->next)
+        {
+            n += (process->slot == slot);
         }
     }
 
@@ -236,18 +429,38 @@ ngx_http_canary_slot_owners(ngx_http_canary_zone_shared_t *sh,
  */
 
 static void
-ngx_http_canary_clear_slot(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_process_t *process)
+ngx_http_canary_clear_slot(ngx_http_canary_zone_shared_t *sh, ngx_uint_t slot)
 {
     ngx_http_canary_shared_t  *shared;
 
-    for (shared = sh->endpoints; shared; shared = shared->next) {
-        if (shared->evidence
-            && ngx_http_canary_slot_owners(sh, process->slot) == 1)
-        {
-            canary_evidence_reap(shared->evidence, process->slot);
-        }
+    if (ngx_http_canary_slot_owners(sh, slot) > 1) {
+        return;
     }
 
-    process->pid = 0;
+    for (shared = sh->endpoints; shared; shared = shared->next) {
+        if (shared->evidence) {
+            canary_evidence_reap(shared->evidence, slot);
+        }
+    }
+}
+
+
+/*
+ * The slot first: should this process be killed here, the next one that looks
+ * finds the entry, and does the same once more.
+ */
+
+static void
+ngx_http_canary_forget_process(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_process_t **place)
+{
+    ngx_http_canary_process_t  *process;
+
+    process = *place;
+
+    ngx_http_canary_clear_slot(sh, process->slot);
+
+    __atomic_store_n(place, process->next, __ATOMIC_RELEASE);
+
+    ngx_slab_free_locked(shpool, process);
 }

@@ -21,23 +21,29 @@ static ngx_int_t ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared);
 static canary_evidence_t *ngx_http_canary_take_evidence(
     ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
-    uint64_t rest);
+    ngx_uint_t configured, uint64_t rest);
 static canary_evidence_t *ngx_http_canary_new_evidence(
     ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
 static canary_evidence_t *ngx_http_canary_take_spare(
     ngx_http_canary_zone_shared_t *sh, uint64_t rested);
 static ngx_int_t ngx_http_canary_add_books(
     ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
-    canary_evidence_t *evidence);
+    ngx_uint_t configured, canary_evidence_t *evidence);
 static void ngx_http_canary_free_history(ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared);
+static ngx_uint_t ngx_http_canary_make_room(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
+    ngx_uint_t configured);
 static ngx_uint_t ngx_http_canary_free_books(
     ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
+static void ngx_http_canary_free_evidence(ngx_slab_pool_t *shpool,
+    canary_evidence_t *evidence);
 
 
 /*
- * All that a rollout needs, if need be from those that have ended.  One that
- * is refused takes nothing from those that fit.
+ * All that a rollout needs, if need be from those that have ended, and from
+ * what is only remembered.  One that is refused takes nothing from those that
+ * fit.
  */
 
 ngx_int_t
@@ -46,8 +52,9 @@ ngx_http_canary_provide(ngx_http_canary_zone_shared_t *sh,
     const canary_rollout_t *rollout)
 {
     uint64_t    rest;
-    ngx_uint_t  kept;
+    ngx_uint_t  kept, configured;
 
+    configured = ngx_http_canary_configured(sh, shared);
     kept = ngx_http_canary_has_meters(shared, rollout);
     rest = NGX_HTTP_CANARY_QUARANTINE;
 
@@ -60,7 +67,7 @@ ngx_http_canary_provide(ngx_http_canary_zone_shared_t *sh,
 
         rest = 0;
 
-    } while (ngx_http_canary_free_books(sh, shpool));
+    } while (ngx_http_canary_make_room(sh, shpool, configured));
 
     ngx_http_canary_drop_meters(sh, shared, rollout, kept);
 
@@ -72,8 +79,12 @@ ngx_int_t
 ngx_http_canary_provide_history(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared)
 {
+    ngx_uint_t  configured;
+
+    configured = ngx_http_canary_configured(sh, shared);
+
     while (ngx_http_canary_add_history(shpool, shared) != NGX_OK) {
-        if (!ngx_http_canary_free_books(sh, shpool)) {
+        if (!ngx_http_canary_make_room(sh, shpool, configured)) {
             return NGX_ERROR;
         }
     }
@@ -101,7 +112,9 @@ ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
         return NGX_ERROR;
     }
 
-    evidence = ngx_http_canary_take_evidence(sh, shpool, rest);
+    evidence = ngx_http_canary_take_evidence(sh, shpool,
+                                     ngx_http_canary_configured(sh, shared),
+                                     rest);
 
     if (evidence) {
         __atomic_store_n(&shared->evidence, evidence, __ATOMIC_RELEASE);
@@ -116,18 +129,12 @@ ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
 }
 
 
-/* it is in the list of the active if it is found there: no flag can differ */
-
 static void
 ngx_http_canary_enlist(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_shared_t *shared)
 {
-    ngx_http_canary_shared_t  *listed;
-
-    for (listed = sh->active; listed; listed = listed->next_active) {
-        if (listed == shared) {
-            return;
-        }
+    if (ngx_http_canary_is_active(sh, shared)) {
+        return;
     }
 
     shared->next_active = sh->active;
@@ -136,11 +143,29 @@ ngx_http_canary_enlist(ngx_http_canary_zone_shared_t *sh,
 }
 
 
+/* if it is found in the list: no flag can differ */
+
+ngx_uint_t
+ngx_http_canary_is_active(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared)
+{
+    ngx_http_canary_shared_t  *listed;
+
+    for (listed = sh->active; listed; listed = listed->next_active) {
+        if (listed == shared) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 /* with books, and with slots that are in use; NULL: the zone is full */
 
 static canary_evidence_t *
 ngx_http_canary_take_evidence(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, uint64_t rest)
+    ngx_slab_pool_t *shpool, ngx_uint_t configured, uint64_t rest)
 {
     uint64_t            now;
     canary_evidence_t  *evidence;
@@ -161,10 +186,12 @@ ngx_http_canary_take_evidence(ngx_http_canary_zone_shared_t *sh,
         return NULL;
     }
 
-    ngx_http_canary_add_slots(sh, shpool, evidence, ngx_max(sh->nused, 1));
+    ngx_http_canary_add_slots(sh, shpool, configured, evidence,
+                              ngx_max(sh->nused, 1));
 
     if (evidence->nused
-        && ngx_http_canary_add_books(sh, shpool, evidence) == NGX_OK)
+        && ngx_http_canary_add_books(sh, shpool, configured, evidence)
+           == NGX_OK)
     {
         return evidence;
     }
@@ -213,7 +240,8 @@ ngx_http_canary_new_evidence(ngx_http_canary_zone_shared_t *sh,
 
 void
 ngx_http_canary_add_slots(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, canary_evidence_t *evidence, ngx_uint_t n)
+    ngx_slab_pool_t *shpool, ngx_uint_t configured,
+    canary_evidence_t *evidence, ngx_uint_t n)
 {
     canary_slot_t  *slot;
 
@@ -221,7 +249,8 @@ ngx_http_canary_add_slots(ngx_http_canary_zone_shared_t *sh,
 
         do {
             slot = ngx_slab_alloc_locked(shpool, sizeof(canary_slot_t));
-        } while (slot == NULL && ngx_http_canary_free_books(sh, shpool));
+        } while (slot == NULL
+                 && ngx_http_canary_make_room(sh, shpool, configured));
 
         if (slot == NULL && evidence->nused == 0) {
             return;
@@ -299,7 +328,8 @@ ngx_http_canary_books_size(void)
 
 static ngx_int_t
 ngx_http_canary_add_books(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, canary_evidence_t *evidence)
+    ngx_slab_pool_t *shpool, ngx_uint_t configured,
+    canary_evidence_t *evidence)
 {
     void  *memory;
 
@@ -309,7 +339,8 @@ ngx_http_canary_add_books(ngx_http_canary_zone_shared_t *sh,
 
     do {
         memory = ngx_slab_alloc_locked(shpool, ngx_http_canary_books_size());
-    } while (memory == NULL && ngx_http_canary_free_books(sh, shpool));
+    } while (memory == NULL
+             && ngx_http_canary_make_room(sh, shpool, configured));
 
     if (memory == NULL) {
         return NGX_ERROR;
@@ -321,13 +352,64 @@ ngx_http_canary_add_books(ngx_http_canary_zone_shared_t *sh,
 }
 
 
+/* an endpoint that is only remembered takes nothing from the others */
+
+static ngx_uint_t
+ngx_http_canary_make_room(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_uint_t configured)
+{
+    return configured ? ngx_http_canary_give_way(sh, shpool)
+                      : ngx_http_canary_free_books(sh, shpool);
+}
+
+
 /*
- * Evidence that is not needed any more is never freed, and rests for a while
- * before it is used again: a worker may just be adding to it.  But its books,
- * which are most of it, are only for whoever has the lock, so they are given
- * back as soon as another rollout finds no memory.  A process that is killed
- * here may lose some, but leaves none in two places.
+ * Evidence that is not needed any more is not freed while a process lives that
+ * may be adding to it, and rests for a while before it is used again.  But its
+ * books, which are most of it, are only for whoever has the lock, so they are
+ * given back as soon as another rollout finds no memory.  A process that is
+ * killed here may lose some, but leaves none in two places.
  */
+
+ngx_uint_t
+ngx_http_canary_free_spare_evidence(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool)
+{
+    canary_evidence_t  *evidence, **place;
+
+    if (ngx_http_canary_free_books(sh, shpool)) {
+        return 1;
+    }
+
+    for (place = &sh->spare; *place; place = &evidence->next) {
+        evidence = *place;
+
+        if (!ngx_http_canary_serial_alive(sh, 0, evidence->serial)) {
+            __atomic_store_n(place, evidence->next, __ATOMIC_RELEASE);
+            ngx_http_canary_free_evidence(shpool, evidence);
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_http_canary_free_evidence(ngx_slab_pool_t *shpool,
+    canary_evidence_t *evidence)
+{
+    uint32_t  i;
+
+    for (i = evidence->nused; i > 0; i--) {
+        if (i == 1 || evidence->slots[i - 1] != evidence->slots[0]) {
+            ngx_slab_free_locked(shpool, evidence->slots[i - 1]);
+        }
+    }
+
+    ngx_slab_free_locked(shpool, evidence);
+}
+
 
 static ngx_uint_t
 ngx_http_canary_free_books(ngx_http_canary_zone_shared_t *sh,
@@ -385,6 +467,7 @@ ngx_http_canary_put_spare(ngx_http_canary_zone_shared_t *sh,
     __atomic_store_n(&shared->evidence, NULL, __ATOMIC_RELEASE);
 
     evidence->released = ngx_http_canary_milliseconds();
+    evidence->serial = ngx_max(evidence->serial, shared->serial);
     evidence->next = sh->spare;
     sh->spare = evidence;
 }

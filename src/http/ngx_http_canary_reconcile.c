@@ -13,10 +13,13 @@
  */
 
 
-static void ngx_http_canary_begin_endpoints(
-    ngx_http_canary_main_conf_t *cmcf);
-static void ngx_http_canary_stamp(ngx_http_canary_endpoint_t *endpoint,
-    ngx_uint_t serial);
+static void ngx_http_canary_commit(ngx_http_canary_main_conf_t *cmcf);
+static void ngx_http_canary_begin_endpoint(
+    ngx_http_canary_endpoint_t *endpoint);
+static void ngx_http_canary_stamp(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_endpoint_t *endpoint, ngx_uint_t serial);
+static void ngx_http_canary_end_unseen(ngx_http_canary_main_conf_t *cmcf,
+    ngx_log_t *log);
 static ngx_uint_t ngx_http_canary_has_releases(
     ngx_http_canary_endpoint_t *endpoint, const canary_rollout_t *rollout);
 static void ngx_http_canary_check_releases(
@@ -26,21 +29,17 @@ static void ngx_http_canary_drop_endpoints(
     ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log);
 static void ngx_http_canary_retire_releases(
     ngx_http_canary_main_conf_t *cmcf);
-static void ngx_http_canary_free_shared(ngx_http_canary_main_conf_t *cmcf,
-    ngx_http_canary_shared_t *shared);
-static void ngx_http_canary_free_release(ngx_http_canary_main_conf_t *cmcf,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_release_shared_t *place);
 
 
 void
 ngx_http_canary_reconcile(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 {
-    ngx_uint_t                    i;
-    ngx_http_canary_endpoint_t  **endpoints;
+    ngx_uint_t        unseen;
+    ngx_core_conf_t  *ccf;
 
-    cmcf->committed = 1;
+    unseen = cmcf->fresh && ngx_http_canary_came_back(cmcf);
 
-    ngx_http_canary_begin_endpoints(cmcf);
+    ngx_http_canary_commit(cmcf);
 
     if (cmcf->fresh) {
         ngx_http_canary_restore(cmcf, log);
@@ -50,7 +49,7 @@ ngx_http_canary_reconcile(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
     /* the old zone is still there; from now on nothing changes in it */
 
     if (cmcf->old) {
-        (void) ngx_http_canary_import(cmcf);
+        (void) ngx_http_canary_import(cmcf, log);
 
         cmcf->old = NULL;
         cmcf->old_shpool = NULL;
@@ -58,17 +57,20 @@ ngx_http_canary_reconcile(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 
     ngx_shmtx_lock(&cmcf->shpool->mutex);
 
-    cmcf->sh->serial = cmcf->serial;
-
-    endpoints = cmcf->endpoints.elts;
-
-    for (i = 0; i < cmcf->endpoints.nelts; i++) {
-        ngx_http_canary_stamp(endpoints[i], cmcf->serial);
+    if (unseen) {
+        ngx_http_canary_end_unseen(cmcf, log);
     }
 
     ngx_http_canary_check_endpoints(cmcf, log);
     ngx_http_canary_drop_endpoints(cmcf, log);
     ngx_http_canary_retire_releases(cmcf);
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cmcf->cycle->conf_ctx,
+                                           ngx_core_module);
+
+    if (ccf->master && !ngx_test_config) {
+        ngx_http_canary_expect_processes(cmcf, ccf->worker_processes, log);
+    }
 
     (void) ngx_http_canary_next_sequence(cmcf->sh);
 
@@ -76,55 +78,109 @@ ngx_http_canary_reconcile(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 }
 
 
-/*
- * Endpoints that no configuration before has had: one that failed may have
- * registered them, with another first release.
- */
+/* from now on what this configuration does not name is only remembered */
 
 static void
-ngx_http_canary_begin_endpoints(ngx_http_canary_main_conf_t *cmcf)
+ngx_http_canary_commit(ngx_http_canary_main_conf_t *cmcf)
 {
     ngx_uint_t                    i;
-    canary_rollout_t             *rollout;
-    ngx_http_canary_shared_t     *shared;
-    ngx_http_canary_release_t    *releases;
     ngx_http_canary_endpoint_t  **endpoints;
+
+    cmcf->committed = 1;
 
     ngx_shmtx_lock(&cmcf->shpool->mutex);
 
     endpoints = cmcf->endpoints.elts;
 
     for (i = 0; i < cmcf->endpoints.nelts; i++) {
-        shared = endpoints[i]->shared;
-        releases = endpoints[i]->releases.elts;
 
-        if (shared->serial == 0) {
-            rollout = &ngx_http_canary_record(shared)->rollout;
-
-            canary_rollout_init(rollout, releases[0].id);
-            rollout->generation = 1;
-
-            ngx_http_canary_repair(shared);
+        if (endpoints[i]->shared->serial == 0) {
+            ngx_http_canary_begin_endpoint(endpoints[i]);
         }
+
+        ngx_http_canary_stamp(cmcf->sh, endpoints[i], cmcf->serial);
     }
+
+    cmcf->sh->serial = cmcf->serial;
 
     ngx_shmtx_unlock(&cmcf->shpool->mutex);
 }
 
 
+/* one that no configuration before has had */
+
 static void
-ngx_http_canary_stamp(ngx_http_canary_endpoint_t *endpoint,
-    ngx_uint_t serial)
+ngx_http_canary_begin_endpoint(ngx_http_canary_endpoint_t *endpoint)
 {
-    ngx_uint_t                  i;
+    canary_rollout_t           *rollout;
     ngx_http_canary_release_t  *releases;
 
-    endpoint->shared->serial = serial;
+    releases = endpoint->releases.elts;
+    rollout = &ngx_http_canary_record(endpoint->shared)->rollout;
 
+    canary_rollout_init(rollout, releases[0].id);
+    rollout->generation = 1;
+
+    ngx_http_canary_repair(endpoint->shared);
+}
+
+
+/* of what was out of use the configurations are counted anew */
+
+static void
+ngx_http_canary_stamp(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_endpoint_t *endpoint, ngx_uint_t serial)
+{
+    ngx_uint_t                         i;
+    ngx_http_canary_shared_t          *shared;
+    ngx_http_canary_release_t         *releases;
+    ngx_http_canary_release_shared_t  *place;
+
+    shared = endpoint->shared;
     releases = endpoint->releases.elts;
 
     for (i = 0; i < endpoint->releases.nelts; i++) {
-        endpoint->shared->releases[releases[i].id]->serial = serial;
+        place = shared->releases[releases[i].id];
+
+        if (place->serial < sh->serial
+            && !ngx_http_canary_serial_alive(sh, place->first, place->serial))
+        {
+            place->first = serial;
+        }
+
+        place->serial = serial;
+    }
+
+    if (shared->serial < sh->serial
+        && !ngx_http_canary_serial_alive(sh, shared->first, shared->serial))
+    {
+        shared->first = serial;
+    }
+
+    shared->serial = serial;
+}
+
+
+/*
+ * nginx has been running without these endpoints, and without the module's
+ * zone, so that no reload could end their rollouts: they end when they come
+ * back.
+ */
+
+static void
+ngx_http_canary_end_unseen(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
+{
+    canary_rollout_t          *rollout;
+    ngx_http_canary_shared_t  *shared;
+
+    for (shared = cmcf->sh->endpoints; shared; shared = shared->next) {
+        rollout = &ngx_http_canary_record(shared)->rollout;
+
+        if (rollout->generation && rollout->phase != CANARY_IDLE) {
+            ngx_http_canary_release_gone(cmcf, shared, rollout->stable,
+                                         "the endpoint was not configured "
+                                         "meanwhile", log);
+        }
     }
 }
 
@@ -228,10 +284,10 @@ ngx_http_canary_drop_endpoints(ngx_http_canary_main_conf_t *cmcf,
         }
 
         if (shared->serial + NGX_HTTP_CANARY_REMEMBER < cmcf->serial
-            && !ngx_http_canary_serial_alive(sh, 0, shared->serial))
+            && !ngx_http_canary_serial_alive(sh, shared->first,
+                                             shared->serial))
         {
-            *next = shared->next;
-            ngx_http_canary_free_shared(cmcf, shared);
+            ngx_http_canary_remove_shared(sh, cmcf->shpool, next);
             continue;
         }
 
@@ -240,11 +296,7 @@ ngx_http_canary_drop_endpoints(ngx_http_canary_main_conf_t *cmcf,
 }
 
 
-/*
- * Of releases that are not configured any more only the totals are kept.  A
- * single process is not told from what it was with the configuration before,
- * whose requests may still have to be counted.
- */
+/* of releases that are not in use any more only the totals are kept */
 
 static void
 ngx_http_canary_retire_releases(ngx_http_canary_main_conf_t *cmcf)
@@ -253,17 +305,12 @@ ngx_http_canary_retire_releases(ngx_http_canary_main_conf_t *cmcf)
     ngx_http_canary_shared_t          *shared;
     ngx_http_canary_release_shared_t  *place;
 
-    if (ngx_process == NGX_PROCESS_SINGLE) {
-        return;
-    }
-
     for (shared = cmcf->sh->endpoints; shared; shared = shared->next) {
         for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
             place = shared->releases[i];
 
-            if (place && place->serial < cmcf->serial
-                && ngx_http_canary_any_meter(shared, place)
-                && ngx_http_canary_unused(cmcf, place))
+            if (place && ngx_http_canary_any_meter(shared, place)
+                && !ngx_http_canary_release_in_use(cmcf->sh, place))
             {
                 (void) ngx_http_canary_retire_meters(cmcf->sh, cmcf->shpool,
                                                      shared, place);
@@ -296,53 +343,4 @@ ngx_http_canary_release_gone(ngx_http_canary_main_conf_t *cmcf,
 
     (void) ngx_http_canary_change_locked(cmcf->sh, cmcf->shpool, shared,
                                          &change, NULL, 0, log);
-}
-
-
-static void
-ngx_http_canary_free_shared(ngx_http_canary_main_conf_t *cmcf,
-    ngx_http_canary_shared_t *shared)
-{
-    ngx_uint_t                  i;
-    ngx_http_canary_shared_t  **next;
-
-    for (next = &cmcf->sh->active; *next; next = &(*next)->next_active) {
-        if (*next == shared) {
-            *next = shared->next_active;
-            break;
-        }
-    }
-
-    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
-        if (shared->releases[i]) {
-            ngx_http_canary_free_release(cmcf, shared, shared->releases[i]);
-        }
-    }
-
-    ngx_http_canary_put_spare(cmcf->sh, shared);
-
-    if (shared->history) {
-        ngx_slab_free_locked(cmcf->shpool, shared->history);
-    }
-
-    if (shared->failures) {
-        ngx_slab_free_locked(cmcf->shpool, shared->failures);
-    }
-
-    ngx_slab_free_locked(cmcf->shpool, shared->phases);
-    ngx_slab_free_locked(cmcf->shpool, shared);
-}
-
-
-static void
-ngx_http_canary_free_release(ngx_http_canary_main_conf_t *cmcf,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_release_shared_t *place)
-{
-    ngx_http_canary_forget_meters(cmcf->sh, shared, place);
-
-    if (place->past) {
-        ngx_slab_free_locked(cmcf->shpool, place->past);
-    }
-
-    ngx_slab_free_locked(cmcf->shpool, place);
 }

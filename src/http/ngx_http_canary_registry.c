@@ -17,8 +17,9 @@
  * again only when no live process has a configuration with the old name.
  *
  * Each configuration has a serial number.  Registering is done while it may
- * still fail, and therefore only adds; reconciling is done when it is
- * certain, see ngx_http_canary_reconcile.c.
+ * still fail, and therefore only marks what is wanted, and takes nothing but
+ * what is not in use, see ngx_http_canary_remember.c; reconciling is done when
+ * it is certain, see ngx_http_canary_reconcile.c.
  */
 
 
@@ -26,20 +27,29 @@ static size_t ngx_http_canary_shared_size(ngx_str_t *name);
 static size_t ngx_http_canary_slab_size(size_t size);
 static size_t ngx_http_canary_rollout_size(ngx_uint_t nslots,
     ngx_uint_t workers);
-static ngx_int_t ngx_http_canary_add_phases(ngx_slab_pool_t *shpool,
-    ngx_http_canary_shared_t *shared, ngx_uint_t nphases);
-static void ngx_http_canary_forget_failed(ngx_http_canary_zone_shared_t *sh);
+static ngx_int_t ngx_http_canary_add_phases(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared);
+static void ngx_http_canary_unwant(ngx_http_canary_shared_t *shared,
+    ngx_uint_t serial);
 static ngx_int_t ngx_http_canary_register_endpoint(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_endpoint_t *endpoint,
     ngx_log_t *log);
+static ngx_uint_t ngx_http_canary_add_place(
+    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared,
+    ngx_str_t *name);
+static ngx_uint_t ngx_http_canary_take_place(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared, ngx_uint_t id, ngx_uint_t configured,
+    ngx_str_t *name);
 static ngx_uint_t ngx_http_canary_find_place(
     ngx_http_canary_shared_t *shared, ngx_str_t *name);
 static ngx_uint_t ngx_http_canary_free_place(
-    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared);
+    ngx_http_canary_shared_t *shared);
+static ngx_uint_t ngx_http_canary_oldest_place(
+    ngx_http_canary_zone_shared_t *sh, ngx_http_canary_shared_t *shared,
+    const canary_rollout_t *rollout);
 static ngx_uint_t ngx_http_canary_no_place(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, ngx_str_t *name);
-static ngx_uint_t ngx_http_canary_referenced(ngx_http_canary_shared_t *shared,
-    ngx_uint_t id);
 
 
 static size_t
@@ -86,6 +96,8 @@ ngx_http_canary_zone_needed(ngx_http_canary_main_conf_t *cmcf,
 
     size = 8 * ngx_pagesize
            + ngx_http_canary_slab_size(sizeof(ngx_http_canary_zone_shared_t))
+           + nslots * ngx_http_canary_slab_size(
+                                          sizeof(ngx_http_canary_process_t))
            + ngx_http_canary_rollout_size(nslots, 1)
            + 4 * ngx_pagesize;
 
@@ -163,8 +175,6 @@ ngx_http_canary_register(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 
     cmcf->serial = cmcf->sh->serial + 1;
 
-    ngx_http_canary_forget_failed(cmcf->sh);
-
     endpoints = cmcf->endpoints.elts;
 
     for (i = 0; i < cmcf->endpoints.nelts; i++) {
@@ -180,24 +190,52 @@ ngx_http_canary_register(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 }
 
 
-/* what was registered for a configuration that then failed */
+void
+ngx_http_canary_unregister(ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_http_canary_shared_t       *shared, **next;
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = cmcf->sh;
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    for (next = &sh->endpoints; *next; /* void */ ) {
+        shared = *next;
+
+        ngx_http_canary_unwant(shared, cmcf->serial);
+
+        if (shared->serial == 0) {
+            ngx_http_canary_remove_shared(sh, cmcf->shpool, next);
+
+        } else {
+            next = &shared->next;
+        }
+    }
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+}
+
 
 static void
-ngx_http_canary_forget_failed(ngx_http_canary_zone_shared_t *sh)
+ngx_http_canary_unwant(ngx_http_canary_shared_t *shared, ngx_uint_t serial)
 {
     ngx_uint_t                         i;
-    ngx_http_canary_shared_t          *shared;
     ngx_http_canary_release_shared_t  *place;
 
-    for (shared = sh->endpoints; shared; shared = shared->next) {
-        for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
-            place = shared->releases[i];
+    if (shared->wanted == serial) {
+        shared->wanted = 0;
+    }
 
-            if (place == NULL || place->serial <= sh->serial) {
-                continue;
+    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+        place = shared->releases[i];
+
+        if (place && place->wanted == serial) {
+            place->wanted = 0;
+
+            if (place->serial == 0) {
+                place->len = 0;
             }
-
-            place->serial = (place->first > sh->serial) ? 0 : sh->serial;
         }
     }
 }
@@ -214,12 +252,15 @@ ngx_http_canary_register_endpoint(ngx_http_canary_main_conf_t *cmcf,
     shared = ngx_http_canary_find_shared(cmcf->sh, &endpoint->name);
 
     if (shared == NULL) {
-        shared = ngx_http_canary_create_shared(cmcf, &endpoint->name);
+        shared = ngx_http_canary_create_shared(cmcf->sh, cmcf->shpool,
+                                               &endpoint->name, 0,
+                                               cmcf->serial);
         if (shared == NULL) {
             return NGX_ERROR;
         }
     }
 
+    shared->wanted = cmcf->serial;
     endpoint->shared = shared;
 
     ngx_memset(endpoint->by_id, 0xff, sizeof(endpoint->by_id));
@@ -273,27 +314,31 @@ ngx_http_canary_find_shared(ngx_http_canary_zone_shared_t *sh,
 
 
 ngx_http_canary_shared_t *
-ngx_http_canary_create_shared(ngx_http_canary_main_conf_t *cmcf,
-    ngx_str_t *name)
+ngx_http_canary_create_shared(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_str_t *name, ngx_uint_t serial,
+    ngx_uint_t wanted)
 {
-    ngx_time_t                     *tp;
-    ngx_http_canary_shared_t       *shared;
-    ngx_http_canary_zone_shared_t  *sh;
+    size_t                     size;
+    ngx_time_t                *tp;
+    ngx_http_canary_shared_t  *shared;
 
-    sh = cmcf->sh;
+    size = ngx_http_canary_shared_size(name);
 
-    shared = ngx_slab_calloc_locked(cmcf->shpool,
-                                    ngx_http_canary_shared_size(name));
+    shared = ngx_http_canary_alloc_for(sh, shpool, wanted, size);
     if (shared == NULL) {
         return NULL;
     }
 
+    ngx_memzero(shared, size);
+
+    shared->first = serial;
+    shared->serial = serial;
+    shared->wanted = wanted;
+
     /* half of the slots are for the workers of an older configuration */
 
-    if (ngx_http_canary_add_phases(cmcf->shpool, shared, sh->nslots / 2)
-        != NGX_OK)
-    {
-        ngx_slab_free_locked(cmcf->shpool, shared);
+    if (ngx_http_canary_add_phases(sh, shpool, shared) != NGX_OK) {
+        ngx_slab_free_locked(shpool, shared);
         return NULL;
     }
 
@@ -307,28 +352,30 @@ ngx_http_canary_create_shared(ngx_http_canary_main_conf_t *cmcf,
     /* the control loop may be on its way through the list */
 
     shared->next = sh->endpoints;
-    sh->endpoints = shared;
+
+    __atomic_store_n(&sh->endpoints, shared, __ATOMIC_RELEASE);
 
     return shared;
 }
 
 
 static ngx_int_t
-ngx_http_canary_add_phases(ngx_slab_pool_t *shpool,
-    ngx_http_canary_shared_t *shared, ngx_uint_t nphases)
+ngx_http_canary_add_phases(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared)
 {
     uint32_t    *phase;
     ngx_uint_t   i;
 
-    shared->phases = ngx_slab_alloc_locked(shpool,
-                                           nphases * NGX_HTTP_CANARY_LINE);
+    shared->nphases = sh->nslots / 2;
+
+    shared->phases = ngx_http_canary_alloc_for(sh, shpool, shared->wanted,
+                                               shared->nphases
+                                               * NGX_HTTP_CANARY_LINE);
     if (shared->phases == NULL) {
         return NGX_ERROR;
     }
 
-    shared->nphases = nphases;
-
-    for (i = 0; i < nphases; i++) {
+    for (i = 0; i < shared->nphases; i++) {
         phase = shared->phases
                 + i * (NGX_HTTP_CANARY_LINE / sizeof(uint32_t));
         *phase = canary_split_first_phase((uint32_t) i);
@@ -338,18 +385,68 @@ ngx_http_canary_add_phases(ngx_slab_pool_t *shpool,
 }
 
 
-ngx_uint_t
+static ngx_uint_t
 ngx_http_canary_add_place(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, ngx_str_t *name)
 {
-    ngx_uint_t                         id;
-    ngx_http_canary_release_shared_t  *place;
+    ngx_uint_t  id;
 
     id = ngx_http_canary_find_place(shared, name);
 
     if (id == CANARY_NO_RELEASE) {
-        id = ngx_http_canary_free_place(cmcf, shared);
+        id = ngx_http_canary_oldest_place(cmcf->sh, shared, NULL);
+        id = ngx_http_canary_take_place(cmcf->sh, cmcf->shpool, shared, id, 1,
+                                        name);
     }
+
+    if (id != CANARY_NO_RELEASE) {
+        shared->releases[id]->wanted = cmcf->serial;
+    }
+
+    return id;
+}
+
+
+ngx_uint_t
+ngx_http_canary_remember_place(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    ngx_str_t *name, ngx_uint_t serial, const canary_rollout_t *rollout)
+{
+    ngx_uint_t                         id, configured;
+    ngx_http_canary_release_shared_t  *place;
+
+    id = ngx_http_canary_find_place(shared, name);
+
+    if (id != CANARY_NO_RELEASE) {
+        return id;
+    }
+
+    id = rollout ? ngx_http_canary_oldest_place(sh, shared, rollout)
+                 : ngx_http_canary_free_place(shared);
+
+    configured = (rollout && ngx_http_canary_configured(sh, shared));
+
+    id = ngx_http_canary_take_place(sh, shpool, shared, id, configured, name);
+
+    if (id != CANARY_NO_RELEASE) {
+        place = shared->releases[id];
+        place->first = serial;
+        place->serial = serial;
+    }
+
+    return id;
+}
+
+
+/* the name last: before that the place is free */
+
+static ngx_uint_t
+ngx_http_canary_take_place(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, ngx_uint_t id,
+    ngx_uint_t configured, ngx_str_t *name)
+{
+    size_t                             size;
+    ngx_http_canary_release_shared_t  *place;
 
     if (id == CANARY_NO_RELEASE) {
         return CANARY_NO_RELEASE;
@@ -358,24 +455,22 @@ ngx_http_canary_add_place(ngx_http_canary_main_conf_t *cmcf,
     place = shared->releases[id];
 
     if (place == NULL) {
-        place = ngx_slab_calloc_locked(cmcf->shpool,
-                                       sizeof(ngx_http_canary_release_shared_t)
-                                       + shared->nphases
-                                         * sizeof(ngx_http_canary_meter_t *));
+        size = sizeof(ngx_http_canary_release_shared_t)
+               + shared->nphases * sizeof(ngx_http_canary_meter_t *);
+
+        place = ngx_http_canary_alloc_for(sh, shpool, configured, size);
         if (place == NULL) {
             return CANARY_NO_RELEASE;
         }
 
+        ngx_memzero(place, size);
+
         shared->releases[id] = place;
     }
 
-    if (place->serial == 0) {
-        place->first = cmcf->serial;
-        place->len = name->len;
-        ngx_memcpy(place->name, name->data, name->len);
-    }
+    ngx_memcpy(place->name, name->data, name->len);
 
-    place->serial = cmcf->serial;
+    __atomic_store_n(&place->len, name->len, __ATOMIC_RELEASE);
 
     return id;
 }
@@ -390,7 +485,7 @@ ngx_http_canary_find_place(ngx_http_canary_shared_t *shared, ngx_str_t *name)
     for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
         place = shared->releases[i];
 
-        if (place && place->serial && place->len == name->len
+        if (place && place->len == name->len
             && ngx_memcmp(place->name, name->data, name->len) == 0)
         {
             return i;
@@ -401,11 +496,8 @@ ngx_http_canary_find_place(ngx_http_canary_shared_t *shared, ngx_str_t *name)
 }
 
 
-/* a place that was never used, or one that nobody can refer to any more */
-
 static ngx_uint_t
-ngx_http_canary_free_place(ngx_http_canary_main_conf_t *cmcf,
-    ngx_http_canary_shared_t *shared)
+ngx_http_canary_free_place(ngx_http_canary_shared_t *shared)
 {
     ngx_uint_t                         i;
     ngx_http_canary_release_shared_t  *place;
@@ -413,43 +505,59 @@ ngx_http_canary_free_place(ngx_http_canary_main_conf_t *cmcf,
     for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
         place = shared->releases[i];
 
-        if (place == NULL || place->serial == 0) {
+        if (place == NULL || place->len == 0) {
             return i;
         }
-    }
-
-    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
-        place = shared->releases[i];
-
-        if (place->serial >= cmcf->sh->serial
-            || !ngx_http_canary_unused(cmcf, place)
-            || ngx_http_canary_referenced(shared, i))
-        {
-            continue;
-        }
-
-        ngx_http_canary_forget_meters(cmcf->sh, shared, place);
-
-        if (place->past) {
-            ngx_memzero(place->past, sizeof(ngx_http_canary_past_t));
-        }
-
-        ngx_memzero(place->name, NGX_HTTP_CANARY_NAME_MAX);
-        place->serial = 0;
-
-        return i;
     }
 
     return CANARY_NO_RELEASE;
 }
 
 
-ngx_uint_t
-ngx_http_canary_unused(ngx_http_canary_main_conf_t *cmcf,
-    ngx_http_canary_release_shared_t *place)
+/*
+ * A free place, or else that of the release that was named longest ago, and
+ * which nobody can refer to any more; that of the last release at last.
+ */
+
+static ngx_uint_t
+ngx_http_canary_oldest_place(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared, const canary_rollout_t *rollout)
 {
-    return !ngx_http_canary_serial_alive(cmcf->sh, place->first,
-                                         place->serial);
+    ngx_uint_t                         i, id;
+    canary_rollout_t                  *present;
+    ngx_http_canary_release_shared_t  *place;
+
+    id = ngx_http_canary_free_place(shared);
+
+    if (id != CANARY_NO_RELEASE) {
+        return id;
+    }
+
+    present = &ngx_http_canary_record(shared)->rollout;
+
+    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+        place = shared->releases[i];
+
+        if (present->stable == i || present->canary == i
+            || (rollout && (rollout->stable == i || rollout->canary == i))
+            || ngx_http_canary_release_in_use(sh, place))
+        {
+            continue;
+        }
+
+        if (id == CANARY_NO_RELEASE || id == present->last_release
+            || (i != present->last_release
+                && place->serial < shared->releases[id]->serial))
+        {
+            id = i;
+        }
+    }
+
+    if (id != CANARY_NO_RELEASE) {
+        ngx_http_canary_forget_release(sh, shared, id);
+    }
+
+    return id;
 }
 
 
@@ -460,18 +568,6 @@ ngx_http_canary_no_place(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, ngx_str_t *name)
 {
     return ngx_http_canary_find_place(shared, name) == CANARY_NO_RELEASE
-           && ngx_http_canary_free_place(cmcf, shared) == CANARY_NO_RELEASE;
-}
-
-
-static ngx_uint_t
-ngx_http_canary_referenced(ngx_http_canary_shared_t *shared, ngx_uint_t id)
-{
-    canary_rollout_t  *rollout;
-
-    rollout = &ngx_http_canary_record(shared)->rollout;
-
-    return rollout->stable == id
-           || rollout->canary == id
-           || rollout->last_release == id;
+           && ngx_http_canary_oldest_place(cmcf->sh, shared, NULL)
+              == CANARY_NO_RELEASE;
 }

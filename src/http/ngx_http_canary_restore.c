@@ -63,7 +63,7 @@ static ngx_http_canary_event_t *ngx_http_canary_last_event(
 void
 ngx_http_canary_restore(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 {
-    ngx_uint_t               i, part, lost;
+    ngx_uint_t               i, part, lost, removed;
     canary_state_t          *state;
     canary_state_file_id_t   id;
 
@@ -88,6 +88,7 @@ ngx_http_canary_restore(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 
     ngx_shmtx_lock(&cmcf->shpool->mutex);
 
+    removed = cmcf->sh->removed;
     cmcf->sh->last_event = ngx_max(cmcf->sh->last_event, state->last_event);
 
     for (part = 0; part < sizeof(parts) / sizeof(parts[0]); part++) {
@@ -97,6 +98,7 @@ ngx_http_canary_restore(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
     }
 
     cmcf->sh->file = id;
+    lost |= (cmcf->sh->removed != removed);
 
     ngx_shmtx_unlock(&cmcf->shpool->mutex);
 
@@ -304,7 +306,8 @@ ngx_http_canary_restored(ngx_http_canary_main_conf_t *cmcf,
     name.data = (u_char *) from->name;
     name.len = ngx_strlen(from->name);
 
-    shared = ngx_http_canary_create_shared(cmcf, &name);
+    shared = ngx_http_canary_create_shared(cmcf->sh, cmcf->shpool, &name,
+                                           NGX_HTTP_CANARY_UNSEEN, 0);
 
     if (shared == NULL) {
         ngx_log_error(NGX_LOG_ERR, log, 0,
@@ -313,8 +316,6 @@ ngx_http_canary_restored(ngx_http_canary_main_conf_t *cmcf,
                       &name);
         return NULL;
     }
-
-    shared->serial = 1;
 
     return shared;
 }

@@ -37,8 +37,11 @@
 #define NGX_HTTP_CANARY_REASON         192   /* bytes, ends with a zero */
 #define NGX_HTTP_CANARY_PROBLEM        256   /* bytes, ends with a zero */
 #define NGX_HTTP_CANARY_FIGURES        8     /* rules shown in an event */
-#define NGX_HTTP_CANARY_PROCESSES      256   /* that can be told apart */
 #define NGX_HTTP_CANARY_FAILURES       32    /* kept of a rollout */
+
+#define NGX_HTTP_CANARY_UNSEEN         1     /* serial number of no
+                                                configuration: for what only
+                                                the state file names */
 
 #define NGX_HTTP_CANARY_SETTLED        32    /* pending changes whose end is
                                                 remembered, per endpoint */
@@ -112,8 +115,10 @@ typedef struct {
     ngx_uint_t                          first;         /* serial numbers of */
     ngx_uint_t                          serial;        /* the first and last
                                                           configuration that
-                                                          name it; 0: free */
-    size_t                              len;
+                                                          name it; 0: none */
+    ngx_uint_t                          wanted;        /* of one that may yet
+                                                          fail */
+    size_t                              len;           /* 0: it is free */
     u_char                              name[NGX_HTTP_CANARY_NAME_MAX];
     ngx_http_canary_meter_t            *meters[];      /* [nphases], each
                                                           may be NULL */
@@ -317,9 +322,9 @@ struct ngx_http_canary_shared_s {
 
     ngx_http_canary_shared_t           *next;
     ngx_http_canary_shared_t           *next_active;   /* see the zone */
-    ngx_uint_t                          serial;        /* of the last
-                                                          configuration that
-                                                          names it */
+    ngx_uint_t                          first;         /* configurations, as */
+    ngx_uint_t                          serial;        /* those of a release */
+    ngx_uint_t                          wanted;
 
     /*
      * The record is written to the place that is not current, then current
@@ -363,13 +368,28 @@ struct ngx_http_canary_shared_s {
 };
 
 
-/* A live process of some configuration. */
+/* Live processes, in a list for each configuration.  Under the lock. */
 
-typedef struct {
-    ngx_pid_t                           pid;           /* 0: free */
-    ngx_uint_t                          serial;
+typedef struct ngx_http_canary_process_s  ngx_http_canary_process_t;
+
+struct ngx_http_canary_process_s {
+    ngx_http_canary_process_t          *next;
+    ngx_pid_t                           pid;
     ngx_uint_t                          slot;
-} ngx_http_canary_process_t;
+};
+
+
+typedef struct ngx_http_canary_generation_s  ngx_http_canary_generation_t;
+
+struct ngx_http_canary_generation_s {
+    ngx_http_canary_generation_t       *next;
+    ngx_uint_t                          serial;
+    ngx_http_canary_process_t          *processes;
+    ngx_uint_t                          expected;      /* that were started,
+                                                          but not seen yet */
+    uint64_t                            since;         /* ms, monotonic: when
+                                                          they were */
+};
 
 
 typedef struct {
@@ -418,7 +438,14 @@ typedef struct {
     canary_evidence_t                  *spare;         /* lists of those not
                                                           in use */
     ngx_http_canary_meter_t            *spare_meters;
-    ngx_http_canary_process_t           processes[NGX_HTTP_CANARY_PROCESSES];
+    ngx_http_canary_generation_t       *generations;
+    ngx_uint_t                          unrecorded_first;
+    ngx_uint_t                          unrecorded;    /* configurations with
+                                                          processes that found
+                                                          no memory; 0: none */
+    ngx_uint_t                          removed;       /* endpoints, ever: tells
+                                                          who goes through the
+                                                          list of them */
 } ngx_http_canary_zone_shared_t;
 
 

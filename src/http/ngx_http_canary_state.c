@@ -42,29 +42,35 @@ static void ngx_http_canary_name_of(ngx_http_canary_shared_t *shared,
 /*
  * The lock is given back between endpoints.  What is added to the list
  * meanwhile is added at its head, and has a change of its own to be written;
- * what is taken out is taken out for a newer configuration.
+ * when something is taken out it begins anew.
  */
 
 canary_state_t *
 ngx_http_canary_collect(ngx_http_canary_main_conf_t *cmcf,
     canary_state_t *before, uint64_t *sequence)
 {
+    ngx_int_t        rc;
     ngx_uint_t       n;
     canary_state_t  *state;
 
-    n = ngx_http_canary_count_shared(cmcf, sequence, NULL);
+    do {
+        n = ngx_http_canary_count_shared(cmcf, sequence, NULL);
 
-    state = canary_state_create(n);
-    if (state == NULL) {
-        return NULL;
-    }
+        state = canary_state_create(n);
+        if (state == NULL) {
+            return NULL;
+        }
 
-    (void) ngx_http_canary_count_shared(cmcf, sequence, state);
+        (void) ngx_http_canary_count_shared(cmcf, sequence, state);
 
-    if (ngx_http_canary_collect_all(cmcf, before, state) != NGX_OK) {
-        canary_state_destroy(state);
-        return NULL;
-    }
+        rc = ngx_http_canary_collect_all(cmcf, before, state);
+
+        if (rc != NGX_OK) {
+            canary_state_destroy(state);
+            state = NULL;
+        }
+
+    } while (rc == NGX_AGAIN);
 
     return state;
 }
@@ -105,20 +111,28 @@ ngx_http_canary_collect_all(ngx_http_canary_main_conf_t *cmcf,
     canary_state_t *before, canary_state_t *state)
 {
     ngx_int_t                       rc;
-    ngx_uint_t                      i, n;
+    ngx_uint_t                      i, n, removed;
     ngx_http_canary_shared_t       *shared;
     ngx_http_canary_zone_shared_t  *sh;
 
     sh = cmcf->sh;
     rc = NGX_OK;
     shared = NULL;
+    removed = 0;
 
     for (i = 0, n = 0; rc == NGX_OK; i++) {
 
         ngx_shmtx_lock(&cmcf->shpool->mutex);
 
+        if (i == 0) {
+            removed = sh->removed;
+        }
+
         if (sh->serial != cmcf->serial) {
             rc = NGX_ERROR;
+
+        } else if (sh->removed != removed) {
+            rc = NGX_AGAIN;
 
         } else {
             shared = (i == 0) ? sh->endpoints : shared->next;

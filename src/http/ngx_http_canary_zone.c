@@ -23,8 +23,8 @@ static ngx_int_t ngx_http_canary_init_zone(ngx_shm_zone_t *shm_zone,
 static size_t ngx_http_canary_zone_for_all(ngx_http_canary_main_conf_t *cmcf);
 static ngx_int_t ngx_http_canary_create_zone(ngx_shm_zone_t *shm_zone,
     ngx_http_canary_main_conf_t *cmcf);
-static void ngx_http_canary_find_old_zone(ngx_shm_zone_t *shm_zone,
-    ngx_http_canary_main_conf_t *cmcf);
+static ngx_http_canary_main_conf_t *ngx_http_canary_old_conf(void);
+static void ngx_http_canary_zone_failed(void *data);
 static void ngx_http_canary_zone_too_small(ngx_shm_zone_t *shm_zone,
     ngx_http_canary_main_conf_t *cmcf);
 static uint64_t ngx_http_canary_new_writer(void);
@@ -99,10 +99,20 @@ invalid:
 ngx_int_t
 ngx_http_canary_add_zone(ngx_conf_t *cf, ngx_http_canary_main_conf_t *cmcf)
 {
+    ngx_pool_cleanup_t  *cln;
+
     if (cmcf->zone_name.len == 0) {
         ngx_str_set(&cmcf->zone_name, "canary");
         cmcf->zone_size = NGX_HTTP_CANARY_ZONE_SIZE;
     }
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_canary_zone_failed;
+    cln->data = cmcf;
 
     cmcf->zone = ngx_shared_memory_add(cf, &cmcf->zone_name, cmcf->zone_size,
                                        &ngx_http_canary_module);
@@ -115,6 +125,89 @@ ngx_http_canary_add_zone(ngx_conf_t *cf, ngx_http_canary_main_conf_t *cmcf)
     cmcf->zone->data = cmcf;
 
     return NGX_OK;
+}
+
+
+/* with a configuration that is not used goes what it has registered */
+
+static void
+ngx_http_canary_zone_failed(void *data)
+{
+    ngx_http_canary_main_conf_t  *cmcf = data;
+
+    if (cmcf->reused && !cmcf->committed) {
+        ngx_http_canary_unregister(cmcf);
+    }
+}
+
+
+ngx_int_t
+ngx_http_canary_outlived(ngx_conf_t *cf, ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_str_t                    *path;
+    ngx_http_canary_main_conf_t  *ocmcf;
+
+    ocmcf = ngx_http_canary_old_conf();
+
+    if (ocmcf == NULL
+        || (ocmcf->endpoints.nelts == 0
+            && ocmcf->sh->durable >= ocmcf->sh->sequence))
+    {
+        return NGX_DECLINED;
+    }
+
+    if (cmcf->zone_name.len == 0) {
+        cmcf->zone_name.data = ngx_pstrdup(cf->pool, &ocmcf->zone_name);
+        cmcf->zone_name.len = ocmcf->zone_name.len;
+        cmcf->zone_size = ocmcf->zone_size;
+    }
+
+    if (cmcf->state_path == NULL) {
+        cmcf->state_path = ngx_pcalloc(cf->pool, sizeof(ngx_path_t));
+        if (cmcf->state_path == NULL) {
+            return NGX_ERROR;
+        }
+
+        path = &cmcf->state_path->name;
+        path->len = ocmcf->state_path->name.len;
+        path->data = ngx_pstrdup(cf->pool, &ocmcf->state_path->name);
+        if (path->data == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return cmcf->zone_name.data ? NGX_OK : NGX_ERROR;
+}
+
+
+/*
+ * Not so if that one had another copy of the module, as from another file: its
+ * zone cannot be told from any other, but it has been there.
+ */
+
+ngx_uint_t
+ngx_http_canary_came_back(ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_uint_t     i;
+    ngx_cycle_t   *old;
+
+    old = cmcf->cycle->old_cycle;
+
+    if (old == NULL || ngx_is_init_cycle(old)) {
+        return 0;
+    }
+
+    for (i = 0; old->modules[i]; i++) {
+        if (old->modules[i] != &ngx_http_canary_module
+            && ngx_strcmp(old->modules[i]->name,
+                          ngx_http_canary_module.name)
+               == 0)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
@@ -146,6 +239,12 @@ ngx_http_canary_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     cmcf = shm_zone->data;
     cmcf->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
 
+    if (shm_zone->shm.size < ngx_http_canary_zone_needed(cmcf,
+                                               ngx_http_canary_slots(cmcf)))
+    {
+        goto too_small;
+    }
+
     if (ocmcf) {
         cmcf->sh = ocmcf->sh;
 
@@ -164,10 +263,12 @@ ngx_http_canary_init_zone(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_ERROR;
     }
 
+    cmcf->reused = (ocmcf != NULL);
+
     rc = ngx_http_canary_register(cmcf, shm_zone->shm.log);
 
     if (rc == NGX_OK && cmcf->old) {
-        rc = ngx_http_canary_import(cmcf);
+        rc = ngx_http_canary_import(cmcf, shm_zone->shm.log);
     }
 
     if (rc == NGX_ERROR) {
@@ -204,13 +305,24 @@ ngx_http_canary_zone_too_small(ngx_shm_zone_t *shm_zone,
                      cmcf->zone_file, cmcf->zone_line);
     }
 
+    if (shm_zone->shm.size < needed) {
+        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                      "canary_zone \"%V\" of %uzk is too small for %ui "
+                      "endpoint%s, it needs about %uzk, and %uzk for rollouts "
+                      "of all of them at once%s",
+                      &shm_zone->shm.name, shm_zone->shm.size / 1024,
+                      n, (n == 1) ? "" : "s", needed / 1024, all / 1024,
+                      place);
+        return;
+    }
+
     ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
-                  "canary_zone \"%V\" of %uzk is too small for %ui "
-                  "endpoint%s, it needs about %uzk, and %uzk for rollouts of "
-                  "all of them at once%s",
+                  "canary_zone \"%V\" of %uzk is too small for %ui endpoint%s "
+                  "beside what is in use: rollouts, and endpoints of which "
+                  "earlier configurations still have processes; it needs "
+                  "%uzk for rollouts of all of them at once%s",
                   &shm_zone->shm.name, shm_zone->shm.size / 1024,
-                  n, (n == 1) ? "" : "s", needed / 1024, all / 1024,
-                  place);
+                  n, (n == 1) ? "" : "s", all / 1024, place);
 }
 
 
@@ -248,6 +360,7 @@ ngx_http_canary_create_zone(ngx_shm_zone_t *shm_zone,
     ngx_http_canary_main_conf_t *cmcf)
 {
     ngx_slab_pool_t                *shpool;
+    ngx_http_canary_main_conf_t    *ocmcf;
     ngx_http_canary_zone_shared_t  *sh;
 
     shpool = cmcf->shpool;
@@ -255,12 +368,6 @@ ngx_http_canary_create_zone(ngx_shm_zone_t *shm_zone,
     /* that the zone is full is told where it matters, in words of its own */
 
     shpool->log_nomem = 0;
-
-    if (shm_zone->shm.size
-        < ngx_http_canary_zone_needed(cmcf, ngx_http_canary_slots(cmcf)))
-    {
-        return NGX_ERROR;
-    }
 
     sh = ngx_slab_calloc(shpool, sizeof(ngx_http_canary_zone_shared_t));
     if (sh == NULL) {
@@ -279,17 +386,23 @@ ngx_http_canary_create_zone(ngx_shm_zone_t *shm_zone,
     sh->magic = NGX_HTTP_CANARY_MAGIC;
     sh->nslots = ngx_http_canary_slots(cmcf);
 
-    /* what the state file knows, and nobody configures, is of number 1 */
-
-    sh->serial = 1;
+    sh->serial = NGX_HTTP_CANARY_UNSEEN + 1;
     sh->writer = ngx_http_canary_new_writer();
+
+    ocmcf = ngx_http_canary_old_conf();
+
+    /* what is imported, and nobody configures, keeps its age */
+
+    if (ocmcf) {
+        cmcf->old = ocmcf->sh;
+        cmcf->old_shpool = ocmcf->shpool;
+        sh->serial = ocmcf->sh->serial + 1;
+    }
 
     shpool->data = sh;
     cmcf->sh = sh;
 
-    ngx_http_canary_find_old_zone(shm_zone, cmcf);
-
-    cmcf->fresh = (cmcf->old == NULL && !ngx_test_config);
+    cmcf->fresh = (ocmcf == NULL && !ngx_test_config);
 
     return NGX_OK;
 }
@@ -311,11 +424,10 @@ ngx_http_canary_new_writer(void)
 }
 
 
-/* the zone of the running configuration: of another size, or another name */
+/* the running configuration, by its zone; NULL: it has none */
 
-static void
-ngx_http_canary_find_old_zone(ngx_shm_zone_t *shm_zone,
-    ngx_http_canary_main_conf_t *cmcf)
+static ngx_http_canary_main_conf_t *
+ngx_http_canary_old_conf(void)
 {
     ngx_uint_t                    i;
     ngx_shm_zone_t               *zone;
@@ -329,7 +441,7 @@ ngx_http_canary_find_old_zone(ngx_shm_zone_t *shm_zone,
 
         if (i >= part->nelts) {
             if (part->next == NULL) {
-                return;
+                return NULL;
             }
 
             part = part->next;
@@ -337,18 +449,14 @@ ngx_http_canary_find_old_zone(ngx_shm_zone_t *shm_zone,
             i = 0;
         }
 
-        if (zone[i].tag != &ngx_http_canary_module || zone[i].data == NULL
-            || &zone[i] == shm_zone)
-        {
+        if (zone[i].tag != &ngx_http_canary_module || zone[i].data == NULL) {
             continue;
         }
 
         ocmcf = zone[i].data;
 
         if (ocmcf->sh && ocmcf->sh->magic == NGX_HTTP_CANARY_MAGIC) {
-            cmcf->old = ocmcf->sh;
-            cmcf->old_shpool = ocmcf->shpool;
-            return;
+            return ocmcf;
         }
     }
 }

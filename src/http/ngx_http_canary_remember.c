@@ -1,0 +1,291 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+
+
+/*
+ * What is remembered is not what is in use.
+ *
+ * Endpoints and releases that are not configured any more are kept, with what
+ * was counted of them, in case they come back.  They are in use while a living
+ * process has a configuration that names them, or one that may yet fail does.
+ * Else they give way at once to what is configured: their places in the table
+ * of an endpoint, and their memory, those first that were named longest ago.
+ *
+ * Only what is configured makes others give way: what is remembered takes the
+ * memory that is left.  So whoever goes through the list of endpoints keeps
+ * the one that is configured in his hands, and the ones that are in use.
+ *
+ * All of this is under the lock, and may be done by any process.  What is
+ * taken out of a list or a table is taken out before it is freed: a process
+ * that is killed in between loses it, and leaves nothing that points to it.
+ */
+
+
+static ngx_uint_t ngx_http_canary_named(ngx_http_canary_zone_shared_t *sh,
+    ngx_uint_t serial, ngx_uint_t wanted);
+static ngx_uint_t ngx_http_canary_forget_oldest(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
+static ngx_uint_t ngx_http_canary_forget_releases(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
+static ngx_uint_t ngx_http_canary_forget_idle(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared);
+static void ngx_http_canary_free_release(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, ngx_uint_t id);
+
+
+/* by the newest configuration, or by one that is about to be it */
+
+static ngx_uint_t
+ngx_http_canary_named(ngx_http_canary_zone_shared_t *sh, ngx_uint_t serial,
+    ngx_uint_t wanted)
+{
+    return serial >= sh->serial || wanted > sh->serial;
+}
+
+
+ngx_uint_t
+ngx_http_canary_configured(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared)
+{
+    return ngx_http_canary_named(sh, shared->serial, shared->wanted);
+}
+
+
+ngx_uint_t
+ngx_http_canary_release_configured(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_release_shared_t *place)
+{
+    return ngx_http_canary_named(sh, place->serial, place->wanted);
+}
+
+
+ngx_uint_t
+ngx_http_canary_release_in_use(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_release_shared_t *place)
+{
+    return ngx_http_canary_release_configured(sh, place)
+           || ngx_http_canary_serial_alive(sh, place->first, place->serial);
+}
+
+
+void *
+ngx_http_canary_alloc(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, size_t size)
+{
+    void  *p;
+
+    do {
+        p = ngx_slab_alloc_locked(shpool, size);
+    } while (p == NULL && ngx_http_canary_give_way(sh, shpool));
+
+    return p;
+}
+
+
+void *
+ngx_http_canary_alloc_for(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_uint_t configured, size_t size)
+{
+    return configured ? ngx_http_canary_alloc(sh, shpool, size)
+                      : ngx_slab_alloc_locked(shpool, size);
+}
+
+
+/* in the order of what is missed least */
+
+ngx_uint_t
+ngx_http_canary_give_way(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool)
+{
+    return ngx_http_canary_free_spare_evidence(sh, shpool)
+           || ngx_http_canary_free_spare_meters(sh, shpool)
+           || ngx_http_canary_forget_oldest(sh, shpool)
+           || ngx_http_canary_forget_releases(sh, shpool);
+}
+
+
+/* the control loop may be on its way through those that are active */
+
+static ngx_uint_t
+ngx_http_canary_forget_oldest(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool)
+{
+    ngx_http_canary_shared_t  *shared, **next, **oldest;
+
+    oldest = NULL;
+
+    for (next = &sh->endpoints; *next; next = &shared->next) {
+        shared = *next;
+
+        if (!ngx_http_canary_configured(sh, shared)
+            && shared->evidence == NULL
+            && (oldest == NULL || shared->serial < (*oldest)->serial)
+            && !ngx_http_canary_is_active(sh, shared)
+            && !ngx_http_canary_serial_alive(sh, shared->first,
+                                             shared->serial))
+        {
+            oldest = next;
+        }
+    }
+
+    if (oldest == NULL) {
+        return 0;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                  "canary: \"%*s\", which is not configured any more, is "
+                  "forgotten, since its memory is needed",
+                  (*oldest)->len, (*oldest)->name);
+
+    ngx_http_canary_remove_shared(sh, shpool, oldest);
+
+    return 1;
+}
+
+
+static ngx_uint_t
+ngx_http_canary_forget_releases(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool)
+{
+    ngx_http_canary_shared_t  *shared;
+
+    for (shared = sh->endpoints; shared; shared = shared->next) {
+        if (ngx_http_canary_forget_idle(sh, shpool, shared)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * Releases of one endpoint, but for those that its rollout is about, and the
+ * last one: whoever changes the rollout may just have copied that.
+ */
+
+static ngx_uint_t
+ngx_http_canary_forget_idle(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared)
+{
+    ngx_uint_t         id, n;
+    canary_rollout_t  *rollout;
+
+    n = 0;
+    rollout = &ngx_http_canary_record(shared)->rollout;
+
+    for (id = 0; id < NGX_HTTP_CANARY_RELEASES_SEEN; id++) {
+
+        if (shared->releases[id] == NULL
+            || rollout->stable == id
+            || rollout->canary == id
+            || rollout->last_release == id
+            || ngx_http_canary_release_in_use(sh, shared->releases[id]))
+        {
+            continue;
+        }
+
+        ngx_http_canary_free_release(sh, shpool, shared, id);
+        n++;
+    }
+
+    return n;
+}
+
+
+/*
+ * Only the name is kept of a last release that gives its place away, so that
+ * it is not taken for the next one there.
+ */
+
+void
+ngx_http_canary_forget_release(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared, ngx_uint_t id)
+{
+    canary_rollout_t                  *rollout;
+    ngx_http_canary_release_shared_t  *place;
+
+    place = shared->releases[id];
+    rollout = &ngx_http_canary_record(shared)->rollout;
+
+    ngx_http_canary_forget_meters(sh, shared, place);
+
+    if (place->past) {
+        ngx_memzero(place->past, sizeof(ngx_http_canary_past_t));
+    }
+
+    if (rollout->last_release == id) {
+        __atomic_store_n(&rollout->last_release, CANARY_NO_RELEASE,
+                         __ATOMIC_RELEASE);
+    }
+
+    __atomic_store_n(&place->serial, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&place->len, 0, __ATOMIC_RELEASE);
+}
+
+
+void
+ngx_http_canary_remove_shared(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t **place)
+{
+    ngx_uint_t                  i;
+    ngx_http_canary_shared_t   *shared, **next;
+
+    shared = *place;
+
+    sh->removed++;
+
+    __atomic_store_n(place, shared->next, __ATOMIC_RELEASE);
+
+    for (next = &sh->active; *next; next = &(*next)->next_active) {
+        if (*next == shared) {
+            __atomic_store_n(next, shared->next_active, __ATOMIC_RELEASE);
+            break;
+        }
+    }
+
+    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+        if (shared->releases[i]) {
+            ngx_http_canary_free_release(sh, shpool, shared, i);
+        }
+    }
+
+    ngx_http_canary_put_spare(sh, shared);
+
+    if (shared->history) {
+        ngx_slab_free_locked(shpool, shared->history);
+    }
+
+    if (shared->failures) {
+        ngx_slab_free_locked(shpool, shared->failures);
+    }
+
+    ngx_slab_free_locked(shpool, shared->phases);
+    ngx_slab_free_locked(shpool, shared);
+}
+
+
+static void
+ngx_http_canary_free_release(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, ngx_uint_t id)
+{
+    ngx_http_canary_release_shared_t  *place;
+
+    place = shared->releases[id];
+
+    ngx_http_canary_forget_meters(sh, shared, place);
+
+    __atomic_store_n(&shared->releases[id], NULL, __ATOMIC_RELEASE);
+
+    if (place->past) {
+        ngx_slab_free_locked(shpool, place->past);
+    }
+
+    ngx_slab_free_locked(shpool, place);
+}
