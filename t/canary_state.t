@@ -237,6 +237,51 @@ subtest 'nothing acknowledged is lost when all processes are killed' => sub {
     $t->allow_log(qr/exited on signal 9/);
 };
 
+# A number that can be read can be gone on from, as long as one likes.
+
+for my $least (0 .. 3) {
+    subtest "numbers that end in $least" => sub {
+        make_idle();
+        start(steps => [ 0.5, 0.6, 0.7 ]);
+        $t->verb(ep => 'pause');
+        $t->stop;
+        my $value = value_of($t->read_file('canary/state.json'));
+        my $last = 9_007_199_254_740_992 - $least;
+        $value =~ s/("name":"ep","generation":)\d+/$1$last/;
+        $value =~ s/("last_event":)\d+/$1$last/;
+        $value =~ s/("generation":$last,"rollout":)\d+/$1 . 4294967295/e;
+        $value =~ s/("(?:2xx|failed)":)\d+/$1$last/g;
+        $value =~ s/("spent":\{"stable":)\d+/$1$last/g;
+        $value =~ s/("time_us":)\d+/$1"9223372036854775808"/g;
+        $t->write_file('canary/state.json', sealed($value));
+        my @before = bad_files();
+
+        for my $turn (1 .. 2) {
+            $t->start;
+            is_deeply([ bad_files() ], \@before, "start $turn: it is read");
+            my $endpoint = $t->endpoint('ep');
+            if ($turn == 1) {
+                is($endpoint->{phase}, 'paused', 'where it was');
+                is($t->verb(ep => 'resume')->{phase}, 'progressing', 'resume');
+                is($t->verb(ep => 'advance')->{weight}, 0.6, 'advance');
+                is($t->verb(ep => 'rollback')->{phase}, 'idle', 'rollback');
+                is(start(steps => [ 0.3, 0.4 ])->{weight}, 0.3, 'start');
+                is(requests(10)->{v2}, 3, 'requests');
+            } else {
+                is($endpoint->{phase}, 'progressing', 'goes on');
+            }
+            is($t->verb(ep => 'pause')->{phase}, 'paused', 'pause');
+            is($t->verb(ep => 'resume')->{phase}, 'progressing', 'and on');
+            my @ids = map { $_->{id} } $t->events('ep');
+            is_deeply(\@ids, [ sort { $b <=> $a } @ids ],
+                      'numbers of events rise');
+            $t->stop;
+        }
+        unlink $file;
+        $t->start;
+    };
+}
+
 subtest 'a file that cannot be read is set aside' => sub {
     make_idle();
     start(steps => [0.5]);
@@ -256,6 +301,17 @@ subtest 'a file that cannot be read is set aside' => sub {
         'a value out of range' => [
             sealed(value_of($good) =~ s/"weight":0.5/"weight":1.5/r),
             qr{/endpoints/\d+/weight has to be a ratio from 0 to 1} ],
+        'a generation at its end' => [
+            sealed(value_of($good) =~ s/"generation":\d+/"generation":
+                "18446744073709551615"/rx),
+            qr{/generation has to be a whole number from 0 to 9007199254740992} ],
+        'events at their end' => [
+            sealed(value_of($good) =~ s/"last_event":\d+/"last_event":
+                "18446744073709551614"/rx),
+            qr{/last_event has to be a whole number from 0 to 9007199254740992} ],
+        'an event after all times' => [
+            sealed(value_of($good) =~ s/"time":\d+/"time":253402300800000/r),
+            qr{/events/0/time has to be .* from 0 to 253402300799999} ],
     );
 
     for my $name (sort keys %bad) {

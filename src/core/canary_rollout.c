@@ -36,6 +36,7 @@ static canary_status_t canary_rollout_end(canary_rollout_t *rollout,
 static void canary_rollout_enter_step(canary_rollout_t *rollout,
     uint32_t step, uint64_t now);
 static void canary_rollout_new_tests(canary_rollout_t *rollout, uint64_t now);
+static uint32_t canary_rollout_next_number(const canary_rollout_t *rollout);
 static int canary_rollout_can_begin(const canary_strategy_t *strategy);
 static uint64_t canary_rollout_elapsed(const canary_rollout_t *rollout,
     uint64_t now);
@@ -301,7 +302,7 @@ canary_rollout_start(canary_rollout_t *rollout,
         return CANARY_NO_BASELINE;
     }
 
-    rollout->number++;
+    rollout->number = canary_rollout_next_number(rollout);
     rollout->trial++;
     rollout->canary = command->release;
     rollout->strategy = *command->strategy;
@@ -309,6 +310,15 @@ canary_rollout_start(canary_rollout_t *rollout,
     canary_rollout_enter_step(rollout, 1, command->now);
 
     return CANARY_CHANGED;
+}
+
+
+/* 0 is that of no rollout */
+
+static uint32_t
+canary_rollout_next_number(const canary_rollout_t *rollout)
+{
+    return (rollout->number < UINT32_MAX) ? rollout->number + 1 : 1;
 }
 
 
@@ -339,7 +349,7 @@ canary_rollout_direct(canary_rollout_t *rollout,
         return CANARY_IS_STABLE;
     }
 
-    rollout->number++;
+    rollout->number = canary_rollout_next_number(rollout);
     rollout->canary = command->release;
 
     return canary_rollout_end(rollout, CANARY_PROMOTED);

@@ -72,7 +72,8 @@ typedef enum {
 
 typedef struct {
     uint64_t           generation;   /* rises with each change */
-    uint32_t           number;       /* of this or the last rollout; from 1 */
+    uint32_t           number;       /* of this or the last rollout; from 1,
+                                        and after the last number again */
     uint32_t           phase;        /* canary_phase_t */
     uint32_t           stable;       /* release id */
     uint32_t           canary;       /* release id or CANARY_NO_RELEASE */

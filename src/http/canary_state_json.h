@@ -30,12 +30,21 @@
  *
  * A text that is no UTF-8 is {"hex":"..."}, and a number above 2^53 a text of
  * digits, since readers of JSON have doubles for numbers.
+ *
+ * Numbers that go on rising end at 2^53 here: what has counted further is
+ * written as that, and a document that has more is refused.  So whatever is
+ * read can be gone on from, and whatever is written can be read.
  */
 
 
 #define CANARY_STATE_VERSION        1
 #define CANARY_STATE_SIZE_MAX       (256u << 20)  /* bytes of a document */
 #define CANARY_STATE_DEPTH_MAX      16            /* of brackets */
+
+#define CANARY_STATE_NUMBER_MAX     (1ull << 53)
+#define CANARY_STATE_SUM_MAX        (1ull << 63)  /* of times, microseconds */
+#define CANARY_STATE_TIME_MAX       253402300799999ull
+                                    /* ms since 1970: the end of 9999 */
 
 #define CANARY_STATE_ENDPOINTS_MAX  65536
 #define CANARY_STATE_ENDPOINT_NAME  4096          /* bytes, with a zero */

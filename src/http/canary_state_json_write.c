@@ -19,7 +19,6 @@
 
 
 #define CANARY_WEIGHT_DECIMALS  6
-#define CANARY_DOUBLE_MAX       (1ull << 53)
 
 
 static void canary_state_write_endpoint(cJSON *list,
@@ -50,6 +49,10 @@ static void canary_state_write_text(cJSON *object, const char *name,
     const char *text, int *failed);
 static void canary_state_write_count(cJSON *object, const char *name,
     uint64_t value, int *failed);
+static void canary_state_write_time(cJSON *object, const char *name,
+    uint64_t value, int *failed);
+static void canary_state_write_long(cJSON *object, const char *name,
+    uint64_t value, int *failed);
 
 
 char *
@@ -64,7 +67,7 @@ canary_state_json_write(const canary_state_t *state, size_t *len)
 
     json = cJSON_CreateObject();
 
-    canary_state_write_count(json, "writer", state->writer, &failed);
+    canary_state_write_long(json, "writer", state->writer, &failed);
     canary_state_write_count(json, "last_event", state->last_event, &failed);
 
     list = canary_json_add_array(json, "endpoints", &failed);
@@ -296,7 +299,7 @@ canary_state_write_last(cJSON *object,
     canary_json_add_text(object, "result",
                          canary_result_name(rollout->last_result), failed);
     canary_state_write_text(object, "reason", endpoint->last_reason, failed);
-    canary_state_write_count(object, "ended", endpoint->ended, failed);
+    canary_state_write_time(object, "ended", endpoint->ended, failed);
 }
 
 
@@ -329,7 +332,9 @@ canary_state_write_release(cJSON *list, const canary_state_release_t *release,
     canary_state_write_count(object, "aborted", totals->aborted, failed);
     canary_state_write_count(object, "fallbacks", totals->fallbacks, failed);
     canary_state_write_count(object, "timed", totals->timed, failed);
-    canary_state_write_count(object, "time_us", totals->time, failed);
+    canary_state_write_long(object, "time_us",
+                            (totals->time < CANARY_STATE_SUM_MAX)
+                            ? totals->time : CANARY_STATE_SUM_MAX, failed);
 }
 
 
@@ -343,7 +348,7 @@ canary_state_write_event(cJSON *list, const canary_state_event_t *event,
 
     canary_state_write_count(object, "id", event->id, failed);
     canary_state_write_count(object, "generation", event->generation, failed);
-    canary_state_write_count(object, "time", event->time, failed);
+    canary_state_write_time(object, "time", event->time, failed);
     canary_state_write_count(object, "rollout", event->rollout, failed);
     canary_json_add_text(object, "verb", canary_state_verbs[event->verb],
                          failed);
@@ -420,6 +425,8 @@ static void
 canary_state_write_outage(cJSON *object, const canary_outage_t *outage,
     int *failed)
 {
+    double  value;
+
     if (outage->ms == 0) {
         canary_json_add_null(object, "stable", failed);
         return;
@@ -427,9 +434,17 @@ canary_state_write_outage(cJSON *object, const canary_outage_t *outage,
 
     object = canary_json_add_object(object, "stable", failed);
 
-    canary_state_write_count(object, "ms", outage->ms, failed);
+    value = (double) CANARY_STATE_NUMBER_MAX;
+
+    if (!(outage->value > value)) {
+        value = (outage->value > 0) ? outage->value : 0;
+    }
+
+    canary_state_write_long(object, "ms",
+                            (outage->ms < UINT32_MAX) ? outage->ms
+                                                      : UINT32_MAX, failed);
     canary_state_write_count(object, "attempts", outage->attempts, failed);
-    canary_state_write_double(object, "value", outage->value, failed);
+    canary_state_write_double(object, "value", value, failed);
 }
 
 
@@ -472,9 +487,29 @@ static void
 canary_state_write_count(cJSON *object, const char *name, uint64_t value,
     int *failed)
 {
+    canary_state_write_long(object, name,
+                            (value < CANARY_STATE_NUMBER_MAX)
+                            ? value : CANARY_STATE_NUMBER_MAX, failed);
+}
+
+
+static void
+canary_state_write_time(cJSON *object, const char *name, uint64_t value,
+    int *failed)
+{
+    canary_state_write_long(object, name,
+                            (value < CANARY_STATE_TIME_MAX)
+                            ? value : CANARY_STATE_TIME_MAX, failed);
+}
+
+
+static void
+canary_state_write_long(cJSON *object, const char *name, uint64_t value,
+    int *failed)
+{
     char  digits[24];
 
-    if (value <= CANARY_DOUBLE_MAX) {
+    if (value <= CANARY_STATE_NUMBER_MAX) {
         canary_json_add_number(object, name, value, 0, failed);
         return;
     }

@@ -154,8 +154,8 @@ canary_state_read(const cJSON *json, canary_json_errors_t *errors)
     state->writer = canary_state_count(values[CANARY_STATE_WRITER], NULL,
                                        "writer", UINT64_MAX, errors);
     state->last_event = canary_state_count(values[CANARY_STATE_LAST_EVENT],
-                                           NULL, "last_event", UINT64_MAX,
-                                           errors);
+                                           NULL, "last_event",
+                                           CANARY_STATE_NUMBER_MAX, errors);
 
     canary_state_read_endpoints(values[CANARY_STATE_ENDPOINTS], &at, state,
                                 errors);
@@ -295,7 +295,8 @@ canary_state_read_rollout(const cJSON *const *values,
 
     rollout->generation = canary_state_count(
                                   values[CANARY_ENDPOINT_GENERATION], at,
-                                  "generation", UINT64_MAX, errors);
+                                  "generation", CANARY_STATE_NUMBER_MAX,
+                                  errors);
     rollout->number = (uint32_t) canary_state_count(
                                   values[CANARY_ENDPOINT_ROLLOUT], at,
                                   "rollout", UINT32_MAX, errors);
@@ -353,9 +354,11 @@ canary_state_read_spent(const cJSON *value, const canary_json_at_t *at,
     }
 
     endpoint->spent_stable = canary_state_count(values[0], &here, "stable",
-                                                UINT64_MAX, errors);
+                                                CANARY_STATE_NUMBER_MAX,
+                                                errors);
     endpoint->spent_canary = canary_state_count(values[1], &here, "canary",
-                                                UINT64_MAX, errors);
+                                                CANARY_STATE_NUMBER_MAX,
+                                                errors);
 }
 
 
@@ -399,7 +402,8 @@ canary_state_read_last(const cJSON *value, const canary_json_at_t *at,
                       errors);
 
     endpoint->ended = canary_state_count(values[CANARY_LAST_ENDED], &here,
-                                         "ended", UINT64_MAX, errors);
+                                         "ended", CANARY_STATE_TIME_MAX,
+                                         errors);
 }
 
 
@@ -503,8 +507,10 @@ canary_state_read_release(const cJSON *object, const canary_json_at_t *at,
 
     for (i = 1; i < n; i++) {
         *counters[i] = canary_state_count(values[i], at,
-                                          canary_totals_names[i], UINT64_MAX,
-                                          errors);
+                                          canary_totals_names[i],
+                                          (i == n - 1)
+                                          ? CANARY_STATE_SUM_MAX
+                                          : CANARY_STATE_NUMBER_MAX, errors);
     }
 }
 

@@ -89,12 +89,12 @@ canary_state_read_event(const cJSON *object, const canary_json_at_t *at,
     }
 
     event->id = canary_state_count(values[CANARY_EVENT_ID], at, "id",
-                                   UINT64_MAX, errors);
+                                   CANARY_STATE_NUMBER_MAX, errors);
     event->generation = canary_state_count(values[CANARY_EVENT_GENERATION],
-                                           at, "generation", UINT64_MAX,
-                                           errors);
+                                           at, "generation",
+                                           CANARY_STATE_NUMBER_MAX, errors);
     event->time = canary_state_count(values[CANARY_EVENT_TIME], at, "time",
-                                     UINT64_MAX, errors);
+                                     CANARY_STATE_TIME_MAX, errors);
     event->rollout = (uint32_t) canary_state_count(
                                            values[CANARY_EVENT_ROLLOUT], at,
                                            "rollout", UINT32_MAX, errors);
@@ -219,12 +219,15 @@ canary_state_read_judgement(const cJSON *object, const canary_json_at_t *at,
     judgement->high = canary_state_double(values[CANARY_JUDGEMENT_HIGH], at,
                                           "high", errors);
     judgement->bad = canary_state_count(values[CANARY_JUDGEMENT_BAD], at,
-                                        "bad", UINT64_MAX, errors);
+                                        "bad", CANARY_STATE_NUMBER_MAX,
+                                        errors);
     judgement->attempts = canary_state_count(
                                    values[CANARY_JUDGEMENT_ATTEMPTS], at,
-                                   "attempts", UINT64_MAX, errors);
+                                   "attempts", CANARY_STATE_NUMBER_MAX,
+                                   errors);
     judgement->needed = canary_state_count(values[CANARY_JUDGEMENT_NEEDED],
-                                           at, "needed", UINT64_MAX, errors);
+                                           at, "needed",
+                                           CANARY_STATE_NUMBER_MAX, errors);
 }
 
 
@@ -251,10 +254,12 @@ canary_state_read_outage(const cJSON *object, const canary_json_at_t *at,
     outage->ms = canary_state_count(values[0], &here, "ms", UINT32_MAX,
                                     errors);
     outage->attempts = canary_state_count(values[1], &here, "attempts",
-                                          UINT64_MAX, errors);
+                                          CANARY_STATE_NUMBER_MAX, errors);
     outage->value = canary_state_double(values[2], &here, "value", errors);
 
-    if (!(outage->value >= 0 && outage->value <= (double) (1ull << 53))) {
+    if (!(outage->value >= 0
+          && outage->value <= (double) CANARY_STATE_NUMBER_MAX))
+    {
         canary_json_wrong(errors, &at_value, values[2],
                           "a number from 0 to 2^53");
     }

@@ -4,13 +4,12 @@
  */
 
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "canary_state_read.h"
-
-
-#define CANARY_DOUBLE_MAX  (1ull << 53)
 
 
 static int canary_state_digits(const char *text, uint64_t *number);
@@ -51,20 +50,25 @@ uint64_t
 canary_state_count(const cJSON *value, const canary_json_at_t *at,
     const char *name, uint64_t max, canary_json_errors_t *errors)
 {
+    char                 words[80];
     uint64_t             number;
     canary_json_at_t     here = { at, name, 0 };
-    canary_json_range_t  range = { "a whole number", 1, 0, 0, 1, 0 };
+    canary_json_range_t  range = { words, 1, 0, 0, 1, 0 };
 
     number = 0;
-    range.max = (max < CANARY_DOUBLE_MAX) ? max : CANARY_DOUBLE_MAX;
+    range.max = (max < CANARY_STATE_NUMBER_MAX) ? max
+                                                : CANARY_STATE_NUMBER_MAX;
+
+    (void) snprintf(words, sizeof(words), "a whole number from 0 to %" PRIu64
+                    "%s", max, cJSON_IsString(value)
+                               ? ", as text only if it is above 2^53" : "");
 
     if (cJSON_IsString(value)) {
 
         if (!canary_state_digits(value->valuestring, &number)
-            || number <= CANARY_DOUBLE_MAX || number > max)
+            || number <= CANARY_STATE_NUMBER_MAX || number > max)
         {
-            canary_json_wrong(errors, &here, value, "a whole number, as text "
-                              "only if it is above 2^53");
+            canary_json_wrong(errors, &here, value, words);
         }
 
         return number;

@@ -28,8 +28,8 @@ static void ngx_http_canary_import_remembered(
 static ngx_int_t ngx_http_canary_import_evidence(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *to,
     ngx_http_canary_shared_t *from);
-static void ngx_http_canary_give_up(ngx_http_canary_endpoint_t *endpoint,
-    canary_rollout_t *rollout);
+static void ngx_http_canary_give_up(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_endpoint_t *endpoint, canary_rollout_t *rollout);
 static void ngx_http_canary_import_phases(ngx_http_canary_shared_t *to,
     ngx_http_canary_shared_t *from);
 static void ngx_http_canary_import_spent(ngx_http_canary_shared_t *to,
@@ -111,10 +111,18 @@ ngx_http_canary_import_endpoint(ngx_http_canary_main_conf_t *cmcf,
 
     to = endpoint->shared;
 
-    if (ngx_http_canary_import_all(cmcf, to, from) != NGX_OK
-        && !cmcf->committed)
-    {
-        return NGX_ERROR;
+    if (ngx_http_canary_import_all(cmcf, to, from) != NGX_OK) {
+
+        if (!cmcf->committed) {
+            return NGX_ERROR;
+        }
+
+        /* it came after the zone had been found to be large enough */
+
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "canary: \"%V\" goes on without some of its events or "
+                      "counters, since the new canary_zone is too small for "
+                      "them", &endpoint->name);
     }
 
     rollout = &ngx_http_canary_record(to)->rollout;
@@ -126,7 +134,7 @@ ngx_http_canary_import_endpoint(ngx_http_canary_main_conf_t *cmcf,
             return NGX_ERROR;
         }
 
-        ngx_http_canary_give_up(endpoint, rollout);
+        ngx_http_canary_give_up(cmcf, endpoint, rollout);
     }
 
     /* one that ended after it had been imported */
@@ -262,21 +270,20 @@ ngx_http_canary_import_evidence(ngx_http_canary_main_conf_t *cmcf,
  */
 
 static void
-ngx_http_canary_give_up(ngx_http_canary_endpoint_t *endpoint,
-    canary_rollout_t *rollout)
+ngx_http_canary_give_up(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_endpoint_t *endpoint, canary_rollout_t *rollout)
 {
-    canary_command_t            command;
+    ngx_uint_t                  stable;
     ngx_http_canary_release_t  *releases;
 
     releases = endpoint->releases.elts;
 
-    ngx_memzero(&command, sizeof(canary_command_t));
+    stable = (rollout->stable == CANARY_NO_RELEASE) ? releases[0].id
+                                                    : rollout->stable;
 
-    command.verb = CANARY_RELEASE_GONE;
-    command.release = (rollout->stable == CANARY_NO_RELEASE)
-                      ? releases[0].id : rollout->stable;
-
-    (void) canary_rollout_apply(rollout, &command);
+    ngx_http_canary_release_gone(cmcf, endpoint->shared, stable,
+                                 "the new canary_zone is too small for the "
+                                 "rollout", ngx_cycle->log);
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                   "canary: the rollout of \"%V\" is over, since the new "

@@ -36,6 +36,13 @@ ngx_http_canary_next_sequence(ngx_http_canary_zone_shared_t *sh)
 }
 
 
+uint64_t
+ngx_http_canary_next_event(ngx_http_canary_zone_shared_t *sh)
+{
+    return (sh->last_event < CANARY_STATE_NUMBER_MAX) ? ++sh->last_event : 0;
+}
+
+
 void
 ngx_http_canary_defer(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,

@@ -231,7 +231,7 @@ ngx_http_canary_carry_out(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_make_event(&event, shared, before, &next->rollout, change,
                                figures, nfigures);
 
-    event.id = ++sh->last_event;
+    event.id = ngx_http_canary_next_event(sh);
 
     if (next->rollout.phase == CANARY_IDLE
         && (before->phase != CANARY_IDLE
@@ -281,7 +281,7 @@ ngx_http_canary_note(ngx_http_canary_zone_shared_t *sh,
     uint64_t now, ngx_log_t *log)
 {
     if (shared->pending.sequence) {
-        shared->pending.after->event.id = ++sh->last_event;
+        shared->pending.after->event.id = ngx_http_canary_next_event(sh);
     }
 
     (void) ngx_http_canary_next_sequence(sh);
@@ -331,7 +331,7 @@ ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
 
     /* one place more than events are shown: the oldest of them survives */
 
-    if (shared->events) {
+    if (shared->events && event->id) {
         shared->events[next->events % (NGX_HTTP_CANARY_EVENTS + 1)] = *event;
         next->events++;
     }

@@ -152,6 +152,9 @@ ngx_uint_t ngx_http_canary_free_spare_evidence(
 /* the number of a change that the file is to have */
 uint64_t ngx_http_canary_next_sequence(ngx_http_canary_zone_shared_t *sh);
 
+/* the number of an event; 0: there are no more, so only the log has it */
+uint64_t ngx_http_canary_next_event(ngx_http_canary_zone_shared_t *sh);
+
 void ngx_http_canary_defer(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
     ngx_http_canary_event_t *event, uint64_t now);

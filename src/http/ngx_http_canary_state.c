@@ -343,7 +343,8 @@ ngx_http_canary_collect_events(ngx_http_canary_shared_t *shared,
     first = ngx_max(first, to->noted);
 
     to->noted = number;
-    to->pending = (shared->pending.sequence != 0);
+    to->pending = (shared->pending.sequence
+                   && shared->pending.after->event.id);
 
     for ( /* void */ ; shared->events && first < number; first++) {
         ngx_http_canary_collect_event(

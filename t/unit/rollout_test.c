@@ -655,6 +655,27 @@ the_next_rollout_has_the_next_number(void **state)
 }
 
 
+static void
+after_the_last_number_comes_the_first(void **state)
+{
+    canary_rollout_t   rollout;
+    canary_strategy_t  strategy;
+
+    (void) state;
+
+    rollout = started_linear(20);
+    rollout.number = UINT32_MAX;
+
+    assert_int_equal(apply(&rollout, CANARY_ROLLBACK, BEGIN), CANARY_CHANGED);
+    assert_int_equal(rollout.last_number, UINT32_MAX);
+
+    strategy = strategy_of(20 * PERCENT);
+
+    assert_int_equal(start(&rollout, BEGIN, &strategy), CANARY_CHANGED);
+    assert_int_equal(rollout.number, 1);
+}
+
+
 /* Steps */
 
 
@@ -2364,6 +2385,7 @@ main(void)
         cmocka_unit_test(a_rollout_keeps_the_strategy_it_was_started_with),
         cmocka_unit_test(a_direct_rollout_makes_the_release_stable_at_once),
         cmocka_unit_test(the_next_rollout_has_the_next_number),
+        cmocka_unit_test(after_the_last_number_comes_the_first),
 
         cmocka_unit_test(every_interval_the_weight_goes_to_the_next_step),
         cmocka_unit_test(one_step_is_taken_at_a_time_however_late),

@@ -109,7 +109,7 @@ a_state(void)
     endpoint->releases[0].totals.aborted = 9;
     endpoint->releases[0].totals.fallbacks = 10;
     endpoint->releases[0].totals.timed = 1ull << 53;
-    endpoint->releases[0].totals.time = UINT64_MAX;
+    endpoint->releases[0].totals.time = CANARY_STATE_SUM_MAX;
 
     endpoint->nevents = 2;
     event = &endpoint->events[0];
@@ -631,7 +631,7 @@ every_value_is_checked(void **unused)
                  "/endpoints/1/name another endpoint has this name");
     refused_with("\"name\":\"idle\"", "\"name\":\"\"",
                  "/endpoints/1/name is empty");
-    refused_with("\"time_us\":\"18446744073709551615\"",
+    refused_with("\"time_us\":\"9223372036854775808\"",
                  "\"time_us\":\"18446744073709551616\"", "/time_us");
     refused_with("\"id\":77", "\"id\":5",
                  "/events/1/id has to be above that of the event before");
@@ -655,6 +655,347 @@ every_value_is_checked(void **unused)
 }
 
 
+/* a number at its end, and one beyond it */
+
+static void
+what_cannot_be_gone_on_from_is_refused(void **unused)
+{
+    unsigned  i, k;
+    char      other[80], why[120];
+
+    static const struct {
+        const char  *part;
+        const char  *name;
+        const char  *place;
+        const char  *last;
+    } numbers[] = {
+        { "\"last_event\":77", "last_event", "/last_event",
+          "9007199254740992" },
+        { "\"generation\":17", "generation", "/endpoints/0/generation",
+          "9007199254740992" },
+        { "\"rollout\":4", "rollout", "/endpoints/0/rollout",
+          "4294967295" },
+        { "\"canary\":9", "canary", "/endpoints/0/spent/canary",
+          "9007199254740992" },
+        { "\"id\":3", "id", "/endpoints/0/last_rollout/id", "4294967295" },
+        { "\"ended\":1790000000123", "ended",
+          "/endpoints/0/last_rollout/ended", "253402300799999" },
+        { "\"2xx\":101", "2xx", "/endpoints/0/releases/0/2xx",
+          "9007199254740992" },
+        { "\"fallbacks\":10", "fallbacks",
+          "/endpoints/0/releases/0/fallbacks", "9007199254740992" },
+        { "\"time_us\":\"9223372036854775808\"", "time_us",
+          "/endpoints/0/releases/0/time_us", "9223372036854775808" },
+        { "\"id\":77", "id", "/endpoints/0/events/1/id",
+          "9007199254740992" },
+        { "\"time\":1790000001000", "time", "/endpoints/0/events/1/time",
+          "253402300799999" },
+        { "\"needed\":12", "needed",
+          "/endpoints/0/events/1/judgements/1/needed", "9007199254740992" },
+    };
+
+    static const char *const  beyond[] = {
+        "1e300", "\"9223372036854775809\"", "18446744073709551615",
+        "\"18446744073709551615\"", "-1", "0.5"
+    };
+
+    (void) unused;
+
+    for (i = 0; i < UNIT_LENGTH(numbers); i++) {
+        (void) snprintf(why, sizeof(why), "%s has to be a whole number from "
+                        "0 to %s", numbers[i].place, numbers[i].last);
+
+        for (k = 0; k < UNIT_LENGTH(beyond); k++) {
+            (void) snprintf(other, sizeof(other), "\"%s\":%s",
+                            numbers[i].name, beyond[k]);
+            refused_with(numbers[i].part, other, why);
+        }
+    }
+}
+
+
+/* Whatever nginx has in its memory, its next start can read. */
+
+static uint64_t
+extreme(uint64_t *seed)
+{
+    unsigned  bits;
+    uint64_t  number;
+
+    bits = unit_below(seed, 65);
+    number = (uint64_t) unit_random(seed) << 32 | unit_random(seed);
+
+    if (unit_one_in(seed, 2)) {
+        number = UINT64_MAX;
+    }
+
+    return bits ? number >> (64 - bits) : 0;
+}
+
+
+static double
+extreme_double(uint64_t *seed)
+{
+    double  number;
+
+    static const double  ends[] = { NAN, INFINITY, -INFINITY, 0, -0.0, 1e308,
+                                    1e-308, 9007199254740993.0, 0.1 };
+
+    if (unit_one_in(seed, 2)) {
+        return ends[unit_below(seed, UNIT_LENGTH(ends))];
+    }
+
+    number = (double) extreme(seed) / 1e9;
+
+    return unit_one_in(seed, 4) ? -number : number;
+}
+
+
+static void
+extreme_text(uint64_t *seed, char *text, size_t size)
+{
+    size_t  i, len;
+
+    len = unit_one_in(seed, 4) ? size - 1 : unit_below(seed, 8);
+
+    for (i = 0; i < len; i++) {
+        text[i] = (char) (1 + unit_below(seed, unit_one_in(seed, 2) ? 255
+                                                                    : 126));
+    }
+
+    text[len] = '\0';
+}
+
+
+static void
+extreme_event(uint64_t *seed, canary_state_event_t *event,
+    const canary_strategy_t *strategy, uint64_t id)
+{
+    unsigned             i;
+    canary_judgement_t  *judgement;
+
+    event->id = id;
+    event->generation = extreme(seed);
+    event->time = extreme(seed);
+    event->rollout = (uint32_t) extreme(seed);
+    event->verb = unit_below(seed, CANARY_STATE_VERBS);
+    event->from_phase = unit_below(seed, CANARY_PHASES);
+    event->from_weight = unit_below(seed, CANARY_ONE + 1);
+    event->to_phase = unit_below(seed, CANARY_PHASES);
+    event->to_weight = unit_below(seed, CANARY_ONE + 1);
+    event->attempts = (uint32_t) extreme(seed);
+    event->outage.ms = unit_one_in(seed, 2) ? 0 : extreme(seed);
+    event->outage.attempts = event->outage.ms ? extreme(seed) : 0;
+    event->outage.value = event->outage.ms ? extreme_double(seed) : 0;
+
+    extreme_text(seed, event->actor, sizeof(event->actor));
+    extreme_text(seed, event->address, sizeof(event->address));
+    extreme_text(seed, event->reason, sizeof(event->reason));
+
+    event->nfigures = unit_below(seed, strategy->nrules + 1);
+    memcpy(event->rules, strategy->rules, sizeof(event->rules));
+
+    for (i = 0; i < event->nfigures; i++) {
+        judgement = &event->judgements[i];
+        judgement->verdict = (canary_verdict_t) unit_below(seed, 3);
+        judgement->value = extreme_double(seed);
+        judgement->low = extreme_double(seed);
+        judgement->high = extreme_double(seed);
+        judgement->attempts = extreme(seed);
+        judgement->needed = extreme(seed);
+        judgement->bad = extreme(seed);
+    }
+}
+
+
+static void
+extreme_rule(uint64_t *seed, canary_rule_t *rule)
+{
+    static const uint64_t  last[] = {
+        CANARY_RATIO_ONE, CANARY_LATENCY_MAX, CANARY_COUNT_MAX,
+        CANARY_FACTOR_MAX
+    };
+
+    memset(rule, 0, sizeof(canary_rule_t));
+
+    rule->kind = unit_below(seed, CANARY_RULE_FAILED_REQUESTS_MAX + 1);
+    rule->min_requests = 1 + (uint32_t) (extreme(seed)
+                                         % CANARY_MIN_REQUESTS_MAX);
+
+    if (canary_rule_info[rule->kind].unit != CANARY_UNIT_COUNT) {
+
+        if (unit_one_in(seed, 2)) {
+            rule->confidence = CANARY_CONFIDENCE_MIN
+                               + (uint32_t) (extreme(seed) % 499999999);
+            rule->burst = 100 * unit_below(seed, 101);
+
+        } else if (unit_one_in(seed, 2)) {
+            rule->window = CANARY_WINDOW_MIN
+                           + (uint32_t) (extreme(seed)
+                                         % (CANARY_WINDOW_MAX
+                                            - CANARY_WINDOW_MIN + 1));
+        }
+
+        rule->baseline = (rule->window == 0
+                          && !canary_rule_is_quantile(rule)
+                          && unit_one_in(seed, 2));
+    }
+
+    rule->threshold = 1 + extreme(seed) % last[canary_rule_unit(rule)];
+}
+
+
+static void
+extreme_strategy(uint64_t *seed, canary_strategy_t *strategy)
+{
+    uint32_t  i, weight, at;
+    unsigned  given;
+
+    canary_strategy_init(strategy);
+
+    strategy->interval = 1 + extreme(seed) % CANARY_TIME_MAX;
+    strategy->bake = extreme(seed) % (CANARY_TIME_MAX + 1);
+    strategy->on_undecided = unit_below(seed, 2);
+    strategy->on_violation = unit_below(seed, 2);
+
+    weight = CANARY_LINEAR_STEP_MIN
+             + unit_below(seed, CANARY_ONE - CANARY_LINEAR_STEP_MIN + 1);
+
+    assert_int_equal(unit_one_in(seed, 2)
+                     ? canary_strategy_set_steps(strategy, &weight, 1, &at)
+                     : canary_strategy_set_schedule(strategy, &weight, 1,
+                                                    &at),
+                     CANARY_STEPS_OK);
+
+    given = CANARY_GIVEN_MIN_REQUESTS | CANARY_GIVEN_CONFIDENCE;
+
+    while (strategy->nrules < CANARY_STATE_FIGURES_MAX) {
+        i = strategy->nrules;
+
+        do {
+            extreme_rule(seed, &strategy->rules[i]);
+        } while (canary_rule_complete(&strategy->rules[i],
+                   (strategy->rules[i].kind == CANARY_RULE_FAILED_REQUESTS_MAX)
+                   ? 0 : given
+                         | (strategy->rules[i].confidence
+                            ? CANARY_GIVEN_BURST : 0)
+                         | (strategy->rules[i].window
+                            ? CANARY_GIVEN_WINDOW : 0)
+                         | (strategy->rules[i].baseline
+                            ? CANARY_GIVEN_BASELINE : 0)));
+
+        strategy->nrules++;
+    }
+}
+
+
+static void
+extreme_totals(uint64_t *seed, canary_state_totals_t *totals)
+{
+    uint64_t  *counter;
+    unsigned   i;
+
+    counter = (uint64_t *) totals;
+
+    for (i = 0; i < sizeof(canary_state_totals_t) / sizeof(uint64_t); i++) {
+        counter[i] = extreme(seed);
+    }
+}
+
+
+static canary_state_t *
+an_extreme_state(uint64_t *seed)
+{
+    uint32_t                  step;
+    unsigned                  i;
+    uint64_t                  id;
+    canary_state_t           *state;
+    canary_rollout_t         *rollout;
+    canary_state_endpoint_t  *endpoint;
+
+    state = canary_state_create(1);
+    assert_non_null(state);
+
+    endpoint = &state->endpoints[0];
+    rollout = &endpoint->rollout;
+
+    state->writer = extreme(seed);
+    assert_true(canary_state_set_name(endpoint, "ep", 2));
+    assert_true(canary_state_reserve(endpoint, 4, 4));
+
+    canary_rollout_init(rollout, CANARY_NO_RELEASE);
+    extreme_strategy(seed, &rollout->strategy);
+
+    step = 1 + unit_below(seed, canary_strategy_steps(&rollout->strategy));
+
+    rollout->generation = extreme(seed) | 1;
+    rollout->number = (uint32_t) extreme(seed) | 1;
+    rollout->step = step;
+    rollout->weight = canary_strategy_weight(&rollout->strategy, step);
+    rollout->phase = (rollout->weight == CANARY_ONE) ? CANARY_BAKING
+                                                     : CANARY_PROGRESSING;
+    rollout->last_number = (uint32_t) extreme(seed);
+    rollout->last_result = 1 + unit_below(seed, 2);
+    strcpy(endpoint->stable, "v1");
+    strcpy(endpoint->canary, "v2");
+    extreme_text(seed, endpoint->last_reason, sizeof(endpoint->last_reason));
+    endpoint->ended = extreme(seed);
+    endpoint->spent_stable = extreme(seed);
+    endpoint->spent_canary = extreme(seed);
+
+    for (i = 0, id = 0; i < 4; i++) {
+        endpoint->releases[i].name[0] = (char) ('a' + i);
+        extreme_text(seed, endpoint->releases[i].name + 1,
+                     CANARY_STATE_NAME - 1);
+        extreme_totals(seed, &endpoint->releases[i].totals);
+
+        id += 1 + extreme(seed) % (CANARY_STATE_NUMBER_MAX / 4);
+        extreme_event(seed, &endpoint->events[i], &rollout->strategy, id);
+    }
+
+    endpoint->nreleases = 4;
+    endpoint->nevents = 4;
+    state->last_event = id;
+
+    return state;
+}
+
+
+static void
+whatever_is_written_can_be_read(void **unused)
+{
+    char            *text, *again;
+    size_t           len, size;
+    uint64_t         seed;
+    unsigned         i;
+    canary_state_t  *state, *copy;
+
+    (void) unused;
+
+    for (seed = 1, i = 0; i < 3000; i++) {
+        state = an_extreme_state(&seed);
+        text = written(state, &len);
+        copy = canary_state_json_read(text, len, error);
+
+        if (copy == NULL) {
+            fail_msg("state %u: %s: %s", i, error, text);
+        }
+
+        assert_memory_equal(&copy->endpoints[0].rollout.strategy,
+                            &state->endpoints[0].rollout.strategy,
+                            sizeof(canary_strategy_t));
+
+        again = written(copy, &size);
+        assert_string_equal(again, text);
+
+        free(again);
+        free(text);
+        canary_state_destroy(copy);
+        canary_state_destroy(state);
+    }
+}
+
+
 int
 main(void)
 {
@@ -670,6 +1011,8 @@ main(void)
         cmocka_unit_test(deep_nesting_is_refused_before_it_is_parsed),
         cmocka_unit_test(what_is_no_json_is_refused),
         cmocka_unit_test(every_value_is_checked),
+        cmocka_unit_test(what_cannot_be_gone_on_from_is_refused),
+        cmocka_unit_test(whatever_is_written_can_be_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
