@@ -7,17 +7,24 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "canary_json.h"
+#include "canary_json_check.h"
 #include "canary_text.h"
 
 
 #define CANARY_JSON_SHOWN  48    /* bytes of a value in an error */
 
 
-static int canary_json_check_text(const char *text, size_t len,
-    canary_json_errors_t *errors);
+static void canary_json_check_names(const cJSON *value,
+    const canary_json_at_t *at, canary_json_errors_t *errors);
+static void canary_json_check_members(const cJSON *object,
+    const canary_json_at_t *at, canary_json_errors_t *errors);
+static int canary_json_compare(const void *one, const void *two);
+static void canary_json_twice(canary_json_errors_t *errors,
+    const canary_json_at_t *at);
 static size_t canary_json_pointer(const canary_json_at_t *at, char *buf,
     size_t size);
 static size_t canary_json_key(const char *key, char *buf, size_t size);
@@ -35,68 +42,126 @@ static int canary_json_value(const cJSON *value,
 cJSON *
 canary_json_parse(const char *text, size_t len, canary_json_errors_t *errors)
 {
-    cJSON       *json;
-    const char  *end;
+    size_t  values;
 
-    if (!canary_json_check_text(text, len, errors)) {
+    values = SIZE_MAX;
+
+    return canary_json_parse_most(text, len, &values, errors);
+}
+
+
+cJSON *
+canary_json_parse_most(const char *text, size_t len, size_t *values,
+    canary_json_errors_t *errors)
+{
+    char      reason[CANARY_JSON_REASON_MAX];
+    cJSON    *json;
+    unsigned  before;
+
+    if (!canary_json_check(text, len, values, reason)) {
+        canary_json_error(errors, NULL, "%s", reason);
         return NULL;
     }
 
     /* with the zero at the end: cJSON looks one byte too far without */
 
-    json = cJSON_ParseWithLengthOpts(text, len + 1, &end, 1);
+    json = cJSON_ParseWithLengthOpts(text, len + 1, NULL, 1);
 
     if (json == NULL) {
-        canary_json_error(errors, NULL, "not valid JSON from byte %zu on",
-                          end ? (size_t) (end - text) : 0);
+        canary_json_error(errors, NULL, "there is no memory for it");
+        return NULL;
+    }
+
+    before = errors->total;
+    canary_json_check_names(json, NULL, errors);
+
+    if (errors->total != before) {
+        cJSON_Delete(json);
+        return NULL;
     }
 
     return json;
 }
 
 
-/*
- * cJSON takes control characters for spaces, passes on what is no UTF-8, and
- * ends a string at an escaped U+0000.
- */
+/* As deep as canary_json_check() has allowed. */
 
-static int
-canary_json_check_text(const char *text, size_t len,
+static void
+canary_json_check_names(const cJSON *value, const canary_json_at_t *at,
     canary_json_errors_t *errors)
 {
-    size_t         i;
-    unsigned char  ch;
+    const cJSON       *child;
+    canary_json_at_t   here = { at, NULL, 0 };
 
-    i = canary_utf8_prefix(text, len);
-
-    if (i != len) {
-        canary_json_error(errors, NULL, "not valid UTF-8 at byte %zu", i);
-        return 0;
+    if (cJSON_IsObject(value)) {
+        canary_json_check_members(value, at, errors);
     }
 
-    for (i = 0; i < len; i++) {
-        ch = (unsigned char) text[i];
+    cJSON_ArrayForEach(child, value) {
+        here.key = child->string;
+        canary_json_check_names(child, &here, errors);
+        here.index++;
+    }
+}
 
-        if (ch < 0x20 && ch != '\t' && ch != '\n' && ch != '\r') {
-            canary_json_error(errors, NULL,
-                              "control character 0x%02x at byte %zu", ch, i);
-            return 0;
-        }
 
-        if (ch != '\\') {
-            continue;
-        }
+/* Sorted, those that come twice are neighbours. */
 
-        if (strncmp(&text[i], "\\u0000", 6) == 0) {
-            canary_json_error(errors, NULL,
-                              "U+0000 at byte %zu is not allowed", i);
-            return 0;
-        }
+static void
+canary_json_check_members(const cJSON *object, const canary_json_at_t *at,
+    canary_json_errors_t *errors)
+{
+    size_t             i, n;
+    const char       **names;
+    const cJSON       *member;
+    canary_json_at_t   here = { at, NULL, 0 };
 
-        i++;
+    n = (size_t) cJSON_GetArraySize(object);
+
+    if (n < 2) {
+        return;
     }
 
-    return 1;
+    names = malloc(n * sizeof(const char *));
+
+    if (names == NULL) {
+        canary_json_error(errors, at, "there is no memory for it");
+        return;
+    }
+
+    i = 0;
+
+    cJSON_ArrayForEach(member, object) {
+        names[i++] = member->string;
+    }
+
+    qsort(names, n, sizeof(const char *), canary_json_compare);
+
+    for (i = 1; i < n; i++) {
+        if (strcmp(names[i - 1], names[i]) == 0) {
+            here.key = names[i];
+            canary_json_twice(errors, &here);
+        }
+    }
+
+    free(names);
+}
+
+
+static int
+canary_json_compare(const void *one, const void *two)
+{
+    return strcmp(*(const char *const *) one, *(const char *const *) two);
+}
+
+
+static void
+canary_json_twice(canary_json_errors_t *errors, const canary_json_at_t *at)
+{
+    char  shown[CANARY_JSON_SHOWN + 8];
+
+    canary_json_error(errors, at, "%s is here twice",
+                      canary_json_quote(at->key, shown, sizeof(shown)));
 }
 
 
@@ -215,9 +280,6 @@ canary_json_members(const cJSON *object, const canary_json_at_t *at,
         if (i == -1) {
             canary_json_unknown(errors, &here, member->string, names, n);
 
-        } else if (values[i]) {
-            canary_json_error(errors, &here, "\"%s\" is here twice",
-                              member->string);
         } else {
             values[i] = member;
         }

@@ -65,12 +65,21 @@ typedef struct {
 
 
 /*
- * Parses a whole document; text[len] must be zero.  NULL: an error was
- * added.  All strings of the result are valid UTF-8 without U+0000.  To be
- * freed with cJSON_Delete().
+ * Parses a whole document, strictly (canary_json_check.h); text[len] must be
+ * zero.  NULL: an error was added.  All strings of the result are valid UTF-8
+ * without U+0000, and no object has a name twice; a number that no double
+ * holds is infinite.  To be freed with cJSON_Delete().
  */
 
 cJSON *canary_json_parse(const char *text, size_t len,
+    canary_json_errors_t *errors);
+
+/*
+ * The same, of at most so many values, each of which takes some 100 bytes of
+ * memory beside the text; how many more there might have been is left.
+ */
+
+cJSON *canary_json_parse_most(const char *text, size_t len, size_t *values,
     canary_json_errors_t *errors);
 
 void canary_json_error(canary_json_errors_t *errors,
@@ -84,8 +93,8 @@ void canary_json_wrong(canary_json_errors_t *errors,
 
 /*
  * The values of an object's members by their names, in the order of names
- * (at most 32); NULL for those that are absent.  Other members, and those
- * that come twice, are errors.  Returns 0 if it is no object.
+ * (at most 32); NULL for those that are absent.  Other members are errors.
+ * Returns 0 if it is no object.
  */
 
 int canary_json_members(const cJSON *object, const canary_json_at_t *at,

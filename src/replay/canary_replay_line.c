@@ -93,7 +93,7 @@ canary_replay_line_read(char *text, size_t len, canary_replay_format_t format,
     json = canary_json_parse(text, len, &errors);
 
     if (json == NULL) {
-        return "is no JSON";
+        return errors.list[0].pointer[0] ? "has a field twice" : "is no JSON";
     }
 
     error = canary_replay_read_json(json, &fields);
@@ -219,10 +219,6 @@ canary_replay_read_json(const cJSON *object, canary_replay_fields_t *fields)
 
         if (field == -1 || cJSON_IsNull(member)) {
             continue;
-        }
-
-        if (fields->values[field]) {
-            return "has a field twice";
         }
 
         if (cJSON_IsString(member)) {

@@ -9,6 +9,7 @@
  */
 
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,7 +80,93 @@ test_what_is_no_json(void **state)
         { "{\"a\":\"\xc0\x80\"}", 10, "not valid UTF-8 at byte 6" },
         { "{\"a\":\"\xed\xa0\x80\"}", 11, "not valid UTF-8 at byte 6" },
         { "{\"a\":\"\xf4\x90\x80\x80\"}", 12, "not valid UTF-8 at byte 6" },
-        { "{\"a\":\"\xe2\x82\"}", 10, "not valid UTF-8 at byte 6" }
+        { "{\"a\":\"\xe2\x82\"}", 10, "not valid UTF-8 at byte 6" },
+
+        /* what cJSON reads as something else, or as less */
+
+        { "\xef\xbb\xbf{}", 5, "from byte 0 on: a mark of byte order" },
+        { "{}\xef\xbb\xbf", 5, "from byte 2 on: a mark of byte order" },
+        { "[\xc2\xa0" "1]", 5, "not valid JSON from byte 1" },
+        { "[\x0b" "1]", 4, "control character 0x0b at byte 1" },
+        { "[\x0c" "1]", 4, "control character 0x0c at byte 1" },
+        { "[\"\t\"]", 5, "control character 0x09 at byte 2" },
+        { "[\"\n\"]", 5, "control character 0x0a at byte 2" },
+        { "{\"a\r\":1}", 8, "control character 0x0d at byte 3" },
+        { "[\"\x1f\"]", 5, "control character 0x1f at byte 2" },
+        { "[\"\\\n\"]", 6, "from byte 2 on: a backslash" },
+        { "[\"\\\0\"]", 6, "from byte 2 on: a backslash" },
+        { "[\"\\a\"]", 6, "from byte 2 on: a backslash" },
+        { "[\"\\'\"]", 6, "from byte 2 on: a backslash" },
+        { "[\"\\U0041\"]", 10, "from byte 2 on: a backslash" },
+        { "[\"\\uQQQQ\"]", 10, "from byte 2 on: \\u without four" },
+        { "[\"\\u12\"]", 8, "from byte 2 on: \\u without four" },
+        { "[\"\\u123\",1]", 11, "from byte 2 on: \\u without four" },
+        { "[\"\\u12g4\"]", 10, "from byte 2 on: \\u without four" },
+        { "[\"\\u+123\"]", 10, "from byte 2 on: \\u without four" },
+        { "[\"\\u 123\"]", 10, "from byte 2 on: \\u without four" },
+        { "[\"\\u00\0" "0\"]", 10, "from byte 2 on: \\u without four" },
+        { "{\"a\\uXXXX\":1}", 13, "from byte 3 on: \\u without four" },
+        { "[\"\\ud800\"]", 10, "from byte 2 on: half of a pair" },
+        { "[\"\\udbff-\"]", 11, "from byte 2 on: half of a pair" },
+        { "[\"\\udc00\"]", 10, "from byte 2 on: half of a pair" },
+        { "[\"\\udfff\\ud800\"]", 16, "from byte 2 on: half of a pair" },
+        { "[\"\\ud800\\u0041\"]", 16, "from byte 2 on: half of a pair" },
+        { "[\"\\ud800\\ud800\"]", 16, "from byte 2 on: half of a pair" },
+        { "[\"\\ud800\\udcQ0\"]", 16, "from byte 2 on: half of a pair" },
+        { "[\"x\\u0000y\"]", 12, "U+0000 at byte 3 is not allowed" },
+        { "[01]", 4, "not valid JSON from byte 2" },
+        { "[00]", 4, "not valid JSON from byte 2" },
+        { "[-01]", 5, "not valid JSON from byte 3" },
+        { "[+1]", 4, "from byte 1 on: no value" },
+        { "[.5]", 4, "from byte 1 on: no value" },
+        { "[-.5]", 5, "from byte 2 on: no value" },
+        { "[5.]", 4, "from byte 3 on: no digit after a point" },
+        { "[5.e1]", 6, "from byte 3 on: no digit after a point" },
+        { "[1.2.3]", 7, "not valid JSON from byte 4" },
+        { "[1e]", 4, "from byte 3 on: no digit in an exponent" },
+        { "[1e+]", 5, "from byte 4 on: no digit in an exponent" },
+        { "[1E-+1]", 7, "from byte 4 on: no digit in an exponent" },
+        { "[1e1.5]", 7, "not valid JSON from byte 4" },
+        { "[1-2]", 5, "not valid JSON from byte 2" },
+        { "[--1]", 5, "from byte 2 on: no value" },
+        { "[0x1]", 5, "not valid JSON from byte 2" },
+        { "[1_000]", 7, "not valid JSON from byte 2" },
+        { "[inf]", 5, "from byte 1 on: no value" },
+        { "[-inf]", 6, "from byte 2 on: no value" },
+        { "[0123456789012345678901234567890123456789012345678901234567890123"
+          "]", 66, "not valid JSON from byte 2" },
+        { "[1123456789012345678901234567890123456789012345678901234567890123"
+          "]", 66, "from byte 1 on: a number of more than 63" },
+        { "[True]", 6, "from byte 1 on: no value" },
+        { "[truth]", 7, "from byte 1 on: no value" },
+        { "[nul]", 5, "from byte 1 on: no value" },
+        { "[nullx]", 7, "not valid JSON from byte 5" },
+        { "[1 2]", 5, "from byte 3 on: neither a comma" },
+        { "[1}", 3, "from byte 2 on: neither a comma" },
+        { "{\"a\":1]", 8, "from byte 6 on: neither a comma" },
+        { "[1,]", 4, "from byte 3 on: no value" },
+        { "[,1]", 4, "from byte 1 on: no value" },
+        { "[1,,2]", 6, "from byte 3 on: no value" },
+        { "{\"a\":1 \"b\":2}", 13, "from byte 7 on: neither a comma" },
+        { "{\"a\" 1}", 8, "from byte 5 on: no colon" },
+        { "{\"a\"}", 5, "from byte 4 on: no colon" },
+        { "{a:1}", 5, "from byte 1 on: no name" },
+        { "{1:1}", 5, "from byte 1 on: no name" },
+        { "{,}", 3, "from byte 1 on: no name" },
+        { "{\"a\":1,,\"b\":2}", 15, "from byte 7 on: no name" },
+        { "[1] // x", 8, "from byte 4 on: something after the end" },
+        { "/**/[1]", 7, "from byte 0 on: no value" },
+        { "[1][", 4, "from byte 3 on: something after the end" },
+        { "]", 1, "from byte 0 on: no value" },
+        { "\"a", 2, "from byte 2 on: it ends too early" },
+        { "[\"a\"", 4, "from byte 4 on: it ends too early" },
+        { "[\"\xc1\xbf\"]", 6, "not valid UTF-8 at byte 2" },
+        { "[\"\xe0\x9f\xbf\"]", 7, "not valid UTF-8 at byte 2" },
+        { "[\"\xf0\x8f\xbf\xbf\"]", 8, "not valid UTF-8 at byte 2" },
+        { "[\"\xed\xbf\xbf\"]", 7, "not valid UTF-8 at byte 2" },
+        { "[\"\xf5\x80\x80\x80\"]", 8, "not valid UTF-8 at byte 2" },
+        { "[\"a\x80\"]", 6, "not valid UTF-8 at byte 3" },
+        { "[\x80]", 3, "not valid UTF-8 at byte 1" }
     };
 
     (void) state;
@@ -111,6 +198,152 @@ test_what_is_no_json(void **state)
 }
 
 
+/* What is accepted is read as it is meant; cJSON writes it again. */
+
+static void
+test_what_is_json(void **state)
+{
+    char    *text;
+    cJSON   *json;
+    size_t   i;
+
+    static const struct {
+        const char  *text;
+        const char  *again;               /* NULL: the same */
+    } tests[] = {
+        { "{}", NULL }, { "[]", NULL }, { "[[],{},[{}]]", NULL },
+        { " \t\r\n[ ]\n", "[]" }, { "null", NULL }, { "true", NULL },
+        { "false", NULL }, { "\"\"", NULL }, { "7", NULL },
+        { "[0,1,-1,10,0.5,-0.5]", NULL },
+        { "[1e2,1E+2,1e-2,1.5e1,0e0]", "[100,100,0.01,15,0]" },
+        { "[1.75e308,-1E308]", "[1.75e+308,-1e+308]" },
+        { "[1e-400]", "[0]" },
+        { "{\"a\":1,\"b\":{\"a\":1},\"c\":[{\"a\":1},{\"a\":1}]}", NULL },
+        { "{\"\":0,\"A\":1,\"a\":2,\"a \":3}", NULL },
+        { "{ \"a\" : 1 , \"b\" : [ 1 , 2 ] }", "{\"a\":1,\"b\":[1,2]}" },
+        { "[\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"]",
+          "[\"\\\"\\\\/\\b\\f\\n\\r\\t\"]" },
+        { "[\"\\u0041\\u00e9\\u20AC\"]", "[\"A\xc3\xa9\xe2\x82\xac\"]" },
+        { "[\"\\ud83d\\ude00\\uDBFF\\uDFFF\"]",
+          "[\"\xf0\x9f\x98\x80\xf4\x8f\xbf\xbf\"]" },
+        { "[\"\\\\u0000\\\\ud800\"]", NULL },
+        { "[\"\x7f\xc2\x80\xed\x9f\xbf\xee\x80\x80\xef\xbb\xbf\"]", NULL },
+        { "[\"\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"]", NULL },
+        { "[112500000000000000000000000000000000000000000000000000000000000]",
+          "[1.125e+62]" }
+    };
+
+    (void) state;
+
+    for (i = 0; i < UNIT_LENGTH(tests); i++) {
+        memset(&errors, 0, sizeof(errors));
+        json = canary_json_parse(tests[i].text, strlen(tests[i].text),
+                                 &errors);
+        accepted();
+        assert_non_null(json);
+
+        text = cJSON_PrintUnformatted(json);
+        assert_string_equal(text, tests[i].again ? tests[i].again
+                                                 : tests[i].text);
+        cJSON_free(text);
+        cJSON_Delete(json);
+    }
+}
+
+
+static void
+test_names_that_come_twice(void **state)
+{
+    size_t  i;
+
+    static const struct {
+        const char  *text;
+        const char  *pointer;
+    } tests[] = {
+        { "{\"a\":1,\"a\":1}", "/a" },
+        { "{\"a\":1,\"b\":2,\"a\":3}", "/a" },
+        { "{\"a\":1,\"\\u0061\":2}", "/a" },
+        { "{\"\xc3\xa9\":1,\"\\u00E9\":2}", "/\xc3\xa9" },
+        { "{\"/\":1,\"\\/\":2}", "/~1" },
+        { "{\"\":1,\"\":2}", "/" },
+        { "[0,{\"x\":[{\"b\":1,\"b\":[]}]}]", "/1/x/0/b" },
+        { "{\"x\":{\"\\ud83d\\ude00\":1,\"\xf0\x9f\x98\x80\":1}}",
+          "/x/\xf0\x9f\x98\x80" }
+    };
+
+    (void) state;
+
+    for (i = 0; i < UNIT_LENGTH(tests); i++) {
+        memset(&errors, 0, sizeof(errors));
+        assert_null(canary_json_parse(tests[i].text, strlen(tests[i].text),
+                                      &errors));
+        refused(tests[i].pointer, "\" is here twice");
+    }
+}
+
+
+/* One by one with each other, they would not be looked through today. */
+
+static void
+test_many_names(void **state)
+{
+    char    *text, *p;
+    cJSON   *json;
+    size_t   i;
+
+    enum { MANY = 1000000 };
+
+    (void) state;
+
+    text = malloc(MANY * 16);
+    assert_non_null(text);
+
+    p = text;
+    *p++ = '{';
+
+    for (i = 0; i < MANY; i++) {
+        p += sprintf(p, "\"k%zu\":1,", i);
+    }
+
+    memset(&errors, 0, sizeof(errors));
+
+    strcpy(p - 1, "}");
+    json = canary_json_parse(text, strlen(text), &errors);
+    accepted();
+    assert_int_equal(cJSON_GetArraySize(json), MANY);
+    cJSON_Delete(json);
+
+    strcpy(p, "\"k7\":1}");
+    p[-1] = ',';
+    assert_null(canary_json_parse(text, strlen(text), &errors));
+    refused("/k7", "twice");
+
+    free(text);
+}
+
+
+static void
+test_no_more_values_than_asked_for(void **state)
+{
+    cJSON   *json;
+    size_t   values;
+
+    (void) state;
+
+    memset(&errors, 0, sizeof(errors));
+
+    values = 7;
+    json = canary_json_parse_most("[1,{\"a\":[]}]", 12, &values, &errors);
+    accepted();
+    assert_int_equal(values, 3);
+    cJSON_Delete(json);
+
+    assert_null(canary_json_parse_most("[1,{\"a\":[]}]", 12, &values,
+                                       &errors));
+    refused("", "not valid JSON from byte 8 on: too many values");
+}
+
+
 static void
 test_deep_nesting(void **state)
 {
@@ -129,7 +362,7 @@ test_deep_nesting(void **state)
 
     memset(&errors, 0, sizeof(errors));
     assert_null(canary_json_parse(text, 65536, &errors));
-    refused("", "not valid JSON");
+    refused("", "not valid JSON from byte 512 on: brackets nested too");
 
     /* as deep as can be, and no object */
 
@@ -262,6 +495,10 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_what_is_no_json),
+        cmocka_unit_test(test_what_is_json),
+        cmocka_unit_test(test_names_that_come_twice),
+        cmocka_unit_test(test_many_names),
+        cmocka_unit_test(test_no_more_values_than_asked_for),
         cmocka_unit_test(test_deep_nesting),
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_decimals),
