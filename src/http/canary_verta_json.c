@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "canary_rule_json.h"
+#include "canary_text.h"
 #include "canary_verta_json.h"
 
 
@@ -32,6 +33,7 @@ static int canary_verta_read_kind(const cJSON *value,
 static void canary_verta_read_threshold(const cJSON *list,
     const canary_json_at_t *at, canary_rule_t *rule,
     canary_json_errors_t *errors);
+static int canary_verta_is_endless(const cJSON *value);
 static const cJSON *canary_verta_member(const cJSON *object,
     const char *name);
 static void canary_verta_write_rule(cJSON *list,
@@ -61,7 +63,7 @@ static const canary_json_range_t  canary_verta_ratio = {
 };
 
 static const canary_json_range_t  canary_verta_latency = {
-    "a number of milliseconds from 0.001 to 86400000", 1000, 1,
+    "a number of milliseconds from 0.001 on", 1000, 1,
     CANARY_LATENCY_MAX, 0, 1
 };
 
@@ -297,11 +299,43 @@ canary_verta_read_threshold(const cJSON *list, const canary_json_at_t *at,
         return;
     }
 
-    range = (canary_rule_unit(rule) == CANARY_UNIT_LATENCY)
-            ? &canary_verta_latency : &canary_verta_ratio;
+    range = &canary_verta_ratio;
+
+    if (canary_rule_unit(rule) == CANARY_UNIT_LATENCY) {
+        range = &canary_verta_latency;
+
+        if (canary_verta_is_endless(value)) {
+            rule->threshold = CANARY_LATENCY_MAX;
+            return;
+        }
+    }
 
     (void) canary_json_number(value, &at_value, range, &rule->threshold,
                               errors);
+}
+
+
+/*
+ * For Verta a threshold is any number; nothing is measured that is longer
+ * than a day, so what is above that says the same.
+ */
+
+static int
+canary_verta_is_endless(const cJSON *value)
+{
+    double  ms;
+
+    if (cJSON_IsNumber(value)) {
+        ms = value->valuedouble;
+
+    } else if (!cJSON_IsString(value)
+               || !canary_text_decimal(value->valuestring, &ms))
+    {
+        return 0;
+    }
+
+    return isfinite(ms)
+           && ms > (double) CANARY_LATENCY_MAX / canary_verta_latency.scale;
 }
 
 

@@ -311,6 +311,11 @@ thresholds_that_are_none(void **state)
         "\"1.1\"", "\"100\"", "null", "true", "[]"
     };
 
+    static const char *const  latencies[] = {
+        "\"0\"", "\"-1\"", "\"-1e+16\"", "\"1e999\"", "1e999", "\"inf\"",
+        "\"nan\"", "\"1e+16 \"", "null", "[1e16]"
+    };
+
     (void) state;
 
     for (i = 0; i < UNIT_LENGTH(bad); i++) {
@@ -318,10 +323,34 @@ thresholds_that_are_none(void **state)
         refused("/canary_strategy/rules/0/rule_parameters/0/value");
     }
 
-    read_rule("1005", "\"0\"");
-    refused("/canary_strategy/rules/0/rule_parameters/0/value");
-    read_rule("1005", "\"1e+16\"");
-    refused("/canary_strategy/rules/0/rule_parameters/0/value");
+    for (i = 0; i < UNIT_LENGTH(latencies); i++) {
+        read_rule("1005", latencies[i]);
+        refused("/canary_strategy/rules/0/rule_parameters/0/value");
+    }
+}
+
+
+static void
+latencies_above_a_day(void **state)
+{
+    unsigned  i;
+
+    static const char *const  endless[] = {
+        "\"86400000\"", "\"86400000.0001\"", "\"86400001\"", "\"1e+16\"",
+        "\"1e300\"", "86400001", "1e+16"
+    };
+
+    (void) state;
+
+    for (i = 0; i < UNIT_LENGTH(endless); i++) {
+        read_rule(i % 2 ? "1005" : "1006", endless[i]);
+        accepted();
+        assert_int_equal(update.strategy.rules[0].threshold, 86400000000);
+    }
+
+    read_rule("1006", "\"86399999\"");
+    accepted();
+    assert_int_equal(update.strategy.rules[0].threshold, 86399999000);
 }
 
 
@@ -847,6 +876,7 @@ main(void)
         cmocka_unit_test(what_else_the_client_sends_is_not_looked_at),
         cmocka_unit_test(thresholds_as_python_writes_them),
         cmocka_unit_test(thresholds_that_are_none),
+        cmocka_unit_test(latencies_above_a_day),
         cmocka_unit_test(rules_that_are_none),
         cmocka_unit_test(as_many_rules_as_there_may_be),
         cmocka_unit_test(interval_and_step),
