@@ -53,6 +53,19 @@ $t->start(<<"EOC");
         location /limit/ {
             canary_api write=on;
             client_max_body_size 1k;
+            error_page 413 /page.html;
+
+            location /limit/nested/ { proxy_pass http://ep; }
+        }
+        location /if/ {
+            canary_api write=on;
+            client_max_body_size 1k;
+            if (\$http_x_any = "") { set \$any none; }
+        }
+        location /except/ {
+            canary_api write=on;
+            client_max_body_size 1k;
+            limit_except GET { allow all; }
         }
         location /huge/ {
             canary_api write=on;
@@ -67,6 +80,10 @@ $t->start(<<"EOC");
     server {
         listen 127.0.0.1:%%PORT_h2%% $http2;
         location /api/ { canary_api write=on; }
+        location /limit/ {
+            canary_api write=on;
+            client_max_body_size 1k;
+        }
     }
 
     %%API%%
@@ -168,10 +185,42 @@ subtest '64 KiB is the most' => sub {
     is_refused(chunks("/huge/$path", ' ' x 5_000_000), 413, '5 MB, chunked');
 };
 
-subtest 'the limits of nginx itself' => sub {
-    my $response = whole("/limit/$path", ' ' x 1025);
+subtest 'a body without an end' => sub {
+    for my $place (qw(api tiny file limit huge)) {
+        my $client = $t->client;
 
-    is($response->status, 413);
+        $client->start(method => 'PATCH', uri => "/$place/$path",
+                       headers => { 'Transfer-Encoding' => 'chunked' });
+        $client->write(sprintf "%x\r\n%s\r\n", 35_000, ' ' x 35_000) for 1, 2;
+        is_refused($client->finish, 413, "$place: is not waited for");
+    }
+};
+
+subtest 'a smaller limit of nginx itself' => sub {
+    my $fits = '{"weight":0.5}' . ' ' x (1024 - 14);
+
+    for my $place (qw(limit if except)) {
+        is_patched(whole("/$place/$path", $fits), 0.5, "$place: 1024 bytes");
+        is_patched(chunks("/$place/$path", $fits), 0.5, "$place: chunked");
+
+        my $response = whole("/$place/$path", "$fits ");
+        is_refused($response, 413, "$place: 1025");
+        like($response->json->{detail}, qr/larger than 1024 bytes/);
+
+        is_refused(chunks("/$place/$path", $fits, ' '), 413,
+                   "$place: chunked 1025");
+        is_refused(whole("/$place/$path", ' ' x 3_000_000), 413,
+                   "$place: above nginx's own default");
+    }
+
+    my $response = whole('/limit/nested/', ' ' x 1025);
+    is($response->status . ' ' . $response->header('Content-Type'),
+       '413 text/html', 'a location inside has the limit still');
+    is(chunks('/limit/nested/', ' ' x 1025)->status, 413, 'chunked');
+    is(whole('/limit/nested/', ' ' x 1024)->status, 200);
+};
+
+subtest 'chunks that are none' => sub {
     is(raw("PATCH /api/$path HTTP/1.1\r\nHost: x\r\n"
            . "Transfer-Encoding: chunked\r\n\r\nzz\r\n")->status, 400,
        'a chunk that is none');
@@ -188,6 +237,7 @@ subtest '100 Continue' => sub {
     is($client->finish->status, 200);
 
     for my $case (['a body too large', "/api/$path", 70_000, 413],
+                  ['a smaller limit', "/limit/$path", 1025, 413],
                   ['no such path', '/api/nowhere', 10, 404],
                   ['no such method', '/api/', 10, 405])
     {
@@ -237,6 +287,13 @@ subtest 'HTTP/2' => sub {
     ($status) = http2('PATCH', "/api/$path", (' ' x 16384) x 4, ' ');
     is($status, 413, 'without a length, too large');
 
+    ($status, $body) = http2('PATCH', "/limit/$path", ' ' x 1000, ' ' x 25);
+    is($status, 413, 'a smaller limit');
+    is(JSON::PP::decode_json($body)->{status}, 413);
+
+    ($status) = http2('PATCH', "/limit/$path", (' ' x 16384) x 12);
+    is($status, 413, 'much too large');
+
     ($status) = http2('POST', '/api/nowhere', 'x');
     is($status, 404);
 
@@ -279,6 +336,28 @@ my @no_json = (
     ['nested too deeply', '[' x 60_000],
     ['nested too deeply in a field', '{"weight":' x 6000],
     ['UTF-16', "\xff\xfe{\0}\0"],
+    ['a mark of byte order', "\xef\xbb\xbf{}"],
+    ['no-break space', "\xc2\xa0{}"],
+    ['a form feed', "\f{}"],
+    ['a line end in a text', qq({"reason":"a\nb"})],
+    ['a tab in a name', qq({"rea\tson":"x"})],
+    ['\u without digits in a text', '{"reason":"approved by bob\uZZZZ, not"}'],
+    ['\u without digits in a name', '{"reason\uZZZZ":"x","x\uZZZZ":1}'],
+    ['\u with three digits', '{"reason":"\u123"}'],
+    ['\u with a sign', '{"reason":"\u+041"}'],
+    ['a low surrogate alone', '{"reason":"\udc00x"}'],
+    ['two high surrogates', '{"reason":"\ud800\ud800"}'],
+    ['a high surrogate before no digits', '{"reason":"\ud800\uQQQQ"}'],
+    ['an unknown escape', '{"reason":"\a"}'],
+    ['a leading zero', '{"weight":00.5}'],
+    ['a point without digits', '{"weight":0.}'],
+    ['digits that begin with a point', '{"weight":.5}'],
+    ['a plus', '{"weight":+0.5}'],
+    ['an exponent without digits', '{"weight":5e}'],
+    ['a long number', '{"weight":0.5' . '0' x 70 . '}'],
+    ['a comment', '{"weight":0.5}/* half */'],
+    ['True', '{"reason":True}'],
+    ['the wrong brackets', '{"reason":"x"]'],
 );
 
 $last_event = newest();
@@ -308,6 +387,8 @@ my @no_body = (
     ['a name to be escaped', '{"a/b~c":1}', '/a~1b~0c'],
     ['no name', '{"":1}', '/'],
     ['a field twice', '{"reason":"a","reason":"b"}', '/reason'],
+    ['a name twice below', '{"reason":{"a":[0,{"b":1,"\u0062":2}]}}',
+     '/reason/a/1/b'],
     ['a field twice, escaped', '{"reason":"a","\u0072eason":"b"}', '/reason'],
     ['no text', '{"reason":7}', '/reason'],
     ['null for a text', '{"reason":null}', '/reason'],
@@ -317,6 +398,34 @@ my @no_body = (
     ['a C1 control character', '{"reason":"\u0085"}', '/reason'],
     ['a long unknown name', '{"' . 'x' x 60_000 . '":1}', ''],
 );
+
+subtest 'a name that is cut names nothing' => sub {
+    $t->verb(ep => 'rollback');
+    $last_event = newest();
+
+    for my $release ('v2\uQQQQ-is-not-there', 'v2\u0000x', 'v2\u000', "v2\0") {
+        is_refused($t->api_post($path, qq({"release":"$release"})), 400,
+                   $release);
+    }
+
+    $t->start_rollout('ep');
+    $last_event = newest();
+};
+
+# Each with each other, 64 KiB of names are 40 million comparisons.
+
+subtest 'thousands of names' => sub {
+    my $names = join ',', map { sprintf '"%x":0', $_ } 1 .. 7000;
+    my $response = $t->api_patch($path, "{$names}");
+
+    is_refused($response, 400, 'all unknown');
+    like($response->json->{detail}, qr/^7001 errors/);
+
+    $response = $t->api_patch($path, qq({$names,"1":0}));
+    is_refused($response, 400, 'one of them twice');
+    is_deeply([ map { $_->{pointer} } @{ $response->json->{errors} } ],
+              ['/1'], 'is told');
+};
 
 subtest 'what is no body of a verb' => sub {
     for my $case (@no_body) {
@@ -343,6 +452,8 @@ subtest 'what is no strategy' => sub {
         ['{"progress_step":"0.2"}', '/progress_step', qr/not "0\.2"/],
         ['{"progress_step":0.1,"progress_step":0.2}', '/progress_step',
          qr/twice/],
+        ['{"rules":[{"rule":"error_rate","rule_id":1,"rule":"error_rate"}]}',
+         '/rules/0/rule', qr/twice/],
         ['{"progress_steps":[0.5,0.2]}', '/progress_steps/1', qr/not 0\.2/],
         ['{"progress_interval_seconds":1e999}', '/progress_interval_seconds',
          qr/large/],

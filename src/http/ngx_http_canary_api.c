@@ -11,7 +11,6 @@
 static ngx_int_t ngx_http_canary_api_may_write(ngx_http_request_t *r);
 static ngx_int_t ngx_http_canary_api_not_allowed(ngx_http_request_t *r,
     ngx_http_canary_api_target_t *target);
-static ngx_int_t ngx_http_canary_api_read_body(ngx_http_request_t *r);
 static void ngx_http_canary_api_body_handler(ngx_http_request_t *r);
 
 
@@ -54,7 +53,8 @@ ngx_http_canary_api_handler(ngx_http_request_t *r)
     }
 
     if (write) {
-        return ngx_http_canary_api_read_body(r);
+        return ngx_http_canary_api_read(r, ngx_http_canary_api_body_handler,
+                                        ngx_http_canary_api_too_large);
     }
 
     return target.resource->read(r, target.endpoint);
@@ -108,28 +108,6 @@ ngx_http_canary_api_not_allowed(ngx_http_request_t *r,
 }
 
 
-static ngx_int_t
-ngx_http_canary_api_read_body(ngx_http_request_t *r)
-{
-    ngx_int_t  rc;
-
-    if (r->headers_in.content_length_n > NGX_HTTP_CANARY_BODY_MAX) {
-        return ngx_http_canary_api_too_large(r);
-    }
-
-    r->request_body_in_single_buf = 1;
-
-    rc = ngx_http_read_client_request_body(r,
-                                           ngx_http_canary_api_body_handler);
-
-    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        return rc;
-    }
-
-    return NGX_DONE;
-}
-
-
 static void
 ngx_http_canary_api_body_handler(ngx_http_request_t *r)
 {
@@ -159,6 +137,6 @@ ngx_http_canary_api_too_large(ngx_http_request_t *r)
     r->keepalive = 0;
 
     return ngx_http_canary_problem(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
-                                   "the body is larger than %d bytes",
-                                   NGX_HTTP_CANARY_BODY_MAX);
+                                   "the body is larger than %O bytes",
+                                   ngx_http_canary_api_body_max(r));
 }

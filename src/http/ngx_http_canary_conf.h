@@ -38,6 +38,11 @@ char *ngx_http_canary_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_canary_check_location(ngx_conf_t *cf,
     ngx_http_canary_loc_conf_t *lcf);
 
+/* the limit of bodies, which nginx would answer itself, is left to the API */
+
+void ngx_http_canary_take_body_limit(ngx_http_core_loc_conf_t *clcf,
+    ngx_http_canary_loc_conf_t *lcf);
+
 /* remembers where the first canary directive of an upstream{} stands */
 
 void ngx_http_canary_note(ngx_conf_t *cf, ngx_http_canary_srv_conf_t *conf);

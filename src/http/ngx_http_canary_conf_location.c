@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_canary_module.h"
+#include "ngx_http_canary_api.h"
 #include "ngx_http_canary_conf.h"
 
 
@@ -120,4 +121,29 @@ ngx_http_canary_check_location(ngx_conf_t *cf,
     }
 
     return NGX_CONF_OK;
+}
+
+
+/*
+ * Locations inside of this one have taken theirs from it before.  The buffer
+ * is the window that a stream of HTTP/2 begins with, and nginx reads 256k of a
+ * connection at one time: what is too large is to be answered, and not to be
+ * a breach of the protocol.
+ */
+
+void
+ngx_http_canary_take_body_limit(ngx_http_core_loc_conf_t *clcf,
+    ngx_http_canary_loc_conf_t *lcf)
+{
+    lcf->body_max = NGX_HTTP_CANARY_BODY_MAX;
+
+    if (clcf->client_max_body_size
+        && clcf->client_max_body_size < lcf->body_max)
+    {
+        lcf->body_max = clcf->client_max_body_size;
+    }
+
+    clcf->client_max_body_size = 0;
+    clcf->client_body_buffer_size = ngx_max(clcf->client_body_buffer_size,
+                                            NGX_HTTP_CANARY_BODY_BUFFER);
 }

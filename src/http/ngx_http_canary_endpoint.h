@@ -149,6 +149,9 @@ typedef struct {
     ngx_flag_t                          api;
     ngx_flag_t                          verta;
     ngx_flag_t                          write;         /* of either */
+    off_t                               body_max;      /* of either: the
+                                                          smaller of ours and
+                                                          that of nginx */
     ngx_str_t                           workspace;     /* in the Verta API */
     ngx_flag_t                          metrics;
     ngx_array_t                        *tokens;        /* of token_t; NULL:

@@ -320,6 +320,10 @@ ngx_http_canary_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_init_value(conf->metrics, 0);
     ngx_conf_merge_ptr_value(conf->tokens, prev->tokens, NULL);
 
+    if (conf->api || conf->verta) {
+        ngx_http_canary_take_body_limit(clcf, conf);
+    }
+
     return NGX_CONF_OK;
 }
 

@@ -20,7 +20,6 @@ static ngx_int_t ngx_http_canary_verta_check_token(ngx_http_request_t *r,
     ngx_uint_t write);
 static ngx_int_t ngx_http_canary_verta_not_allowed(ngx_http_request_t *r,
     ngx_str_t allow);
-static ngx_int_t ngx_http_canary_verta_read_body(ngx_http_request_t *r);
 static void ngx_http_canary_verta_body_handler(ngx_http_request_t *r);
 
 
@@ -81,8 +80,12 @@ ngx_http_canary_verta_handler(ngx_http_request_t *r)
         return ngx_http_canary_verta_not_allowed(r, methods->allow);
     }
 
-    return write ? ngx_http_canary_verta_read_body(r)
-                 : ngx_http_canary_verta_show(r, &target);
+    if (write) {
+        return ngx_http_canary_api_read(r, ngx_http_canary_verta_body_handler,
+                                        ngx_http_canary_verta_too_large);
+    }
+
+    return ngx_http_canary_verta_show(r, &target);
 }
 
 
@@ -172,28 +175,6 @@ ngx_http_canary_verta_not_allowed(ngx_http_request_t *r, ngx_str_t allow)
 }
 
 
-static ngx_int_t
-ngx_http_canary_verta_read_body(ngx_http_request_t *r)
-{
-    ngx_int_t  rc;
-
-    if (r->headers_in.content_length_n > NGX_HTTP_CANARY_BODY_MAX) {
-        return ngx_http_canary_verta_too_large(r);
-    }
-
-    r->request_body_in_single_buf = 1;
-
-    rc = ngx_http_read_client_request_body(r,
-                                         ngx_http_canary_verta_body_handler);
-
-    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        return rc;
-    }
-
-    return NGX_DONE;
-}
-
-
 static void
 ngx_http_canary_verta_body_handler(ngx_http_request_t *r)
 {
@@ -223,6 +204,6 @@ ngx_http_canary_verta_too_large(ngx_http_request_t *r)
     r->keepalive = 0;
 
     return ngx_http_canary_verta_error(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
-                                       "the body is larger than %d bytes",
-                                       NGX_HTTP_CANARY_BODY_MAX);
+                                       "the body is larger than %O bytes",
+                                       ngx_http_canary_api_body_max(r));
 }
