@@ -281,28 +281,78 @@ subtest 'a reload ends them, and old workers at once' => sub {
 
 subtest 'as many as are possible' => sub {
     $t->needs_processes;
-    $t->reload(undef, workers => 1, gone => 1);
+
+    for my $connections (1024, 64) {
+        my $most = $connections / 4;
+
+        $t->reload(undef, workers => 1, gone => 1,
+                   events => "worker_connections $connections;");
+
+        my @streams = map { Stream->new($t->port('api'), '/canary/events') }
+            1 .. $most;
+        $_->wait_for(qr/retry/) for @streams;
+
+        my $client = $t->client('api');
+        my $response = $client->get('/canary/events');
+        is($response->status, 503, "$most of $connections connections");
+        is($response->header('Retry-After'), 15);
+        is($response->header('Content-Type'), 'application/problem+json');
+        is($response->header('Connection'), 'close', 'it keeps none');
+        like($response->json->{detail}, qr/worker_connections/);
+
+        my @refused = map { Stream->new($t->port('api'), '/canary/events') }
+            1 .. 300;
+        $_->wait_for_end for @refused;
+        is((grep { $_->{in} =~ m{^HTTP/1.1 503 } } @refused), 300,
+           'nor do many');
+        is((grep { $t->get('/')->status == 200 } 1 .. 10), 10,
+           'the rest goes on');
+
+        (pop @streams)->close;
+        $t->wait_for(sub {
+            my $stream = Stream->new($t->port('api'), '/canary/events');
+            $stream->wait_for(qr/\n\n|\r\n\r\n/);
+            return $stream->{in} =~ m{^HTTP/1\.1 200 };
+        });
+        $t->verb(ep => 'pause');
+        $_->wait_for_ids(1) for @streams;
+        pass('all have the event');
+        $t->verb(ep => 'resume');
+    }
+};
+
+subtest 'fewer when few connections are free' => sub {
+    $t->needs_processes;
+    $t->reload(undef, workers => 1, gone => 1,
+               events => 'worker_connections 64;');
 
     my @streams = map { Stream->new($t->port('api'), '/canary/events') }
-        1 .. 1024;
+        1 .. 4;
     $_->wait_for(qr/retry/) for @streams;
 
-    my $response = $t->api_get('events');
-    is($response->status, 503);
-    is($response->header('Retry-After'), 15);
-    is($response->header('Content-Type'), 'application/problem+json');
-    is($t->get('/')->status, 200, 'the rest goes on');
+    my @others = map { $t->client->connect } 1 .. 40;
+    my $refused;
 
-    (pop @streams)->close;
     $t->wait_for(sub {
-        my $stream = Stream->new($t->port('api'), '/canary/events');
-        $stream->wait_for(qr/\n\n/);
-        return $stream->{in} =~ m{^HTTP/1\.1 200 };
+        $refused = $t->api_get('events', timeout => 1);
+        return $refused->status == 503;
     });
+    like($refused->json->{detail}, qr/quarter of .* is free/);
+    is($t->get('/')->status, 200, 'they are for users');
+
     $t->verb(ep => 'pause');
     $_->wait_for_ids(1) for @streams;
-    pass('all have the event');
+    pass('streams that were there stay');
     $t->verb(ep => 'resume');
+
+    $_->close for @others;
+    $t->wait_for(sub {
+        my $stream = Stream->new($t->port('api'), '/canary/events');
+        $stream->wait_for(qr/\n\n|\r\n\r\n/);
+        return $stream->{in} =~ m{^HTTP/1\.1 200 };
+    });
+    pass('and there may be more again');
+    $t->reload(undef, events => 'worker_connections 4096;', gone => 1);
 };
 
 subtest 'a reload while events are sent' => sub {

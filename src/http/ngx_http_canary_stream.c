@@ -12,18 +12,24 @@
  *
  * A stream is a request and the id of the last event that it was sent.  One
  * timer of the worker, which runs while there are streams, looks whether the
- * zone has later ones, and makes one text of them for all streams that are
- * equally far.  Each has at most one text on its way: who reads slowly gets
- * the next one later, and who does not read at all for "send_timeout" is
- * dropped.
+ * zone has later ones, and makes one text of them, which all streams share
+ * that are equally far.  Each has at most one text on its way: who reads
+ * slowly gets the next one later, and who does not read at all for
+ * "send_timeout" is dropped.
  *
  * A write takes some 8 us, and 500 of them would stop all requests of the
- * worker for 4 ms.  So a round goes over a few streams, lets the worker do
- * what else there is to do, and goes on.
+ * worker for 4 ms; a text takes a millisecond.  So a round goes over a few
+ * streams, or makes one text, lets the worker do what else there is to do, and
+ * goes on.
+ *
+ * Streams stay, so they are not to take the connections that users need: at
+ * most a quarter of all in the worker, and none of the last quarter that is
+ * free.
  */
 
 
-#define NGX_HTTP_CANARY_STREAMS         1024   /* per worker */
+#define NGX_HTTP_CANARY_STREAMS         4      /* have one of so many
+                                                  connections */
 #define NGX_HTTP_CANARY_STREAM_TICK     100    /* ms */
 #define NGX_HTTP_CANARY_STREAM_TURN     16     /* streams without a break */
 #define NGX_HTTP_CANARY_HEARTBEAT       15000  /* ms */
@@ -31,25 +37,34 @@
                                          + NGX_INT64_LEN)
 
 
+/* Of some events; freed when neither streams nor the news use it. */
+
 typedef struct {
-    ngx_queue_t                   queue;
-    ngx_http_request_t           *request;
-    ngx_http_canary_main_conf_t  *main;
-    uint64_t                      last;     /* event sent, or passed over */
-    ngx_msec_t                    sent;     /* time of the last text */
-    u_char                       *data;     /* on its way; or NULL */
-    ngx_buf_t                     buf;
-    ngx_chain_t                   out;
+    ngx_uint_t                    users;
+    size_t                        len;
+    u_char                        data[];
+} ngx_http_canary_events_text_t;
+
+
+typedef struct {
+    ngx_queue_t                    queue;
+    ngx_http_request_t            *request;
+    ngx_http_canary_main_conf_t   *main;
+    uint64_t                       last;    /* event sent, or passed over */
+    ngx_msec_t                     sent;    /* time of the last text */
+    ngx_uint_t                     busy;    /* that one is on its way */
+    ngx_http_canary_events_text_t  *text;   /* it, if it is of events */
+    ngx_buf_t                      buf;
+    ngx_chain_t                    out;
 } ngx_http_canary_stream_t;
 
 
 /* What streams that are equally far are sent next: good for one round. */
 
 typedef struct {
-    ngx_pool_t                   *pool;     /* NULL: there is none yet */
-    uint64_t                      after;
-    uint64_t                      upto;
-    ngx_str_t                     text;
+    uint64_t                       after;
+    uint64_t                       upto;
+    ngx_http_canary_events_text_t  *text;   /* NULL: there is none yet */
 } ngx_http_canary_news_t;
 
 
@@ -58,6 +73,7 @@ static ngx_int_t ngx_http_canary_stream_start(ngx_http_request_t *r,
 static ngx_int_t ngx_http_canary_last_event_id(ngx_http_request_t *r,
     uint64_t *after);
 static ngx_int_t ngx_http_canary_stream_header(ngx_http_request_t *r);
+static const char *ngx_http_canary_stream_refused(void);
 static ngx_int_t ngx_http_canary_stream_busy(ngx_http_request_t *r,
     const char *seconds, const char *reason);
 static ngx_http_canary_stream_t *ngx_http_canary_add_stream(
@@ -75,12 +91,13 @@ static ngx_int_t ngx_http_canary_stream_feed(
     ngx_http_canary_stream_t *stream);
 static ngx_int_t ngx_http_canary_make_news(ngx_http_canary_news_t *news,
     ngx_http_canary_main_conf_t *cmcf, uint64_t after);
-static ngx_int_t ngx_http_canary_news_text(ngx_http_canary_news_t *news,
-    ngx_http_canary_batch_t *batch);
+static ngx_http_canary_events_text_t *ngx_http_canary_events_text(
+    ngx_pool_t *pool, ngx_http_canary_batch_t *batch);
+static void ngx_http_canary_leave_text(ngx_http_canary_events_text_t **text);
 static char *ngx_http_canary_news_event(ngx_pool_t *pool,
     ngx_http_canary_found_t *found);
 static ngx_int_t ngx_http_canary_stream_send(
-    ngx_http_canary_stream_t *stream, ngx_str_t *text);
+    ngx_http_canary_stream_t *stream, u_char *data, size_t len);
 static ngx_int_t ngx_http_canary_stream_output(
     ngx_http_canary_stream_t *stream, ngx_chain_t *out);
 static void ngx_http_canary_stream_writer(ngx_http_request_t *r);
@@ -96,13 +113,15 @@ static ngx_uint_t              ngx_http_canary_nstreams; /* in both */
 static ngx_event_t             ngx_http_canary_streams_event;
 static ngx_connection_t        ngx_http_canary_streams_dumb;
 static ngx_http_canary_news_t  ngx_http_canary_news;     /* of this round */
+static ngx_uint_t              ngx_http_canary_ntexts;   /* ever made */
 
 
 ngx_int_t
 ngx_http_canary_api_stream(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *none)
 {
-    uint64_t  after;
+    uint64_t     after;
+    const char  *reason;
 
     if (r != r->main) {
         return ngx_http_canary_problem(r, NGX_HTTP_BAD_REQUEST,
@@ -118,21 +137,45 @@ ngx_http_canary_api_stream(ngx_http_request_t *r,
     }
 
     if (ngx_exiting || ngx_quit || ngx_terminate) {
-        r->keepalive = 0;
-
         return ngx_http_canary_stream_busy(r, "1", "nginx has been reloaded, "
                                            "and this process ends; try "
                                            "again");
     }
 
-    if (ngx_http_canary_nstreams >= NGX_HTTP_CANARY_STREAMS) {
-        return ngx_http_canary_stream_busy(r, "15", "there are as many "
-                                           "streams of events as are "
-                                           "possible");
+    reason = ngx_http_canary_stream_refused();
+
+    if (reason) {
+        return ngx_http_canary_stream_busy(r, "15", reason);
     }
 
     return ngx_http_canary_stream_start(r, after);
 }
+
+
+/* NULL: there may be one more */
+
+static const char *
+ngx_http_canary_stream_refused(void)
+{
+    ngx_uint_t  most;
+
+    most = ngx_cycle->connection_n / NGX_HTTP_CANARY_STREAMS;
+
+    if (ngx_http_canary_nstreams >= most) {
+        return "there are as many streams of events as are possible, one for "
+               "each four of \"worker_connections\"";
+    }
+
+    if (ngx_cycle->free_connection_n < most) {
+        return "less than a quarter of \"worker_connections\" is free, and "
+               "that is not for streams of events";
+    }
+
+    return NULL;
+}
+
+
+/* whoever is refused is not to keep a connection all the same */
 
 
 static ngx_int_t
@@ -140,6 +183,8 @@ ngx_http_canary_stream_busy(ngx_http_request_t *r, const char *seconds,
     const char *reason)
 {
     ngx_str_t  value;
+
+    r->keepalive = 0;
 
     value.data = (u_char *) seconds;
     value.len = ngx_strlen(seconds);
@@ -203,7 +248,7 @@ ngx_http_canary_stream_start(ngx_http_request_t *r, uint64_t after)
     ngx_http_core_loc_conf_t  *clcf;
     ngx_http_canary_stream_t  *stream;
 
-    static ngx_str_t  hello = ngx_string("retry: 2000\n\n");
+    static u_char  hello[] = "retry: 2000\n\n";
 
     rc = ngx_http_canary_stream_header(r);
 
@@ -229,7 +274,9 @@ ngx_http_canary_stream_start(ngx_http_request_t *r, uint64_t after)
         return NGX_ERROR;
     }
 
-    if (ngx_http_canary_stream_send(stream, &hello) != NGX_OK) {
+    if (ngx_http_canary_stream_send(stream, hello, sizeof(hello) - 1)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -293,9 +340,7 @@ ngx_http_canary_stream_cleanup(void *data)
     ngx_queue_remove(&stream->queue);
     ngx_http_canary_nstreams--;
 
-    if (stream->data) {
-        ngx_free(stream->data);
-    }
+    ngx_http_canary_leave_text(&stream->text);
 }
 
 
@@ -391,10 +436,16 @@ ngx_http_canary_begin_round(void)
 static void
 ngx_http_canary_streams_turn(void)
 {
-    ngx_uint_t    n;
+    ngx_uint_t    n, texts;
     ngx_queue_t  *q;
 
+    texts = ngx_http_canary_ntexts;
+
     for (n = 0; n < NGX_HTTP_CANARY_STREAM_TURN; n++) {
+
+        if (ngx_http_canary_ntexts != texts) {
+            return;
+        }
 
         if (ngx_queue_empty(&ngx_http_canary_waiting)) {
             return;
@@ -414,11 +465,7 @@ ngx_http_canary_streams_turn(void)
 static void
 ngx_http_canary_end_round(void)
 {
-    if (ngx_http_canary_news.pool) {
-        ngx_destroy_pool(ngx_http_canary_news.pool);
-    }
-
-    ngx_memzero(&ngx_http_canary_news, sizeof(ngx_http_canary_news_t));
+    ngx_http_canary_leave_text(&ngx_http_canary_news.text);
 }
 
 
@@ -460,7 +507,7 @@ ngx_http_canary_stream_turn(ngx_http_canary_stream_t *stream)
 static ngx_int_t
 ngx_http_canary_stream_end(ngx_http_canary_stream_t *stream)
 {
-    if (stream->data) {
+    if (stream->busy) {
         return NGX_ERROR;
     }
 
@@ -473,18 +520,21 @@ ngx_http_canary_stream_end(ngx_http_canary_stream_t *stream)
 static ngx_int_t
 ngx_http_canary_stream_feed(ngx_http_canary_stream_t *stream)
 {
-    ngx_http_canary_news_t  *news;
+    ngx_http_canary_news_t         *news;
+    ngx_http_canary_events_text_t  *text;
 
-    static ngx_str_t  heartbeat = ngx_string(":\n\n");
+    static u_char  heartbeat[] = ":\n\n";
 
     news = &ngx_http_canary_news;
 
-    if (stream->data) {
+    if (stream->busy) {
         return NGX_OK;
     }
 
-    if (stream->main->sh) {
-
+    if (stream->main->sh
+        && __atomic_load_n(&stream->main->sh->last_event, __ATOMIC_ACQUIRE)
+           > stream->last)
+    {
         if (ngx_http_canary_make_news(news, stream->main, stream->last)
             != NGX_OK)
         {
@@ -492,14 +542,19 @@ ngx_http_canary_stream_feed(ngx_http_canary_stream_t *stream)
         }
 
         stream->last = news->upto;
+        text = news->text;
 
-        if (news->text.len) {
-            return ngx_http_canary_stream_send(stream, &news->text);
+        if (text->len) {
+            text->users++;
+            stream->text = text;
+
+            return ngx_http_canary_stream_send(stream, text->data, text->len);
         }
     }
 
     if (ngx_current_msec - stream->sent >= NGX_HTTP_CANARY_HEARTBEAT) {
-        return ngx_http_canary_stream_send(stream, &heartbeat);
+        return ngx_http_canary_stream_send(stream, heartbeat,
+                                           sizeof(heartbeat) - 1);
     }
 
     return NGX_OK;
@@ -510,84 +565,90 @@ static ngx_int_t
 ngx_http_canary_make_news(ngx_http_canary_news_t *news,
     ngx_http_canary_main_conf_t *cmcf, uint64_t after)
 {
+    ngx_pool_t               *pool;
     ngx_http_canary_batch_t  *batch;
 
-    if (__atomic_load_n(&cmcf->sh->last_event, __ATOMIC_ACQUIRE) <= after) {
-        news->text.len = 0;
-        news->upto = after;
+    if (news->text && news->after == after) {
+        return NGX_OK;
+    }
+
+    ngx_http_canary_leave_text(&news->text);
+
+    pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, ngx_cycle->log);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    batch = ngx_palloc(pool, sizeof(ngx_http_canary_batch_t));
+
+    if (batch) {
+        ngx_http_canary_gather(cmcf, after, batch);
+
         news->after = after;
-        return NGX_OK;
+        news->upto = batch->upto;
+        news->text = ngx_http_canary_events_text(pool, batch);
     }
 
-    if (news->pool && news->after == after) {
-        return NGX_OK;
-    }
+    ngx_destroy_pool(pool);
 
-    if (news->pool == NULL) {
-        news->pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, ngx_cycle->log);
-        if (news->pool == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    batch = ngx_palloc(news->pool, sizeof(ngx_http_canary_batch_t));
-    if (batch == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_canary_gather(cmcf, after, batch);
-
-    if (ngx_http_canary_news_text(news, batch) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    /* not before: the next stream is not to take them without the text */
-
-    news->after = after;
-    news->upto = batch->upto;
-
-    (void) ngx_pfree(news->pool, batch);
-
-    return NGX_OK;
+    return news->text ? NGX_OK : NGX_ERROR;
 }
 
 
-static ngx_int_t
-ngx_http_canary_news_text(ngx_http_canary_news_t *news,
-    ngx_http_canary_batch_t *batch)
+static ngx_http_canary_events_text_t *
+ngx_http_canary_events_text(ngx_pool_t *pool, ngx_http_canary_batch_t *batch)
 {
-    char        *texts[NGX_HTTP_CANARY_BATCH];
-    size_t       size;
-    u_char      *p;
-    ngx_uint_t   i;
+    char                           *texts[NGX_HTTP_CANARY_BATCH];
+    size_t                          size;
+    u_char                         *p;
+    ngx_uint_t                      i;
+    ngx_http_canary_events_text_t  *text;
 
     size = 0;
 
     for (i = 0; i < batch->n; i++) {
-        texts[i] = ngx_http_canary_news_event(news->pool, batch->order[i]);
+        texts[i] = ngx_http_canary_news_event(pool, batch->order[i]);
 
         if (texts[i] == NULL) {
-            return NGX_ERROR;
+            return NULL;
         }
 
         size += NGX_HTTP_CANARY_STREAM_PREFIX + ngx_strlen(texts[i]);
     }
 
-    p = ngx_pnalloc(news->pool, size + 1);
-    if (p == NULL) {
-        return NGX_ERROR;
+    text = ngx_alloc(sizeof(ngx_http_canary_events_text_t) + size,
+                     ngx_cycle->log);
+    if (text == NULL) {
+        return NULL;
     }
 
-    news->text.data = p;
+    p = text->data;
 
     for (i = 0; i < batch->n; i++) {
         p = ngx_sprintf(p, "id: %uL\ndata: %s\n\n",
                         batch->order[i]->event.id, texts[i]);
     }
 
-    news->text.len = p - news->text.data;
+    text->len = p - text->data;
+    text->users = 1;
 
-    return NGX_OK;
+    ngx_http_canary_ntexts++;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "canary news: %ui events, %uz bytes", batch->n, text->len);
+
+    return text;
+}
+
+
+static void
+ngx_http_canary_leave_text(ngx_http_canary_events_text_t **text)
+{
+    if (*text && --(*text)->users == 0) {
+        ngx_free(*text);
+    }
+
+    *text = NULL;
 }
 
 
@@ -629,24 +690,18 @@ ngx_http_canary_news_event(ngx_pool_t *pool, ngx_http_canary_found_t *found)
 
 
 static ngx_int_t
-ngx_http_canary_stream_send(ngx_http_canary_stream_t *stream, ngx_str_t *text)
+ngx_http_canary_stream_send(ngx_http_canary_stream_t *stream, u_char *data,
+    size_t len)
 {
     ngx_buf_t  *b;
-
-    stream->data = ngx_alloc(text->len, stream->request->connection->log);
-    if (stream->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(stream->data, text->data, text->len);
 
     b = &stream->buf;
 
     ngx_memzero(b, sizeof(ngx_buf_t));
 
-    b->start = stream->data;
+    b->start = data;
     b->pos = b->start;
-    b->last = b->pos + text->len;
+    b->last = b->pos + len;
     b->end = b->last;
     b->memory = 1;
     b->flush = 1;
@@ -654,6 +709,7 @@ ngx_http_canary_stream_send(ngx_http_canary_stream_t *stream, ngx_str_t *text)
     stream->out.buf = b;
     stream->out.next = NULL;
     stream->sent = ngx_current_msec;
+    stream->busy = 1;
 
     return ngx_http_canary_stream_output(stream, &stream->out);
 }
@@ -694,8 +750,8 @@ ngx_http_canary_stream_output(ngx_http_canary_stream_t *stream,
 
     r->write_event_handler = ngx_http_request_empty_handler;
 
-    ngx_free(stream->data);
-    stream->data = NULL;
+    ngx_http_canary_leave_text(&stream->text);
+    stream->busy = 0;
 
     return NGX_OK;
 }
