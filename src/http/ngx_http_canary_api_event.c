@@ -4,15 +4,23 @@
  */
 
 
-#include "ngx_http_canary_api.h"
+#include "ngx_http_canary_feed.h"
 #include "canary_rule_json.h"
+
+
+typedef struct {
+    ngx_http_canary_list_t        list;
+    ngx_http_canary_endpoint_t   *endpoint;
+    uint64_t                      after;     /* id of the last that is none
+                                                of them */
+    uint64_t                      number;    /* of the one before this */
+} ngx_http_canary_events_t;
 
 
 static ngx_int_t ngx_http_canary_after(ngx_http_request_t *r,
     uint64_t *after);
-static ngx_int_t ngx_http_canary_send_events(ngx_http_request_t *r,
-    ngx_http_canary_endpoint_t *endpoint,
-    const ngx_http_canary_event_t *events, ngx_uint_t n);
+static ngx_int_t ngx_http_canary_next_event(ngx_http_canary_list_t *list,
+    cJSON *object, int *failed);
 static void ngx_http_canary_render_actor(cJSON *object,
     const ngx_http_canary_actor_t *actor, ngx_pool_t *pool, int *failed);
 static void ngx_http_canary_render_state(cJSON *object, const char *name,
@@ -27,9 +35,8 @@ ngx_int_t
 ngx_http_canary_api_events(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint)
 {
-    uint64_t                  after;
-    ngx_uint_t                n;
-    ngx_http_canary_event_t  *events;
+    uint64_t                   after;
+    ngx_http_canary_events_t  *events;
 
     if (ngx_http_canary_after(r, &after) != NGX_OK) {
         return ngx_http_canary_problem(r, NGX_HTTP_BAD_REQUEST,
@@ -37,15 +44,20 @@ ngx_http_canary_api_events(ngx_http_request_t *r,
                                        "number of an event, a whole number");
     }
 
-    events = ngx_palloc(r->pool, NGX_HTTP_CANARY_EVENTS
-                                 * sizeof(ngx_http_canary_event_t));
+    events = (ngx_http_canary_events_t *)
+                 ngx_http_canary_list_create(r,
+                                             sizeof(ngx_http_canary_events_t),
+                                             "events",
+                                             ngx_http_canary_next_event);
     if (events == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    n = ngx_http_canary_events(endpoint, after, events);
+    events->endpoint = endpoint;
+    events->after = after;
+    events->number = NGX_HTTP_CANARY_NEWEST;
 
-    return ngx_http_canary_send_events(r, endpoint, events, n);
+    return ngx_http_canary_feed_start(&events->list.feed);
 }
 
 
@@ -74,26 +86,25 @@ ngx_http_canary_after(ngx_http_request_t *r, uint64_t *after)
 
 
 static ngx_int_t
-ngx_http_canary_send_events(ngx_http_request_t *r,
-    ngx_http_canary_endpoint_t *endpoint,
-    const ngx_http_canary_event_t *events, ngx_uint_t n)
+ngx_http_canary_next_event(ngx_http_canary_list_t *list, cJSON *object,
+    int *failed)
 {
-    int          failed;
-    cJSON       *json, *list;
-    ngx_uint_t   i;
+    ngx_http_canary_event_t    event;
+    ngx_http_canary_events_t  *events;
 
-    failed = 0;
+    events = (ngx_http_canary_events_t *) list;
 
-    json = cJSON_CreateObject();
-    list = canary_json_add_array(json, "events", &failed);
-
-    for (i = 0; i < n; i++) {
-        ngx_http_canary_render_event(canary_json_add_object(list, NULL,
-                                                            &failed),
-                                     endpoint, &events[i], r->pool, &failed);
+    if (ngx_http_canary_event_before(events->endpoint, events->after,
+                                     &events->number, &event)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
     }
 
-    return ngx_http_canary_answer(r, NGX_HTTP_OK, json, failed);
+    ngx_http_canary_render_event(object, events->endpoint, &event,
+                                 list->feed.pool, failed);
+
+    return NGX_OK;
 }
 
 

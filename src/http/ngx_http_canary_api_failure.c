@@ -4,9 +4,19 @@
  */
 
 
-#include "ngx_http_canary_api.h"
+#include "ngx_http_canary_feed.h"
 
 
+typedef struct {
+    ngx_http_canary_list_t        list;
+    ngx_http_canary_endpoint_t   *endpoint;
+    uint64_t                      number;    /* of the one before this */
+    uint32_t                      rollout;
+} ngx_http_canary_failing_t;
+
+
+static ngx_int_t ngx_http_canary_next_failure(ngx_http_canary_list_t *list,
+    cJSON *object, int *failed);
 static void ngx_http_canary_render_failure(cJSON *object,
     const ngx_http_canary_failure_t *failure, uint32_t rollout,
     ngx_pool_t *pool, int *failed);
@@ -20,33 +30,44 @@ ngx_int_t
 ngx_http_canary_api_failures(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint)
 {
-    int                         failed;
-    cJSON                      *json, *list;
-    uint32_t                    rollout;
-    ngx_uint_t                  i, n;
-    ngx_http_canary_failure_t  *failures;
+    ngx_http_canary_failing_t  *failing;
 
-    failures = ngx_palloc(r->pool, NGX_HTTP_CANARY_FAILURES
-                                   * sizeof(ngx_http_canary_failure_t));
-    if (failures == NULL) {
+    failing = (ngx_http_canary_failing_t *)
+                  ngx_http_canary_list_create(r,
+                                            sizeof(ngx_http_canary_failing_t),
+                                            "failures",
+                                            ngx_http_canary_next_failure);
+    if (failing == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    n = ngx_http_canary_last_failures(endpoint, failures, &rollout);
+    failing->endpoint = endpoint;
+    failing->number = NGX_HTTP_CANARY_NEWEST;
 
-    failed = 0;
+    return ngx_http_canary_feed_start(&failing->list.feed);
+}
 
-    json = cJSON_CreateObject();
-    list = canary_json_add_array(json, "failures", &failed);
 
-    for (i = 0; i < n; i++) {
-        ngx_http_canary_render_failure(canary_json_add_object(list, NULL,
-                                                              &failed),
-                                       &failures[i], rollout, r->pool,
-                                       &failed);
+static ngx_int_t
+ngx_http_canary_next_failure(ngx_http_canary_list_t *list, cJSON *object,
+    int *failed)
+{
+    ngx_http_canary_failing_t  *failing;
+    ngx_http_canary_failure_t   failure;
+
+    failing = (ngx_http_canary_failing_t *) list;
+
+    if (ngx_http_canary_failure_before(failing->endpoint, &failing->rollout,
+                                       &failing->number, &failure)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
     }
 
-    return ngx_http_canary_answer(r, NGX_HTTP_OK, json, failed);
+    ngx_http_canary_render_failure(object, &failure, failing->rollout,
+                                   list->feed.pool, failed);
+
+    return NGX_OK;
 }
 
 

@@ -4,7 +4,7 @@
  */
 
 
-#include "ngx_http_canary_api.h"
+#include "ngx_http_canary_feed.h"
 #include "canary_rule_json.h"
 #include "canary_strategy_json.h"
 
@@ -14,6 +14,8 @@
                                                   of seconds kept in ms */
 
 
+static ngx_int_t ngx_http_canary_next_endpoint(ngx_http_canary_list_t *list,
+    cJSON *object, int *failed);
 static void ngx_http_canary_render_endpoint(cJSON *object,
     ngx_http_canary_snapshot_t *snapshot, ngx_pool_t *pool, int *failed);
 static void ngx_http_canary_render_progress(cJSON *object,
@@ -46,36 +48,39 @@ ngx_int_t
 ngx_http_canary_api_endpoints(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *none)
 {
-    int                            failed;
-    cJSON                         *json, *list;
-    ngx_uint_t                     i;
-    ngx_http_canary_snapshot_t    *snapshot;
-    ngx_http_canary_endpoint_t   **endpoints;
-    ngx_http_canary_main_conf_t   *cmcf;
+    ngx_http_canary_list_t  *list;
 
-    cmcf = ngx_http_get_module_main_conf(r, ngx_http_canary_module);
-
-    snapshot = ngx_palloc(r->pool, sizeof(ngx_http_canary_snapshot_t));
-    if (snapshot == NULL) {
+    list = ngx_http_canary_list_create(r, sizeof(ngx_http_canary_list_t),
+                                       "endpoints",
+                                       ngx_http_canary_next_endpoint);
+    if (list == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    failed = 0;
+    return ngx_http_canary_feed_start(&list->feed);
+}
 
-    json = cJSON_CreateObject();
-    list = canary_json_add_array(json, "endpoints", &failed);
 
-    endpoints = cmcf->endpoints.elts;
+static ngx_int_t
+ngx_http_canary_next_endpoint(ngx_http_canary_list_t *list, cJSON *object,
+    int *failed)
+{
+    ngx_array_t                   *all;
+    ngx_http_canary_snapshot_t     snapshot;
+    ngx_http_canary_endpoint_t   **endpoints;
 
-    for (i = 0; i < cmcf->endpoints.nelts; i++) {
-        ngx_http_canary_snapshot(endpoints[i], snapshot);
+    all = &list->feed.main->endpoints;
+    endpoints = all->elts;
 
-        ngx_http_canary_render_endpoint(canary_json_add_object(list, NULL,
-                                                               &failed),
-                                        snapshot, r->pool, &failed);
+    if (list->n == all->nelts) {
+        return NGX_DECLINED;
     }
 
-    return ngx_http_canary_answer(r, NGX_HTTP_OK, json, failed);
+    ngx_http_canary_snapshot(endpoints[list->n], &snapshot);
+    ngx_http_canary_render_endpoint(object, &snapshot, list->feed.pool,
+                                    failed);
+
+    return NGX_OK;
 }
 
 

@@ -342,36 +342,46 @@ ngx_http_canary_add_failure(ngx_http_canary_zone_shared_t *sh,
 }
 
 
-ngx_uint_t
-ngx_http_canary_last_failures(ngx_http_canary_endpoint_t *endpoint,
-    ngx_http_canary_failure_t *list, uint32_t *rollout)
+ngx_int_t
+ngx_http_canary_failure_before(ngx_http_canary_endpoint_t *endpoint,
+    uint32_t *rollout, uint64_t *number, ngx_http_canary_failure_t *failure)
 {
-    uint64_t                     number;
-    ngx_uint_t                   n;
+    uint64_t                     newest;
+    uint32_t                     present;
+    ngx_int_t                    rc;
     ngx_slab_pool_t             *shpool;
     ngx_http_canary_shared_t    *shared;
     ngx_http_canary_failures_t  *failures;
 
     shpool = endpoint->main->shpool;
     shared = endpoint->shared;
-    n = 0;
+    rc = NGX_DECLINED;
 
     ngx_shmtx_lock(&shpool->mutex);
 
-    *rollout = ngx_http_canary_record(shared)->rollout.number;
+    present = ngx_http_canary_record(shared)->rollout.number;
+
+    if (*number == NGX_HTTP_CANARY_NEWEST) {
+        *rollout = present;
+    }
 
     failures = shared->failures;
-    number = (failures && failures->rollout == *rollout) ? failures->n : 0;
 
-    while (number && n < NGX_HTTP_CANARY_FAILURES) {
-        number--;
+    newest = (failures && failures->rollout == present && present == *rollout)
+             ? failures->n : 0;
 
-        list[n++] = failures->ring[number % (NGX_HTTP_CANARY_FAILURES + 1)];
+    *number = ngx_min(*number, newest);
+
+    if (*number && newest - *number < NGX_HTTP_CANARY_FAILURES) {
+        (*number)--;
+
+        *failure = failures->ring[*number % (NGX_HTTP_CANARY_FAILURES + 1)];
+        rc = NGX_OK;
     }
 
     ngx_shmtx_unlock(&shpool->mutex);
 
-    return n;
+    return rc;
 }
 
 

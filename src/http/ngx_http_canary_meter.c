@@ -417,6 +417,26 @@ ngx_http_canary_import_carries(ngx_http_canary_zone_shared_t *sh,
 
 
 void
+ngx_http_canary_sum_totals(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place, ngx_http_canary_totals_t *totals)
+{
+    ngx_uint_t  i;
+
+    ngx_memzero(totals, sizeof(ngx_http_canary_totals_t));
+
+    if (place->past) {
+        ngx_http_canary_add_totals(totals, &place->past->totals);
+    }
+
+    for (i = 0; i < shared->nphases; i++) {
+        if (place->meters[i]) {
+            ngx_http_canary_add_totals(totals, &place->meters[i]->totals);
+        }
+    }
+}
+
+
+void
 ngx_http_canary_sum_buckets(ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_shared_t *place, uint64_t *buckets)
 {

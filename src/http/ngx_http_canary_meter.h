@@ -69,7 +69,12 @@ void ngx_http_canary_sum_times(ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_shared_t *place, canary_histogram_t *all,
     canary_histogram_t *step);
 
-/* all times that were ever in them, by the buckets that are exported */
+/* all that was ever counted, */
+void ngx_http_canary_sum_totals(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place,
+    ngx_http_canary_totals_t *totals);
+
+/* and all times that were ever in them, by the buckets that are exported */
 void ngx_http_canary_sum_buckets(ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_shared_t *place, uint64_t *buckets);
 
@@ -111,10 +116,10 @@ ngx_uint_t ngx_http_canary_free_spare_meters(
 void ngx_http_canary_record_failure(ngx_http_canary_attempt_t *attempt,
     uint64_t elapsed);
 
-/* copies them, newest first, into an array of NGX_HTTP_CANARY_FAILURES;
-   returns their number, and that of the rollout they are of */
-ngx_uint_t ngx_http_canary_last_failures(ngx_http_canary_endpoint_t *endpoint,
-    ngx_http_canary_failure_t *failures, uint32_t *rollout);
+/* as ngx_http_canary_event_before(); begins with those of the present or last
+   rollout, and ends with them */
+ngx_int_t ngx_http_canary_failure_before(ngx_http_canary_endpoint_t *endpoint,
+    uint32_t *rollout, uint64_t *number, ngx_http_canary_failure_t *failure);
 
 /* under the lock: copies those of another zone, if there is memory */
 void ngx_http_canary_import_failures(ngx_slab_pool_t *shpool,

@@ -4,30 +4,106 @@
  */
 
 
-#include "ngx_http_canary_api.h"
 #include "ngx_http_canary_metrics.h"
 #include "ngx_http_canary_token.h"
 
 
-/* What is exported of endpoints, and how it is sent. */
+/*
+ * What is exported of endpoints.
+ *
+ * All samples of a metric have to stand together, and the text is not kept in
+ * memory, so each endpoint is looked at for each metric anew.  What is told of
+ * it by one metric is of one moment; counters rise from one to the next.
+ */
 
 
-static ngx_int_t ngx_http_canary_send_metrics(ngx_http_request_t *r,
-    ngx_http_canary_metrics_t *m);
-static void ngx_http_canary_metrics_endpoint(ngx_http_canary_metrics_t *m,
-    ngx_http_canary_endpoint_t *endpoint);
-static void ngx_http_canary_metrics_state(ngx_http_canary_metrics_t *m);
-static void ngx_http_canary_metrics_rules(ngx_http_canary_metrics_t *m);
-static void ngx_http_canary_metrics_rule(ngx_http_canary_metrics_t *m,
-    const ngx_http_canary_figure_t *figure, ngx_uint_t i);
-static void ngx_http_canary_metrics_release(ngx_http_canary_metrics_t *m,
-    ngx_http_canary_endpoint_t *endpoint,
-    ngx_http_canary_release_view_t *release);
+static ngx_int_t ngx_http_canary_metrics_next(ngx_http_canary_feed_t *feed);
 static void ngx_http_canary_metrics_attempts(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint);
+static void ngx_http_canary_metrics_classes(ngx_http_canary_metrics_t *m,
     ngx_http_canary_totals_t *totals);
 static void ngx_http_canary_metrics_durations(ngx_http_canary_metrics_t *m,
-    ngx_http_canary_endpoint_t *endpoint,
-    ngx_http_canary_release_view_t *release);
+    ngx_http_canary_endpoint_t *endpoint);
+static void ngx_http_canary_metrics_histogram(ngx_http_canary_metrics_t *m,
+    const uint64_t *buckets, uint64_t time);
+static void ngx_http_canary_metrics_fallbacks(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint);
+static void ngx_http_canary_metrics_weight(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint);
+static void ngx_http_canary_metrics_served(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint);
+static void ngx_http_canary_metrics_phase(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint);
+static void ngx_http_canary_metrics_values(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint);
+static void ngx_http_canary_metrics_thresholds(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint);
+static void ngx_http_canary_metrics_verdicts(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint);
+static void ngx_http_canary_metrics_rule(ngx_http_canary_metrics_t *m,
+    const canary_rule_t *rule, ngx_uint_t i, const char *more, double value);
+static void ngx_http_canary_metrics_transitions(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint);
+static void ngx_http_canary_metrics_generation(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint);
+static void ngx_http_canary_metrics_record(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_record_t *record);
+static void ngx_http_canary_metrics_judge(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint, ngx_uint_t detail,
+    ngx_http_canary_judgement_t *judgement);
+static void ngx_http_canary_metrics_totals(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_release_t *release,
+    ngx_http_canary_totals_t *totals, uint64_t *buckets);
+
+
+static const ngx_http_canary_metric_t  ngx_http_canary_metrics[] = {
+
+    { "attempts_total", "counter",
+      "Attempts on a release by their outcome, each in one class.",
+      ngx_http_canary_metrics_attempts },
+
+    { "attempt_duration_seconds", "histogram",
+      "Time of the attempts on a release that are evidence for its rules.",
+      ngx_http_canary_metrics_durations },
+
+    { "fallbacks_total", "counter",
+      "Attempts on a release to finish what another release could not.",
+      ngx_http_canary_metrics_fallbacks },
+
+    { "weight_ratio", "gauge",
+      "Share of the traffic that the canary is to get.",
+      ngx_http_canary_metrics_weight },
+
+    { "served_weight_ratio", "gauge",
+      "Share of the attempts in the current step that the canary got.",
+      ngx_http_canary_metrics_served },
+
+    { "phase", "gauge",
+      "1 for the phase that an endpoint is in.",
+      ngx_http_canary_metrics_phase },
+
+    { "rule_value", "gauge",
+      "What a rule of the running rollout measures, in base units.",
+      ngx_http_canary_metrics_values },
+
+    { "rule_threshold", "gauge",
+      "What a rule of the running rollout allows, in base units.",
+      ngx_http_canary_metrics_thresholds },
+
+    { "rule_verdict", "gauge",
+      "1 for the verdict of a rule of the running rollout.",
+      ngx_http_canary_metrics_verdicts },
+
+    { "transitions_total", "counter",
+      "Changes of an endpoint from another phase to this one.",
+      ngx_http_canary_metrics_transitions },
+
+    { "generation", "gauge",
+      "Number of the state of an endpoint, which grows with each change.",
+      ngx_http_canary_metrics_generation },
+
+    { NULL, NULL, NULL, NULL }
+};
 
 
 /* the content handler of a location with "canary_metrics" */
@@ -64,216 +140,82 @@ ngx_int_t
 ngx_http_canary_api_metrics(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *none)
 {
-    ngx_uint_t                     i;
-    ngx_http_canary_metrics_t     *m;
-    ngx_http_canary_endpoint_t   **endpoints;
-    ngx_http_canary_main_conf_t   *cmcf;
+    ngx_http_canary_metrics_t  *m;
 
-    m = ngx_pcalloc(r->pool, sizeof(ngx_http_canary_metrics_t));
+    static const ngx_str_t  type = ngx_string("text/plain; version=0.0.4; "
+                                              "charset=utf-8");
+
+    m = (ngx_http_canary_metrics_t *)
+            ngx_http_canary_feed_create(r, sizeof(ngx_http_canary_metrics_t),
+                                        &type, ngx_http_canary_metrics_next);
     if (m == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    m->pool = r->pool;
+    m->metric = ngx_http_canary_metrics;
 
-    cmcf = ngx_http_get_module_main_conf(r, ngx_http_canary_module);
-    endpoints = cmcf->endpoints.elts;
-
-    ngx_http_canary_metrics_heads(m);
-
-    for (i = 0; i < cmcf->endpoints.nelts; i++) {
-        ngx_http_canary_metrics_endpoint(m, endpoints[i]);
-    }
-
-    return m->failed ? NGX_HTTP_INTERNAL_SERVER_ERROR
-                     : ngx_http_canary_send_metrics(r, m);
+    return ngx_http_canary_feed_start(&m->feed);
 }
 
+
+/* the samples of one endpoint, below what the metric begins with */
 
 static ngx_int_t
-ngx_http_canary_send_metrics(ngx_http_request_t *r,
-    ngx_http_canary_metrics_t *m)
+ngx_http_canary_metrics_next(ngx_http_canary_feed_t *feed)
 {
-    off_t         size;
-    ngx_int_t     rc;
-    ngx_uint_t    i;
-    ngx_chain_t  *last;
+    ngx_array_t                  *all;
+    ngx_http_canary_metrics_t    *m;
+    ngx_http_canary_endpoint_t  **endpoints;
 
-    static ngx_str_t  type = ngx_string("text/plain; version=0.0.4; "
-                                        "charset=utf-8");
+    m = (ngx_http_canary_metrics_t *) feed;
+    all = &feed->main->endpoints;
+    endpoints = all->elts;
 
-    size = m->texts[0].size;
-    last = m->texts[0].last;
-
-    for (i = 1; i < NGX_HTTP_CANARY_METRICS; i++) {
-        size += m->texts[i].size;
-        last->next = m->texts[i].first;
-        last = m->texts[i].last;
+    if (m->n == 0) {
+        ngx_http_canary_metrics_head(m);
     }
 
-    last->buf->last_buf = (r == r->main) ? 1 : 0;
-    last->buf->last_in_chain = 1;
-
-    rc = ngx_http_canary_send_header(r, NGX_HTTP_OK, &type, size);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
+    if (m->n < all->nelts) {
+        m->metric->samples(m, endpoints[m->n++]);
     }
 
-    return ngx_http_output_filter(r, m->texts[0].first);
+    if (m->failed) {
+        return NGX_ERROR;
+    }
+
+    if (m->n < all->nelts) {
+        return NGX_OK;
+    }
+
+    m->n = 0;
+    m->metric++;
+
+    return m->metric->name ? NGX_OK : NGX_DONE;
 }
 
 
 static void
-ngx_http_canary_metrics_endpoint(ngx_http_canary_metrics_t *m,
+ngx_http_canary_metrics_attempts(ngx_http_canary_metrics_t *m,
     ngx_http_canary_endpoint_t *endpoint)
 {
-    ngx_uint_t                   i;
-    ngx_http_canary_snapshot_t  *snapshot;
+    ngx_uint_t                  i;
+    ngx_http_canary_totals_t    totals;
+    ngx_http_canary_release_t  *releases;
 
-    snapshot = &m->snapshot;
+    releases = endpoint->releases.elts;
 
-    ngx_http_canary_snapshot(endpoint, snapshot);
-
-    ngx_http_canary_metrics_labels(m, &endpoint->name, NULL);
-
-    ngx_http_canary_metrics_state(m);
-    ngx_http_canary_metrics_rules(m);
-
-    for (i = 0; i < snapshot->nreleases; i++) {
-        ngx_http_canary_metrics_labels(m, &endpoint->name,
-                                       &snapshot->releases[i].name);
-        ngx_http_canary_metrics_release(m, endpoint, &snapshot->releases[i]);
+    for (i = 0; i < endpoint->releases.nelts; i++) {
+        ngx_http_canary_metrics_totals(m, endpoint, &releases[i], &totals,
+                                       NULL);
+        ngx_http_canary_metrics_classes(m, &totals);
     }
-}
-
-
-static void
-ngx_http_canary_metrics_state(ngx_http_canary_metrics_t *m)
-{
-    char                          number[32];
-    uint64_t                      all;
-    uint32_t                      phase;
-    const char                   *name;
-    ngx_http_canary_record_t     *record;
-    ngx_http_canary_judgement_t  *judgement;
-
-    record = &m->snapshot.record;
-    judgement = &m->snapshot.judgement;
-
-    ngx_http_canary_metrics_number(number, sizeof(number),
-                                   (double) record->rollout.weight
-                                   / CANARY_ONE);
-    ngx_http_canary_sample(m, NGX_HTTP_CANARY_WEIGHT, "", NULL, NULL, "%s",
-                           number);
-
-    all = judgement->started + judgement->stable_started;
-
-    if (record->rollout.phase != CANARY_IDLE && all) {
-        ngx_http_canary_metrics_number(number, sizeof(number),
-                                       (double) judgement->started
-                                       / (double) all);
-        ngx_http_canary_sample(m, NGX_HTTP_CANARY_SERVED, "", NULL, NULL,
-                               "%s", number);
-    }
-
-    for (phase = 0; phase < CANARY_PHASES; phase++) {
-        name = canary_phase_name(phase);
-
-        ngx_http_canary_sample(m, NGX_HTTP_CANARY_PHASE, "", "phase", name,
-                               "%d", record->rollout.phase == phase);
-        ngx_http_canary_sample(m, NGX_HTTP_CANARY_TRANSITIONS, "", "to",
-                               name, "%uL", record->transitions[phase]);
-    }
-
-    ngx_http_canary_sample(m, NGX_HTTP_CANARY_GENERATION, "", NULL, NULL,
-                           "%uL", record->rollout.generation);
-}
-
-
-static void
-ngx_http_canary_metrics_rules(ngx_http_canary_metrics_t *m)
-{
-    ngx_uint_t                    i;
-    ngx_http_canary_judgement_t  *judgement;
-
-    judgement = &m->snapshot.judgement;
-
-    if (m->snapshot.record.rollout.phase == CANARY_IDLE) {
-        return;
-    }
-
-    for (i = 0; i < judgement->nfigures; i++) {
-        ngx_http_canary_metrics_rule(m, &judgement->figures[i], i);
-    }
-}
-
-
-/* a rollout may have two rules of one name, so they have their place too */
-
-static void
-ngx_http_canary_metrics_rule(ngx_http_canary_metrics_t *m,
-    const ngx_http_canary_figure_t *figure, ngx_uint_t i)
-{
-    char        number[32], rule[64];
-    double      value;
-    ngx_uint_t  verdict;
-
-    static const char *const  verdicts[] = {
-        "undecided", "passing", "failing"
-    };
-
-    ngx_snprintf((u_char *) rule, sizeof(rule), "%s\",index=\"%ui%Z",
-                 canary_rule_info[figure->rule.kind].name, i);
-
-    ngx_http_canary_metrics_number(number, sizeof(number),
-                                   canary_rule_threshold(&figure->rule));
-    ngx_http_canary_sample(m, NGX_HTTP_CANARY_RULE_THRESHOLD, "", "rule",
-                           rule, "%s", number);
-
-    value = figure->judgement.value;
-
-    /* NaN: nothing is known yet */
-
-    if (value == value) {
-        ngx_http_canary_metrics_number(number, sizeof(number),
-                                       canary_rule_base(&figure->rule,
-                                                        value));
-        ngx_http_canary_sample(m, NGX_HTTP_CANARY_RULE_VALUE, "", "rule",
-                               rule, "%s", number);
-    }
-
-    for (verdict = 0; verdict < 3; verdict++) {
-        ngx_snprintf((u_char *) rule, sizeof(rule),
-                     "%s\",index=\"%ui\",verdict=\"%s%Z",
-                     canary_rule_info[figure->rule.kind].name, i,
-                     verdicts[verdict]);
-
-        ngx_http_canary_sample(m, NGX_HTTP_CANARY_RULE_VERDICT, "", "rule",
-                               rule, "%d",
-                               figure->judgement.verdict == verdict);
-    }
-}
-
-
-static void
-ngx_http_canary_metrics_release(ngx_http_canary_metrics_t *m,
-    ngx_http_canary_endpoint_t *endpoint,
-    ngx_http_canary_release_view_t *release)
-{
-    ngx_http_canary_metrics_attempts(m, &release->totals);
-
-    ngx_http_canary_sample(m, NGX_HTTP_CANARY_FALLBACKS, "", NULL, NULL,
-                           "%uL", release->totals.fallbacks);
-
-    ngx_http_canary_metrics_durations(m, endpoint, release);
 }
 
 
 /* what was cut short has its class already */
 
 static void
-ngx_http_canary_metrics_attempts(ngx_http_canary_metrics_t *m,
+ngx_http_canary_metrics_classes(ngx_http_canary_metrics_t *m,
     ngx_http_canary_totals_t *totals)
 {
     ngx_uint_t  i;
@@ -283,38 +225,44 @@ ngx_http_canary_metrics_attempts(ngx_http_canary_metrics_t *m,
     };
 
     for (i = 0; i < 5; i++) {
-        ngx_http_canary_sample(m, NGX_HTTP_CANARY_ATTEMPTS, "", "class",
-                               classes[i], "%uL", totals->responses[i]);
+        ngx_http_canary_sample(m, "", "class", classes[i], "%uL",
+                               totals->responses[i]);
     }
 
-    ngx_http_canary_sample(m, NGX_HTTP_CANARY_ATTEMPTS, "", "class",
-                           "failed", "%uL", totals->failed);
-    ngx_http_canary_sample(m, NGX_HTTP_CANARY_ATTEMPTS, "", "class",
-                           "timeout", "%uL", totals->timeouts);
-    ngx_http_canary_sample(m, NGX_HTTP_CANARY_ATTEMPTS, "", "class",
-                           "aborted", "%uL", totals->aborted);
+    ngx_http_canary_sample(m, "", "class", "failed", "%uL", totals->failed);
+    ngx_http_canary_sample(m, "", "class", "timeout", "%uL",
+                           totals->timeouts);
+    ngx_http_canary_sample(m, "", "class", "aborted", "%uL",
+                           totals->aborted);
 }
 
 
 static void
 ngx_http_canary_metrics_durations(ngx_http_canary_metrics_t *m,
-    ngx_http_canary_endpoint_t *endpoint,
-    ngx_http_canary_release_view_t *release)
+    ngx_http_canary_endpoint_t *endpoint)
 {
-    char              edge[32];
-    uint64_t          count, buckets[CANARY_BUCKETS + 1];
-    ngx_uint_t        i;
-    ngx_slab_pool_t  *shpool;
+    uint64_t                    buckets[CANARY_BUCKETS + 1];
+    ngx_uint_t                  i;
+    ngx_http_canary_totals_t    totals;
+    ngx_http_canary_release_t  *releases;
 
-    shpool = endpoint->main->shpool;
+    releases = endpoint->releases.elts;
 
-    ngx_shmtx_lock(&shpool->mutex);
+    for (i = 0; i < endpoint->releases.nelts; i++) {
+        ngx_http_canary_metrics_totals(m, endpoint, &releases[i], &totals,
+                                       buckets);
+        ngx_http_canary_metrics_histogram(m, buckets, totals.time);
+    }
+}
 
-    ngx_http_canary_sum_buckets(endpoint->shared,
-                                endpoint->shared->releases[release->id],
-                                buckets);
 
-    ngx_shmtx_unlock(&shpool->mutex);
+static void
+ngx_http_canary_metrics_histogram(ngx_http_canary_metrics_t *m,
+    const uint64_t *buckets, uint64_t time)
+{
+    char        edge[32];
+    uint64_t    count;
+    ngx_uint_t  i;
 
     count = 0;
 
@@ -322,19 +270,278 @@ ngx_http_canary_metrics_durations(ngx_http_canary_metrics_t *m,
         count += buckets[i];
 
         ngx_http_canary_metrics_seconds(edge, canary_bucket_edges[i]);
-        ngx_http_canary_sample(m, NGX_HTTP_CANARY_DURATION, "_bucket", "le",
-                               edge, "%uL", count);
+        ngx_http_canary_sample(m, "_bucket", "le", edge, "%uL", count);
     }
 
     count += buckets[CANARY_BUCKETS];
 
-    ngx_http_canary_sample(m, NGX_HTTP_CANARY_DURATION, "_bucket", "le",
-                           "+Inf", "%uL", count);
+    ngx_http_canary_sample(m, "_bucket", "le", "+Inf", "%uL", count);
 
-    ngx_http_canary_metrics_seconds(edge, release->totals.time);
-    ngx_http_canary_sample(m, NGX_HTTP_CANARY_DURATION, "_sum", NULL, NULL,
-                           "%s", edge);
+    ngx_http_canary_metrics_seconds(edge, time);
+    ngx_http_canary_sample(m, "_sum", NULL, NULL, "%s", edge);
 
-    ngx_http_canary_sample(m, NGX_HTTP_CANARY_DURATION, "_count", NULL, NULL,
-                           "%uL", count);
+    ngx_http_canary_sample(m, "_count", NULL, NULL, "%uL", count);
+}
+
+
+static void
+ngx_http_canary_metrics_fallbacks(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint)
+{
+    ngx_uint_t                  i;
+    ngx_http_canary_totals_t    totals;
+    ngx_http_canary_release_t  *releases;
+
+    releases = endpoint->releases.elts;
+
+    for (i = 0; i < endpoint->releases.nelts; i++) {
+        ngx_http_canary_metrics_totals(m, endpoint, &releases[i], &totals,
+                                       NULL);
+        ngx_http_canary_sample(m, "", NULL, NULL, "%uL", totals.fallbacks);
+    }
+}
+
+
+static void
+ngx_http_canary_metrics_weight(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint)
+{
+    char                      number[32];
+    ngx_http_canary_record_t  record;
+
+    ngx_http_canary_metrics_record(m, endpoint, &record);
+
+    ngx_http_canary_metrics_number(number, sizeof(number),
+                                   (double) record.rollout.weight
+                                   / CANARY_ONE);
+    ngx_http_canary_sample(m, "", NULL, NULL, "%s", number);
+}
+
+
+static void
+ngx_http_canary_metrics_served(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint)
+{
+    char                         number[32];
+    uint64_t                     all;
+    ngx_http_canary_judgement_t  judgement;
+
+    ngx_http_canary_metrics_judge(m, endpoint, 0, &judgement);
+
+    all = judgement.started + judgement.stable_started;
+
+    if (all) {
+        ngx_http_canary_metrics_number(number, sizeof(number),
+                                       (double) judgement.started
+                                       / (double) all);
+        ngx_http_canary_sample(m, "", NULL, NULL, "%s", number);
+    }
+}
+
+
+static void
+ngx_http_canary_metrics_phase(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint)
+{
+    uint32_t                  phase;
+    ngx_http_canary_record_t  record;
+
+    ngx_http_canary_metrics_record(m, endpoint, &record);
+
+    for (phase = 0; phase < CANARY_PHASES; phase++) {
+        ngx_http_canary_sample(m, "", "phase", canary_phase_name(phase),
+                               "%d", record.rollout.phase == phase);
+    }
+}
+
+
+static void
+ngx_http_canary_metrics_values(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint)
+{
+    double                        value;
+    ngx_uint_t                    i;
+    ngx_http_canary_figure_t     *figure;
+    ngx_http_canary_judgement_t   judgement;
+
+    ngx_http_canary_metrics_judge(m, endpoint, 1, &judgement);
+
+    for (i = 0; i < judgement.nfigures; i++) {
+        figure = &judgement.figures[i];
+        value = figure->judgement.value;
+
+        /* NaN: nothing is known yet */
+
+        if (value == value) {
+            ngx_http_canary_metrics_rule(m, &figure->rule, i, "",
+                                         canary_rule_base(&figure->rule,
+                                                          value));
+        }
+    }
+}
+
+
+static void
+ngx_http_canary_metrics_thresholds(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint)
+{
+    ngx_uint_t                 i;
+    canary_strategy_t         *strategy;
+    ngx_http_canary_record_t   record;
+
+    ngx_http_canary_metrics_record(m, endpoint, &record);
+
+    if (record.rollout.phase == CANARY_IDLE) {
+        return;
+    }
+
+    strategy = &record.rollout.strategy;
+
+    for (i = 0; i < strategy->nrules; i++) {
+        ngx_http_canary_metrics_rule(m, &strategy->rules[i], i, "",
+                                 canary_rule_threshold(&strategy->rules[i]));
+    }
+}
+
+
+static void
+ngx_http_canary_metrics_verdicts(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint)
+{
+    char                          more[64];
+    ngx_uint_t                    i, verdict;
+    ngx_http_canary_figure_t     *figure;
+    ngx_http_canary_judgement_t   judgement;
+
+    static const char *const  verdicts[] = {
+        "undecided", "passing", "failing"
+    };
+
+    ngx_http_canary_metrics_judge(m, endpoint, 0, &judgement);
+
+    for (i = 0; i < judgement.nfigures; i++) {
+        figure = &judgement.figures[i];
+
+        for (verdict = 0; verdict < 3; verdict++) {
+            (void) ngx_snprintf((u_char *) more, sizeof(more),
+                                "\",verdict=\"%s%Z", verdicts[verdict]);
+
+            ngx_http_canary_metrics_rule(m, &figure->rule, i, more,
+                                      figure->judgement.verdict == verdict);
+        }
+    }
+}
+
+
+/* a rollout may have two rules of one name, so they have their place too */
+
+static void
+ngx_http_canary_metrics_rule(ngx_http_canary_metrics_t *m,
+    const canary_rule_t *rule, ngx_uint_t i, const char *more, double value)
+{
+    char  number[32], label[128];
+
+    (void) ngx_snprintf((u_char *) label, sizeof(label),
+                        "%s\",index=\"%ui%s%Z",
+                        canary_rule_info[rule->kind].name, i, more);
+
+    ngx_http_canary_metrics_number(number, sizeof(number), value);
+    ngx_http_canary_sample(m, "", "rule", label, "%s", number);
+}
+
+
+static void
+ngx_http_canary_metrics_transitions(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint)
+{
+    uint32_t                  phase;
+    ngx_http_canary_record_t  record;
+
+    ngx_http_canary_metrics_record(m, endpoint, &record);
+
+    for (phase = 0; phase < CANARY_PHASES; phase++) {
+        ngx_http_canary_sample(m, "", "to", canary_phase_name(phase), "%uL",
+                               record.transitions[phase]);
+    }
+}
+
+
+static void
+ngx_http_canary_metrics_generation(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint)
+{
+    ngx_http_canary_record_t  record;
+
+    ngx_http_canary_metrics_record(m, endpoint, &record);
+
+    ngx_http_canary_sample(m, "", NULL, NULL, "%uL",
+                           record.rollout.generation);
+}
+
+
+/* What is known of an endpoint or release; its labels are set as well. */
+
+static void
+ngx_http_canary_metrics_record(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_record_t *record)
+{
+    ngx_slab_pool_t  *shpool;
+
+    ngx_http_canary_metrics_labels(m, &endpoint->name, NULL);
+
+    shpool = endpoint->main->shpool;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    *record = *ngx_http_canary_record(endpoint->shared);
+
+    ngx_shmtx_unlock(&shpool->mutex);
+}
+
+
+/* without a rollout there is nothing in it */
+
+static void
+ngx_http_canary_metrics_judge(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint, ngx_uint_t detail,
+    ngx_http_canary_judgement_t *judgement)
+{
+    ngx_slab_pool_t  *shpool;
+
+    ngx_http_canary_metrics_labels(m, &endpoint->name, NULL);
+
+    shpool = endpoint->main->shpool;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    ngx_http_canary_judge(endpoint->shared, ngx_http_canary_milliseconds(),
+                          detail, judgement);
+
+    ngx_shmtx_unlock(&shpool->mutex);
+}
+
+
+static void
+ngx_http_canary_metrics_totals(ngx_http_canary_metrics_t *m,
+    ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_release_t *release,
+    ngx_http_canary_totals_t *totals, uint64_t *buckets)
+{
+    ngx_slab_pool_t                   *shpool;
+    ngx_http_canary_release_shared_t  *place;
+
+    ngx_http_canary_metrics_labels(m, &endpoint->name, &release->name);
+
+    shpool = endpoint->main->shpool;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    place = endpoint->shared->releases[release->id];
+
+    ngx_http_canary_sum_totals(endpoint->shared, place, totals);
+
+    if (buckets) {
+        ngx_http_canary_sum_buckets(endpoint->shared, place, buckets);
+    }
+
+    ngx_shmtx_unlock(&shpool->mutex);
 }

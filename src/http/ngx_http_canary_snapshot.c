@@ -153,39 +153,39 @@ ngx_http_canary_view_quantiles(const uint32_t *counts,
 }
 
 
-ngx_uint_t
-ngx_http_canary_events(ngx_http_canary_endpoint_t *endpoint, uint64_t after,
-    ngx_http_canary_event_t *events)
-{
-    uint64_t                      number;
-    ngx_uint_t                    n;
-    ngx_slab_pool_t              *shpool;
-    ngx_http_canary_event_t      *event;
-    ngx_http_canary_shared_t     *shared;
-    ngx_http_canary_main_conf_t  *cmcf;
+/* the ring has one place more, for what comes next */
 
-    cmcf = endpoint->main;
-    shpool = cmcf->shpool;
+ngx_int_t
+ngx_http_canary_event_before(ngx_http_canary_endpoint_t *endpoint,
+    uint64_t after, uint64_t *number, ngx_http_canary_event_t *event)
+{
+    uint64_t                   newest;
+    ngx_int_t                  rc;
+    ngx_slab_pool_t           *shpool;
+    ngx_http_canary_event_t   *found;
+    ngx_http_canary_shared_t  *shared;
+
+    shpool = endpoint->main->shpool;
     shared = endpoint->shared;
-    n = 0;
+    rc = NGX_DECLINED;
 
     ngx_shmtx_lock(&shpool->mutex);
 
-    number = shared->events ? ngx_http_canary_record(shared)->events : 0;
+    newest = shared->events ? ngx_http_canary_record(shared)->events : 0;
+    *number = ngx_min(*number, newest);
 
-    while (number && n < NGX_HTTP_CANARY_EVENTS) {
-        number--;
+    if (*number && newest - *number < NGX_HTTP_CANARY_EVENTS) {
+        (*number)--;
 
-        event = &shared->events[number % (NGX_HTTP_CANARY_EVENTS + 1)];
+        found = &shared->events[*number % (NGX_HTTP_CANARY_EVENTS + 1)];
 
-        if (event->id <= after) {
-            break;
+        if (found->id > after) {
+            *event = *found;
+            rc = NGX_OK;
         }
-
-        events[n++] = *event;
     }
 
     ngx_shmtx_unlock(&shpool->mutex);
 
-    return n;
+    return rc;
 }

@@ -16,6 +16,8 @@
 
 
 #define NGX_HTTP_CANARY_QUANTILES  4                  /* p50, p90, p95, p99 */
+#define NGX_HTTP_CANARY_NEWEST     ((uint64_t) -1)    /* a number that comes
+                                                         after all others */
 
 
 typedef struct {
@@ -60,12 +62,12 @@ void ngx_http_canary_copy_problem(ngx_http_canary_main_conf_t *cmcf,
     u_char *problem);
 
 /*
- * Copies events with an id above "after", newest first, into an array of
- * NGX_HTTP_CANARY_EVENTS; returns their number.
+ * Copies the event before the one of this number, and sets that to its own;
+ * NGX_DECLINED: it is not kept any more, or its id is not above "after".
  */
 
-ngx_uint_t ngx_http_canary_events(ngx_http_canary_endpoint_t *endpoint,
-    uint64_t after, ngx_http_canary_event_t *events);
+ngx_int_t ngx_http_canary_event_before(ngx_http_canary_endpoint_t *endpoint,
+    uint64_t after, uint64_t *number, ngx_http_canary_event_t *event);
 
 
 #endif /* _NGX_HTTP_CANARY_SNAPSHOT_H_INCLUDED_ */

@@ -5,10 +5,13 @@
 
 
 #include "ngx_http_canary_verta.h"
+#include "ngx_http_canary_feed.h"
 #include "canary_strategy_json.h"
 
 
 static ngx_int_t ngx_http_canary_verta_show_endpoints(ngx_http_request_t *r);
+static ngx_int_t ngx_http_canary_verta_next_endpoint(
+    ngx_http_canary_list_t *list, cJSON *object, int *failed);
 static ngx_int_t ngx_http_canary_verta_show_endpoint(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint);
 static ngx_int_t ngx_http_canary_verta_show_stages(ngx_http_request_t *r,
@@ -83,28 +86,37 @@ ngx_http_canary_verta_show(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_canary_verta_show_endpoints(ngx_http_request_t *r)
 {
-    int                            failed;
-    cJSON                         *json, *list;
-    ngx_uint_t                     i;
-    ngx_http_canary_endpoint_t   **endpoints;
-    ngx_http_canary_main_conf_t   *cmcf;
+    ngx_http_canary_list_t  *list;
 
-    cmcf = ngx_http_get_module_main_conf(r, ngx_http_canary_module);
-
-    failed = 0;
-
-    json = cJSON_CreateObject();
-    list = canary_json_add_array(json, "endpoints", &failed);
-
-    endpoints = cmcf->endpoints.elts;
-
-    for (i = 0; i < cmcf->endpoints.nelts; i++) {
-        ngx_http_canary_verta_render_endpoint(
-                                 canary_json_add_object(list, NULL, &failed),
-                                 endpoints[i], r->pool, &failed);
+    list = ngx_http_canary_list_create(r, sizeof(ngx_http_canary_list_t),
+                                       "endpoints",
+                                       ngx_http_canary_verta_next_endpoint);
+    if (list == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_canary_answer_json(r, NGX_HTTP_OK, json, failed);
+    return ngx_http_canary_feed_start(&list->feed);
+}
+
+
+static ngx_int_t
+ngx_http_canary_verta_next_endpoint(ngx_http_canary_list_t *list,
+    cJSON *object, int *failed)
+{
+    ngx_array_t                  *all;
+    ngx_http_canary_endpoint_t  **endpoints;
+
+    all = &list->feed.main->endpoints;
+    endpoints = all->elts;
+
+    if (list->n == all->nelts) {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_canary_verta_render_endpoint(object, endpoints[list->n],
+                                          list->feed.pool, failed);
+
+    return NGX_OK;
 }
 
 
