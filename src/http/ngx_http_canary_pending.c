@@ -79,10 +79,7 @@ ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
 
     record = ngx_http_canary_record(shared);
 
-    if (record->rollout.generation >= pending->after->record.rollout.generation) {
-
-        /* done by a process that died then */
-
+    if (ngx_http_canary_has_taken_effect(shared)) {
         fate = NGX_HTTP_CANARY_APPLIED;
 
     } else if (fate == NGX_HTTP_CANARY_APPLIED) {
@@ -117,6 +114,15 @@ ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
     /* what that one left undone, and evidence that nothing waits for now */
 
     ngx_http_canary_mend(sh, shpool, shared, now);
+}
+
+
+ngx_uint_t
+ngx_http_canary_has_taken_effect(ngx_http_canary_shared_t *shared)
+{
+    return shared->pending.sequence
+           && ngx_http_canary_record(shared)->rollout.generation
+              >= shared->pending.after->record.rollout.generation;
 }
 
 

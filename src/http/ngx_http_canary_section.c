@@ -376,6 +376,11 @@ ngx_http_canary_mend(ngx_http_canary_zone_shared_t *sh,
 
     ngx_http_canary_repair(shared);
 
+    if (ngx_http_canary_has_taken_effect(shared)) {
+        ngx_http_canary_conclude(sh, shpool, shared, NGX_HTTP_CANARY_APPLIED,
+                                 now, ngx_cycle->log);
+    }
+
     if (shared->basing) {
         ngx_http_canary_begin_step(sh, shpool, shared);
     }

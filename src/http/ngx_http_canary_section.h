@@ -164,6 +164,10 @@ void ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
     ngx_http_canary_fate_e fate, uint64_t now, ngx_log_t *log);
 
+/* whether a process has died when that had happened, and nothing pends */
+ngx_uint_t ngx_http_canary_has_taken_effect(
+    ngx_http_canary_shared_t *shared);
+
 ngx_http_canary_fate_e ngx_http_canary_fate(ngx_http_canary_shared_t *shared,
     uint64_t sequence);
 
