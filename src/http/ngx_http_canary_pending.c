@@ -37,7 +37,7 @@ ngx_http_canary_next_sequence(ngx_http_canary_zone_shared_t *sh)
 
 
 uint64_t
-ngx_http_canary_next_event(ngx_http_canary_zone_shared_t *sh)
+ngx_http_canary_next_event_id(ngx_http_canary_zone_shared_t *sh)
 {
     return (sh->last_event < CANARY_STATE_NUMBER_MAX) ? ++sh->last_event : 0;
 }

@@ -231,7 +231,7 @@ ngx_http_canary_carry_out(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_make_event(&event, shared, before, &next->rollout, change,
                                figures, nfigures);
 
-    event.id = ngx_http_canary_next_event(sh);
+    event.id = ngx_http_canary_next_event_id(sh);
 
     if (next->rollout.phase == CANARY_IDLE
         && (before->phase != CANARY_IDLE
@@ -281,7 +281,7 @@ ngx_http_canary_note(ngx_http_canary_zone_shared_t *sh,
     uint64_t now, ngx_log_t *log)
 {
     if (shared->pending.sequence) {
-        shared->pending.after->event.id = ngx_http_canary_next_event(sh);
+        shared->pending.after->event.id = ngx_http_canary_next_event_id(sh);
     }
 
     (void) ngx_http_canary_next_sequence(sh);

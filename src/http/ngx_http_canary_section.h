@@ -153,7 +153,7 @@ ngx_uint_t ngx_http_canary_free_spare_evidence(
 uint64_t ngx_http_canary_next_sequence(ngx_http_canary_zone_shared_t *sh);
 
 /* the number of an event; 0: there are no more, so only the log has it */
-uint64_t ngx_http_canary_next_event(ngx_http_canary_zone_shared_t *sh);
+uint64_t ngx_http_canary_next_event_id(ngx_http_canary_zone_shared_t *sh);
 
 void ngx_http_canary_defer(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
