@@ -7,6 +7,7 @@ use v5.36;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use JSON::PP;
 use Test::More;
 
 use Canary::Test;
@@ -173,6 +174,18 @@ EOC
     my ($event) = @{ $get->('/events')->{events} };
     is($event->{reason}, 'the stable release is no longer configured',
        'a reload that drops the stable release has its event');
+
+    $reload->($http);
+    $api->request(method => 'POST', uri => '/canary/endpoints/ep/rollout',
+                  body => encode_json({ canary_strategy => { rules => [
+                      rule(failed_requests_max => 5) ] } }));
+    is($get->('')->{phase}, 'progressing', 'another rollout');
+    $t->reload('%%API%%');
+    $t->wait_for(sub {
+        $t->read_file('canary/state.json')
+            =~ /"reason":\s*"the endpoint is no longer configured"/;
+    }, 10, 'the state file');
+    pass('ends with the last endpoint');
 };
 
 # Nobody can ask after such a reload; but its control loop writes the state.

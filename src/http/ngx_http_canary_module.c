@@ -338,6 +338,7 @@ ngx_http_canary_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_canary_postconfiguration(ngx_conf_t *cf)
 {
+    ngx_int_t                     rc;
     ngx_http_canary_main_conf_t  *cmcf;
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_canary_module);
@@ -348,10 +349,15 @@ ngx_http_canary_postconfiguration(ngx_conf_t *cf)
 
     ngx_http_canary_find_basic(cf);
 
-    /* without an endpoint the module costs nothing */
+    /* without an endpoint the module costs nothing, once it is done with those
+       that there were */
 
     if (cmcf->endpoints.nelts == 0) {
-        return NGX_OK;
+        rc = ngx_http_canary_outlived(cf, cmcf);
+
+        if (rc != NGX_OK) {
+            return (rc == NGX_DECLINED) ? NGX_OK : NGX_ERROR;
+        }
     }
 
     ngx_http_canary_verta_number(cmcf);

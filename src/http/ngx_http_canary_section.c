@@ -17,8 +17,9 @@
  */
 
 
-static ngx_uint_t ngx_http_canary_outdated(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change);
+static ngx_uint_t ngx_http_canary_may_expose(
+    ngx_http_canary_zone_shared_t *sh, ngx_http_canary_shared_t *shared,
+    const canary_command_t *command);
 static void ngx_http_canary_forestall(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
     ngx_http_canary_change_t *change, ngx_log_t *log);
@@ -87,7 +88,10 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
     change->status = CANARY_UNCHANGED;
     change->verbs = canary_rollout_verbs(&record->rollout);
 
-    if (sh->superseded || ngx_http_canary_outdated(sh, shared, change)) {
+    if (sh->superseded
+        || (exposes
+            && !ngx_http_canary_may_expose(sh, shared, &change->command)))
+    {
         return NGX_HTTP_CANARY_SUPERSEDED;
     }
 
@@ -141,18 +145,21 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
 }
 
 
-/* a rollout of what the newest configuration does not have any more */
+/* a worker of an earlier configuration may know what is gone from this one */
 
 static ngx_uint_t
-ngx_http_canary_outdated(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change)
+ngx_http_canary_may_expose(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared, const canary_command_t *command)
 {
-    canary_verb_t  verb;
+    ngx_uint_t  id;
 
-    verb = change->command.verb;
+    id = (command->verb == CANARY_START || command->verb == CANARY_DIRECT)
+         ? command->release
+         : ngx_http_canary_record(shared)->rollout.stable;
 
-    return (verb == CANARY_START || verb == CANARY_DIRECT)
-           && shared->releases[change->command.release]->serial < sh->serial;
+    return ngx_http_canary_configured(sh, shared)
+           && id < NGX_HTTP_CANARY_RELEASES_SEEN && shared->releases[id]
+           && ngx_http_canary_release_configured(sh, shared->releases[id]);
 }
 
 
