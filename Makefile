@@ -88,7 +88,7 @@ ASAN_RUN := ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=1 \
 # Those that need no reload, no helper and no crash; and, with a master,
 # those and all that skip a part without one. Both without what takes too long.
 VALGRIND_TESTS := $(filter-out $(addprefix t/canary_,durable.t endurance.t \
-                    faults.t kill.t reload.t state.t upgrade.t), \
+                    faults.t kill.t reload.t state.t upgrade.t writes.t), \
                     $(wildcard t/canary_*.t))
 VALGRIND_MASTER_TESTS := $(addprefix t/canary_,durable.t failures.t judge.t \
                     key.t outcome.t quantiles.t reload.t rows.t \

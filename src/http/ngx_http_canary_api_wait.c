@@ -24,7 +24,7 @@
 
 
 #define NGX_HTTP_CANARY_POLL     5  /* ms */
-#define NGX_HTTP_CANARY_AT_ONCE  4  /* that go on before others are served */
+#define NGX_HTTP_CANARY_AT_ONCE  8  /* that go on before others are served */
 
 
 typedef struct {
@@ -333,9 +333,7 @@ ngx_http_canary_wait_due(ngx_http_canary_write_t *w, uint64_t now)
     switch (w->wait) {
 
     case NGX_HTTP_CANARY_WAIT_TURN:
-        return pending == 0
-               || __atomic_load_n(&shared->stops, __ATOMIC_ACQUIRE)
-                  != w->change.stops;
+        return pending == 0 || ngx_http_canary_stopped(shared, &w->change);
 
     case NGX_HTTP_CANARY_WAIT_FATE:
         return pending != sequence;

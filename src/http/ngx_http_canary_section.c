@@ -23,8 +23,6 @@ static ngx_uint_t ngx_http_canary_may_expose(
 static void ngx_http_canary_forestall(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
     ngx_http_canary_change_t *change, ngx_log_t *log);
-static void ngx_http_canary_stop(ngx_http_canary_shared_t *shared,
-    ngx_http_canary_change_t *change);
 static void ngx_http_canary_set_sequence(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change);
 static ngx_http_canary_section_e ngx_http_canary_carry_out(
@@ -107,7 +105,7 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
         return NGX_HTTP_CANARY_STALE_MATCH;
     }
 
-    if (change->ticket && change->stops != shared->stops) {
+    if (ngx_http_canary_stopped(shared, change)) {
         return NGX_HTTP_CANARY_STOPPED;
     }
 
@@ -188,7 +186,7 @@ ngx_http_canary_forestall(ngx_http_canary_zone_shared_t *sh,
         return;
     }
 
-    ngx_http_canary_stop(shared, change);
+    ngx_http_canary_stop_queued(shared, change);
 
     ngx_http_canary_conclude(sh, shpool, shared, NGX_HTTP_CANARY_CANCELLED,
                              now, log);
@@ -198,18 +196,6 @@ ngx_http_canary_forestall(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_set_sequence(sh, shared, change);
 
     change->status = CANARY_CHANGED;
-}
-
-
-/* first of all: who dies then has stopped too much, not too little */
-
-static void
-ngx_http_canary_stop(ngx_http_canary_shared_t *shared,
-    ngx_http_canary_change_t *change)
-{
-    change->stops = shared->stops + 1;
-
-    __atomic_store_n(&shared->stops, change->stops, __ATOMIC_RELEASE);
 }
 
 
@@ -259,7 +245,9 @@ ngx_http_canary_carry_out(ngx_http_canary_zone_shared_t *sh,
         return NGX_HTTP_CANARY_DONE;
     }
 
-    ngx_http_canary_stop(shared, change);
+    /* first: who dies then has stopped too much, not too little */
+
+    ngx_http_canary_stop_queued(shared, change);
 
     ngx_http_canary_conclude(sh, shpool, shared, NGX_HTTP_CANARY_CANCELLED,
                              change->command.now, log);

@@ -55,10 +55,9 @@ typedef struct {
     const canary_outage_t              *outage;        /* CANARY_HOLDING */
     ngx_uint_t                          queues;        /* waits for its turn */
 
-    /* result, and again input when it is tried again */
-
-    uint64_t                            ticket;        /* 0: none */
-    uint64_t                            stops;         /* when it got that */
+    uint64_t                            ticket;        /* 0: none; also a
+                                                          result, and good for
+                                                          the next attempt */
 
     /* result */
 
@@ -110,6 +109,15 @@ ngx_http_canary_section_e ngx_http_canary_take_turn(
 /* under the lock: whether anything waits for its turn */
 ngx_uint_t ngx_http_canary_queued(ngx_http_canary_shared_t *shared,
     uint64_t now);
+
+/* under the lock: all that waits now does so in vain, but for the change that
+   stops it, should it have a ticket */
+void ngx_http_canary_stop_queued(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_change_t *change);
+
+/* whether a change that has a ticket waits in vain */
+ngx_uint_t ngx_http_canary_stopped(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_change_t *change);
 
 /* whether a change with a ticket need not wait any more */
 ngx_uint_t ngx_http_canary_is_turn(ngx_http_canary_endpoint_t *endpoint,

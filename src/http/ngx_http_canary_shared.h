@@ -285,6 +285,10 @@ typedef struct {
 
 typedef struct {
     uint64_t                            tickets;       /* ever given */
+    uint64_t                            stopped;       /* up to this one they
+                                                          are void; read
+                                                          without the lock,
+                                                          too */
     uint64_t                            step;          /* ms, monotonic: when
                                                           a step was due that
                                                           could not be taken;
@@ -343,10 +347,6 @@ struct ngx_http_canary_shared_s {
     uint64_t                            sequence;      /* of its last change */
     uint64_t                            changed;       /* ms, monotonic: when
                                                           that was */
-    uint64_t                            stops;         /* ever, of what was
-                                                          asked for before;
-                                                          read without the
-                                                          lock, too */
     ngx_http_canary_pending_t           pending;
     uint64_t                            nsettled;      /* ever */
     ngx_http_canary_settled_t           settled[NGX_HTTP_CANARY_SETTLED];

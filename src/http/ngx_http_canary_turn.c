@@ -12,27 +12,29 @@
  * get a ticket each, and the least ticket of all workers is next.  A place in
  * the table is that of a live process, and nobody waits in it for longer than
  * a write may take: what a worker leaves that dies is free at once, and what a
- * stranger's process seems to hold, that has got the number of the dead one,
- * soon.
+ * stranger seems to hold, that has got the number of the dead process, soon.
+ * What is stopped is free, too; who had it finds so by the ticket.
  *
  * Not everything queues.  What stops a rollout does not wait at all.  A step
- * of the control loop waits for what is pending only, and whoever waits in the
- * queue lets it pass; that ends by itself should the loop have died.
+ * of the control loop waits for what is pending only, and whoever queues lets
+ * it pass; that ends by itself should the loop have died.
  */
 
 
-static ngx_uint_t ngx_http_canary_step_waits(
-    ngx_http_canary_shared_t *shared, uint64_t now);
 static void ngx_http_canary_note_step(ngx_http_canary_shared_t *shared,
     ngx_http_canary_change_t *change);
-static ngx_uint_t ngx_http_canary_next_ticket(
-    ngx_http_canary_shared_t *shared, uint64_t now, uint64_t *ticket);
-static ngx_uint_t ngx_http_canary_place_held(ngx_http_canary_place_t *place,
-    uint64_t now);
+static ngx_uint_t ngx_http_canary_step_waits(
+    ngx_http_canary_shared_t *shared, uint64_t now);
 static ngx_uint_t ngx_http_canary_may_go(ngx_http_canary_shared_t *shared,
     ngx_http_canary_change_t *change, uint64_t now);
+static ngx_http_canary_place_t *ngx_http_canary_first_place(
+    ngx_http_canary_shared_t *shared, uint64_t now);
+static ngx_uint_t ngx_http_canary_place_held(ngx_http_canary_turns_t *turns,
+    ngx_http_canary_place_t *place, uint64_t now);
 static ngx_int_t ngx_http_canary_queue_up(ngx_http_canary_shared_t *shared,
     ngx_http_canary_change_t *change);
+static ngx_http_canary_place_t *ngx_http_canary_own_place(
+    ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change);
 
 
 ngx_http_canary_section_e
@@ -82,27 +84,6 @@ ngx_http_canary_note_step(ngx_http_canary_shared_t *shared,
 }
 
 
-/* what has been stopped goes to its end */
-
-static ngx_uint_t
-ngx_http_canary_may_go(ngx_http_canary_shared_t *shared,
-    ngx_http_canary_change_t *change, uint64_t now)
-{
-    uint64_t  ticket;
-
-    if (change->ticket && change->stops != shared->stops) {
-        return 1;
-    }
-
-    if (shared->pending.sequence || ngx_http_canary_step_waits(shared, now)) {
-        return 0;
-    }
-
-    return !ngx_http_canary_next_ticket(shared, now, &ticket)
-           || ticket == change->ticket;
-}
-
-
 static ngx_uint_t
 ngx_http_canary_step_waits(ngx_http_canary_shared_t *shared, uint64_t now)
 {
@@ -114,66 +95,75 @@ ngx_http_canary_step_waits(ngx_http_canary_shared_t *shared, uint64_t now)
 }
 
 
-ngx_uint_t
-ngx_http_canary_queued(ngx_http_canary_shared_t *shared, uint64_t now)
-{
-    uint64_t  ticket;
-
-    return ngx_http_canary_next_ticket(shared, now, &ticket);
-}
-
-
-/* returns 0 if nobody waits */
+/* what has been stopped goes to its end */
 
 static ngx_uint_t
-ngx_http_canary_next_ticket(ngx_http_canary_shared_t *shared, uint64_t now,
-    uint64_t *ticket)
+ngx_http_canary_may_go(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_change_t *change, uint64_t now)
 {
-    ngx_uint_t                i;
-    ngx_http_canary_place_t  *place, *first;
+    ngx_http_canary_place_t  *first;
 
-    if (shared->history == NULL) {
+    if (ngx_http_canary_stopped(shared, change)) {
+        return 1;
+    }
+
+    if (shared->pending.sequence || ngx_http_canary_step_waits(shared, now)) {
         return 0;
     }
 
-    do {
-        first = NULL;
+    first = ngx_http_canary_first_place(shared, now);
 
-        for (i = 0; i < NGX_HTTP_CANARY_WRITES - 1; i++) {
-            place = &shared->history->turns.places[i];
+    return first == NULL || first->ticket == change->ticket;
+}
 
-            if (place->pid
-                && (first == NULL || place->ticket < first->ticket))
-            {
-                first = place;
-            }
+
+ngx_uint_t
+ngx_http_canary_queued(ngx_http_canary_shared_t *shared, uint64_t now)
+{
+    return ngx_http_canary_first_place(shared, now) != NULL;
+}
+
+
+static ngx_http_canary_place_t *
+ngx_http_canary_first_place(ngx_http_canary_shared_t *shared, uint64_t now)
+{
+    ngx_uint_t                i;
+    ngx_http_canary_place_t  *place, *first;
+    ngx_http_canary_turns_t  *turns;
+
+    if (shared->history == NULL) {
+        return NULL;
+    }
+
+    turns = &shared->history->turns;
+    first = NULL;
+
+    for (i = 0; i < NGX_HTTP_CANARY_WRITES - 1; i++) {
+        place = &turns->places[i];
+
+        if ((first == NULL || place->ticket < first->ticket)
+            && ngx_http_canary_place_held(turns, place, now))
+        {
+            first = place;
         }
+    }
 
-        if (first == NULL) {
-            return 0;
-        }
-
-    } while (!ngx_http_canary_place_held(first, now));
-
-    *ticket = first->ticket;
-
-    return 1;
+    return first;
 }
 
 
 static ngx_uint_t
-ngx_http_canary_place_held(ngx_http_canary_place_t *place, uint64_t now)
+ngx_http_canary_place_held(ngx_http_canary_turns_t *turns,
+    ngx_http_canary_place_t *place, uint64_t now)
 {
-    if (place->pid
-        && (now - place->since >= NGX_HTTP_CANARY_PATIENCE
-            || (kill(place->pid, 0) == -1 && ngx_errno == NGX_ESRCH)))
-    {
-        place->pid = 0;
-    }
-
-    return place->pid != 0;
+    return place->pid
+           && place->ticket > turns->stopped
+           && now - place->since < NGX_HTTP_CANARY_PATIENCE
+           && (kill(place->pid, 0) == 0 || ngx_errno != NGX_ESRCH);
 }
 
+
+/* there has been a change, or nobody would have to wait for it */
 
 static ngx_int_t
 ngx_http_canary_queue_up(ngx_http_canary_shared_t *shared,
@@ -183,19 +173,20 @@ ngx_http_canary_queue_up(ngx_http_canary_shared_t *shared,
     ngx_http_canary_place_t  *place;
     ngx_http_canary_turns_t  *turns;
 
-    /* there has been a change, or nobody would have to wait for it */
-
     turns = &shared->history->turns;
 
     for (i = 0; i < NGX_HTTP_CANARY_WRITES - 1; i++) {
         place = &turns->places[i];
 
-        if (ngx_http_canary_place_held(place, change->command.now)) {
+        if (ngx_http_canary_place_held(turns, place, change->command.now)) {
             continue;
         }
 
+        /* nobody's before it has another number */
+
+        __atomic_store_n(&place->pid, 0, __ATOMIC_SEQ_CST);
+
         change->ticket = ++turns->tickets;
-        change->stops = shared->stops;
 
         place->ticket = change->ticket;
         place->since = change->command.now;
@@ -206,6 +197,65 @@ ngx_http_canary_queue_up(ngx_http_canary_shared_t *shared,
     }
 
     return NGX_DECLINED;
+}
+
+
+void
+ngx_http_canary_stop_queued(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_change_t *change)
+{
+    ngx_http_canary_place_t  *place;
+    ngx_http_canary_turns_t  *turns;
+
+    if (shared->history == NULL) {
+        return;
+    }
+
+    turns = &shared->history->turns;
+    place = ngx_http_canary_own_place(shared, change);
+
+    __atomic_store_n(&turns->stopped, turns->tickets, __ATOMIC_RELEASE);
+
+    if (place) {
+        change->ticket = ++turns->tickets;
+        place->ticket = change->ticket;
+    }
+}
+
+
+ngx_uint_t
+ngx_http_canary_stopped(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_change_t *change)
+{
+    return change->ticket
+           && change->ticket
+              <= __atomic_load_n(&shared->history->turns.stopped,
+                                 __ATOMIC_ACQUIRE);
+}
+
+
+/* NULL: none, or not any more */
+
+static ngx_http_canary_place_t *
+ngx_http_canary_own_place(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_change_t *change)
+{
+    ngx_uint_t                i;
+    ngx_http_canary_place_t  *place;
+
+    if (change->ticket == 0) {
+        return NULL;
+    }
+
+    for (i = 0; i < NGX_HTTP_CANARY_WRITES - 1; i++) {
+        place = &shared->history->turns.places[i];
+
+        if (place->pid && place->ticket == change->ticket) {
+            return place;
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -234,24 +284,17 @@ void
 ngx_http_canary_leave_turn(ngx_http_canary_endpoint_t *endpoint,
     ngx_http_canary_change_t *change)
 {
-    ngx_uint_t                i;
     ngx_slab_pool_t          *shpool;
-    ngx_http_canary_place_t  *places;
-
-    if (change->ticket == 0) {
-        return;
-    }
+    ngx_http_canary_place_t  *place;
 
     shpool = endpoint->main->shpool;
 
     ngx_shmtx_lock(&shpool->mutex);
 
-    places = endpoint->shared->history->turns.places;
+    place = ngx_http_canary_own_place(endpoint->shared, change);
 
-    for (i = 0; i < NGX_HTTP_CANARY_WRITES - 1; i++) {
-        if (places[i].pid && places[i].ticket == change->ticket) {
-            places[i].pid = 0;
-        }
+    if (place) {
+        place->pid = 0;
     }
 
     ngx_shmtx_unlock(&shpool->mutex);
