@@ -505,7 +505,7 @@ subtest 'endpoints do not wait for each other' => sub {
     release();
     is(answer($other)->status, 201, 'and its write is done');
     finish();
-    $t->verb(other => 'rollback');
+    idle();
 };
 
 $t->allow_log(qr/exited on signal 9/);
@@ -615,15 +615,21 @@ sub release() { return unlink $faults }
 sub idle() {
     release();
 
-    return $t->wait_for(sub {
-        my $endpoint = $t->endpoint('ep');
+    for my $name (qw(ep other)) {
+        my $uri = "endpoints/$name/rollout";
 
-        return $t->api_post("$rollout/rollback")->status == 200
-            && 0 if $endpoint->{phase} ne 'idle';
-        return 1 if $endpoint->{stable} eq 'v1';
-        $t->api_post($rollout, { release => 'v1', strategy => 'direct' });
-        return 0;
-    }, 60, 'ep to be idle');
+        $t->wait_for(sub {
+            my $endpoint = $t->endpoint($name);
+            my $rolling = $endpoint->{phase} ne 'idle';
+
+            return 1 if !$rolling && $endpoint->{stable} eq 'v1';
+            $t->api_post($rolling ? ("$uri/rollback") : ($uri,
+                { release => 'v1', strategy => 'direct' }));
+            return 0;
+        }, 60, "$name to be idle");
+    }
+
+    return;
 }
 
 
