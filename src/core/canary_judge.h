@@ -116,6 +116,12 @@ canary_judge(const canary_evidence_t *evidence)
 }
 
 
+/* What is computed to be shown, beside the verdicts; any of them, or 0. */
+
+#define CANARY_DETAIL_ALL     1
+#define CANARY_DETAIL_VALUES  2      /* neither bounds nor "needed" */
+
+
 /*
  * The sides, a bit 1 << side each, whose times a rollout with this strategy
  * is judged by; with "detail", those by which it is shown.
@@ -162,8 +168,8 @@ canary_judge_is_behind(const canary_evidence_t *evidence,
 }
 
 /*
- * Judges all rules, and sets the fuses anew.  "needed" and the bounds are
- * computed only if there is to be detail.
+ * Judges all rules, and sets the fuses anew.  Bounds take most of the time,
+ * and are computed only if all details are asked for, as "needed" is.
  */
 
 void canary_judge_rules(canary_evidence_t *evidence,

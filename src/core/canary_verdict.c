@@ -76,7 +76,7 @@ canary_judge_rules(canary_evidence_t *evidence,
     session.sides = canary_judge_needs_times(&rollout->strategy, detail);
     session.times = times;
     session.now = now;
-    session.detail = detail;
+    session.detail = (detail == CANARY_DETAIL_ALL);
 
     canary_judge_open(&session);
 

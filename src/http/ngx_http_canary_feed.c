@@ -24,6 +24,7 @@ static void ngx_http_canary_feed_queue(ngx_http_canary_feed_t *feed);
 static void ngx_http_canary_feeds_handler(ngx_event_t *ev);
 static void ngx_http_canary_feed_turn(ngx_http_canary_feed_t *feed);
 static ngx_int_t ngx_http_canary_feed_render(ngx_http_canary_feed_t *feed);
+static uint64_t ngx_http_canary_cpu_time(void);
 static ngx_int_t ngx_http_canary_feed_header(ngx_http_canary_feed_t *feed);
 static ngx_int_t ngx_http_canary_feed_send(ngx_http_canary_feed_t *feed);
 static ngx_int_t ngx_http_canary_feed_output(ngx_http_canary_feed_t *feed,
@@ -227,6 +228,7 @@ ngx_http_canary_feed_turn(ngx_http_canary_feed_t *feed)
 static ngx_int_t
 ngx_http_canary_feed_render(ngx_http_canary_feed_t *feed)
 {
+    uint64_t    began, cpu;
     ngx_int_t   rc;
     ngx_log_t  *log;
     ngx_uint_t  n;
@@ -249,7 +251,11 @@ ngx_http_canary_feed_render(ngx_http_canary_feed_t *feed)
     feed->buf.pos = feed->buf.start;
     feed->buf.last = feed->buf.start;
 
+    began = ngx_http_canary_microseconds();
+    cpu = ngx_http_canary_cpu_time();
     n = 0;
+
+    /* the processor's time is asked for only when it can have passed */
 
     do {
         rc = feed->next(feed);
@@ -257,17 +263,34 @@ ngx_http_canary_feed_render(ngx_http_canary_feed_t *feed)
 
     } while (rc == NGX_OK
              && n < NGX_HTTP_CANARY_ITEMS
-             && ngx_buf_size(&feed->buf) < NGX_HTTP_CANARY_PART);
+             && ngx_buf_size(&feed->buf) < NGX_HTTP_CANARY_PART
+             && (ngx_http_canary_microseconds() - began
+                     < NGX_HTTP_CANARY_TURN
+                 || ngx_http_canary_cpu_time() - cpu < NGX_HTTP_CANARY_TURN));
 
     ngx_destroy_pool(feed->pool);
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, log, 0,
-                   "canary part: %ui items, %O bytes, %i",
-                   n, ngx_buf_size(&feed->buf), rc);
+                   "canary part: %ui items, %O bytes, %uL us",
+                   n, ngx_buf_size(&feed->buf),
+                   ngx_http_canary_cpu_time() - cpu);
 
     feed->ended = (rc == NGX_DONE);
 
     return (rc == NGX_DONE) ? NGX_OK : rc;
+}
+
+
+/* microseconds, of this thread: on a busy machine a turn is no shorter */
+
+static uint64_t
+ngx_http_canary_cpu_time(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
 }
 
 

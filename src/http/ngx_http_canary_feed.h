@@ -18,8 +18,11 @@
  */
 
 
-#define NGX_HTTP_CANARY_PART   32768   /* bytes, and */
-#define NGX_HTTP_CANARY_ITEMS  64      /* items, after which a turn ends */
+/* a turn ends after so many */
+
+#define NGX_HTTP_CANARY_PART   32768   /* bytes, */
+#define NGX_HTTP_CANARY_ITEMS  64      /* items, */
+#define NGX_HTTP_CANARY_TURN   1000    /* microseconds of the processor */
 
 
 typedef struct ngx_http_canary_feed_s  ngx_http_canary_feed_t;

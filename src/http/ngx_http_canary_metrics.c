@@ -364,7 +364,8 @@ ngx_http_canary_metrics_values(ngx_http_canary_metrics_t *m,
     ngx_http_canary_figure_t     *figure;
     ngx_http_canary_judgement_t   judgement;
 
-    ngx_http_canary_metrics_judge(m, endpoint, 1, &judgement);
+    ngx_http_canary_metrics_judge(m, endpoint, CANARY_DETAIL_VALUES,
+                                  &judgement);
 
     for (i = 0; i < judgement.nfigures; i++) {
         figure = &judgement.figures[i];

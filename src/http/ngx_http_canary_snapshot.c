@@ -49,7 +49,8 @@ ngx_http_canary_snapshot(ngx_http_canary_endpoint_t *endpoint,
     snapshot->durable = ngx_http_canary_durable(sh, shared, snapshot->now);
     ngx_memcpy(snapshot->problem, sh->problem, NGX_HTTP_CANARY_PROBLEM);
 
-    ngx_http_canary_judge(shared, snapshot->now, 1, &snapshot->judgement);
+    ngx_http_canary_judge(shared, snapshot->now, CANARY_DETAIL_ALL,
+                          &snapshot->judgement);
 
     for (i = 0; i < snapshot->nreleases; i++) {
         ngx_http_canary_view_release(shared, &releases[i],

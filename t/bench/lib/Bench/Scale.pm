@@ -1,6 +1,7 @@
 package Bench::Scale;
 
-# What many endpoints cost: shared memory, reloads and the control loop.
+# What many endpoints cost: shared memory, reloads, the control loop, and
+# answers about all of them.
 #
 # Each endpoint has two releases with an upstream of their own, and five
 # rules. The zone is much larger than needed, and what counts is the part of
@@ -12,6 +13,11 @@ use Carp qw(croak);
 
 no warnings 'portable';                         # addresses have 64 bits
 
+use List::Util qw(max);
+use POSIX qw(_SC_PAGESIZE sysconf);
+use Socket qw(AF_INET INADDR_LOOPBACK SOCK_STREAM SOL_SOCKET SO_RCVBUF
+              pack_sockaddr_in);
+
 use Bench::Process qw(children cpu_ns run sleeps);
 use Bench::Stats qw(median spread table thousands);
 use Bench::Variants;
@@ -22,6 +28,9 @@ use constant {
     REQUESTS  => 40,                            # of each endpoint and worker
     MORE      => 5,                             # times that, after a step
     PATIENCE  => 60,                            # seconds for these
+    READERS   => 100,                           # who do not read
+    ANSWERS   => 5,                             # of which the median is told
+    SETTLED   => 0.005,                         # seconds without any work
 };
 
 
@@ -139,8 +148,9 @@ sub _conf(%arg) {
         http    => <<"EOC");
 $zone$upstreams
     server {
-        listen 127.0.0.1:$arg{port} reuseport;
+        listen 127.0.0.1:$arg{port} reuseport @{[ $arg{listen} // '' ]};
         location /canary/ { $api }
+        location /debug/ { $api error_log $arg{dir}/debug.log debug_http; }
 $locations
     }
 EOC
@@ -321,6 +331,121 @@ sub _reloads(%arg) {
     }
 
     return table(@rows);
+}
+
+
+# Answers about all endpoints: the worker's time for one, and the most that it
+# takes to make a part, by its debug log; then what it holds for clients that
+# do not read.
+
+sub report_answers(%arg) {
+    my @rows = ['answer', 'size', 'CPU time', 'most for a part',
+                'memory for ' . READERS . ' who do not read'];
+    my $port = $arg{port}->();
+    my $many = thousands($arg{endpoints});
+    my $nginx = _start(%arg, workers => 1, port => $port,
+                       listen => 'sndbuf=32k');
+    my $pid = $nginx->child('worker process');
+
+    for my $state ('idle', 'in rollouts of 5 rules, with traffic') {
+        if ($state ne 'idle') {
+            _start_rollouts($port, %arg);
+            _visit($port, %arg, workers => 1);
+        }
+
+        push @rows, map {
+            _answer($pid, $port, $_, "$many endpoints, $state",
+                    $nginx->dir . '/debug.log')
+        } qw(metrics endpoints);
+    }
+    $nginx->stop;
+
+    return "\n## Answers about many endpoints\n\n" . table(@rows);
+}
+
+
+sub _answer($pid, $port, $path, $title, $debug_log) {
+    my (@ms, $size);
+
+    for (1 .. ANSWERS) {
+        my $before = cpu_ns($pid);
+        $size = length _read(_ask($port, "canary/$path"));
+        push @ms, (cpu_ns($pid) - $before) / 1e6;
+    }
+
+    my $most = _most($port, $path, $debug_log);
+    my $before = _private_kb($pid);
+    my @readers = map { _ask($port, "canary/$path", 4096) } 1 .. READERS;
+
+    _settled_ns($pid);
+    my $held = _private_kb($pid) - $before;
+
+    return ["`$path`, $title", sprintf('%.1f MB', $size / 1e6),
+            spread('%.1f', @ms) . ' ms', $most,
+            sprintf('%.1f MB', $held / 1024)];
+}
+
+
+sub _ask($port, $path, $buffer = 0) {
+    socket my $socket, AF_INET, SOCK_STREAM, 0 or croak "socket: $!";
+    setsockopt $socket, SOL_SOCKET, SO_RCVBUF, $buffer if $buffer;
+    connect $socket, pack_sockaddr_in($port, INADDR_LOOPBACK)
+        or croak "connect: $!";
+    syswrite $socket, "GET /$path HTTP/1.1\r\nHost: x\r\n"
+        . "Connection: close\r\n\r\n";
+
+    return $socket;
+}
+
+
+sub _read($socket) {
+    my $text = '';
+
+    while (sysread $socket, $text, 1 << 20, length $text) { }
+
+    return $text;
+}
+
+
+# The longest time of a part, in ms.
+
+sub _most($port, $path, $debug_log) {
+    my @us;
+
+    Bench::Process::write_file($debug_log, '');
+
+    for (1 .. ANSWERS) {
+        _read(_ask($port, "debug/$path"));
+    }
+
+    open my $in, '<', $debug_log or croak "$debug_log: $!";
+    while (my $line = <$in>) {
+        push @us, $1 if $line =~ /canary part: .* (\d+) us/;
+    }
+
+    return @us ? sprintf('%.2f ms', max(@us) / 1000) : 'no --with-debug';
+}
+
+
+# The worker's time when it has had nothing to do for a while.
+
+sub _settled_ns($pid) {
+    my $ns = cpu_ns($pid);
+
+    while (1) {
+        pause(SETTLED);
+        my $now = cpu_ns($pid);
+        return $now if $now == $ns;
+        $ns = $now;
+    }
+}
+
+
+sub _private_kb($pid) {
+    open my $in, '<', "/proc/$pid/statm" or croak "statm: $!";
+    my (undef, $resident, $shared) = split / /, <$in>;
+
+    return ($resident - $shared) * sysconf(_SC_PAGESIZE) / 1024;
 }
 
 
