@@ -71,6 +71,17 @@ my $http = <<'EOC';
         server 127.0.0.1:%%PORT_c%% max_conns=1;
     }
 
+    upstream held_v1 {
+        zone held_v1 64k;
+        server 127.0.0.1:%%PORT_v1%% max_fails=0;
+        server 127.0.0.1:%%PORT_c%%  max_fails=0 max_conns=1;
+    }
+    upstream held_v2 {
+        server 127.0.0.1:%%PORT_a%% max_fails=0;
+        server 127.0.0.1:%%PORT_b%% max_fails=0;
+        server 127.0.0.1:%%PORT_d%% max_fails=0;
+    }
+
     upstream pairs {
         canary_release v1 other;
         canary_release v2 pair;
@@ -109,6 +120,11 @@ my $http = <<'EOC';
     upstream busy_v1 {
         canary_release v1 few_v1;
         canary_release v2 one;
+        canary_force   $http_x_force;
+    }
+    upstream held {
+        canary_release v1 held_v1;
+        canary_release v2 held_v2;
         canary_force   $http_x_force;
     }
 
@@ -182,6 +198,7 @@ my $http = <<'EOC';
         }
         location /busy_v2     { proxy_pass http://busy_v2; }
         location /busy_v1     { proxy_pass http://busy_v1; }
+        location /held        { proxy_pass http://held; }
 
         %%LOCATIONS%%
     }
@@ -239,7 +256,8 @@ EOC
 
 if ($resolve) {
     $dns = dns_server(map { $_ => '127.0.0.1' }
-                      qw(one.test two.test three.test four.test));
+                      qw(one.test two.test three.test four.test
+                         five.test));
     my $cookie = $sticky ? 'sticky cookie three;' : '';
     $upstreams .= <<"EOC";
     resolver 127.0.0.1:$dns->{port} valid=1s ipv6=off;
@@ -266,9 +284,28 @@ if ($resolve) {
         canary_release  v2 moving_v2;
         canary_fallback off;
     }
+    upstream turning_on {
+        zone turning_on 64k;
+        server five.test:%%PORT_a%% resolve max_fails=0;
+        server five.test:%%PORT_b%% resolve max_fails=0;
+        server five.test:%%PORT_c%% resolve max_fails=0;
+    }
+    upstream turning_v2 { server 127.0.0.1:%%PORT_d%% max_fails=0; }
+    upstream turning {
+        canary_release v1 turning_on;
+        canary_release v2 turning_v2;
+        canary_force   \$http_x_force;
+    }
 EOC
     $locations .= "        location /$_ { proxy_pass http://$_;"
-        . " proxy_set_header Connection close; }\n" for qw(resolved moving);
+        . " proxy_set_header Connection close; }\n" 
+        for qw(resolved moving turning);
+    $locations .= <<'EOC';
+        location /turning/tries2 {
+            proxy_pass http://turning;
+            proxy_next_upstream_tries 2;
+        }
+EOC
 }
 
 $http =~ s/%%UPSTREAMS%%/$upstreams/;
@@ -281,7 +318,7 @@ my @endpoints = (qw(pairs alone spares marked marked_two kept limits busy_v2),
                  $sticky ? 'stuck' : (), $resolve ? qw(resolved moving) : ());
 
 $t->start_rollout($_, steps => [1]) for @endpoints;
-$t->start_rollout('busy_v1', steps => [0.01]);
+$t->start_rollout($_, steps => [0.01]) for qw(busy_v1 held);
 
 
 subtest 'a canary of two servers: the next try is stable' => sub {
@@ -468,6 +505,21 @@ subtest 'max_conns of stable' => sub {
                  'the connection to be free');
 };
 
+# A canary with more servers than stable had left makes no more tries.
+subtest 'stable has no live peer for another try' => sub {
+    $_->set(mode => 'close') for @server{qw(a b d v1)};
+    my $busy = hanging('/held/hang', 'c', 'stable');
+
+    is_failed('/held', 1, 'nobody helps who is forced',
+              headers => { 'X-Force' => 'stable' });
+    is_failed('/held', 2, 'the canary has the try that was left');
+    all_well();
+    is_answered('/held', by => qr/^(?:[abd]|v1)$/, tries => 1) for 1 .. 2;
+
+    $busy->close;
+    $t->verb(held => 'rollback');
+};
+
 subtest 'gRPC' => sub {
     plan(skip_all => 'no grpc module') unless $grpc;
 
@@ -570,6 +622,62 @@ subtest 'a name that changes while an attempt is under way' => sub {
     $totals->{$_}++ for qw(failed 2xx);
     $totals->{attempts} += 2;
     $t->is_totals('moving', 'v2', $totals, 'and nothing else has failed');
+    all_well();
+};
+
+# Whatever its servers become, a request has the tries that it had at first.
+subtest 'a name that changes makes no more tries' => sub {
+    plan(skip_all => 'no resolve before nginx 1.27.3') unless $resolve;
+
+    my @turning = @server{qw(a b c)};
+    my $asked = sub { $turning[0]->requests + $turning[1]->requests
+                          + $turning[2]->requests };
+
+    for my $name (qw(a b c)) {
+        $t->wait_for(sub {
+            ($t->get('/turning')->header('X-Backend') // '') eq $name
+        }, 10, 'the name to be resolved');
+    }
+    $t->start_rollout('turning', steps => [1]);
+
+    my %tries = (
+        'of the set that there was' => [ 3, '/turning/slow', 'stable' ],
+        'of the limit'     => [ 2, '/turning/tries2/slow', 'stable' ],
+        'and a fallback'   => [ 4, '/turning/slow' ],
+        'and a fallback of the limit' => [ 2, '/turning/tries2/slow' ],
+    );
+    my %client;
+
+    $server{d}->set(mode => 'close');
+    for my $backend (@turning) {
+        $backend->on("/turning$_/slow", mode => 'hang') for '', '/tries2';
+    }
+    for my $name (sort keys %tries) {
+        my (undef, $uri, $force) = @{ $tries{$name} };
+        my $before = $asked->();
+
+        $client{$name} = $t->client;
+        $client{$name}->start(uri => $uri,
+                              headers => { 'X-Force' => $force // '' });
+        $t->wait_for(sub { $asked->() > $before }, 10, 'a first attempt');
+    }
+
+    # Nobody listens there.
+    $dns->set('five.test', map { "127.0.0.$_" } 2 .. 5);
+    $t->wait_for(sub {
+        $t->get('/turning', headers => { 'X-Force' => 'stable' });
+        $t->error_log =~ m{refused.*turning.*//127\.0\.0\.5:};
+    }, 10, 'the addresses to be others');
+    $_->set(mode => 'refuse') for @turning;    # which ends its connections
+
+    for my $name (sort keys %tries) {
+        my ($tries) = @{ $tries{$name} };
+        my $response = $client{$name}->finish;
+
+        is($response->status, 502, 'no server of a new set is alive');
+        is(tries($response), $tries, "no more tries: $name");
+    }
+    $t->verb(turning => 'rollback');
     all_well();
 };
 

@@ -38,6 +38,8 @@ static ngx_int_t ngx_http_canary_no_live(ngx_http_canary_peer_t *cp,
     ngx_peer_connection_t *pc);
 static ngx_int_t ngx_http_canary_get_changed(ngx_http_canary_peer_t *cp,
     ngx_peer_connection_t *pc);
+static void ngx_http_canary_limit_tries(ngx_http_canary_peer_t *cp,
+    ngx_peer_connection_t *pc);
 static void ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state);
 static void ngx_http_canary_free_any(ngx_peer_connection_t *pc,
@@ -446,6 +448,7 @@ ngx_http_canary_get_changed(ngx_http_canary_peer_t *cp,
 {
 #if (NGX_HTTP_CANARY_HAVE_RESOLVE)
 
+    ngx_uint_t                  tries;
     ngx_http_request_t         *r;
     ngx_http_canary_release_t  *release;
 
@@ -456,11 +459,18 @@ ngx_http_canary_get_changed(ngx_http_canary_peer_t *cp,
         return NGX_BUSY;
     }
 
+    tries = pc->tries;
+
     ngx_http_canary_drop_cookies(cp);
 
     if (ngx_http_canary_attach(cp, r, r->upstream, release) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    /* a name that keeps changing does not make the tries anew */
+
+    pc->tries = tries;
+    ngx_http_canary_limit_tries(cp, pc);
 
     return ngx_http_canary_get_inner(cp, pc);
 
@@ -528,12 +538,17 @@ static ngx_int_t
 ngx_http_canary_switch(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc,
     ngx_http_canary_release_t *release)
 {
-    ngx_uint_t                 limit;
+    ngx_uint_t                 limit, tries;
     ngx_http_request_t        *r;
     ngx_http_canary_choice_t  *choice;
 
     r = cp->request;
     choice = cp->choice;
+
+    /* attempts on stable have been some of those that there may be */
+
+    tries = (cp->used && !ngx_http_canary_is_canary(cp)) ? pc->tries
+                                                         : (ngx_uint_t) -1;
 
     cp->switched = 1;
 
@@ -560,7 +575,7 @@ ngx_http_canary_switch(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc,
 
     limit = r->upstream->conf->next_upstream_tries;
 
-    pc->tries = cp->tries;
+    pc->tries = ngx_min(cp->tries, tries);
 
     if (limit) {
         limit = (limit > cp->used) ? limit - cp->used : 1;
@@ -653,15 +668,22 @@ ngx_http_canary_free_any(ngx_peer_connection_t *pc, ngx_http_canary_peer_t *cp,
 
     pc->tries = tries ? tries - 1 : 0;
 
-    /*
-     * Between two releases only nginx's own count matters; within one, the
-     * balancer may have run out of peers before.
-     */
+    if (state) {
+        ngx_http_canary_limit_tries(cp, pc);
+    }
+}
 
-    if (state
-        && !(ngx_http_canary_is_canary(cp)
-             && ngx_http_canary_fallback(cp, 1)))
-    {
+
+/*
+ * Between two releases only nginx's own count matters; within one, the
+ * balancer may have run out of peers before.
+ */
+
+static void
+ngx_http_canary_limit_tries(ngx_http_canary_peer_t *cp,
+    ngx_peer_connection_t *pc)
+{
+    if (!(ngx_http_canary_is_canary(cp) && ngx_http_canary_fallback(cp, 1))) {
         pc->tries = ngx_min(pc->tries, cp->tries);
     }
 }
