@@ -268,12 +268,13 @@ clean:
 	rm -rf build
 
 
-# canaryctl, with what it shares with the module: text.
+# canaryctl, with what it shares with the module: JSON and text.
 
 CTL        := build/canaryctl
 CTL_CFLAGS  = -std=c11 -W -Wall -Wpointer-arith -Wno-unused-parameter -Werror \
               $(CFLAGS) -Isrc/http -Isrc/ctl
-CTL_SRCS   := $(wildcard src/ctl/*.c) src/http/canary_text.c
+CTL_SHARED := $(addprefix src/http/canary_,json.c json_check.c text.c)
+CTL_SRCS   := $(wildcard src/ctl/*.c) $(CTL_SHARED)
 CTL_OBJS    = $(CTL_SRCS:%.c=$(CTL).obj/%.o)
 CTL_LIBS   := -lcurl -lcjson -lcrypto -lm
 
@@ -305,7 +306,7 @@ UNIT_CFLAGS    = -std=c11 -Wall -Wextra -Werror -O1 -g \
                  -Isrc -Isrc/core -Isrc/http -Isrc/ctl $(UNIT_SANITIZE)
 UNIT_SRCS     := $(wildcard src/core/*.c src/http/canary_*.c)
 UNIT_CTL_SRCS := $(filter-out src/ctl/ctl_main.c,$(wildcard src/ctl/*.c)) \
-                 src/http/canary_text.c
+                 $(CTL_SHARED)
 UNIT_CTL_OBJS := $(UNIT_CTL_SRCS:%.c=$(UNIT_DIR)/obj/%.o)
 UNIT_OBJS     := $(UNIT_SRCS:%.c=$(UNIT_DIR)/obj/%.o)
 VECTOR_OBJS   := $(patsubst %.c,$(UNIT_DIR)/obj/%.o,$(wildcard t/vectors/*.c))

@@ -9,6 +9,8 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Digest::SHA qw(sha256_hex);
+use File::Basename qw(dirname);
+use File::Path qw(make_path);
 use JSON::PP ();
 use POSIX ();
 use IO::Pty;
@@ -36,10 +38,10 @@ $t->write_file('users', "ops:{PLAIN}secret\n");
 # An hour that has just begun, or is a little over.
 my $hour = qr/(?:1 h 00 min|59 min \d+ s)/;
 
-# One name has whatever a name may have: a blank, a line feed, an escape
-# sequence, a wide character, a slash, and a byte that is no UTF-8.
+# One name has whatever a name may have: a blank, a wide character, a slash,
+# and a byte that is no UTF-8.
 
-my $odd = "o d\n\e[31m\xe6\x97\xa5/x\xff";
+my $odd = "o d\xe6\x97\xa5/x\xff";
 
 my $http = <<'EOC';
     upstream model_v1 { server 127.0.0.1:%%PORT_v1%%; }
@@ -89,6 +91,22 @@ my $http = <<'EOC';
             set $token "$http_authorization|$http_x_canary_token";
             default_type application/problem+json;
             return 401 '{"title":"Unauthorized","status":401,"detail":"no such token: $token"}';
+        }
+
+        # Answers that no API gives, and problems that are none.
+        location /evil {
+            root %%DIR%%;
+            types { }
+            default_type application/json;
+        }
+        location = /evil/events {
+            root %%DIR%%;
+            types { }
+            default_type text/event-stream;
+        }
+        location /lines/ {
+            default_type application/problem+json;
+            return 409 '{"title":"No\\ncanaryctl: t","status":409,"detail":"a\\r\\ncanaryctl: d","errors":[{"pointer":"/a\\ncanaryctl: p","detail":"x\\ny"},{"pointer":"/b","detail":"\\u001b[2J\\u2028"}]}';
         }
 
         location /moved/ { return 301 /canary/; }
@@ -225,13 +243,18 @@ subtest 'a file' => sub {
     is($endpoint->{strategy}{canary_strategy}{progress_interval_seconds}, 7);
     idle('some-path');
 
-    for my $text ('', '[]', '{"a":1} x', '{"a":', '{' . ' ' x 70_000 . '}') {
+    for my $text ('', '[]', '{"a":1} x', '{"a":', '{' . ' ' x 70_000 . '}',
+                  "\xef\xbb\xbf{}", '{"release":"v2\uQQQQ-not"}',
+                  '{"release":"v2","release":"v1"}', '{"x":{"y":1,"\u0079":2}}',
+                  '{"x":01}', "{}\0", "{\"release\":\"v2\0x\"}")
+    {
         $t->write_file('bad.json', $text);
         $run = $ctl->run('update', 'endpoint', 'some-path', '-f',
                          $t->dir . '/bad.json');
         is($run->{status}, USAGE, 'a file with ' . substr $text, 0, 10);
         like($run->{err}, qr/bad\.json/);
     }
+    like($run->{err}, qr/control character 0x00 at byte 14/, 'what and where');
     $run = $ctl->run('update', 'endpoint', 'some-path', '-f', '/nowhere');
     is($run->{status}, USAGE);
     like($run->{err}, qr{/nowhere: No such file});
@@ -264,6 +287,19 @@ subtest 'wrong usage is 2, says what would be right, and sends nothing' => sub {
         [ [@update, '-s', 'direct', '-c', $rule], qr/--strategy canary/ ],
         [ [@update, @canary, '-c', 'x'], qr/--canary-rule.*JSON.*"x"/ ],
         [ [@update, @canary, '-c', '[]'], qr/--canary-rule.*JSON object/ ],
+        [ [@update, @canary, '-c', '{"rule":"error_rate\uQQQQ"}'],
+          qr/--canary-rule.*\\u without four hexadecimal digits/ ],
+        [ [@update, @canary, '-c', '{"rule":1,"rule":2}'],
+          qr{--canary-rule.*: /rule: "rule" is here twice} ],
+        (map { [ ['status', $_], qr/the name is "\." or "\.\."/ ] }
+            '..', '.', '../../x', '/..', 'a/../b', './x', 'x/..'),
+        (map { [ ['status', $_], qr/the name has a control character/ ] }
+            "a\nb", "a\e[2J", "\x7f", "\xc2\x9b"),
+        (map { [ ['status', $_], qr/the name is empty/ ] } '', '/'),
+        (map { [ [ @$_ ], qr/the name is "\." or "\.\."/ ] }
+            ['update', 'endpoint', '..', '-f', '/nowhere'],
+            ['pause', '/../x'], ['weight', '..', '0.5'], ['events', '..'],
+            ['failures', '../x', '--json']),
         [ [@update, @canary, '-c', $rule, '-i', '0'], qr/above 0, not "0"/ ],
         [ [@update, @canary, '-c', $rule, '-i', '1s'], qr/not "1s"/ ],
         [ [@update, @canary, '-c', $rule, '--canary-step', '20'],
@@ -458,7 +494,7 @@ subtest 'names are safe' => sub {
     my $run = $ctl->run('status', $odd);
 
     is($run->{status}, DONE, $run->{err});
-    like($run->{out}, qr/^Endpoint   o d\?\?\[31m\xe6\x97\xa5\/x\S+$/m);
+    like($run->{out}, qr/^Endpoint   o d\xe6\x97\xa5\/x\S+$/m);
     unlike($run->{out}, qr/\e/);
     is($ctl->run('update', 'endpoint', $odd)->{status}, DONE);
     is($t->endpoint($odd =~ s/([^a-z])/sprintf '%%%02x', ord $1/ger)->{phase},
@@ -822,6 +858,133 @@ subtest 'no answer, and others than the API' => sub {
        'without a scheme and the last slash');
 };
 
+subtest 'a proxy is not asked for this machine' => sub {
+    my $closed = 'http://127.0.0.1:' . $t->port('closed');
+
+    is($ctl->run({ env => { http_proxy => $closed } }, 'list')->{status}, DONE);
+};
+
+# What is hostile may answer anything.
+
+subtest 'answers that no API gives' => sub {
+    my %bodies = (
+        'objects'       => [ '{"endpoints":[' . '{},' x 5_600_000 . '{}]}',
+                             qr/too many values/ ],
+        'lists'         => [ '{"endpoints":[' . '[],' x 2_000_000 . '[]]}',
+                             qr/too many values/ ],
+        'empty ones'    => [ '{"endpoints":[' . '{},' x 900_000 . '{}]}',
+                             qr/a list of more than 65536 elements/ ],
+        'members'       => [ '{"a":' x 500 . '[' . '0,' x 2_000_000 . '0]'
+                             . '}' x 500, qr/too many values/ ],
+        'deep'          => [ '[' x 1_000_000 . ']' x 1_000_000,
+                             qr/nested too deeply/ ],
+        'members twice' => [ '{"endpoints":[],"endpoints":[]}',
+                             qr{/endpoints: "endpoints" is here twice} ],
+        'a long text'   => [ '{"endpoints":"' . 'x' x 40_000_000 . '"}',
+                             qr/answers with more than that can/ ],
+        'no end'        => [ '{"endpoints":[', qr/it ends too early/ ],
+        'no JSON'       => [ '{"endpoints":[],"x":"\uQQQQ"}',
+                             qr/without four hexadecimal digits/ ],
+        'no text'       => [ "{\"endpoints\":[\"\xff\"]}", qr/not valid UTF-8/ ],
+    );
+
+    evil('evil-list/endpoints', '{"endpoints":[]}');
+    is($ctl->run('--url', "$more/evil-list/", 'list')->{status}, DONE);
+
+    for my $name (sort keys %bodies) {
+        my ($body, $why) = @{ $bodies{$name} };
+
+        evil('evil-list/endpoints', $body);
+        my $run = $ctl->run('--url', "$more/evil-list/", 'list');
+        is($run->{status}, FAILED, $name);
+        like($run->{err}, qr/^canaryctl: .*$why.*\n\z/);
+    }
+
+    evil('evil-list/endpoints', '{"endpoints":[{"name":"../../x"},{"name":".."},'
+         . '{"name":"a\u000ab"}]}');
+    my $run = $ctl->run('--url', "$more/evil-list/", 'events');
+    is("$run->{status} $run->{err}", DONE . ' ',
+       'names that lead out of the API are not asked for');
+};
+
+subtest 'numbers that no API has' => sub {
+    evil('evil/endpoints/e1', '{"name":"e1","phase":"progressing","canary":"v2",'
+         . '"stable":"v1","weight":1e999,"step":1e300,"steps":[1e999,-1e300],'
+         . '"generation":-1e999,"next_step_in_seconds":1e308}');
+    my $run = $ctl->run('--url', "$more/evil/", 'status', 'e1', '--json');
+    is($run->{status}, DONE);
+
+    evil('evil-list/endpoints', '{"endpoints":[' . $run->{out} . ']}');
+    $run = $ctl->run('--url', "$more/evil-list/", 'list');
+    is($run->{status}, DONE);
+    like($run->{out}, qr/^e1 /m);
+};
+
+subtest 'JSON on a terminal' => sub {
+    plan skip_all => 'no pseudo terminals here'
+        unless -c '/dev/ptmx' && eval { IO::Pty->new };
+
+    my %escapes = (
+        "\x7f" => '\u007f', "\xc2\x85" => '\u0085', "\xc2\x9b" => '\u009b',
+        "\xc2\xad" => '\u00ad', "\xe2\x80\x8b" => '\u200b',
+        "\xe2\x80\x8f" => '\u200f', "\xe2\x80\xa8" => '\u2028',
+        "\xe2\x80\xae" => '\u202e', "\xe2\x81\xa6" => '\u2066',
+        "\xd8\x9c" => '\u061c', "\xef\xbb\xbf" => '\ufeff',
+        "\xf3\xa0\x81\x81" => '\udb40\udc41',
+    );
+    my $unsafe = join '', map { "$_," } sort keys %escapes;
+    my $escaped = join '', map { "$escapes{$_}," } sort keys %escapes;
+
+    my $event = qq({"id":1,"endpoint":"e2","x":"\xc3\xa9 \xe6\x97\xa5 )
+        . qq(\\u001b[2J $unsafe"});
+    my $safe = qq("x":"\xc3\xa9 \xe6\x97\xa5 \\u001b[2J $escaped");
+
+    evil('evil/endpoints/e1', $event =~ s/"x"/\r\n"x"/r);
+    evil('evil/endpoints/e2/events', qq({"events":[$event]}));
+    evil('evil/events', "id: 1\ndata: $event\n\n");
+
+    for my $args (['status', 'e1'], ['events', 'e2'],
+                  ['events', 'e2', '--follow'])
+    {
+        my $run = $ctl->start({ terminal => [24, 80] }, '--url', "$more/evil/",
+                              @$args, '--json');
+        $ctl->wait_output($run, qr/udc41/);
+        $ctl->finish($run, "@$args" =~ /follow/ ? 'INT' : undef);
+        like($run->{out}, qr/\Q$safe\E/, "@$args");
+        unlike($run->{out}, qr/\r(?!\n)/, 'no line is written over');
+    }
+
+    is($ctl->run('--url', "$more/evil/", 'status', 'e1', '--json')->{out},
+       ($event =~ s/"x"/\r\n"x"/r) . "\n", 'elsewhere, as it is');
+};
+
+subtest 'a line is a line' => sub {
+    for my $args (['list'], ['status', 'x'], ['pause', 'x'],
+                  ['events', 'x', '--follow'], ['status', 'x', '--watch'])
+    {
+        my $run = $ctl->run('--url', "$more/lines/", @$args);
+
+        is($run->{status}, FAILED, "@$args");
+        is($run->{err}, "canaryctl: No?canaryctl: t: a??canaryctl: d (409)\n"
+           . "  /a?canaryctl: p: x?y\n  /b: ?[2J?\n");
+    }
+};
+
+subtest 'a stream without an end' => sub {
+    evil('evil/endpoints/e2/events', '{"events":[]}');
+
+    for my $stream ('data: ' . 'x' x 3_000_000, "data\n" x 3_000_000,
+                    'y' x 2_000_000 . "\n\n", "data: x\n" x 1_000_000,
+                    'id: ' . 'x' x 1_100_000)
+    {
+        evil('evil/events', "id: 1\ndata: {}\n\n$stream");
+        my $run = $ctl->run('--url', "$more/evil/", 'events', 'e2', '--follow');
+
+        is($run->{status}, FAILED, substr $stream, 0, 6);
+        like($run->{err}, qr/^canaryctl: .*an event of more than 1048576 bytes/);
+    }
+};
+
 subtest 'users and tokens' => sub {
     my $file = $t->dir . '/token';
     my $user = $more =~ s{//}{//ops:secret\@}r;
@@ -849,13 +1012,48 @@ subtest 'users and tokens' => sub {
                      '--token-file', $file, 'list');
     unlike($run->{err}, qr/t0k3n/, 'never by the program');
 
-    for my $text ('', "\n", "two words\n", "a\nb\n") {
+    for my $text ('', "\n", "two words\n", "a\nb\n", "a\rb\n", "a\0", "a\0b\n",
+                  "a\0\n", "\0", "a\n\0", "a\x1b", "a\xe9", " a",
+                  "a\r\nX-Evil: 1\r\n")
+    {
         $t->write_file('token', $text);
         $run = $ctl->run('--token-file', $file, 'list');
         is($run->{status}, FAILED);
         like($run->{err}, qr/no token in \Q$file\E/);
     }
+
+    for my $text ('x' x 4096, 'x' x 4095 . "\n", 'x' x 10_000, ' ' x 5000) {
+        $t->write_file('token', $text);
+        $run = $ctl->run('--token-file', $file, 'list');
+        is($run->{status}, FAILED, 'it is not cut');
+        like($run->{err}, qr/\Q$file\E is larger than 4095 bytes/);
+    }
+
+    $t->write_file('token', 'x' x 4094 . "\n");
+    like($ctl->run('--url', "$more/token/", '--token-file', $file,
+                   'list')->{err}, qr/Bearer x{4094}\|/, 'as long as can be');
+    like($ctl->run('--token-file', $t->dir, 'list')->{err},
+         qr/cannot read the file of the token/, 'a directory');
     like($ctl->run('--token-file', '/nowhere', 'list')->{err}, qr{/nowhere});
+};
+
+subtest 'a file of a token that others may read' => sub {
+    my $file = $t->dir . '/token';
+
+    $t->write_file('token', "t0k3n\n");
+
+    for my $mode (0644, 0640, 0604, 0620, 0666) {
+        chmod $mode, $file;
+        my $run = $ctl->run('--token-file', $file, 'list');
+        is($run->{status}, DONE);
+        is($run->{err}, sprintf "canaryctl: warning: %s, which holds a token, "
+           . "is open to others (mode %04o): chmod 600 makes it its owner's\n",
+           $file, $mode);
+    }
+    for my $mode (0600, 0400) {
+        chmod $mode, $file;
+        is($ctl->run('--token-file', $file, 'list')->{err}, '');
+    }
 };
 
 subtest 'token' => sub {
@@ -972,6 +1170,17 @@ sub follow ($url) {
 
     return;
 }
+
+# What a server that is hostile has there.
+
+sub evil ($name, $text) {
+    make_path(dirname($t->dir . "/$name"));
+    $t->write_file("$name.new", $text);
+    rename $t->dir . "/$name.new", $t->dir . "/$name" or die "rename: $!";
+
+    return;
+}
+
 
 sub idle ($name) {
     $t->verb($name, 'rollback') if $t->endpoint($name)->{phase} ne 'idle';

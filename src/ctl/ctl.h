@@ -95,6 +95,8 @@ typedef struct {
     const char    *synopsis;
     const char    *help;
     uint32_t       options;               /* that it has of its own */
+    size_t         endpoint;              /* the argument that names one; 0:
+                                             none does */
     size_t         nargs;                 /* with its name */
     size_t         nargs_max;
     ctl_exit_t   (*run)(const ctl_options_t *options);
@@ -118,8 +120,15 @@ void ctl_options_free(ctl_options_t *options);
 
 void ctl_help(const ctl_command_t *command);
 
+/*
+ * Why no endpoint has the name, which might lead out of the API; NULL: one
+ * may.
+ */
 
-/* "canaryctl: ..." on standard error; made safe, but for line feeds. */
+const char *ctl_bad_endpoint(const char *name);
+
+
+/* "canaryctl: ..." on standard error, made safe: always one line. */
 
 void ctl_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void ctl_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

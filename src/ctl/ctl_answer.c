@@ -15,6 +15,7 @@
 static void ctl_answer_problem(const ctl_answer_t *answer, ctl_text_t *line);
 static void ctl_answer_foreign(const ctl_http_t *http,
     const ctl_answer_t *answer, ctl_text_t *line);
+static int ctl_answer_is_json(const ctl_answer_t *answer);
 static void ctl_answer_none(const ctl_http_t *http,
     const ctl_answer_t *answer, ctl_text_t *line);
 static const char *ctl_answer_advice(CURLcode code);
@@ -57,7 +58,7 @@ ctl_answer_print(const ctl_answer_t *answer)
         ctl_text_adds(&out, "\n");
     }
 
-    ctl_term_write(&out);
+    ctl_term_write_json(&out);
 
     ctl_text_free(&out);
 }
@@ -170,6 +171,10 @@ ctl_answer_foreign(const ctl_http_t *http, const ctl_answer_t *answer,
                       "CANARY_URL what is meant", http->base,
                       answer->location, answer->status);
 
+    } else if (answer->why[0] && ctl_answer_is_json(answer)) {
+        ctl_text_addf(line, "%s answers with JSON that cannot be read: %s",
+                      http->base, answer->why);
+
     } else if (answer->status >= 500) {
         ctl_text_addf(line, "%s answers with status %ld", http->base,
                       answer->status);
@@ -182,13 +187,25 @@ ctl_answer_foreign(const ctl_http_t *http, const ctl_answer_t *answer,
 }
 
 
+static int
+ctl_answer_is_json(const ctl_answer_t *answer)
+{
+    return ctl_is_type(answer->type, "application/json")
+           || ctl_is_type(answer->type, "application/problem+json");
+}
+
+
 /* nothing is told to whoever has ended the program */
 
 static void
 ctl_answer_none(const ctl_http_t *http, const ctl_answer_t *answer,
     ctl_text_t *line)
 {
-    if (answer->code != CURLE_ABORTED_BY_CALLBACK) {
+    if (answer->too_large) {
+        ctl_text_addf(line, "%s is not the API of the canary module: it "
+                      "answers with more than that can", http->base);
+
+    } else if (answer->code != CURLE_ABORTED_BY_CALLBACK) {
         ctl_text_addf(line, "no answer from %s: %s; %s", http->base,
                       answer->why, ctl_answer_advice(answer->code));
     }

@@ -16,10 +16,11 @@
 
 
 #define CTL_FILE_MAX  65536               /* what the API takes */
+#define CTL_WHY_MAX   512
 
 
 static cJSON *ctl_body_file(const char *name);
-static int ctl_body_read(const char *name, char *text, size_t size);
+static size_t ctl_body_read(const char *name, char *text, size_t size);
 static ctl_exit_t ctl_body_options(const ctl_options_t *options, cJSON *body);
 static ctl_exit_t ctl_body_strategy(const ctl_options_t *options,
     cJSON *body);
@@ -29,6 +30,7 @@ static ctl_exit_t ctl_body_ratio(const ctl_options_t *options,
     cJSON *strategy);
 static ctl_exit_t ctl_body_rules(const ctl_options_t *options,
     cJSON *strategy);
+static cJSON *ctl_body_rule(const char *text);
 static ctl_exit_t ctl_body_check(const cJSON *body);
 static void ctl_body_set(cJSON *object, const char *name, cJSON *value);
 
@@ -63,20 +65,20 @@ ctl_body(const ctl_options_t *options, ctl_exit_t *rc)
 static cJSON *
 ctl_body_file(const char *name)
 {
-    char         text[CTL_FILE_MAX + 1];
-    cJSON       *body;
-    const char  *end;
+    char     text[CTL_FILE_MAX + 1], why[CTL_WHY_MAX];
+    cJSON   *body;
+    size_t   len, values;
 
-    if (!ctl_body_read(name, text, sizeof(text))) {
+    len = ctl_body_read(name, text, sizeof(text));
+
+    if (len == 0) {
         return NULL;
     }
 
-    end = NULL;
-    body = cJSON_ParseWithOpts(text, &end, 1);
+    body = ctl_json_parse(text, len, &values, why, sizeof(why));
 
     if (body == NULL) {
-        ctl_error("%s is not JSON, from byte %ld on", name,
-                  end ? (long) (end - text) : 0L);
+        ctl_error("%s is not what the API takes: %s", name, why);
 
     } else if (!cJSON_IsObject(body)) {
         ctl_error("%s has to be a JSON object", name);
@@ -88,7 +90,9 @@ ctl_body_file(const char *name)
 }
 
 
-static int
+/* the bytes that were read; 0: an error was told */
+
+static size_t
 ctl_body_read(const char *name, char *text, size_t size)
 {
     FILE    *file;
@@ -115,13 +119,13 @@ ctl_body_read(const char *name, char *text, size_t size)
         ctl_error("%s is empty", name);
     }
 
-    text[n < size ? n : 0] = '\0';
+    text[n] = '\0';
 
     if (file != stdin) {
         fclose(file);
     }
 
-    return n > 0;
+    return n;
 }
 
 
@@ -244,14 +248,8 @@ ctl_body_rules(const ctl_options_t *options, cJSON *strategy)
     ctl_body_set(strategy, "rules", list);
 
     for (i = 0; i < options->nrules; i++) {
-        rule = cJSON_ParseWithOpts(options->rules[i], NULL, 1);
-
-        if (!cJSON_IsObject(rule)) {
-            ctl_error("--canary-rule has to be a JSON object, as {\"rule\": "
-                      "\"error_5xx_rate\", \"rule_parameters\": [{\"name\": "
-                      "\"threshold\", \"value\": 0.1}]}, not \"%s\"",
-                      options->rules[i]);
-            cJSON_Delete(rule);
+        rule = ctl_body_rule(options->rules[i]);
+        if (rule == NULL) {
             return CTL_USAGE;
         }
 
@@ -259,6 +257,29 @@ ctl_body_rules(const ctl_options_t *options, cJSON *strategy)
     }
 
     return CTL_DONE;
+}
+
+
+static cJSON *
+ctl_body_rule(const char *text)
+{
+    char     why[CTL_WHY_MAX];
+    cJSON   *rule;
+    size_t   values;
+
+    why[0] = '\0';
+    rule = ctl_json_parse(text, strlen(text), &values, why, sizeof(why));
+
+    if (!cJSON_IsObject(rule)) {
+        ctl_error("--canary-rule has to be a JSON object, as {\"rule\": "
+                  "\"error_5xx_rate\", \"rule_parameters\": [{\"name\": "
+                  "\"threshold\", \"value\": 0.1}]}, not \"%s\"%s%s",
+                  text, why[0] ? ": " : "", why);
+        cJSON_Delete(rule);
+        return NULL;
+    }
+
+    return rule;
 }
 
 

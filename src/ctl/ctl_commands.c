@@ -28,7 +28,7 @@ const ctl_command_t  ctl_commands[] = {
 
     { "list", "list",
       "All endpoints, one line each.\n",
-      0, 1, 1, ctl_list },
+      0, 0, 1, 1, ctl_list },
 
     { "status", "status NAME [--watch]",
       "One endpoint on one screen.\n"
@@ -38,7 +38,7 @@ const ctl_command_t  ctl_commands[] = {
       "\n"
       "  --watch            again every second; q ends it. Not on a terminal:\n"
       "                     a line whenever something has changed\n",
-      CTL_BIT(CTL_OPT_WATCH), 2, 2, ctl_status },
+      CTL_BIT(CTL_OPT_WATCH), 1, 2, 2, ctl_status },
 
     { "update",
       "update endpoint NAME [--release NAME] [--strategy STRATEGY] ...",
@@ -67,32 +67,32 @@ const ctl_command_t  ctl_commands[] = {
       CTL_VERB_HELP
       "\n"
       "The strategy canary needs an interval, a step and a rule.\n",
-      CTL_UPDATE_OPTIONS, 3, 3, ctl_update },
+      CTL_UPDATE_OPTIONS, 2, 3, 3, ctl_update },
 
     { "advance", "advance NAME [--reason TEXT] [--if-generation N]",
       "Takes the next step now; from the last one, promotes.\n"
       CTL_VERB_HELP,
-      CTL_VERB_OPTIONS, 2, 2, ctl_verb },
+      CTL_VERB_OPTIONS, 1, 2, 2, ctl_verb },
 
     { "pause", "pause NAME [--reason TEXT] [--if-generation N]",
       "Stops the clock of the rollout. Its rules go on guarding.\n"
       CTL_VERB_HELP,
-      CTL_VERB_OPTIONS, 2, 2, ctl_verb },
+      CTL_VERB_OPTIONS, 1, 2, 2, ctl_verb },
 
     { "resume", "resume NAME [--reason TEXT] [--if-generation N]",
       "Lets a paused or halted rollout go on.\n"
       CTL_VERB_HELP,
-      CTL_VERB_OPTIONS, 2, 2, ctl_verb },
+      CTL_VERB_OPTIONS, 1, 2, 2, ctl_verb },
 
     { "promote", "promote NAME [--reason TEXT] [--if-generation N]",
       "Makes the canary the stable release now.\n"
       CTL_VERB_HELP,
-      CTL_VERB_OPTIONS, 2, 2, ctl_verb },
+      CTL_VERB_OPTIONS, 1, 2, 2, ctl_verb },
 
     { "rollback", "rollback NAME [--reason TEXT] [--if-generation N]",
       "Sends all traffic to the stable release and ends the rollout.\n"
       CTL_VERB_HELP,
-      CTL_VERB_OPTIONS, 2, 2, ctl_verb },
+      CTL_VERB_OPTIONS, 1, 2, 2, ctl_verb },
 
     { "weight", "weight NAME VALUE [--reason TEXT] [--if-generation N]",
       "Gives the canary another share of the traffic now.\n"
@@ -100,7 +100,7 @@ const ctl_command_t  ctl_commands[] = {
       "VALUE is above 0 and below 1, as 0.35, or a percentage, as 35%. The\n"
       "interval begins again, and the steps above it follow.\n"
       CTL_VERB_HELP,
-      CTL_VERB_OPTIONS, 3, 3, ctl_weight },
+      CTL_VERB_OPTIONS, 1, 3, 3, ctl_weight },
 
     { "events", "events [NAME] [--after N] [--follow]",
       "What happened to one endpoint, or to all; the newest last.\n"
@@ -108,11 +108,11 @@ const ctl_command_t  ctl_commands[] = {
       "  --after N          only events with a higher number\n"
       "  --follow           goes on with what happens; with --json, each\n"
       "                     event is a line\n",
-      CTL_BIT(CTL_OPT_AFTER) | CTL_BIT(CTL_OPT_FOLLOW), 1, 2, ctl_events },
+      CTL_BIT(CTL_OPT_AFTER) | CTL_BIT(CTL_OPT_FOLLOW), 1, 1, 2, ctl_events },
 
     { "failures", "failures NAME",
       "The last failed attempts on the canary, the newest last.\n",
-      0, 2, 2, ctl_failures },
+      0, 1, 2, 2, ctl_failures },
 
     { "token", "token NAME ROLE",
       "Makes a token for a client of the API.\n"
@@ -120,9 +120,9 @@ const ctl_command_t  ctl_commands[] = {
       "NAME is what its events will have as their actor; ROLE is reader or\n"
       "operator. Prints the token, and the line for the file of\n"
       "canary_api_tokens, which has only its hash. Sends nothing.\n",
-      0, 3, 3, ctl_token },
+      0, 0, 3, 3, ctl_token },
 
-    { NULL, NULL, NULL, 0, 0, 0, NULL }
+    { NULL, NULL, NULL, 0, 0, 0, 0, NULL }
 };
 
 

@@ -96,8 +96,7 @@ ctl_next_weight(const cJSON *endpoint)
     const cJSON  *steps, *next;
 
     steps = ctl_json_list(endpoint, "steps");
-    next = cJSON_GetArrayItem(steps,
-                              (int) ctl_json_number(endpoint, "step", 0));
+    next = cJSON_GetArrayItem(steps, ctl_json_int(endpoint, "step"));
 
     return cJSON_IsNumber(next) ? next->valuedouble : 1;
 }

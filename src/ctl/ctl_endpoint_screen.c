@@ -177,7 +177,7 @@ ctl_screen_step(const cJSON *endpoint, const ctl_term_t *term,
 
     steps = ctl_json_list(endpoint, "steps");
     n = cJSON_GetArraySize(steps);
-    step = (int) ctl_json_number(endpoint, "step", 0);
+    step = ctl_json_int(endpoint, "step");
 
     if (ctl_json_text(endpoint, "canary", NULL) == NULL) {
         return;

@@ -7,7 +7,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "ctl.h"
 #include "ctl_text.h"
@@ -44,23 +43,14 @@ ctl_note(const char *fmt, ...)
 static void
 ctl_message(const char *prefix, const char *fmt, va_list args)
 {
-    char        *message, *line, *end;
+    char        *message;
     ctl_text_t   out = { NULL, 0, 0 };
 
     message = ctl_format(fmt, args);
 
     ctl_text_adds(&out, prefix);
-
-    for (line = message; line; line = end) {
-        end = strchr(line, '\n');
-
-        if (end) {
-            *end++ = '\0';
-        }
-
-        ctl_text_add_safe(&out, line);
-        ctl_text_adds(&out, "\n");
-    }
+    ctl_text_add_safe(&out, message);
+    ctl_text_adds(&out, "\n");
 
     fflush(stdout);
     fputs(out.data, stderr);

@@ -4,11 +4,18 @@
  */
 
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "canary_text.h"
 #include "ctl_events.h"
 #include "ctl_json.h"
+#include "ctl_term.h"
+
+
+#define CTL_EVENTS_MAX     200000
+#define CTL_EVENTS_VALUES  8000000        /* of as many, about */
 
 
 static ctl_exit_t ctl_events_run(ctl_feed_t *feed);
@@ -18,9 +25,10 @@ static void ctl_events_json(const cJSON *events);
 static void ctl_events_table(const cJSON *events);
 static int ctl_events_all(ctl_feed_t *feed, cJSON *list,
     ctl_answer_t *answer);
+static void ctl_events_too_many(ctl_answer_t *answer);
 static int ctl_events_one(ctl_feed_t *feed, const char *name, cJSON *list,
     ctl_answer_t *answer);
-static void ctl_events_add(cJSON *list, cJSON *answer);
+static size_t ctl_events_add(cJSON *list, cJSON *answer);
 static cJSON *ctl_events_sort(cJSON *list);
 static int ctl_events_compare(const void *one, const void *two);
 
@@ -133,24 +141,27 @@ ctl_events_list(ctl_feed_t *feed)
 static void
 ctl_events_json(const cJSON *events)
 {
-    int          i;
-    char        *text;
-    ctl_text_t   out = { NULL, 0, 0 };
+    char         *text;
+    ctl_text_t    out = { NULL, 0, 0 };
+    const cJSON  *event;
 
     ctl_text_adds(&out, "{\"events\":[");
 
-    for (i = cJSON_GetArraySize(events) - 1; i >= 0; i--) {
-        text = cJSON_PrintUnformatted(cJSON_GetArrayItem(events, i));
+    event = NULL;
+
+    while ((event = ctl_json_before(events, event)) != NULL) {
+        text = cJSON_PrintUnformatted(event);
         if (text == NULL) {
             ctl_no_memory();
         }
 
-        ctl_text_addf(&out, "%s%s", text, i ? "," : "");
+        ctl_text_adds(&out, text);
+        ctl_text_adds(&out, (event == events->child) ? "" : ",");
         cJSON_free(text);
     }
 
     ctl_text_adds(&out, "]}\n");
-    ctl_term_write(&out);
+    ctl_term_write_json(&out);
     ctl_text_free(&out);
 }
 
@@ -215,6 +226,8 @@ ctl_feed_get(ctl_feed_t *feed, ctl_answer_t *answer)
         ctl_no_memory();
     }
 
+    feed->nevents = 0;
+
     ok = feed->name ? ctl_events_one(feed, feed->name, list, answer)
                     : ctl_events_all(feed, list, answer);
 
@@ -236,6 +249,8 @@ static int
 ctl_events_all(ctl_feed_t *feed, cJSON *list, ctl_answer_t *answer)
 {
     int            ok;
+    size_t         values;
+    const char    *name;
     const cJSON   *endpoint;
     ctl_answer_t   endpoints;
 
@@ -249,23 +264,47 @@ ctl_events_all(ctl_feed_t *feed, cJSON *list, ctl_answer_t *answer)
     memset(answer, 0, sizeof(ctl_answer_t));
 
     ok = 1;
+    values = 0;
 
     cJSON_ArrayForEach(endpoint, ctl_json_list(endpoints.json, "endpoints")) {
+        name = ctl_json_text(endpoint, "name", "");
+
+        if (canary_text_bad_name(name, strlen(name))) {
+            continue;
+        }
+
         ctl_answer_free(answer);
 
-        ok = ctl_events_one(feed, ctl_json_text(endpoint, "name", ""), list,
-                            answer);
+        ok = ctl_events_one(feed, name, list, answer);
 
         if (!ok && answer->status != 404) {
             break;
         }
 
         ok = 1;
+        values += answer->values;
+
+        if (values > CTL_EVENTS_VALUES || feed->nevents > CTL_EVENTS_MAX) {
+            ctl_events_too_many(answer);
+            ok = 0;
+            break;
+        }
     }
 
     ctl_answer_free(&endpoints);
 
     return ok;
+}
+
+
+static void
+ctl_events_too_many(ctl_answer_t *answer)
+{
+    cJSON_Delete(answer->json);
+    answer->json = NULL;
+
+    (void) snprintf(answer->why, sizeof(answer->why), "more events than are "
+                    "kept at one time; ask for those of one endpoint");
 }
 
 
@@ -292,23 +331,30 @@ ctl_events_one(ctl_feed_t *feed, const char *name, cJSON *list,
         return 0;
     }
 
-    ctl_events_add(list, answer->json);
+    feed->nevents += ctl_events_add(list, answer->json);
 
     return 1;
 }
 
 
-static void
+/* how many there are */
+
+static size_t
 ctl_events_add(cJSON *list, cJSON *answer)
 {
-    cJSON  *events, *event;
+    cJSON   *events, *event;
+    size_t   n;
 
+    n = 0;
     events = cJSON_GetObjectItemCaseSensitive(answer, "events");
 
     while (cJSON_IsArray(events) && events->child) {
         event = cJSON_DetachItemFromArray(events, 0);
         cJSON_AddItemToArray(list, event);
+        n++;
     }
+
+    return n;
 }
 
 

@@ -19,6 +19,7 @@ typedef struct {
     int          lost;                    /* it was told that there is no
                                              answer */
     double       last;                    /* the last event that was shown */
+    size_t       nevents;                 /* of the last answers */
 } ctl_feed_t;
 
 

@@ -46,11 +46,11 @@ ctl_failures(const ctl_options_t *options)
 static void
 ctl_failures_show(const cJSON *failures)
 {
-    int          i;
-    size_t       n;
-    ctl_term_t   term;
-    ctl_text_t   out = { NULL, 0, 0 };
-    ctl_table_t  table;
+    size_t        n;
+    ctl_term_t    term;
+    ctl_text_t    out = { NULL, 0, 0 };
+    ctl_table_t   table;
+    const cJSON  *failure;
 
     static const char *const  heads[] = {
         "TIME (UTC)", "WEIGHT", "STATUS", "FAILURE", "MS", "PEER",
@@ -66,8 +66,10 @@ ctl_failures_show(const cJSON *failures)
 
     /* the API has the newest first */
 
-    for (i = cJSON_GetArraySize(failures) - 1; i >= 0; i--) {
-        ctl_failures_row(&table, cJSON_GetArrayItem(failures, i));
+    failure = NULL;
+
+    while ((failure = ctl_json_before(failures, failure)) != NULL) {
+        ctl_failures_row(&table, failure);
     }
 
     term.columns = 0;

@@ -24,7 +24,7 @@ static double ctl_follow_newest(const cJSON *events);
 static void ctl_follow_show(ctl_feed_t *feed, const cJSON *events,
     double newest);
 static ctl_stream_t ctl_follow_stream(ctl_feed_t *feed);
-static void ctl_follow_piece(void *data, const char *bytes, size_t len);
+static int ctl_follow_piece(void *data, const char *bytes, size_t len);
 static void ctl_follow_sse(void *data, const char *id, const char *text);
 static ctl_exit_t ctl_follow_poll(ctl_feed_t *feed);
 static void ctl_follow_event(ctl_feed_t *feed, const cJSON *event);
@@ -144,13 +144,15 @@ ctl_follow_stream(ctl_feed_t *feed)
     ctl_http_stream(feed->http, "events", id, ctl_follow_piece, &sse,
                     &answer);
 
-    ctl_sse_free(&sse);
-
-    answer.json = cJSON_ParseWithLength(answer.body.data, answer.body.len);
-
     rc = CTL_STREAM_ENDED;
 
-    if (answer.status == 404 || answer.status == 405 || answer.status == 406
+    if (sse.too_long) {
+        ctl_error("%sevents has an event of more than %u bytes, and is no "
+                  "stream of the canary module", feed->http->base,
+                  CTL_SSE_MAX);
+        rc = CTL_STREAM_REFUSED;
+
+    } else if (answer.status == 404 || answer.status == 405 || answer.status == 406
         || (answer.status == 200
             && !ctl_is_type(answer.type, "text/event-stream")))
     {
@@ -167,25 +169,28 @@ ctl_follow_stream(ctl_feed_t *feed)
     }
 
     ctl_answer_free(&answer);
+    ctl_sse_free(&sse);
 
     return rc;
 }
 
 
-static void
+static int
 ctl_follow_piece(void *data, const char *bytes, size_t len)
 {
-    ctl_sse_feed(data, bytes, len);
+    return ctl_sse_feed(data, bytes, len);
 }
 
 
 static void
 ctl_follow_sse(void *data, const char *id, const char *text)
 {
+    char         why[CURL_ERROR_SIZE];
     cJSON       *event;
+    size_t       values;
     ctl_feed_t  *feed = data;
 
-    event = cJSON_Parse(text);
+    event = ctl_json_parse(text, strlen(text), &values, why, sizeof(why));
 
     if (cJSON_IsObject(event)
         && (feed->name == NULL
@@ -271,15 +276,16 @@ ctl_follow_event(ctl_feed_t *feed, const cJSON *event)
         }
 
         ctl_text_adds(&out, json);
+        ctl_text_adds(&out, "\n");
+        ctl_term_write_json(&out);
         cJSON_free(json);
 
     } else {
         ctl_add_event(&text, event);
         ctl_text_add_safe(&out, text.data);
+        ctl_text_adds(&out, "\n");
+        ctl_term_write(&out);
     }
-
-    ctl_text_adds(&out, "\n");
-    ctl_term_write(&out);
 
     ctl_text_free(&text);
     ctl_text_free(&out);

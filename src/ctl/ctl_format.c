@@ -125,26 +125,24 @@ ctl_add_time(ctl_text_t *text, const char *time)
 void
 ctl_add_change(ctl_text_t *text, const cJSON *event)
 {
+    double        weight;
     const cJSON  *from, *to;
 
     from = ctl_json_object(event, "from");
     to = ctl_json_object(event, "to");
+    weight = ctl_json_number(to, "weight", 0);
 
     ctl_add_state(text, from);
 
-    if (cJSON_Compare(from, to, 1)) {
-        return;
-    }
-
-    ctl_text_adds(text, " -> ");
-
     if (strcmp(ctl_json_text(from, "phase", ""),
-               ctl_json_text(to, "phase", "")) == 0)
+               ctl_json_text(to, "phase", "")) != 0)
     {
-        ctl_add_ratio(text, ctl_json_number(to, "weight", 0));
-
-    } else {
+        ctl_text_adds(text, " -> ");
         ctl_add_state(text, to);
+
+    } else if (weight != ctl_json_number(from, "weight", 0)) {
+        ctl_text_adds(text, " -> ");
+        ctl_add_ratio(text, weight);
     }
 }
 

@@ -22,7 +22,7 @@ static const char  ctl_common[] =
 "  --url URL          the API, the location of canary_api\n"
 "                     (CANARY_URL, else " CTL_URL ")\n"
 "  --token-file FILE  a file that holds the token (CANARY_TOKEN_FILE)\n"
-"  --json             what the API answers, as it is\n"
+"  --json             what the API answers\n"
 "  --cacert FILE, --capath DIR, -E, --cert FILE, --key FILE, -k, --insecure\n"
 "                     of TLS, as in curl\n"
 "  -h, --help         the command's help\n"

@@ -10,13 +10,14 @@
 #include <strings.h>
 
 #include "ctl_http.h"
+#include "ctl_json.h"
 #include "ctl_term.h"
 
 
 #define CTL_CONNECT_SECONDS  10L
 #define CTL_ANSWER_SECONDS   30L
 #define CTL_SILENCE_SECONDS  60L          /* a stream has heartbeats */
-#define CTL_ANSWER_MAX       (256u << 20)
+#define CTL_ANSWER_MAX       (32u << 20)  /* of 10,000 endpoints, about */
 
 
 typedef struct {
@@ -30,6 +31,7 @@ typedef struct {
 static void ctl_http_prepare(ctl_http_t *http, const char *path,
     ctl_transfer_t *transfer, ctl_answer_t *answer);
 static void ctl_http_tls(CURL *curl, const ctl_options_t *options);
+static void ctl_http_read(ctl_answer_t *answer);
 static void ctl_http_perform(ctl_http_t *http, struct curl_slist *headers,
     ctl_answer_t *answer);
 static struct curl_slist *ctl_http_header(struct curl_slist *headers,
@@ -61,9 +63,19 @@ ctl_http_request(ctl_http_t *http, const char *path, const char *body,
 
     ctl_http_perform(http, ctl_http_headers(http, body), answer);
 
-    if (answer->code == CURLE_OK && answer->body.len) {
-        answer->json = cJSON_ParseWithLength(answer->body.data,
-                                             answer->body.len);
+    if (answer->code == CURLE_OK) {
+        ctl_http_read(answer);
+    }
+}
+
+
+static void
+ctl_http_read(ctl_answer_t *answer)
+{
+    if (answer->body.len) {
+        answer->json = ctl_json_parse(answer->body.data, answer->body.len,
+                                      &answer->values, answer->why,
+                                      sizeof(answer->why));
     }
 }
 
@@ -93,6 +105,7 @@ ctl_http_stream(ctl_http_t *http, const char *path,
     ctl_text_free(&header);
 
     ctl_http_perform(http, headers, answer);
+    ctl_http_read(answer);
 }
 
 
@@ -128,6 +141,15 @@ ctl_http_prepare(ctl_http_t *http, const char *path, ctl_transfer_t *transfer,
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, ctl_http_progress);
 
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
+
+    /* nothing leads out of the API, nor a token to others */
+
+    curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
+
+    if (http->here) {
+        curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    }
 
     if (http->user) {
         curl_easy_setopt(curl, CURLOPT_USERNAME, http->user);
@@ -252,12 +274,12 @@ ctl_http_piece(char *bytes, size_t size, size_t n, void *data)
         curl_easy_getinfo(transfer->http->curl, CURLINFO_CONTENT_TYPE, &type);
 
         if (status == 200 && ctl_is_type(type, "text/event-stream")) {
-            transfer->handler(transfer->data, bytes, n);
-            return n;
+            return transfer->handler(transfer->data, bytes, n) ? n : 0;
         }
     }
 
     if (transfer->answer->body.len + n > CTL_ANSWER_MAX) {
+        transfer->answer->too_large = 1;
         return 0;
     }
 

@@ -24,6 +24,7 @@ typedef struct {
     char                 *user;           /* NULL: none */
     char                 *password;
     char                 *token;          /* a header; NULL: none */
+    int                   here;           /* the API is on this machine */
 } ctl_http_t;
 
 
@@ -35,7 +36,10 @@ typedef struct {
     char        *location;                /* of a redirect; NULL: none */
     ctl_text_t   body;
     cJSON       *json;                    /* NULL: none */
-    char         why[CURL_ERROR_SIZE];    /* nothing was answered */
+    size_t       values;                  /* of it */
+    int          too_large;
+    char         why[CURL_ERROR_SIZE];    /* nothing was answered, or what
+                                             cannot be read */
 } ctl_answer_t;
 
 
@@ -76,7 +80,10 @@ void ctl_answer_tell(const ctl_http_t *http, const ctl_answer_t *answer,
 ctl_exit_t ctl_http_call(ctl_http_t *http, const char *path,
     const char *body, ctl_answer_t *answer);
 
-/* The answer's body as it is, and the end of the line. */
+/*
+ * The answer's body, which is JSON, and the end of the line: as it is, but
+ * escaped for a terminal.
+ */
 
 void ctl_answer_print(const ctl_answer_t *answer);
 
@@ -87,11 +94,11 @@ int ctl_is_type(const char *type, const char *name);
 
 /*
  * A stream of server-sent events.  Pieces are handed on as they come, until
- * the stream ends or the program is to end.  The answer has no body unless it
- * is no stream of events.
+ * the stream ends, the program is to end, or the handler returns 0.  The
+ * answer has no body unless it is no stream of events.
  */
 
-typedef void (*ctl_http_piece_pt)(void *data, const char *bytes, size_t len);
+typedef int (*ctl_http_piece_pt)(void *data, const char *bytes, size_t len);
 
 void ctl_http_stream(ctl_http_t *http, const char *path,
     const char *last_event_id, ctl_http_piece_pt handler, void *data,
@@ -100,7 +107,7 @@ void ctl_http_stream(ctl_http_t *http, const char *path,
 
 /*
  * "endpoints/NAME" and what follows, to be freed.  The name is as on the
- * command line, with a slash before it or not.
+ * command line, with a slash before it or not, and not a bad one.
  */
 
 char *ctl_endpoint_path(const char *name, const char *rest);

@@ -30,6 +30,7 @@ static void ctl_option_take(ctl_options_t *options, int option,
     const char *value);
 static const char **ctl_option_value(ctl_options_t *options, int option);
 static ctl_exit_t ctl_options_check(const ctl_options_t *options);
+static ctl_exit_t ctl_options_endpoint(const char *name);
 static const char *ctl_option_name(int option);
 
 
@@ -281,6 +282,26 @@ ctl_options_check(const ctl_options_t *options)
         || options->nargs > command->nargs_max)
     {
         ctl_error("usage: canaryctl %s", command->synopsis);
+        return CTL_USAGE;
+    }
+
+    if (command->endpoint && options->nargs > command->endpoint) {
+        return ctl_options_endpoint(options->args[command->endpoint]);
+    }
+
+    return CTL_DONE;
+}
+
+
+static ctl_exit_t
+ctl_options_endpoint(const char *name)
+{
+    const char  *bad;
+
+    bad = ctl_bad_endpoint(name);
+
+    if (bad) {
+        ctl_error("there is no endpoint \"%s\": the name %s", name, bad);
         return CTL_USAGE;
     }
 

@@ -9,9 +9,6 @@
 #include "ctl_sse.h"
 
 
-#define CTL_SSE_MAX  (1u << 20)           /* bytes of a line, or an event */
-
-
 static void ctl_sse_line(ctl_sse_t *sse);
 static void ctl_sse_field(ctl_sse_t *sse, const char *name, size_t len,
     const char *value);
@@ -43,13 +40,13 @@ ctl_sse_free(ctl_sse_t *sse)
 
 /* Lines end with a line feed, a carriage return, or both. */
 
-void
+int
 ctl_sse_feed(ctl_sse_t *sse, const char *bytes, size_t len)
 {
     int     cr;
     size_t  i;
 
-    for (i = 0; i < len; i++) {
+    for (i = 0; i < len && !sse->too_long; i++) {
         cr = sse->cr;
         sse->cr = (bytes[i] == '\r');
 
@@ -61,10 +58,15 @@ ctl_sse_feed(ctl_sse_t *sse, const char *bytes, size_t len)
             ctl_sse_line(sse);
             ctl_text_clear(&sse->line);
 
-        } else if (sse->line.len < CTL_SSE_MAX) {
+        } else if (sse->line.len == CTL_SSE_MAX) {
+            sse->too_long = 1;
+
+        } else {
             ctl_text_add(&sse->line, &bytes[i], 1);
         }
     }
+
+    return !sse->too_long;
 }
 
 
@@ -115,11 +117,10 @@ ctl_sse_field(ctl_sse_t *sse, const char *name, size_t len,
             ctl_text_adds(&sse->text, "\n");
         }
 
-        if (sse->text.len < CTL_SSE_MAX) {
-            ctl_text_adds(&sse->text, value);
-        }
+        ctl_text_adds(&sse->text, value);
 
         sse->has_text = 1;
+        sse->too_long = (sse->text.len > CTL_SSE_MAX);
 
     } else if (len == 2 && memcmp(name, "id", 2) == 0) {
         ctl_text_clear(&sse->id);

@@ -11,10 +11,15 @@
 #include "ctl_text.h"
 
 
+#define CTL_SSE_MAX  (1u << 20)           /* bytes of an event */
+
+
 /*
  * A stream of server-sent events, as the HTML standard has it (9.2.6), taken
  * apart: it is fed in pieces of any size, and each event that has data is
- * handed on.  The id is the last one that was given; "" is none.
+ * handed on.  The id is the last one that was given; "" is none.  An event of
+ * more than CTL_SSE_MAX bytes, or as much without the end of a line, ends it:
+ * from then on nothing is taken.
  */
 
 typedef void (*ctl_sse_pt)(void *data, const char *id, const char *text);
@@ -30,11 +35,16 @@ typedef struct {
     int          has_text;
     int          cr;                      /* the last byte was one */
     int          begun;                   /* a mark of byte order is past */
+    int          too_long;
 } ctl_sse_t;
 
 
 void ctl_sse_init(ctl_sse_t *sse, ctl_sse_pt handler, void *data);
-void ctl_sse_feed(ctl_sse_t *sse, const char *bytes, size_t len);
+
+/* Returns 0 if an event is too long. */
+
+int ctl_sse_feed(ctl_sse_t *sse, const char *bytes, size_t len);
+
 void ctl_sse_free(ctl_sse_t *sse);
 
 

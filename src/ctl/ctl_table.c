@@ -14,6 +14,7 @@
 
 #define CTL_TABLE_GAP       2
 #define CTL_TABLE_CUT_MIN   8             /* a cut column is no narrower */
+#define CTL_TABLE_WIDE      512           /* any but the last is no wider */
 
 
 static size_t *ctl_table_widths(const ctl_table_t *table,
@@ -104,6 +105,10 @@ ctl_table_widths(const ctl_table_t *table, const ctl_term_t *term)
         width = ctl_width(table->cells[i].text,
                           strlen(table->cells[i].text));
 
+        if (width > CTL_TABLE_WIDE && i % n != n - 1) {
+            width = CTL_TABLE_WIDE;
+        }
+
         if (width > widths[i % n]) {
             widths[i % n] = width;
         }
@@ -153,7 +158,7 @@ ctl_table_row(const ctl_table_t *table, const ctl_term_t *term,
 
         if (table->columns[i] == 'r') {
             width = ctl_width(row[i].text, strlen(row[i].text));
-            begin += widths[i] - width;
+            begin += (width < widths[i]) ? widths[i] - width : 0;
         }
 
         room = widths[i];

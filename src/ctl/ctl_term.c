@@ -159,3 +159,19 @@ ctl_term_write(const ctl_text_t *out)
         exit(CTL_FAILED);
     }
 }
+
+
+void
+ctl_term_write_json(const ctl_text_t *out)
+{
+    ctl_text_t  safe = { NULL, 0, 0 };
+
+    if (!isatty(STDOUT_FILENO)) {
+        ctl_term_write(out);
+        return;
+    }
+
+    ctl_text_add_json(&safe, out->data);
+    ctl_term_write(&safe);
+    ctl_text_free(&safe);
+}

@@ -61,6 +61,10 @@ void ctl_term_field(const ctl_term_t *term, ctl_text_t *out,
 
 void ctl_term_write(const ctl_text_t *out);
 
+/* The same with valid JSON, which is escaped for a terminal. */
+
+void ctl_term_write_json(const ctl_text_t *out);
+
 
 /*
  * From here to ctl_signals_end() signals that end the program are only kept

@@ -18,7 +18,6 @@
 
 
 static void ctl_text_reserve(ctl_text_t *text, size_t len);
-static uint32_t ctl_utf8_decode(const char *text, size_t n);
 static int ctl_is_safe(uint32_t ch);
 static size_t ctl_char_width(const char *text, size_t n);
 
@@ -80,7 +79,7 @@ ctl_text_add_safe(ctl_text_t *text, const char *string)
     for ( /* void */ ; len; string += n, len -= n) {
         n = canary_utf8_length(string, len);
 
-        if (n && ctl_is_safe(ctl_utf8_decode(string, n))) {
+        if (n && ctl_is_safe(canary_utf8_decode(string, n))) {
             ctl_text_add(text, string, n);
             continue;
         }
@@ -96,45 +95,69 @@ ctl_text_add_safe(ctl_text_t *text, const char *string)
 
 /*
  * What a terminal obeys, or what makes text look like other text: controls
- * (C0, DEL, C1), marks of direction, line and paragraph separators, and
- * embeddings, overrides and isolates of direction.
+ * (C0, DEL, C1), marks of direction, line and paragraph separators,
+ * embeddings, overrides and isolates of direction, and what is not seen at
+ * all (of zero width, fillers, tags).
  */
 
 static int
 ctl_is_safe(uint32_t ch)
 {
-    return !(ch < 0x20
-             || (ch >= 0x7f && ch < 0xa0)
-             || ch == 0x61c
-             || ch == 0x200e || ch == 0x200f
-             || (ch >= 0x2028 && ch <= 0x202e)
-             || (ch >= 0x2066 && ch <= 0x2069)
-             || ch == 0xfeff);
+    size_t  i;
+
+    static const struct {
+        uint32_t  first;
+        uint32_t  last;
+    } unsafe[] = {
+        { 0x0, 0x1f }, { 0x7f, 0x9f }, { 0xad, 0xad }, { 0x34f, 0x34f },
+        { 0x61c, 0x61c }, { 0x115f, 0x1160 }, { 0x17b4, 0x17b5 },
+        { 0x180b, 0x180f }, { 0x200b, 0x200f }, { 0x2028, 0x202e },
+        { 0x2060, 0x206f }, { 0x3164, 0x3164 }, { 0xfeff, 0xfeff },
+        { 0xffa0, 0xffa0 }, { 0xfff0, 0xfffb }, { 0xe0000, 0xe0fff }
+    };
+
+    for (i = 0; i < sizeof(unsafe) / sizeof(unsafe[0]); i++) {
+        if (ch >= unsafe[i].first && ch <= unsafe[i].last) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
-/* of a valid character of n bytes */
+/* Between the values of JSON, which is valid, only white space is unsafe. */
 
-static uint32_t
-ctl_utf8_decode(const char *text, size_t n)
+void
+ctl_text_add_json(ctl_text_t *text, const char *json)
 {
-    size_t                i;
-    uint32_t              ch;
-    const unsigned char  *p;
+    size_t    n, len;
+    uint32_t  ch;
 
-    p = (const unsigned char *) text;
+    len = strlen(json);
 
-    if (n == 1) {
-        return p[0];
+    ctl_text_add(text, "", 0);
+
+    for ( /* void */ ; len; json += n, len -= n) {
+        n = canary_utf8_length(json, len);
+        n = n ? n : 1;
+        ch = canary_utf8_decode(json, n);
+
+        if (ctl_is_safe(ch) || ch == '\n' || ch == '\t') {
+            ctl_text_add(text, json, n);
+
+        } else if (ch < 0x20) {
+            ctl_text_add(text, " ", 1);
+
+        } else if (ch < 0x10000) {
+            ctl_text_addf(text, "\\u%04x", ch);
+
+        } else {
+            ch -= 0x10000;
+            ctl_text_addf(text, "\\u%04x\\u%04x", 0xd800 + (ch >> 10),
+                          0xdc00 + (ch & 0x3ff));
+        }
     }
-
-    ch = p[0] & (0xffu >> (n + 1));
-
-    for (i = 1; i < n; i++) {
-        ch = ch << 6 | (p[i] & 0x3f);
-    }
-
-    return ch;
 }
 
 
@@ -278,7 +301,7 @@ ctl_char_width(const char *text, size_t n)
         return 1;
     }
 
-    width = wcwidth((wchar_t) ctl_utf8_decode(text, n));
+    width = wcwidth((wchar_t) canary_utf8_decode(text, n));
 
     return (width < 0) ? 1 : (size_t) width;
 }

@@ -29,11 +29,16 @@ void ctl_text_addf(ctl_text_t *text, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 /*
- * Text from outside, fit for a terminal: what is no UTF-8, control
- * characters, and what changes the direction of writing become "?".
+ * Text from outside, fit for a terminal, as one line: what is no UTF-8,
+ * control characters, what changes the direction of writing and what is not
+ * seen become "?".
  */
 
 void ctl_text_add_safe(ctl_text_t *text, const char *string);
+
+/* Valid JSON, fit for a terminal: the same characters become escapes. */
+
+void ctl_text_add_json(ctl_text_t *text, const char *json);
 
 void ctl_text_fill(ctl_text_t *text, char ch, size_t n);
 void ctl_text_clear(ctl_text_t *text);

@@ -61,9 +61,11 @@ ctl_token(const ctl_options_t *options)
     printf("token  %s\nline   %s %s %s\n", token, name, role, hash);
 
     if (isatty(STDOUT_FILENO)) {
-        ctl_note("\nThe token is shown this once: keep it in a file that "
-                 "only its user may read, for\n--token-file. The line goes "
-                 "into the file of canary_api_tokens; then reload nginx.");
+        ctl_note("%s", "");
+        ctl_note("The token is shown this once: keep it in a file that only "
+                 "its user may read, for");
+        ctl_note("--token-file. The line goes into the file of "
+                 "canary_api_tokens; then reload nginx.");
     }
 
     return CTL_DONE;

@@ -4,23 +4,30 @@
  */
 
 
+#define _XOPEN_SOURCE  700               /* fileno() */
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "canary_text.h"
 #include "ctl_http.h"
 
 
-#define CTL_TOKEN_MAX  4096
+#define CTL_TOKEN_MAX  4095
 
 
 static ctl_exit_t ctl_http_base(ctl_http_t *http, const char *text);
 static CURLUcode ctl_url_strip(CURLU *url, ctl_http_t *http);
 static CURLUcode ctl_url_slash(CURLU *url);
 static char *ctl_url_part(CURLU *url, CURLUPart part);
+static int ctl_url_is_here(CURLU *url);
 static ctl_exit_t ctl_http_token(ctl_http_t *http, const char *name);
-static int ctl_is_token(const char *token);
+static int ctl_token_read(const char *name, char *token, size_t *n);
+static void ctl_token_warn(const char *name, FILE *file);
+static int ctl_is_token(const char *token, size_t len);
 
 
 ctl_exit_t
@@ -113,6 +120,7 @@ ctl_http_base(ctl_http_t *http, const char *text)
 
     if (rc == CURLUE_OK) {
         http->base = ctl_url_part(url, CURLUPART_URL);
+        http->here = ctl_url_is_here(url);
     }
 
     curl_url_cleanup(url);
@@ -206,6 +214,23 @@ ctl_url_part(CURLU *url, CURLUPart part)
 }
 
 
+static int
+ctl_url_is_here(CURLU *url)
+{
+    int    here;
+    char  *host;
+
+    host = ctl_url_part(url, CURLUPART_HOST);
+
+    here = host && (strcmp(host, "localhost") == 0
+                    || strncmp(host, "127.", 4) == 0
+                    || strcmp(host, "[::1]") == 0);
+    free(host);
+
+    return here;
+}
+
+
 /*
  * Beside a user and password, which take the header Authorization, the token
  * has one of its own.
@@ -214,56 +239,115 @@ ctl_url_part(CURLU *url, CURLUPart part)
 static ctl_exit_t
 ctl_http_token(ctl_http_t *http, const char *name)
 {
-    FILE        *file;
-    char         token[CTL_TOKEN_MAX];
+    char         token[CTL_TOKEN_MAX + 1];
     size_t       n;
     ctl_text_t   header = { NULL, 0, 0 };
 
-    file = fopen(name, "r");
-    if (file == NULL) {
-        ctl_error("cannot read the file of the token, %s: %s", name,
-                  strerror(errno));
+    n = sizeof(token);
+
+    if (!ctl_token_read(name, token, &n)) {
         return CTL_FAILED;
     }
 
-    n = fread(token, 1, sizeof(token) - 1, file);
-    fclose(file);
-
-    token[n] = '\0';
-
-    while (n && strchr(" \t\r\n", token[n - 1])) {
-        token[--n] = '\0';
+    if (n > CTL_TOKEN_MAX) {
+        ctl_error("%s is larger than %d bytes: it should hold one line, the "
+                  "token that canaryctl token has made", name, CTL_TOKEN_MAX);
+        return CTL_FAILED;
     }
 
-    if (!ctl_is_token(token)) {
+    while (n && (token[n - 1] == ' ' || token[n - 1] == '\t'
+                 || token[n - 1] == '\r' || token[n - 1] == '\n'))
+    {
+        n--;
+    }
+
+    if (!ctl_is_token(token, n)) {
         ctl_error("there is no token in %s: it should hold one line, the "
                   "token that canaryctl token has made", name);
         return CTL_FAILED;
     }
 
-    ctl_text_addf(&header, "%s%s", http->user ? "X-Canary-Token: "
-                                              : "Authorization: Bearer ",
-                  token);
+    ctl_text_adds(&header, http->user ? "X-Canary-Token: "
+                                      : "Authorization: Bearer ");
+    ctl_text_add(&header, token, n);
     http->token = header.data;
 
     return CTL_DONE;
 }
 
 
+/* n: the most that is read, and what was */
+
+static int
+ctl_token_read(const char *name, char *token, size_t *n)
+{
+    int    bad;
+    FILE  *file;
+
+    errno = 0;
+    bad = 1;
+    file = fopen(name, "r");
+
+    if (file) {
+        ctl_token_warn(name, file);
+
+        *n = fread(token, 1, *n, file);
+        bad = ferror(file);
+    }
+
+    if (bad) {
+        ctl_error("cannot read the file of the token, %s: %s", name,
+                  strerror(errno));
+    }
+
+    if (file) {
+        fclose(file);
+    }
+
+    return !bad;
+}
+
+
+/* What a shell hands over as a pipe is nobody else's to read. */
+
+static void
+ctl_token_warn(const char *name, FILE *file)
+{
+    struct stat  st;
+
+    if (fstat(fileno(file), &st) == 0 && S_ISREG(st.st_mode)
+        && (st.st_mode & 077))
+    {
+        ctl_error("warning: %s, which holds a token, is open to others (mode "
+                  "%04o): chmod 600 makes it its owner's", name,
+                  (unsigned) (st.st_mode & 07777));
+    }
+}
+
+
 /* what a header can hold, as one word */
 
 static int
-ctl_is_token(const char *token)
+ctl_is_token(const char *token, size_t len)
 {
-    const char  *p;
+    size_t  i;
 
-    for (p = token; *p; p++) {
-        if (*p <= ' ' || *p >= 0x7f) {
+    for (i = 0; i < len; i++) {
+        if (token[i] <= ' ' || token[i] >= 0x7f) {
             return 0;
         }
     }
 
-    return p > token;
+    return len > 0;
+}
+
+
+const char *
+ctl_bad_endpoint(const char *name)
+{
+    name += (*name == '/');
+
+    return canary_text_bad_name(name, strlen(name));
 }
 
 
@@ -274,9 +358,7 @@ ctl_endpoint_path(const char *name, const char *rest)
 {
     ctl_text_t  path = { NULL, 0, 0 };
 
-    if (*name == '/') {
-        name++;
-    }
+    name += (*name == '/');
 
     ctl_text_adds(&path, "endpoints/");
 

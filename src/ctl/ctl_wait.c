@@ -330,9 +330,8 @@ ctl_wait_show(ctl_wait_t *wait, const ctl_answer_t *answer)
 static void
 ctl_wait_events(ctl_wait_t *wait)
 {
-    int           i;
     ctl_text_t    path = { NULL, 0, 0 };
-    const cJSON  *events;
+    const cJSON  *events, *event;
     ctl_answer_t  answer;
 
     ctl_text_addf(&path, "%s?after=%.0f", wait->events_path, wait->event);
@@ -341,9 +340,10 @@ ctl_wait_events(ctl_wait_t *wait)
 
     if (ctl_answer_ok(&answer)) {
         events = ctl_json_list(answer.json, "events");
+        event = NULL;
 
-        for (i = cJSON_GetArraySize(events) - 1; i >= 0; i--) {
-            ctl_wait_event(wait, cJSON_GetArrayItem(events, i));
+        while ((event = ctl_json_before(events, event)) != NULL) {
+            ctl_wait_event(wait, event);
         }
     }
 

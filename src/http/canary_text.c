@@ -5,6 +5,7 @@
 
 
 #include <math.h>
+#include <stddef.h>
 
 #include "canary_text.h"
 
@@ -75,6 +76,29 @@ canary_utf8_length(const char *text, size_t len)
 }
 
 
+uint32_t
+canary_utf8_decode(const char *text, size_t n)
+{
+    size_t                i;
+    uint32_t              ch;
+    const unsigned char  *p;
+
+    p = (const unsigned char *) text;
+
+    if (n == 1) {
+        return p[0];
+    }
+
+    ch = p[0] & (0xffu >> (n + 1));
+
+    for (i = 1; i < n; i++) {
+        ch = ch << 6 | (p[i] & 0x3f);
+    }
+
+    return ch;
+}
+
+
 size_t
 canary_utf8_prefix(const char *text, size_t len)
 {
@@ -118,6 +142,40 @@ canary_utf8_controls(const char *text, size_t len)
     }
 
     return 0;
+}
+
+
+/* Dots are taken out of a path before anybody looks for a name there. */
+
+const char *
+canary_text_bad_name(const char *text, size_t len)
+{
+    size_t  begin, end;
+
+    if (len == 0) {
+        return "is empty";
+    }
+
+    if (canary_utf8_controls(text, len)) {
+        return "has a control character";
+    }
+
+    for (begin = 0; begin <= len; begin = end + 1) {
+
+        for (end = begin; end < len && text[end] != '/'; end++) {
+            /* void */
+        }
+
+        if ((end - begin == 1 && text[begin] == '.')
+            || (end - begin == 2 && text[begin] == '.'
+                && text[begin + 1] == '.'))
+        {
+            return "is \".\" or \"..\", or has that between slashes, which "
+                   "leads elsewhere in a path";
+        }
+    }
+
+    return NULL;
 }
 
 

@@ -19,6 +19,10 @@
 
 size_t canary_utf8_length(const char *text, size_t len);
 
+/* The code point of a valid character of n bytes. */
+
+uint32_t canary_utf8_decode(const char *text, size_t n);
+
 /* The bytes at the beginning that are valid UTF-8. */
 
 size_t canary_utf8_prefix(const char *text, size_t len);
@@ -29,6 +33,14 @@ size_t canary_utf8_prefix(const char *text, size_t len);
  */
 
 int canary_utf8_controls(const char *text, size_t len);
+
+/*
+ * What is wrong with the name of an endpoint or a release, which stands in
+ * logs, on terminals and in paths of URIs; NULL: nothing.  It need not be
+ * UTF-8.
+ */
+
+const char *canary_text_bad_name(const char *text, size_t len);
 
 /*
  * A decimal number as JSON writes it, and nothing else.  Returns 0 if it is
