@@ -9,6 +9,8 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use List::Util qw(first);
+use IO::Socket::UNIX;
+use POSIX ();
 use Test::More;
 
 use Canary::Test;
@@ -563,6 +565,64 @@ subtest 'a path and a zone of its own' => sub {
     is(zones($t->master_pid, 4 * 1024 * 1024), 1, 'shared memory of 4m');
     is(zones($t->master_pid, ZONE_DEFAULT), 0, 'and no other');
     is_private($t->dir . '/state');
+};
+
+# nginx gives the directories of its configuration to the worker user, whatever
+# they are.
+
+subtest 'a state path that is something else is not touched' => sub {
+    my $dir = $t->dir;
+    my @user = $> == 0 && defined getpwnam 'nobody'
+        ? (user => 'nobody ' . getgrgid((getpwnam 'nobody')[3])) : ();
+    my $config = endpoint('');
+
+    $t->write_file('thing', "precious\n");
+    POSIX::mkfifo("$dir/fifo", 0644) or die "mkfifo: $!";
+    my $socket = IO::Socket::UNIX->new(Listen => 1, Local => "$dir/socket");
+    symlink 'thing', "$dir/link" or die "symlink: $!";
+    symlink 'nowhere', "$dir/dangling" or die "symlink: $!";
+    mkdir "$dir/others" or die "mkdir: $!";
+    $t->write_file('others/passwd', "root\n");
+    symlink 'others', "$dir/other_link" or die "symlink: $!";
+    mkdir "$dir/empty" or die "mkdir: $!";
+
+    my @refused = (
+        [ thing        => 'is a file' ],
+        [ fifo         => 'is a FIFO' ],
+        [ socket       => 'is a socket' ],
+        [ link         => 'is a file' ],
+        [ dangling     => 'is a link to nothing' ],
+        [ 'thing/in'   => 'cannot be looked at .*Not a directory' ],
+        [ 'no/canary'  => 'is in a directory that cannot be looked at .*No' ],
+        $> == 0 ? ([ others     => 'is a directory of other files' ],
+                   [ other_link => 'is a directory of other files' ]) : (),
+    );
+
+    for my $case (@refused) {
+        my ($name, $why) = @$case;
+        my @before = (stat "$dir/$name")[ 2, 4, 5, 7, 9, 10 ];
+        my $directive = "canary_state_path $dir/$name/;";
+        my ($accepted, $output) = $t->check("$directive\n$config", @user);
+
+        ok(!$accepted, "$name: refused");
+        like($output, qr/"\Q$dir\E\/$name" of canary_state_path $why/s, 'why')
+            if $why !~ / \./;
+        like($output, qr/must be a directory for the state alone/, 'what is '
+             . 'right');
+        like($output, qr/\Q$dir\E\/check\.conf:\d+/, 'and where');
+        is_deeply([ (stat "$dir/$name")[ 2, 4, 5, 7, 9, 10 ] ], \@before,
+                  'nothing of it has changed');
+    }
+    is($t->read_file('thing'), "precious\n", 'nor in it');
+
+    for my $name ('empty', 'new') {
+        my @before = (stat "$dir/$name")[ 2, 4, 5, 7, 9, 10 ];
+        my ($accepted, $output) = $t->check("canary_state_path $dir/$name;"
+                                            . "\n$config", @user);
+        ok($accepted, "$name: accepted") or diag $output;
+        is_deeply([ (stat "$dir/$name")[ 2, 4, 5, 7, 9, 10 ] ], \@before,
+                  'and not touched by a test either');
+    }
 };
 
 # What was set is what a rollout does.

@@ -22,6 +22,7 @@
 
 #define CANARY_STATE_LOCK  "state.lock"
 #define CANARY_STATE_NEW   "state.json.new"
+#define CANARY_STATE_KIN   "state."
 
 
 static int canary_state_file_path(const char *dir, const char *name,
@@ -39,6 +40,13 @@ static void canary_state_file_identify(const struct stat *st,
     canary_state_file_id_t *id);
 static int canary_state_file_fail(const char *call,
     canary_state_file_error_t *error);
+
+
+int
+canary_state_file_is_ours(const char *name)
+{
+    return strncmp(name, CANARY_STATE_KIN, sizeof(CANARY_STATE_KIN) - 1) == 0;
+}
 
 
 int

@@ -45,6 +45,10 @@ typedef struct {
 } canary_state_file_error_t;
 
 
+/* Whether a file in a directory is one of these, or of their kin. */
+
+int canary_state_file_is_ours(const char *name);
+
 /*
  * Takes the lock.  Returns 1 and a descriptor to be kept open (closing it
  * gives the lock back), 0 and the process that has it (0: not known), or -1.

@@ -67,6 +67,11 @@ ngx_int_t ngx_http_canary_check_keepalive(ngx_conf_t *cf,
 ngx_int_t ngx_http_canary_check_upstreams(ngx_conf_t *cf,
     ngx_http_canary_main_conf_t *cmcf);
 void ngx_http_canary_check_grpc(ngx_conf_t *cf);
+
+
+/* ngx_http_canary_conf_state.c */
+
+/* refuses what is no directory for the state, and does not touch it */
 ngx_int_t ngx_http_canary_add_state_path(ngx_conf_t *cf,
     ngx_http_canary_main_conf_t *cmcf);
 

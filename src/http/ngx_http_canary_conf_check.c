@@ -240,44 +240,6 @@ ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
 
 
 /*
- * The directory is also what makes nginx start its helper process, in which
- * the control loop runs.
- */
-
-ngx_int_t
-ngx_http_canary_add_state_path(ngx_conf_t *cf,
-    ngx_http_canary_main_conf_t *cmcf)
-{
-    ngx_path_t  *path;
-
-    path = cmcf->state_path;
-
-    if (path == NULL) {
-        path = ngx_pcalloc(cf->pool, sizeof(ngx_path_t));
-        if (path == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_str_set(&path->name, "canary");
-        cmcf->state_path = path;
-    }
-
-    if (path->name.len > 1 && path->name.data[path->name.len - 1] == '/') {
-        path->name.len--;
-    }
-
-    if (ngx_conf_full_name(cf->cycle, &path->name, 0) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    path->manager = ngx_http_canary_manager;
-    path->data = cmcf;
-
-    return ngx_add_path(cf, &cmcf->state_path);
-}
-
-
-/*
  * Called when a location is merged, after grpc_pass has been.  The module of
  * gRPC keeps its configuration to itself, but it begins with what it shares
  * with all modules that have an upstream.

@@ -1,0 +1,224 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+#include "ngx_http_canary_conf.h"
+#include "canary_state_file.h"
+
+
+/*
+ * nginx makes the directories of a configuration, and gives them to the worker
+ * user, whatever is there, and even if it only tests.  So what is there is
+ * looked at before.
+ */
+
+
+static ngx_int_t ngx_http_canary_look_at_state(ngx_conf_t *cf,
+    ngx_path_t *path);
+static ngx_int_t ngx_http_canary_look_for_parent(ngx_conf_t *cf,
+    ngx_path_t *path);
+static char *ngx_http_canary_file_kind(ngx_uint_t mode);
+static ngx_int_t ngx_http_canary_look_into_state(ngx_conf_t *cf,
+    ngx_path_t *path);
+static ngx_int_t ngx_http_canary_refuse_state(ngx_conf_t *cf,
+    ngx_path_t *path, ngx_err_t err, char *why);
+
+
+/*
+ * The directory is also what makes nginx start its helper process, in which
+ * the control loop runs.
+ */
+
+ngx_int_t
+ngx_http_canary_add_state_path(ngx_conf_t *cf,
+    ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_path_t  *path;
+    ngx_uint_t   npaths;
+
+    path = cmcf->state_path;
+
+    if (path == NULL) {
+        path = ngx_pcalloc(cf->pool, sizeof(ngx_path_t));
+        if (path == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_str_set(&path->name, "canary");
+        cmcf->state_path = path;
+    }
+
+    if (path->name.len > 1 && path->name.data[path->name.len - 1] == '/') {
+        path->name.data[--path->name.len] = '\0';
+    }
+
+    if (ngx_conf_full_name(cf->cycle, &path->name, 0) != NGX_OK
+        || ngx_http_canary_look_at_state(cf, path) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    path->manager = ngx_http_canary_manager;
+    path->data = cmcf;
+
+    npaths = cf->cycle->paths.nelts;
+
+    if (ngx_add_path(cf, &cmcf->state_path) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* a test neither makes it nor takes it from the workers that use it */
+
+    if (ngx_test_config) {
+        cf->cycle->paths.nelts = npaths;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_canary_look_at_state(ngx_conf_t *cf, ngx_path_t *path)
+{
+    ngx_err_t        err;
+    ngx_file_info_t  fi;
+
+    if (ngx_file_info(path->name.data, &fi) == NGX_FILE_ERROR) {
+        err = ngx_errno;
+
+        if (err != NGX_ENOENT) {
+            return ngx_http_canary_refuse_state(cf, path, err,
+                                                "cannot be looked at");
+        }
+
+        if (ngx_link_info(path->name.data, &fi) != NGX_FILE_ERROR) {
+            return ngx_http_canary_refuse_state(cf, path, 0,
+                                                "is a link to nothing");
+        }
+
+        return ngx_http_canary_look_for_parent(cf, path);
+    }
+
+    if (!ngx_is_dir(&fi)) {
+        return ngx_http_canary_refuse_state(cf, path, 0,
+                                     ngx_http_canary_file_kind(fi.st_mode));
+    }
+
+    /* nobody else can give away what is not theirs */
+
+    return (geteuid() == 0) ? ngx_http_canary_look_into_state(cf, path)
+                            : NGX_OK;
+}
+
+
+/* nginx makes no more than the last of the directories */
+
+static ngx_int_t
+ngx_http_canary_look_for_parent(ngx_conf_t *cf, ngx_path_t *path)
+{
+    u_char           *parent;
+    size_t            len;
+    ngx_file_info_t   fi;
+
+    for (len = path->name.len; len > 1; len--) {
+        if (path->name.data[len - 1] == '/') {
+            break;
+        }
+    }
+
+    parent = ngx_pnalloc(cf->temp_pool, len + 1);
+    if (parent == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(parent, path->name.data, len);
+    parent[len] = '\0';
+
+    if (ngx_file_info(parent, &fi) == NGX_FILE_ERROR) {
+        return ngx_http_canary_refuse_state(cf, path, ngx_errno,
+                              "is in a directory that cannot be looked at");
+    }
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_http_canary_file_kind(ngx_uint_t mode)
+{
+    switch (mode & S_IFMT) {
+
+    case S_IFREG:
+        return "is a file";
+
+    case S_IFIFO:
+        return "is a FIFO";
+
+    case S_IFSOCK:
+        return "is a socket";
+
+    default:
+        return "is a device";
+    }
+}
+
+
+/* a directory of ours, or an empty one, which a file system may be in */
+
+static ngx_int_t
+ngx_http_canary_look_into_state(ngx_conf_t *cf, ngx_path_t *path)
+{
+    ngx_dir_t   dir;
+    u_char     *name;
+    ngx_uint_t  others;
+
+    if (ngx_open_dir(&path->name, &dir) == NGX_ERROR) {
+        return ngx_http_canary_refuse_state(cf, path, ngx_errno,
+                                            "cannot be looked into");
+    }
+
+    others = 0;
+
+    while (ngx_read_dir(&dir) == NGX_OK) {
+        name = ngx_de_name(&dir);
+
+        if (canary_state_file_is_ours((char *) name)) {
+            others = 0;
+            break;
+        }
+
+        others |= (ngx_strcmp(name, ".") != 0 && ngx_strcmp(name, "..") != 0
+                   && ngx_strcmp(name, "lost+found") != 0);
+    }
+
+    (void) ngx_close_dir(&dir);
+
+    return others ? ngx_http_canary_refuse_state(cf, path, 0,
+                                            "is a directory of other files")
+                  : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_canary_refuse_state(ngx_conf_t *cf, ngx_path_t *path, ngx_err_t err,
+    char *why)
+{
+    u_char  place[NGX_MAX_CONF_ERRSTR];
+
+    place[0] = '\0';
+
+    if (path->conf_file) {
+        ngx_snprintf(place, sizeof(place), " in %s:%ui%Z", path->conf_file,
+                     path->line);
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, err,
+                  "\"%V\" of canary_state_path %s, it must be a directory "
+                  "for the state alone, or not be there yet%s",
+                  &path->name, why, place);
+
+    return NGX_ERROR;
+}
