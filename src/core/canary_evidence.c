@@ -178,6 +178,24 @@ canary_evidence_spent(canary_evidence_t *evidence, unsigned side,
 }
 
 
+/* workers go on counting meanwhile */
+
+void
+canary_evidence_add_spent(canary_evidence_t *evidence, unsigned side,
+    uint64_t more)
+{
+    evidence->spent_base[side] -= more;
+}
+
+
+uint64_t
+canary_evidence_spent_by(const canary_evidence_t *evidence, unsigned side)
+{
+    return canary_evidence_sum_spent(evidence, side)
+           - evidence->spent_base[side];
+}
+
+
 void
 canary_evidence_repair(canary_evidence_t *evidence, uint32_t step,
     uint64_t now)

@@ -397,6 +397,13 @@ void canary_evidence_repair(canary_evidence_t *evidence, uint32_t step,
 void canary_evidence_spent(canary_evidence_t *evidence, unsigned side,
     uint64_t spent);
 
+/* What others have spent of it, besides; and what it comes to. */
+
+void canary_evidence_add_spent(canary_evidence_t *evidence, unsigned side,
+    uint64_t more);
+uint64_t canary_evidence_spent_by(const canary_evidence_t *evidence,
+    unsigned side);
+
 /*
  * Limits of time from the next cohort on; their number is to change only with
  * the tests.  The last CANARY_LIMIT_SETS are remembered: of more than one in

@@ -51,6 +51,10 @@ canary_evidence_pulse(const canary_evidence_t *evidence, int *in_flight)
         }
     }
 
+    for (side = 0; side < CANARY_SIDES; side++) {
+        pulse = pulse * 31 + evidence->spent_base[side];
+    }
+
     for (slot = 0; slot < evidence->nused; slot++) {
 
         if (!canary_evidence_has_slot(evidence, slot)) {
@@ -128,8 +132,7 @@ canary_evidence_view(const canary_evidence_t *evidence,
 
     /* after the others, so that it is never behind them */
 
-    view->spent = canary_evidence_sum_spent(evidence, side)
-                  - evidence->spent_base[side];
+    view->spent = canary_evidence_spent_by(evidence, side);
 
     canary_count_late(&late, base, &view->failing);
     canary_count_late(&late, base, &view->passing);

@@ -25,6 +25,12 @@
 #define CANARY_STATE_KIN   "state."
 
 
+static int canary_state_file_is_there(int fd, const char *path);
+static int canary_state_file_others(const char *dir, off_t start,
+    pid_t writer);
+static int canary_state_file_check(const char *dir,
+    const canary_state_file_guard_t *guard,
+    canary_state_file_error_t *error);
 static int canary_state_file_path(const char *dir, const char *name,
     char *path, canary_state_file_error_t *error);
 static int canary_state_file_fill(int fd, const char *text, size_t len,
@@ -49,12 +55,18 @@ canary_state_file_is_ours(const char *name)
 }
 
 
+/*
+ * The holder has all of the file locked, and only its first byte when it is
+ * about to end: so whatever happens to it, nothing has to be tidied up.
+ */
+
 int
 canary_state_file_lock(const char *dir, int *fd, pid_t *holder,
     canary_state_file_error_t *error)
 {
     int           taken;
     char          path[PATH_MAX];
+    struct stat   st;
     struct flock  lock;
 
     *fd = -1;
@@ -64,7 +76,8 @@ canary_state_file_lock(const char *dir, int *fd, pid_t *holder,
         return -1;
     }
 
-    *fd = open(path, O_RDWR|O_CREAT|O_CLOEXEC|O_NOFOLLOW, 0600);
+    *fd = open(path, O_RDWR|O_CREAT|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK|O_NOCTTY,
+               0600);
 
     if (*fd == -1) {
         return canary_state_file_fail("open() of \"" CANARY_STATE_LOCK "\"",
@@ -75,11 +88,21 @@ canary_state_file_lock(const char *dir, int *fd, pid_t *holder,
     lock.l_type = F_WRLCK;
     lock.l_whence = SEEK_SET;
 
-    if (fcntl(*fd, F_SETLK, &lock) == 0) {
-        return 1;
-    }
+    if (fstat(*fd, &st) == -1 || !S_ISREG(st.st_mode)) {
+        errno = EINVAL;
+        taken = 0;
 
-    taken = (errno == EAGAIN || errno == EACCES);
+    } else if (fcntl(*fd, F_SETLK, &lock) == 0) {
+
+        if (canary_state_file_is_there(*fd, path)) {
+            return 1;
+        }
+
+        taken = 1;
+
+    } else {
+        taken = (errno == EAGAIN || errno == EACCES);
+    }
 
     if (!taken) {
         (void) canary_state_file_fail("fcntl() of \"" CANARY_STATE_LOCK "\"",
@@ -96,10 +119,61 @@ canary_state_file_lock(const char *dir, int *fd, pid_t *holder,
 }
 
 
-/* creates nothing: whoever asks may not be who is to write */
+/* whether the file that was opened has not been removed or replaced */
+
+static int
+canary_state_file_is_there(int fd, const char *path)
+{
+    struct stat  own, there;
+
+    return fstat(fd, &own) == 0 && lstat(path, &there) == 0
+           && own.st_dev == there.st_dev && own.st_ino == there.st_ino;
+}
+
+
+int
+canary_state_file_holds(const char *dir, int fd)
+{
+    char                       path[PATH_MAX];
+    canary_state_file_error_t  error;
+
+    return canary_state_file_path(dir, CANARY_STATE_LOCK, path, &error) == 0
+           && canary_state_file_is_there(fd, path);
+}
+
+
+void
+canary_state_file_ending(int fd)
+{
+    struct flock  lock;
+
+    memset(&lock, 0, sizeof(lock));
+    lock.l_type = F_UNLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = 1;
+
+    (void) fcntl(fd, F_SETLK, &lock);
+}
+
 
 int
 canary_state_file_locked(const char *dir)
+{
+    return canary_state_file_others(dir, 0, 0);
+}
+
+
+int
+canary_state_file_kept(const char *dir, pid_t writer)
+{
+    return canary_state_file_others(dir, 1, writer);
+}
+
+
+/* creates nothing: whoever asks may not be who is to write */
+
+static int
+canary_state_file_others(const char *dir, off_t start, pid_t writer)
 {
     int                        fd, locked;
     char                       path[PATH_MAX];
@@ -110,7 +184,7 @@ canary_state_file_locked(const char *dir)
         return 0;
     }
 
-    fd = open(path, O_RDWR|O_CLOEXEC|O_NOFOLLOW);
+    fd = open(path, O_RDWR|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK|O_NOCTTY);
 
     if (fd == -1) {
         return 0;
@@ -119,8 +193,10 @@ canary_state_file_locked(const char *dir)
     memset(&lock, 0, sizeof(lock));
     lock.l_type = F_WRLCK;
     lock.l_whence = SEEK_SET;
+    lock.l_start = start;
 
-    locked = (fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK);
+    locked = (fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK
+              && (writer == 0 || lock.l_pid != writer));
 
     (void) close(fd);
 
@@ -162,10 +238,20 @@ canary_state_file_hand_over(const char *dir, uid_t user)
 
 int
 canary_state_file_write(const char *dir, const char *text, size_t len,
-    canary_state_file_id_t *id, canary_state_file_error_t *error)
+    const canary_state_file_guard_t *guard, canary_state_file_id_t *id,
+    canary_state_file_error_t *error)
 {
-    int   fd, rc;
-    char  path[PATH_MAX];
+    int                     fd, rc;
+    char                    path[PATH_MAX];
+    canary_state_file_id_t  written;
+
+    memset(id, 0, sizeof(canary_state_file_id_t));
+
+    rc = canary_state_file_check(dir, guard, error);
+
+    if (rc != 0) {
+        return rc;
+    }
 
     if (canary_state_file_path(dir, CANARY_STATE_NEW, path, error) != 0) {
         return -1;
@@ -185,16 +271,22 @@ canary_state_file_write(const char *dir, const char *text, size_t len,
                                       error);
     }
 
-    rc = canary_state_file_fill(fd, text, len, id, error);
+    rc = canary_state_file_fill(fd, text, len, &written, error);
 
     if (close(fd) == -1 && rc == 0) {
         rc = canary_state_file_fail("close() of \"" CANARY_STATE_NEW "\"",
                                     error);
     }
 
+    /* all that may take its time is done */
+
+    if (rc == 0) {
+        rc = canary_state_file_check(dir, guard, error);
+    }
+
     if (rc != 0) {
         (void) unlink(path);
-        return -1;
+        return rc;
     }
 
     if (canary_state_file_rename(dir, CANARY_STATE_NEW, CANARY_STATE_FILE,
@@ -204,7 +296,28 @@ canary_state_file_write(const char *dir, const char *text, size_t len,
         return -1;
     }
 
+    *id = written;
+
     return canary_state_file_sync_dir(dir, error);
+}
+
+
+static int
+canary_state_file_check(const char *dir,
+    const canary_state_file_guard_t *guard, canary_state_file_error_t *error)
+{
+    canary_state_file_id_t  id;
+
+    if (!canary_state_file_holds(dir, guard->lock)) {
+        return CANARY_STATE_FILE_UNLOCKED;
+    }
+
+    if (canary_state_file_stat(dir, &id) == -1) {
+        return canary_state_file_fail("lstat()", error);
+    }
+
+    return (memcmp(&id, &guard->file, sizeof(canary_state_file_id_t)) == 0)
+           ? 0 : CANARY_STATE_FILE_REPLACED;
 }
 
 
@@ -383,11 +496,13 @@ canary_state_file_stat(const char *dir, canary_state_file_id_t *id)
     struct stat                st;
     canary_state_file_error_t  error;
 
+    memset(id, 0, sizeof(canary_state_file_id_t));
+
     if (canary_state_file_path(dir, CANARY_STATE_FILE, path, &error) != 0) {
         return -1;
     }
 
-    if (stat(path, &st) == -1) {
+    if (lstat(path, &st) == -1) {
         return (errno == ENOENT) ? 0 : -1;
     }
 
@@ -441,6 +556,7 @@ canary_state_file_path(const char *dir, const char *name, char *path,
 static void
 canary_state_file_identify(const struct stat *st, canary_state_file_id_t *id)
 {
+    id->device = (uint64_t) st->st_dev;
     id->inode = (uint64_t) st->st_ino;
     id->size = (uint64_t) st->st_size;
     id->mtime = (uint64_t) st->st_mtim.tv_sec * 1000000000

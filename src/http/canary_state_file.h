@@ -28,9 +28,10 @@
 #define CANARY_STATE_FILE_NAME  64      /* bytes, of a file in the directory */
 
 
-/* Which file it was: another one after each write. */
+/* Which file it was: another one after each write; all zero: none. */
 
 typedef struct {
+    uint64_t     device;
     uint64_t     inode;
     uint64_t     size;
     uint64_t     mtime;                 /* ns since 1970 */
@@ -57,9 +58,36 @@ int canary_state_file_is_ours(const char *name);
 int canary_state_file_lock(const char *dir, int *fd, pid_t *holder,
     canary_state_file_error_t *error);
 
+/*
+ * What has to be as it was when a file is replaced: whoever may remove files
+ * can make two processes have a lock.
+ */
+
+typedef struct {
+    int                     lock;       /* descriptor, see below */
+    canary_state_file_id_t  file;       /* last read or written */
+} canary_state_file_guard_t;
+
+#define CANARY_STATE_FILE_UNLOCKED  1   /* the lock is not there any more */
+#define CANARY_STATE_FILE_REPLACED  2   /* the file is another one, or none */
+
+
 /* Whether another process has the lock, as far as can be told. */
 
 int canary_state_file_locked(const char *dir);
+
+/* Whether the lock that was taken is still the one that others find. */
+
+int canary_state_file_holds(const char *dir, int fd);
+
+/*
+ * The holder of the lock says that it is about to end; and whether another
+ * process than that of a writer has the lock and has not said so.  Not for the
+ * holder itself.
+ */
+
+void canary_state_file_ending(int fd);
+int canary_state_file_kept(const char *dir, pid_t writer);
 
 /*
  * Gives the lock file, if there is one, to the user who is to write.  Not for
@@ -70,11 +98,14 @@ void canary_state_file_hand_over(const char *dir, uid_t user);
 
 /*
  * Replaces the file; it is on the disk when this returns 0.  After -1 either
- * the old or the new one is there.  Only with the lock.
+ * the old or the new one is there, and *id tells: it is not zero if it is the
+ * new one.  Nothing is replaced if one of the above is returned, but between
+ * the last look at lock and file and the rename there remains a moment.
  */
 
 int canary_state_file_write(const char *dir, const char *text, size_t len,
-    canary_state_file_id_t *id, canary_state_file_error_t *error);
+    const canary_state_file_guard_t *guard, canary_state_file_id_t *id,
+    canary_state_file_error_t *error);
 
 /*
  * Reads the file, at most max bytes.  Returns 1 and a text that ends with a

@@ -99,10 +99,11 @@ canary_state_destroy(canary_state_t *state)
         return;
     }
 
-    canary_state_free_rest(state);
+    canary_state_free_events(state);
 
     for (i = 0; i < state->nendpoints; i++) {
         free(state->endpoints[i].name);
+        free(state->endpoints[i].releases);
         canary_state_drop_kept(&state->endpoints[i],
                                state->endpoints[i].nkept);
     }
@@ -113,7 +114,7 @@ canary_state_destroy(canary_state_t *state)
 
 
 void
-canary_state_free_rest(canary_state_t *state)
+canary_state_free_events(canary_state_t *state)
 {
     unsigned                  i;
     canary_state_endpoint_t  *endpoint;
@@ -121,14 +122,35 @@ canary_state_free_rest(canary_state_t *state)
     for (i = 0; i < state->nendpoints; i++) {
         endpoint = &state->endpoints[i];
 
-        free(endpoint->releases);
         free(endpoint->events);
 
-        endpoint->releases = NULL;
         endpoint->events = NULL;
-        endpoint->nreleases = 0;
         endpoint->nevents = 0;
     }
+}
+
+
+int
+canary_state_gain(canary_state_totals_t *seen,
+    const canary_state_totals_t *totals, canary_state_totals_t *gain)
+{
+    int              any;
+    uint64_t        *before, *more;
+    unsigned         i;
+    const uint64_t  *now;
+
+    any = 0;
+    before = (uint64_t *) seen;
+    now = (const uint64_t *) totals;
+    more = (uint64_t *) gain;
+
+    for (i = 0; i < sizeof(canary_state_totals_t) / sizeof(uint64_t); i++) {
+        more[i] = (now[i] > before[i]) ? now[i] - before[i] : 0;
+        before[i] = now[i];
+        any |= (more[i] != 0);
+    }
+
+    return any;
 }
 
 

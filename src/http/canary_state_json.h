@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "canary_evidence.h"
 #include "canary_judge.h"
 #include "canary_rollout.h"
 #include "canary_rule.h"
@@ -74,6 +75,8 @@ typedef struct {
 typedef struct {
     char                     name[CANARY_STATE_NAME];
     canary_state_totals_t    totals;
+    canary_state_totals_t    seen;          /* for the owner: what the file
+                                               had before */
 } canary_state_release_t;
 
 
@@ -98,6 +101,14 @@ typedef struct {
 } canary_state_event_t;
 
 
+/* What budgets have spent, by sides of a rollout. */
+
+typedef struct {
+    uint64_t                 sides[CANARY_SIDES];
+    uint32_t                 rollout;       /* its number */
+} canary_state_spent_t;
+
+
 /*
  * An endpoint.  Of the rollout, generation, number, phase, weight and step
  * are kept, the strategy while it is not idle, and last_number and
@@ -111,6 +122,7 @@ typedef struct {
     char                     canary[CANARY_STATE_NAME];    /* or empty */
     uint64_t                 spent_stable;  /* of budgets, so far */
     uint64_t                 spent_canary;
+    canary_state_spent_t     seen;          /* for the owner, as above */
 
     char                     last_release[CANARY_STATE_NAME];
     char                     last_reason[CANARY_STATE_REASON];
@@ -163,11 +175,19 @@ int canary_state_set_name(canary_state_endpoint_t *endpoint,
 
 /*
  * Renders the events of all endpoints, which are kept from then on; 0: no
- * memory.  Once they have been written the rest may be freed.
+ * memory.  Once they have been written the events themselves may be freed.
  */
 
 int canary_state_json_keep(canary_state_t *state);
-void canary_state_free_rest(canary_state_t *state);
+void canary_state_free_events(canary_state_t *state);
+
+/*
+ * What totals have gained since they were seen, and makes them so; 0: nothing.
+ * Some may be less than they were: an older file was put there.
+ */
+
+int canary_state_gain(canary_state_totals_t *seen,
+    const canary_state_totals_t *totals, canary_state_totals_t *gain);
 
 /*
  * Takes over what is kept of an endpoint but for its oldest "dropped", which

@@ -209,7 +209,7 @@ canary_state_thread_do(canary_state_job_t *job)
         text = canary_state_json_write(job->state, &len);
     }
 
-    canary_state_free_rest(job->state);
+    canary_state_free_events(job->state);
 
     if (text == NULL) {
         job->done = -1;
@@ -218,7 +218,7 @@ canary_state_thread_do(canary_state_job_t *job)
         return;
     }
 
-    job->done = canary_state_file_write(job->dir, text, len, &job->id,
-                                        &job->error);
+    job->done = canary_state_file_write(job->dir, text, len, &job->guard,
+                                        &job->id, &job->error);
     free(text);
 }

@@ -20,15 +20,17 @@
 
 
 typedef struct {
-    canary_state_t             *state;     /* of which the thread leaves only
-                                              what is kept of events */
+    canary_state_t             *state;     /* of whose events the thread
+                                              leaves only what is kept */
     const char                 *dir;       /* to outlive the job */
+    canary_state_file_guard_t   guard;
     uint64_t                    sequence;  /* these are the caller's */
     void                       *zone;
 
     /* result */
 
-    int                         done;      /* 0, or -1 with an error */
+    int                         done;      /* as of
+                                              canary_state_file_write() */
     canary_state_file_id_t      id;
     canary_state_file_error_t   error;
 } canary_state_job_t;

@@ -21,6 +21,8 @@ static ngx_int_t ngx_http_canary_adopt_record(
 static uint32_t ngx_http_canary_adopt_release(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared,
     char *name, const canary_rollout_t *rollout);
+static void ngx_http_canary_adopt_gain(ngx_http_canary_totals_t *to,
+    const canary_state_totals_t *gain);
 static void ngx_http_canary_adopt_events(ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t *next, canary_state_endpoint_t *from);
 static void ngx_http_canary_adopt_event(const canary_state_event_t *from,
@@ -104,6 +106,8 @@ ngx_http_canary_adopt_evidence(ngx_http_canary_shared_t *shared,
                           from->spent_stable);
     canary_evidence_spent(shared->evidence, CANARY_SIDE_CANARY,
                           from->spent_canary);
+
+    ngx_http_canary_see_spent(shared, from);
 }
 
 
@@ -211,19 +215,29 @@ ngx_http_canary_adopt_release(ngx_http_canary_main_conf_t *cmcf,
 }
 
 
+/* a process that dies here may lose some, but leaves nothing to add twice */
+
 ngx_int_t
 ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from)
 {
     uint32_t                           id;
-    ngx_uint_t                         i, n;
-    canary_state_totals_t             *totals;
-    ngx_http_canary_totals_t          *to;
+    ngx_int_t                          rc;
+    ngx_uint_t                         i;
+    canary_state_totals_t             *totals, gain;
     ngx_http_canary_release_shared_t  *release;
 
     static const canary_state_totals_t  none;
 
+    rc = NGX_OK;
+
     for (i = 0; i < from->nreleases; i++) {
+        totals = &from->releases[i].totals;
+
+        if (ngx_memcmp(totals, &none, sizeof(canary_state_totals_t)) == 0) {
+            continue;
+        }
+
         id = ngx_http_canary_adopt_release(cmcf, shared,
                                            from->releases[i].name, NULL);
 
@@ -231,40 +245,104 @@ ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
             continue;
         }
 
-        totals = &from->releases[i].totals;
+        release = shared->releases[id];
 
-        if (ngx_memcmp(totals, &none, sizeof(canary_state_totals_t)) == 0) {
+        if (ngx_memcmp(totals, &release->seen, sizeof(canary_state_totals_t))
+            == 0)
+        {
             continue;
         }
-
-        release = shared->releases[id];
 
         if (ngx_http_canary_add_past(cmcf->sh, cmcf->shpool, release)
             != NGX_OK)
         {
-            return NGX_ERROR;
+            rc = NGX_ERROR;
+            continue;
         }
 
-        to = &release->past->totals;
-
-        for (n = 0; n < 5; n++) {
-            to->responses[n] = totals->responses[n];
+        if (canary_state_gain(&release->seen, totals, &gain)) {
+            ngx_http_canary_adopt_gain(&release->past->totals, &gain);
         }
-
-        to->failed = totals->failed;
-        to->timeouts = totals->timeouts;
-        to->cut = totals->cut;
-        to->cut_timeouts = totals->cut_timeouts;
-        to->aborted = totals->aborted;
-        to->fallbacks = totals->fallbacks;
-        to->timed = totals->timed;
-
-        /* histograms begin anew, and with them the sum of their times */
-
-        to->other_time = totals->time;
     }
 
-    return NGX_OK;
+    return rc;
+}
+
+
+/* histograms have nothing of it, nor is it in the sum of their times */
+
+static void
+ngx_http_canary_adopt_gain(ngx_http_canary_totals_t *to,
+    const canary_state_totals_t *gain)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < 5; i++) {
+        to->responses[i] += gain->responses[i];
+    }
+
+    to->failed += gain->failed;
+    to->timeouts += gain->timeouts;
+    to->cut += gain->cut;
+    to->cut_timeouts += gain->cut_timeouts;
+    to->aborted += gain->aborted;
+    to->fallbacks += gain->fallbacks;
+    to->timed += gain->timed;
+    to->other_time += gain->time;
+}
+
+
+void
+ngx_http_canary_adopt_spent(ngx_http_canary_shared_t *shared,
+    canary_state_endpoint_t *from)
+{
+    unsigned               side;
+    canary_rollout_t      *rollout;
+    canary_state_spent_t   before;
+
+    rollout = &ngx_http_canary_record(shared)->rollout;
+
+    if (rollout->phase == CANARY_IDLE || shared->evidence == NULL
+        || from->rollout.phase == CANARY_IDLE
+        || from->rollout.number != rollout->number)
+    {
+        return;
+    }
+
+    before = shared->spent;
+
+    ngx_http_canary_see_spent(shared, from);
+
+    if (before.rollout != rollout->number) {
+        return;
+    }
+
+    for (side = 0; side < CANARY_SIDES; side++) {
+        if (shared->spent.sides[side] > before.sides[side]) {
+            canary_evidence_add_spent(shared->evidence, side,
+                                      shared->spent.sides[side]
+                                      - before.sides[side]);
+        }
+    }
+}
+
+
+void
+ngx_http_canary_adopt_seen(ngx_http_canary_shared_t *shared,
+    canary_state_endpoint_t *from)
+{
+    ngx_uint_t                         i;
+    ngx_http_canary_release_shared_t  *place;
+
+    ngx_http_canary_see_spent(shared, from);
+
+    for (i = 0; i < from->nreleases; i++) {
+        place = ngx_http_canary_place_of(shared, from->releases[i].name);
+
+        if (place) {
+            place->seen = from->releases[i].totals;
+        }
+    }
 }
 
 

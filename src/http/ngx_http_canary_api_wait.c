@@ -341,7 +341,7 @@ ngx_http_canary_wait_due(ngx_http_canary_write_t *w, uint64_t now)
     default: /* NGX_HTTP_CANARY_WAIT_DURABLE */
         return __atomic_load_n(&sh->durable, __ATOMIC_ACQUIRE) >= sequence
                || __atomic_load_n(&sh->refused, __ATOMIC_ACQUIRE) >= sequence
-               || __atomic_load_n(&sh->foreign, __ATOMIC_RELAXED);
+               || ngx_http_canary_foreign(w->endpoint->main);
     }
 }
 

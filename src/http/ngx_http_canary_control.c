@@ -21,7 +21,6 @@
 
 
 static void ngx_http_canary_timer(ngx_event_t *ev);
-static ngx_msec_t ngx_http_canary_tick(ngx_http_canary_main_conf_t *cmcf);
 static void ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf,
     uint64_t now);
 static ngx_uint_t ngx_http_canary_control_endpoint(
@@ -52,7 +51,7 @@ ngx_http_canary_manager(void *data)
 
 /* the file may have to be looked after more often than the rollouts */
 
-static ngx_msec_t
+ngx_msec_t
 ngx_http_canary_tick(ngx_http_canary_main_conf_t *cmcf)
 {
     uint64_t  now;

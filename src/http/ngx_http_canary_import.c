@@ -202,6 +202,8 @@ ngx_http_canary_import_all(ngx_http_canary_main_conf_t *cmcf,
 
     record = ngx_http_canary_record(to);
 
+    to->spent = from->spent;
+
     *record = *ngx_http_canary_record(from);
     rollout = &record->rollout;
 
@@ -315,20 +317,15 @@ static void
 ngx_http_canary_import_spent(ngx_http_canary_shared_t *to,
     ngx_http_canary_shared_t *from)
 {
-    unsigned                side;
-    canary_tail_t           tail;
-    canary_evidence_view_t  view;
+    unsigned  side;
 
     if (from->evidence == NULL) {
         return;
     }
 
-    canary_evidence_tail(from->evidence, 0, &tail);
-
     for (side = 0; side < CANARY_SIDES; side++) {
-        canary_evidence_view(from->evidence, &tail, side, &view);
-
-        canary_evidence_spent(to->evidence, side, view.spent);
+        canary_evidence_spent(to->evidence, side,
+                              canary_evidence_spent_by(from->evidence, side));
     }
 }
 
@@ -402,11 +399,15 @@ ngx_http_canary_import_counted(ngx_http_canary_main_conf_t *cmcf,
 
         place = ngx_http_canary_import_place(cmcf, to, from, id, NULL);
 
-        if (place != CANARY_NO_RELEASE
-            && ngx_http_canary_import_meters(cmcf->sh, cmcf->shpool,
-                                             to->releases[place], from,
-                                             release)
-               != NGX_OK
+        if (place == CANARY_NO_RELEASE) {
+            continue;
+        }
+
+        to->releases[place]->seen = release->seen;
+
+        if (ngx_http_canary_import_meters(cmcf->sh, cmcf->shpool,
+                                          to->releases[place], from, release)
+            != NGX_OK
             && ngx_http_canary_release_configured(cmcf->sh,
                                                   to->releases[place]))
         {

@@ -58,6 +58,10 @@ void ngx_http_canary_trip(ngx_http_canary_endpoint_t *endpoint,
 /* ngx_http_canary_control.c: the control loop */
 
 ngx_msec_t ngx_http_canary_manager(void *data);
+
+/* what it does each time; returns ms until it has something to do again */
+ngx_msec_t ngx_http_canary_tick(ngx_http_canary_main_conf_t *cmcf);
+
 void ngx_http_canary_start_timer(void);
 
 

@@ -468,6 +468,7 @@ ngx_http_canary_take_place(ngx_http_canary_zone_shared_t *sh,
         shared->releases[id] = place;
     }
 
+    ngx_memzero(&place->seen, sizeof(canary_state_totals_t));
     ngx_memcpy(place->name, name->data, name->len);
 
     __atomic_store_n(&place->len, name->len, __ATOMIC_RELEASE);

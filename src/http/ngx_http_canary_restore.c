@@ -48,9 +48,18 @@ static ngx_http_canary_shared_t *ngx_http_canary_restored(
 static ngx_int_t ngx_http_canary_restore_endpoint(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared,
     canary_state_endpoint_t *from, ngx_log_t *log);
-static void ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
-    canary_state_endpoint_t *from, ngx_uint_t own, uint64_t now,
+static canary_state_t *ngx_http_canary_read_followed(
+    ngx_http_canary_main_conf_t *cmcf, canary_state_file_id_t *id,
     ngx_log_t *log);
+static void ngx_http_canary_follow_state(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_t *state, ngx_uint_t own, uint64_t now, ngx_log_t *log);
+static void ngx_http_canary_see_state(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_t *state);
+static void ngx_http_canary_follow_unknown(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from, ngx_log_t *log);
+static void ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from,
+    ngx_uint_t own, uint64_t now, ngx_log_t *log);
 static ngx_uint_t ngx_http_canary_same_event(ngx_http_canary_event_t *last,
     canary_state_endpoint_t *from);
 static void ngx_http_canary_stop_again(ngx_http_canary_main_conf_t *cmcf,
@@ -401,16 +410,15 @@ ngx_http_canary_restore_history(ngx_http_canary_main_conf_t *cmcf,
  * it anew.
  */
 
-void
+ngx_uint_t
 ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t own,
     uint64_t now, ngx_log_t *log)
 {
-    char                           *dir, *text, why[CANARY_STATE_ERROR];
-    size_t                          len;
-    ngx_uint_t                      i;
+    int                             rc;
+    char                           *dir;
+    ngx_uint_t                      foreign;
     canary_state_t                 *state;
     canary_state_file_id_t          id;
-    canary_state_file_error_t       error;
     ngx_http_canary_zone_shared_t  *sh;
 
     sh = cmcf->sh;
@@ -418,14 +426,61 @@ ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t own,
 
     /* what was left out, since it was stopped here, is not when it is ours */
 
-    if (canary_state_file_stat(dir, &id) != 1
+    rc = canary_state_file_stat(dir, &id);
+
+    if (rc == -1
         || (ngx_memcmp(&id, &sh->file, sizeof(canary_state_file_id_t)) == 0
-            && !(own && sh->foreign))
-        || canary_state_file_read(dir, CANARY_STATE_SIZE_MAX, &text, &len,
-                                  &id, &error)
-           != 1)
+            && !(own && sh->foreign)))
     {
-        return;
+        return 0;
+    }
+
+    state = ngx_http_canary_read_followed(cmcf, &id, log);
+    foreign = (state && state->writer != sh->writer);
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    if (sh->superseded || sh->serial != cmcf->serial) {
+
+        /* a reload meanwhile: what is new is left to the next helper */
+
+        foreign = 0;
+
+    } else {
+        sh->file = id;
+
+        if (foreign) {
+            ngx_http_canary_follow_state(cmcf, state, own, now, log);
+
+        } else if (state) {
+            ngx_http_canary_see_state(cmcf, state);
+        }
+    }
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+
+    canary_state_destroy(state);
+
+    return foreign;
+}
+
+
+static canary_state_t *
+ngx_http_canary_read_followed(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_file_id_t *id, ngx_log_t *log)
+{
+    char                       *dir, *text, why[CANARY_STATE_ERROR];
+    size_t                      len;
+    canary_state_t             *state;
+    canary_state_file_error_t   error;
+
+    dir = (char *) cmcf->state_path->name.data;
+
+    if (canary_state_file_read(dir, CANARY_STATE_SIZE_MAX, &text, &len, id,
+                               &error)
+        != 1)
+    {
+        return NULL;
     }
 
     state = canary_state_json_read(text, len, why);
@@ -438,38 +493,93 @@ ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t own,
                       "of another nginx cannot be read: %s", dir, why);
     }
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    return state;
+}
 
-    if (sh->superseded || sh->serial != cmcf->serial) {
 
-        /* a reload meanwhile: what is new is left to the next helper */
+static void
+ngx_http_canary_follow_state(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_t *state, ngx_uint_t own, uint64_t now, ngx_log_t *log)
+{
+    ngx_uint_t                 i;
+    canary_state_endpoint_t   *from;
+    ngx_http_canary_shared_t  *shared;
 
-        ngx_shmtx_unlock(&cmcf->shpool->mutex);
-        canary_state_destroy(state);
+    cmcf->sh->last_event = ngx_max(cmcf->sh->last_event, state->last_event);
+
+    for (i = 0; i < state->nendpoints; i++) {
+        from = &state->endpoints[i];
+        shared = ngx_http_canary_find_from(cmcf, from);
+
+        if (shared == NULL) {
+            if (own) {
+                ngx_http_canary_follow_unknown(cmcf, from, log);
+            }
+
+            continue;
+        }
+
+        (void) ngx_http_canary_restore_totals(cmcf, from, log);
+
+        if (shared->serial == cmcf->serial) {
+            ngx_http_canary_follow_endpoint(cmcf, shared, from, own, now, log);
+            ngx_http_canary_adopt_spent(shared, from);
+        }
+    }
+
+    if (own) {
+        ngx_http_canary_check_endpoints(cmcf, log);
+    }
+}
+
+
+/* written by a process of ours that died before it could say so */
+
+static void
+ngx_http_canary_see_state(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_t *state)
+{
+    ngx_uint_t                 i;
+    ngx_http_canary_shared_t  *shared;
+
+    for (i = 0; i < state->nendpoints; i++) {
+        shared = ngx_http_canary_find_from(cmcf, &state->endpoints[i]);
+
+        if (shared) {
+            ngx_http_canary_adopt_seen(shared, &state->endpoints[i]);
+        }
+    }
+}
+
+
+/* the other one had an endpoint that is not configured here: as at a start */
+
+static void
+ngx_http_canary_follow_unknown(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from, ngx_log_t *log)
+{
+    canary_rollout_t          *rollout;
+    ngx_http_canary_shared_t  *shared;
+
+    shared = ngx_http_canary_restored(cmcf, from, log);
+
+    if (shared == NULL
+        || ngx_http_canary_restore_endpoint(cmcf, shared, from, log)
+           == NGX_ERROR)
+    {
         return;
     }
 
-    sh->file = id;
+    (void) ngx_http_canary_restore_totals(cmcf, from, log);
+    (void) ngx_http_canary_restore_history(cmcf, from, log);
 
-    /* written by a process of ours that died before it could say so */
+    rollout = &ngx_http_canary_record(shared)->rollout;
 
-    if (state && state->writer != sh->writer) {
-
-        sh->last_event = ngx_max(sh->last_event, state->last_event);
-
-        for (i = 0; i < state->nendpoints; i++) {
-            ngx_http_canary_follow_endpoint(cmcf, &state->endpoints[i], own,
-                                            now, log);
-        }
-
-        if (own) {
-            ngx_http_canary_check_endpoints(cmcf, log);
-        }
+    if (rollout->phase != CANARY_IDLE) {
+        ngx_http_canary_release_gone(cmcf, shared, rollout->stable,
+                                     "the endpoint is no longer configured",
+                                     log);
     }
-
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
-
-    canary_state_destroy(state);
 }
 
 
@@ -481,22 +591,15 @@ ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t own,
 
 static void
 ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
-    canary_state_endpoint_t *from, ngx_uint_t own, uint64_t now,
-    ngx_log_t *log)
+    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from,
+    ngx_uint_t own, uint64_t now, ngx_log_t *log)
 {
     ngx_uint_t                      stopped;
     canary_rollout_t               *rollout;
     ngx_http_canary_event_t        *last, stop;
-    ngx_http_canary_shared_t       *shared;
     ngx_http_canary_zone_shared_t  *sh;
 
     sh = cmcf->sh;
-
-    shared = ngx_http_canary_find_from(cmcf, from);
-
-    if (shared == NULL || shared->serial != cmcf->serial) {
-        return;
-    }
 
     rollout = &ngx_http_canary_record(shared)->rollout;
     last = ngx_http_canary_last_event(shared);

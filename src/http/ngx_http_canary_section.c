@@ -61,6 +61,12 @@ ngx_http_canary_change(ngx_http_canary_endpoint_t *endpoint,
 
     ngx_shmtx_unlock(&shpool->mutex);
 
+    /* the file is about to be ours, and then it is known what is in it */
+
+    if (rc == NGX_HTTP_CANARY_NO_FILE && !ngx_http_canary_foreign(cmcf)) {
+        return NGX_HTTP_CANARY_BUSY;
+    }
+
     return rc;
 }
 

@@ -27,8 +27,9 @@
 typedef enum {
     NGX_HTTP_CANARY_DONE = 0,      /* status tells the rest */
     NGX_HTTP_CANARY_PENDING,       /* takes effect when the file has it */
-    NGX_HTTP_CANARY_BUSY,          /* others are first; if the change queues,
-                                      it now has a ticket */
+    NGX_HTTP_CANARY_BUSY,          /* others are first, or the state file is
+                                      handed over; if the change queues, it
+                                      may now have a ticket */
     NGX_HTTP_CANARY_CROWDED,       /* so many wait that it may not */
     NGX_HTTP_CANARY_STOPPED,       /* while it waited, something was done that
                                       stops what it would expose */
@@ -178,6 +179,9 @@ ngx_uint_t ngx_http_canary_has_taken_effect(
 
 ngx_http_canary_fate_e ngx_http_canary_fate(ngx_http_canary_shared_t *shared,
     uint64_t sequence);
+
+/* without the lock: whether another nginx has the state file, and keeps it */
+ngx_uint_t ngx_http_canary_foreign(ngx_http_canary_main_conf_t *cmcf);
 
 /* whether the file has, or will soon have, what the endpoint is */
 ngx_uint_t ngx_http_canary_durable(ngx_http_canary_zone_shared_t *sh,

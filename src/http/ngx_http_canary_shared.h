@@ -19,6 +19,7 @@
 #include "canary_rollout.h"
 #include "canary_rule.h"
 #include "canary_state_file.h"
+#include "canary_state_json.h"
 
 
 /*
@@ -112,6 +113,10 @@ typedef struct {
                                                           when the step began;
                                                           NULL: nothing */
     ngx_http_canary_past_t             *past;          /* or NULL */
+    canary_state_totals_t               seen;          /* in the state file,
+                                                          of all that count:
+                                                          what was last read
+                                                          or written */
     ngx_uint_t                          first;         /* serial numbers of */
     ngx_uint_t                          serial;        /* the first and last
                                                           configuration that
@@ -343,6 +348,9 @@ struct ngx_http_canary_shared_s {
     ngx_uint_t                          judging;       /* and acting by it */
     ngx_uint_t                          basing;        /* a step begins: its
                                                           meters' bases */
+
+    canary_state_spent_t                spent;         /* seen in the state
+                                                           file, as above */
 
     uint64_t                            sequence;      /* of its last change */
     uint64_t                            changed;       /* ms, monotonic: when

@@ -7,7 +7,16 @@
 #include "ngx_http_canary_module.h"
 
 
-/* The zone as the state file has it: endpoints copied out. */
+/*
+ * The zone as the state file has it: endpoints copied out.
+ *
+ * What is counted may be counted by two nginx, of which one writes the file at
+ * a time.  So each of them knows what it has last seen in the file, read or
+ * written, and adds to its own what the file has gained when the other one
+ * wrote it.  What is collected counts as seen from then on, and not when it is
+ * known to be there: a process that dies in between must not make the next one
+ * add what is its own.
+ */
 
 
 static ngx_uint_t ngx_http_canary_count_shared(
@@ -35,6 +44,8 @@ static void ngx_http_canary_collect_event(
     const ngx_http_canary_event_t *event, canary_state_event_t *to);
 static void ngx_http_canary_collect_spent(ngx_http_canary_shared_t *shared,
     ngx_uint_t began, canary_state_endpoint_t *to);
+static void ngx_http_canary_see_again(ngx_http_canary_shared_t *shared,
+    const canary_state_endpoint_t *endpoint);
 static void ngx_http_canary_name_of(ngx_http_canary_shared_t *shared,
     uint32_t id, char *name);
 
@@ -66,6 +77,7 @@ ngx_http_canary_collect(ngx_http_canary_main_conf_t *cmcf,
         rc = ngx_http_canary_collect_all(cmcf, before, state);
 
         if (rc != NGX_OK) {
+            ngx_http_canary_not_seen(cmcf, state);
             canary_state_destroy(state);
             state = NULL;
         }
@@ -284,6 +296,9 @@ ngx_http_canary_collect_releases(ngx_http_canary_shared_t *shared,
 
         ngx_http_canary_name_of(shared, i, release->name);
         ngx_http_canary_collect_totals(shared, place, &release->totals);
+
+        release->seen = place->seen;
+        place->seen = release->totals;
     }
 }
 
@@ -393,20 +408,108 @@ static void
 ngx_http_canary_collect_spent(ngx_http_canary_shared_t *shared,
     ngx_uint_t began, canary_state_endpoint_t *to)
 {
-    canary_tail_t           tail;
-    canary_evidence_view_t  view;
-
-    if (!began || shared->evidence == NULL) {
-        return;
+    if (began && shared->evidence) {
+        to->spent_stable = canary_evidence_spent_by(shared->evidence,
+                                                    CANARY_SIDE_STABLE);
+        to->spent_canary = canary_evidence_spent_by(shared->evidence,
+                                                    CANARY_SIDE_CANARY);
     }
 
-    canary_evidence_tail(shared->evidence, 0, &tail);
+    to->seen = shared->spent;
 
-    canary_evidence_view(shared->evidence, &tail, CANARY_SIDE_STABLE, &view);
-    to->spent_stable = view.spent;
+    ngx_http_canary_see_spent(shared, to);
+}
 
-    canary_evidence_view(shared->evidence, &tail, CANARY_SIDE_CANARY, &view);
-    to->spent_canary = view.spent;
+
+void
+ngx_http_canary_see_spent(ngx_http_canary_shared_t *shared,
+    const canary_state_endpoint_t *endpoint)
+{
+    shared->spent.sides[CANARY_SIDE_STABLE] = endpoint->spent_stable;
+    shared->spent.sides[CANARY_SIDE_CANARY] = endpoint->spent_canary;
+    shared->spent.rollout = endpoint->rollout.number;
+}
+
+
+/*
+ * The file does not have what was collected for it, so what is in it was not
+ * seen.  Endpoints are in the order of the list, which others may have put in
+ * front of it, or taken out, meanwhile.
+ */
+
+void
+ngx_http_canary_not_seen(ngx_http_canary_main_conf_t *cmcf,
+    const canary_state_t *state)
+{
+    size_t                     len;
+    ngx_uint_t                 i;
+    ngx_http_canary_shared_t  *shared, *next;
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    next = cmcf->sh->endpoints;
+
+    for (i = 0; i < state->nendpoints && state->endpoints[i].name; i++) {
+
+        len = ngx_strlen(state->endpoints[i].name);
+
+        for (shared = next; shared; shared = shared->next) {
+            if (shared->len == len
+                && ngx_memcmp(shared->name, state->endpoints[i].name, len)
+                   == 0)
+            {
+                ngx_http_canary_see_again(shared, &state->endpoints[i]);
+                next = shared->next;
+                break;
+            }
+        }
+    }
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+}
+
+
+static void
+ngx_http_canary_see_again(ngx_http_canary_shared_t *shared,
+    const canary_state_endpoint_t *endpoint)
+{
+    ngx_uint_t                         i;
+    ngx_http_canary_release_shared_t  *place;
+
+    shared->spent = endpoint->seen;
+
+    for (i = 0; i < endpoint->nreleases; i++) {
+        place = ngx_http_canary_place_of(shared, endpoint->releases[i].name);
+
+        if (place) {
+            place->seen = endpoint->releases[i].seen;
+        }
+    }
+}
+
+
+/* NULL: there is no release of that name */
+
+ngx_http_canary_release_shared_t *
+ngx_http_canary_place_of(ngx_http_canary_shared_t *shared, const char *name)
+{
+    size_t                             len;
+    ngx_uint_t                         i;
+    ngx_http_canary_release_shared_t  *place;
+
+    len = ngx_strlen(name);
+
+    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+        place = shared->releases[i];
+
+        if (place && place->serial && place->len == len
+            && ngx_memcmp(place->name, name, len) == 0)
+        {
+            return place;
+        }
+    }
+
+    return NULL;
 }
 
 

@@ -24,6 +24,16 @@
 canary_state_t *ngx_http_canary_collect(ngx_http_canary_main_conf_t *cmcf,
     canary_state_t *before, uint64_t *sequence);
 
+/* what was collected is not in the file */
+void ngx_http_canary_not_seen(ngx_http_canary_main_conf_t *cmcf,
+    const canary_state_t *state);
+
+/* under the lock: the file has that */
+void ngx_http_canary_see_spent(ngx_http_canary_shared_t *shared,
+    const canary_state_endpoint_t *endpoint);
+ngx_http_canary_release_shared_t *ngx_http_canary_place_of(
+    ngx_http_canary_shared_t *shared, const char *name);
+
 /* attempts of the configuration's releases that were counted so far, of any
    kind: rises with each */
 uint64_t ngx_http_canary_attempts(ngx_http_canary_main_conf_t *cmcf);
@@ -35,9 +45,10 @@ uint64_t ngx_http_canary_attempts(ngx_http_canary_main_conf_t *cmcf);
 void ngx_http_canary_restore(ngx_http_canary_main_conf_t *cmcf,
     ngx_log_t *log);
 
-/* what another nginx has written; "own" if from now on we do */
-void ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t own,
-    uint64_t now, ngx_log_t *log);
+/* what another nginx has written; "own" if from now on we do; returns whether
+   the file is one that another nginx has written */
+ngx_uint_t ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf,
+    ngx_uint_t own, uint64_t now, ngx_log_t *log);
 
 
 /* ngx_http_canary_adopt.c: of one endpoint, under the lock */
@@ -54,9 +65,16 @@ ngx_int_t ngx_http_canary_adopt(ngx_http_canary_main_conf_t *cmcf,
 ngx_int_t ngx_http_canary_adopt_history(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from);
 
-/* what its releases had counted; NGX_ERROR: the zone is full */
+/* what the file has gained since it was last seen: of totals (NGX_ERROR: the
+   zone is full), and of what budgets have spent in the same rollout */
 ngx_int_t ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from);
+void ngx_http_canary_adopt_spent(ngx_http_canary_shared_t *shared,
+    canary_state_endpoint_t *from);
+
+/* nothing: this nginx has written it */
+void ngx_http_canary_adopt_seen(ngx_http_canary_shared_t *shared,
+    canary_state_endpoint_t *from);
 
 
 /* ngx_http_canary_writer.c: the controlling process writes the file */

@@ -22,10 +22,16 @@
 
 #define NGX_HTTP_CANARY_RETRY   500   /* ms until a failed write is tried
                                          again without a reason to */
-#define NGX_HTTP_CANARY_LOOK    100   /* ms between looks at the lock */
+#define NGX_HTTP_CANARY_LOOK    100   /* ms between looks at the lock, */
+#define NGX_HTTP_CANARY_LOOK_AGAIN 1000 /* and at one that is had: writes look
+                                           as well, but may be rare */
 #define NGX_HTTP_CANARY_BUSY_MS 5     /* ms between looks at the thread */
 #define NGX_HTTP_CANARY_COUNTED 60000 /* ms until what was counted is written
-                                         without a change */
+                                         without a change, */
+#define NGX_HTTP_CANARY_SPENT   900   /* and what budgets have spent: they lose
+                                         no more than a second in a crash */
+#define NGX_HTTP_CANARY_OUTLAST 1000  /* ms at most that the last word waits
+                                         for workers that end as well */
 
 
 static ngx_uint_t ngx_http_canary_leads(ngx_http_canary_main_conf_t *cmcf);
@@ -41,6 +47,10 @@ static void ngx_http_canary_expire(ngx_http_canary_main_conf_t *cmcf,
     uint64_t now);
 static void ngx_http_canary_counted(ngx_http_canary_main_conf_t *cmcf,
     uint64_t now);
+static void ngx_http_canary_spent(ngx_http_canary_main_conf_t *cmcf,
+    uint64_t now);
+static ngx_uint_t ngx_http_canary_spent_moved(
+    ngx_http_canary_shared_t *shared);
 static ngx_uint_t ngx_http_canary_to_write(ngx_http_canary_main_conf_t *cmcf,
     uint64_t now);
 static void ngx_http_canary_begin_write(ngx_http_canary_main_conf_t *cmcf,
@@ -49,11 +59,15 @@ static void ngx_http_canary_end_write(ngx_http_canary_main_conf_t *cmcf,
     canary_state_job_t *job, uint64_t now);
 static void ngx_http_canary_write_refused(ngx_http_canary_main_conf_t *cmcf,
     uint64_t sequence, uint64_t now);
+static void ngx_http_canary_lock_lost(ngx_http_canary_main_conf_t *cmcf);
+static void ngx_http_canary_file_replaced(ngx_http_canary_main_conf_t *cmcf,
+    uint64_t now);
 static void ngx_http_canary_settle_all(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_fate_e fate, uint64_t sequence, uint64_t now);
 static void ngx_http_canary_write_failed(ngx_http_canary_main_conf_t *cmcf,
     canary_state_file_error_t *error, uint64_t now);
 static void ngx_http_canary_write_worked(ngx_http_canary_main_conf_t *cmcf);
+static void ngx_http_canary_outlast(ngx_http_canary_main_conf_t *cmcf);
 static void ngx_http_canary_finish_helper(void);
 
 
@@ -110,6 +124,7 @@ ngx_http_canary_writer(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
     }
 
     ngx_http_canary_counted(cmcf, now);
+    ngx_http_canary_spent(cmcf, now);
 
     if (ngx_http_canary_to_write(cmcf, now)) {
         ngx_http_canary_begin_write(cmcf, now);
@@ -140,7 +155,10 @@ void
 ngx_http_canary_writer_finish(ngx_http_canary_main_conf_t *cmcf)
 {
     uint64_t             now;
+    ngx_uint_t           tries;
     canary_state_job_t  *job;
+
+    ngx_http_canary_outlast(cmcf);
 
     now = ngx_http_canary_milliseconds();
     job = canary_state_thread_wait();
@@ -149,20 +167,77 @@ ngx_http_canary_writer_finish(ngx_http_canary_main_conf_t *cmcf)
         ngx_http_canary_end_write(cmcf, job, now);
     }
 
-    if (ngx_http_canary_lock_fd != -1 && ngx_http_canary_leads(cmcf)) {
+    /* once more if lock or file were not what they had been */
+
+    for (tries = 0; tries < 3; tries++) {
+
+        if (ngx_http_canary_lock_fd == -1 || !ngx_http_canary_leads(cmcf)) {
+            break;
+        }
+
         ngx_http_canary_begin_write(cmcf, now);
 
         job = canary_state_thread_wait();
-
-        if (job) {
-            ngx_http_canary_end_write(cmcf, job, now);
+        if (job == NULL) {
+            break;
         }
+
+        ngx_http_canary_end_write(cmcf, job, now);
+
+        if (job->done <= 0) {
+            break;
+        }
+
+        (void) ngx_http_canary_have_lock(cmcf, now);
     }
 
     canary_state_thread_end();
 
     ngx_http_canary_forget_written();
     ngx_http_canary_free_lock();
+}
+
+
+/*
+ * Workers that are told to end when this process is have requests to finish,
+ * which count as well.  The next nginx may wait for the lock meanwhile, so not
+ * for those that take long.
+ */
+
+static void
+ngx_http_canary_outlast(ngx_http_canary_main_conf_t *cmcf)
+{
+    uint64_t    until;
+    ngx_uint_t  alive;
+
+    if (ngx_http_canary_lock_fd == -1 || !ngx_http_canary_leads(cmcf)) {
+        return;
+    }
+
+    canary_state_file_ending(ngx_http_canary_lock_fd);
+
+    until = ngx_http_canary_milliseconds() + NGX_HTTP_CANARY_OUTLAST;
+
+    while (ngx_quit && !ngx_terminate
+           && ngx_http_canary_milliseconds() < until)
+    {
+        ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+        ngx_http_canary_reap(cmcf->sh);
+        alive = ngx_http_canary_serial_alive(cmcf->sh, 0, (ngx_uint_t) -1);
+
+        ngx_shmtx_unlock(&cmcf->shpool->mutex);
+
+        if (!alive) {
+            break;
+        }
+
+        ngx_time_update();
+
+        (void) ngx_http_canary_tick(cmcf);
+
+        ngx_msleep(NGX_HTTP_CANARY_BUSY_MS);
+    }
 }
 
 
@@ -190,7 +265,20 @@ ngx_http_canary_have_lock(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
     canary_state_file_error_t  error;
 
     if (ngx_http_canary_lock_fd != -1) {
-        return 1;
+
+        if (now - ngx_http_canary_looked < NGX_HTTP_CANARY_LOOK_AGAIN) {
+            return 1;
+        }
+
+        ngx_http_canary_looked = now;
+
+        if (canary_state_file_holds(ngx_http_canary_dir,
+                                    ngx_http_canary_lock_fd))
+        {
+            return 1;
+        }
+
+        ngx_http_canary_lock_lost(cmcf);
     }
 
     if (now - ngx_http_canary_looked < NGX_HTTP_CANARY_LOOK) {
@@ -241,7 +329,10 @@ ngx_http_canary_got_lock(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
      */
 
     if (sh->durable == 0 || sh->path == path) {
-        ngx_http_canary_follow(cmcf, 1, now, ngx_cycle->log);
+        (void) ngx_http_canary_follow(cmcf, 1, now, ngx_cycle->log);
+
+    } else {
+        (void) canary_state_file_stat(ngx_http_canary_dir, &sh->file);
     }
 
     ngx_shmtx_lock(&cmcf->shpool->mutex);
@@ -312,7 +403,7 @@ ngx_http_canary_no_lock(ngx_http_canary_main_conf_t *cmcf, pid_t holder,
     ngx_http_canary_settle_all(cmcf, NGX_HTTP_CANARY_NOT_WRITTEN, (uint64_t) -1,
                                now);
 
-    ngx_http_canary_follow(cmcf, 0, now, ngx_cycle->log);
+    (void) ngx_http_canary_follow(cmcf, 0, now, ngx_cycle->log);
 }
 
 
@@ -399,6 +490,66 @@ ngx_http_canary_counted(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 }
 
 
+/* these are few, and nobody waits for it */
+
+static void
+ngx_http_canary_spent(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
+{
+    ngx_uint_t                      moved;
+    ngx_http_canary_shared_t       *shared;
+    ngx_http_canary_zone_shared_t  *sh;
+
+    static uint64_t  last;
+
+    sh = cmcf->sh;
+
+    if (now - last < NGX_HTTP_CANARY_SPENT || sh->sequence > sh->durable) {
+        return;
+    }
+
+    moved = 0;
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    for (shared = sh->active; shared && !moved; shared = shared->next_active) {
+        moved = ngx_http_canary_spent_moved(shared);
+    }
+
+    if (moved) {
+        sh->sequence++;
+        last = now;
+    }
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+}
+
+
+static ngx_uint_t
+ngx_http_canary_spent_moved(ngx_http_canary_shared_t *shared)
+{
+    ngx_uint_t         i;
+    canary_rollout_t  *rollout;
+
+    rollout = &ngx_http_canary_record(shared)->rollout;
+
+    if (rollout->phase == CANARY_IDLE || shared->evidence == NULL) {
+        return 0;
+    }
+
+    for (i = 0; i < rollout->strategy.nrules; i++) {
+        if (canary_rule_info[rollout->strategy.rules[i].kind].unit
+            == CANARY_UNIT_COUNT)
+        {
+            return canary_evidence_spent_by(shared->evidence,
+                                            CANARY_SIDE_CANARY)
+                   != shared->spent.sides[CANARY_SIDE_CANARY];
+        }
+    }
+
+    return 0;
+}
+
+
 static ngx_uint_t
 ngx_http_canary_to_write(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 {
@@ -439,6 +590,8 @@ ngx_http_canary_begin_write(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
     ngx_memzero(job, sizeof(canary_state_job_t));
 
     job->dir = ngx_http_canary_dir;
+    job->guard.lock = ngx_http_canary_lock_fd;
+    job->guard.file = cmcf->sh->file;
     job->zone = cmcf->sh;
     job->state = ngx_http_canary_collect(cmcf, before, &job->sequence);
 
@@ -493,8 +646,69 @@ ngx_http_canary_end_write(ngx_http_canary_main_conf_t *cmcf,
         return;
     }
 
-    ngx_http_canary_write_failed(cmcf, &job->error, now);
-    ngx_http_canary_write_refused(cmcf, job->sequence, now);
+    if (job->id.inode) {
+        sh->file = job->id;
+
+    } else if (job->state) {
+        ngx_http_canary_not_seen(cmcf, job->state);
+    }
+
+    switch (job->done) {
+
+    case CANARY_STATE_FILE_UNLOCKED:
+        ngx_http_canary_lock_lost(cmcf);
+        return;
+
+    case CANARY_STATE_FILE_REPLACED:
+        ngx_http_canary_file_replaced(cmcf, now);
+        return;
+
+    default: /* -1 */
+        ngx_http_canary_write_failed(cmcf, &job->error, now);
+        ngx_http_canary_write_refused(cmcf, job->sequence, now);
+    }
+}
+
+
+/*
+ * Whoever removed the lock has let another nginx have one.  What waits to be
+ * written goes on waiting until it is known which of them writes.
+ */
+
+static void
+ngx_http_canary_lock_lost(ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "canary: the lock \"%V/state.lock\" has been removed or "
+                  "replaced, it is taken anew", &cmcf->state_path->name);
+
+    ngx_http_canary_free_lock();
+
+    ngx_http_canary_looked = 0;
+}
+
+
+/*
+ * By somebody without the lock.  What another nginx has written, as it said
+ * there, is taken over; else what is known here is newer.
+ */
+
+static void
+ngx_http_canary_file_replaced(ngx_http_canary_main_conf_t *cmcf,
+    uint64_t now)
+{
+    ngx_uint_t  foreign;
+
+    ngx_http_canary_forget_written();
+
+    foreign = ngx_http_canary_follow(cmcf, 1, now, ngx_cycle->log);
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "canary: the state file in \"%V\" has been removed or "
+                  "replaced while this nginx wrote it, %s",
+                  &cmcf->state_path->name,
+                  foreign ? "by one of another nginx, which is taken over"
+                          : "it is written anew");
 }
 
 

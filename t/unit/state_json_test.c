@@ -388,7 +388,7 @@ what_is_kept_is_taken_over_but_for_the_oldest(void **unused)
 
     before = a_state();
     assert_true(canary_state_json_keep(before));
-    canary_state_free_rest(before);
+    canary_state_free_events(before);
 
     state = a_state();
     endpoint = &state->endpoints[0];
