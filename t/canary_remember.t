@@ -123,7 +123,7 @@ subtest 'renamed endpoints' => sub {
 
 subtest 'rollouts' => sub {
     $t->needs_processes;
-    my ($size) = ($t->check(pairs('64k', 0)))[1] =~ /needs about (\d+)k/;
+    my ($size) = ($t->check(pairs('64k', 0)))[1] =~ /needs about (\d+k)/;
 
     $t->stop;
     unlink $t->dir . '/canary/state.json';
@@ -135,6 +135,28 @@ subtest 'rollouts' => sub {
         $t->verb("a$turn" => 'rollback');
     }
     is(scalar $t->events('a3'), 2, 'with its events');
+};
+
+subtest 'memory of rollouts that have ended' => sub {
+    $t->needs_processes;
+    my @few = map { "few$_" } 1 .. 10;
+    my @many = (@few, map { "many$_" } 1 .. 80);
+    my ($size) = ($t->check(with_endpoints('64k', @many), workers => 4))[1]
+        =~ /needs about (\d+k)/;
+
+    $t->stop;
+    unlink $t->dir . '/canary/state.json';
+    $t->start(with_endpoints($size, @few), workers => 4);
+
+    my @fit = grep { begins($_) == 201 } @few;
+    cmp_ok(scalar @fit, '>=', 3, 'some fit');
+    $t->verb($_ => 'rollback') for @fit;
+
+    $t->reload(with_endpoints($size, @few), gone => 1);
+    $t->reload(with_endpoints($size, @many), gone => 1);
+    is($t->api_get('endpoints')->json->{endpoints}->@*, 90,
+       'is used for endpoints');
+    is(scalar $t->events($_), 2, "$_ has its events") for @fit;
 };
 
 $t->finish;
@@ -198,8 +220,9 @@ sub endpoints($size, $turn) {
 }
 
 
-sub pairs($size, $turn) { return with_endpoints("${size}k" =~ s/kk/k/r,
-                                                "a$turn", "b$turn") }
+sub pairs($size, $turn) {
+    return with_endpoints($size, "a$turn", "b$turn");
+}
 
 
 sub with_endpoints($size, @names) {
