@@ -171,7 +171,8 @@ struct ngx_http_canary_write_s {
     ngx_http_canary_wait_e        wait;
     ngx_queue_t                   queue;       /* of those that wait for the
                                                   same */
-    ngx_uint_t                    queued;      /* it is in one */
+    unsigned                      queued:1;    /* it is in one, */
+    unsigned                      in_line:1;   /* and that is its endpoint's */
     const cJSON                  *members[NGX_HTTP_CANARY_MEMBERS];
     canary_json_errors_t          errors;
     canary_strategy_t             strategy;

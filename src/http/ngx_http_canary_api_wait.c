@@ -135,6 +135,7 @@ ngx_http_canary_wait_in_line(ngx_http_canary_write_t *w)
     }
 
     ngx_queue_insert_tail(&endpoint->writes, &w->queue);
+    w->in_line = 1;
 }
 
 
@@ -147,14 +148,14 @@ ngx_http_canary_write_leave(ngx_http_canary_write_t *w)
 
     if (w->queued) {
         ngx_queue_remove(&w->queue);
-        w->queued = 0;
 
-        /* those with a ticket are in line */
-
-        if (w->change.ticket && ngx_queue_empty(&endpoint->writes)) {
+        if (w->in_line && ngx_queue_empty(&endpoint->writes)) {
             ngx_queue_remove(&endpoint->line);
             ngx_http_canary_waits.nlines--;
         }
+
+        w->queued = 0;
+        w->in_line = 0;
     }
 
     if (w->change.ticket) {
