@@ -346,6 +346,7 @@ sub report_answers(%arg) {
     my $nginx = _start(%arg, workers => 1, port => $port,
                        listen => 'sndbuf=32k');
     my $pid = $nginx->child('worker process');
+    my $at_start = _private_kb($pid);
 
     for my $state ('idle', 'in rollouts of 5 rules, with traffic') {
         if ($state ne 'idle') {
@@ -355,7 +356,7 @@ sub report_answers(%arg) {
 
         push @rows, map {
             _answer($pid, $port, $_, "$many endpoints, $state",
-                    $nginx->dir . '/debug.log')
+                    $nginx->dir . '/debug.log', $at_start)
         } qw(metrics endpoints);
     }
     $nginx->stop;
@@ -364,7 +365,7 @@ sub report_answers(%arg) {
 }
 
 
-sub _answer($pid, $port, $path, $title, $debug_log) {
+sub _answer($pid, $port, $path, $title, $debug_log, $at_start) {
     my (@ms, $size);
 
     for (1 .. ANSWERS) {
@@ -374,11 +375,10 @@ sub _answer($pid, $port, $path, $title, $debug_log) {
     }
 
     my $most = _most($port, $path, $debug_log);
-    my $before = _private_kb($pid);
     my @readers = map { _ask($port, "canary/$path", 4096) } 1 .. READERS;
 
     _settled_ns($pid);
-    my $held = _private_kb($pid) - $before;
+    my $held = _private_kb($pid) - $at_start;
 
     return ["`$path`, $title", sprintf('%.1f MB', $size / 1e6),
             spread('%.1f', @ms) . ' ms', $most,
