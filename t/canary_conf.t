@@ -169,6 +169,14 @@ my @in_endpoint = (
       qr/release name "v 3".* without spaces, quotes and backslashes/ ],
     [ 'canary_release ' . 'v' x 64 . ' two; #!',
       qr/release name "v{64}".* 1 to 63 characters/ ],
+    (map { [ qq(canary_release "v$_->[0]" two; #!),
+             qr/name of the release "v$_->[1]" has a control character/ ] }
+         [ '\n', '\\\\x0A' ], [ "\e[2J", '\\\\x1B\[2J' ],
+         [ "\x7f", '\\\\x7F' ], [ "\xc2\x9b", '\\\\xC2\\\\x9B' ],
+         [ "\xe2\x80\xa8", '\\\\xE2\\\\x80\\\\xA8' ]),
+    (map { [ "canary_release $_ two; #!",
+             qr{name of the release "\Q$_\E" is "\." or "\.\.", or has that} ] }
+         '.', '..', '../x', 'x/..', 'a/./b'),
     [ join('', map { "canary_release r$_ two;\n" } 3 .. 16)
       . 'canary_release r17 two; #!',
       qr/too many releases in upstream "ep", at most 16/ ],
@@ -205,6 +213,18 @@ my @elsewhere = (
          'canary_rule error_rate 1%', 'canary_on_undecided hold',
          'canary_on_violation halt', 'canary_latency header',
          'canary_fallback off', 'canary_key $uri', 'canary_force $uri'),
+    (map { [ "an endpoint with a control character, $_->[1]",
+             qq(upstream "e$_->[0]p" { canary_release v1 one; #!\n)
+             . 'canary_release v2 two; }',
+             qr/name of the endpoint "e$_->[1]p" has a control character/ ] }
+         [ '\n', '\\\\x0A' ], [ "\e[31m", '\\\\x1B\[31m' ],
+         [ "\x01", '\\\\x01' ], [ "\x7f", '\\\\x7F' ],
+         [ "\xc2\x85", '\\\\xC2\\\\x85' ]),
+    (map { [ "the endpoint $_",
+             "upstream $_ { canary_release v1 one; #!\n"
+             . 'canary_release v2 two; }',
+             qr/name of the endpoint "\Q$_\E" is "\." or "\.\.", or has/ ] }
+         '.', '..', '../../x', 'a/..', './a', 'a/../b'),
     [ 'an endpoint as a release',
       "upstream a { canary_release v1 one; canary_release v2 two; }\n"
       . "upstream b { canary_release v1 one;\ncanary_release v2 a; #!\n }",
@@ -441,6 +461,14 @@ my %accepted = (
         server { location / { canary_api write=on;
                               location /x/api/v1/ { canary_verta_api; } }
                  listen 127.0.0.1:%%PORT_api%%; }
+        EOC
+    'names with dots, blanks, wide characters and what is no UTF-8' => <<~"EOC",
+        $releases
+        upstream "..." { canary_release .v1 one; canary_release v2. two; }
+        upstream ".a/..b/c..d"
+            { canary_release v..1 one; canary_release v/2 two; }
+        upstream "o d\xe6\x97\xa5\xff"
+            { canary_release \xc3\xa9 one; canary_release v2\xff two; }
         EOC
     'a zone and a path without endpoints' =>
         "canary_zone zone=z:2m;\ncanary_state_path st;",

@@ -8,6 +8,7 @@
 
 #include "canary_state_read.h"
 #include "canary_strategy_json.h"
+#include "canary_text.h"
 
 
 enum {
@@ -57,6 +58,8 @@ static void canary_state_unique(const canary_state_t *state, unsigned i,
 static void canary_state_read_endpoint(const cJSON *object,
     const canary_json_at_t *at, canary_state_endpoint_t *endpoint,
     canary_json_errors_t *errors);
+static void canary_state_name(const cJSON *value, const canary_json_at_t *at,
+    const char *name, char *text, size_t size, canary_json_errors_t *errors);
 static void canary_state_read_name(const cJSON *value,
     const canary_json_at_t *at, canary_state_endpoint_t *endpoint,
     canary_json_errors_t *errors);
@@ -267,7 +270,7 @@ canary_state_read_name(const cJSON *value, const canary_json_at_t *at,
     char              name[CANARY_STATE_ENDPOINT_NAME];
     canary_json_at_t  here = { at, "name", 0 };
 
-    canary_state_text(value, at, "name", name, sizeof(name), errors);
+    canary_state_name(value, at, "name", name, sizeof(name), errors);
 
     if (errors->total) {
         return;
@@ -278,6 +281,25 @@ canary_state_read_name(const cJSON *value, const canary_json_at_t *at,
 
     } else if (!canary_state_set_name(endpoint, name, strlen(name))) {
         canary_json_error(errors, &here, "there is no memory for it");
+    }
+}
+
+
+/* of an endpoint or a release; empty: it has none */
+
+static void
+canary_state_name(const cJSON *value, const canary_json_at_t *at,
+    const char *name, char *text, size_t size, canary_json_errors_t *errors)
+{
+    const char        *bad;
+    canary_json_at_t   here = { at, name, 0 };
+
+    canary_state_text(value, at, name, text, size, errors);
+
+    bad = text[0] ? canary_text_bad_name(text, strlen(text)) : NULL;
+
+    if (bad) {
+        canary_json_error(errors, &here, "%s", bad);
     }
 }
 
@@ -308,9 +330,9 @@ canary_state_read_rollout(const cJSON *const *values,
                                   values[CANARY_ENDPOINT_STEP], at, "step",
                                   UINT32_MAX, errors);
 
-    canary_state_text(values[CANARY_ENDPOINT_STABLE], at, "stable",
+    canary_state_name(values[CANARY_ENDPOINT_STABLE], at, "stable",
                       endpoint->stable, sizeof(endpoint->stable), errors);
-    canary_state_text(values[CANARY_ENDPOINT_CANARY], at, "canary",
+    canary_state_name(values[CANARY_ENDPOINT_CANARY], at, "canary",
                       endpoint->canary, sizeof(endpoint->canary), errors);
 
     canary_state_read_strategy(values[CANARY_ENDPOINT_STRATEGY], at, rollout,
@@ -394,7 +416,7 @@ canary_state_read_last(const cJSON *value, const canary_json_at_t *at,
     rollout->last_result = (result == 0) ? CANARY_PROMOTED
                                          : CANARY_ROLLED_BACK;
 
-    canary_state_text(values[CANARY_LAST_RELEASE], &here, "release",
+    canary_state_name(values[CANARY_LAST_RELEASE], &here, "release",
                       endpoint->last_release, sizeof(endpoint->last_release),
                       errors);
     canary_state_text(values[CANARY_LAST_REASON], &here, "reason",
@@ -487,7 +509,7 @@ canary_state_read_release(const cJSON *object, const canary_json_at_t *at,
         return;
     }
 
-    canary_state_text(values[0], at, "name", release->name,
+    canary_state_name(values[0], at, "name", release->name,
                       sizeof(release->name), errors);
 
     totals = &release->totals;

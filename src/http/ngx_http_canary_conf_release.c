@@ -6,6 +6,7 @@
 
 #include "ngx_http_canary_module.h"
 #include "ngx_http_canary_conf.h"
+#include "canary_text.h"
 
 
 /* canary_release: what makes an upstream{} an endpoint. */
@@ -17,6 +18,8 @@ static ngx_http_canary_endpoint_t *ngx_http_canary_create_endpoint(
     ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *uscf);
 static ngx_int_t ngx_http_canary_add_placeholder(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *uscf);
+static ngx_int_t ngx_http_canary_check_name(ngx_conf_t *cf, const char *what,
+    ngx_str_t *name);
 static char *ngx_http_canary_check_release(ngx_conf_t *cf,
     ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_release_t *release);
 
@@ -120,6 +123,10 @@ ngx_http_canary_create_endpoint(ngx_conf_t *cf,
     ngx_http_canary_endpoint_t   *endpoint, **place;
     ngx_http_canary_main_conf_t  *cmcf;
 
+    if (ngx_http_canary_check_name(cf, "endpoint", &uscf->host) != NGX_OK) {
+        return NULL;
+    }
+
     endpoint = ngx_pcalloc(cf->pool, sizeof(ngx_http_canary_endpoint_t));
     if (endpoint == NULL) {
         return NULL;
@@ -195,6 +202,37 @@ ngx_http_canary_add_placeholder(ngx_conf_t *cf,
 }
 
 
+/* What is wrong with it is not to be done to the log. */
+
+static ngx_int_t
+ngx_http_canary_check_name(ngx_conf_t *cf, const char *what, ngx_str_t *name)
+{
+    u_char       shown[NGX_HTTP_CANARY_NAME_MAX], *p, *last;
+    size_t       i;
+    const char  *bad;
+
+    bad = canary_text_bad_name((char *) name->data, name->len);
+
+    if (bad == NULL) {
+        return NGX_OK;
+    }
+
+    p = shown;
+    last = shown + sizeof(shown);
+
+    for (i = 0; i < name->len; i++) {
+        p = (name->data[i] < 0x20 || name->data[i] >= 0x7f)
+            ? ngx_slprintf(p, last, "\\x%02Xd", name->data[i])
+            : ngx_slprintf(p, last, "%c", name->data[i]);
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "the name of the %s \"%*s\" %s",
+                       what, (size_t) (p - shown), shown, bad);
+
+    return NGX_ERROR;
+}
+
+
 static char *
 ngx_http_canary_check_release(ngx_conf_t *cf,
     ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_release_t *release)
@@ -202,6 +240,13 @@ ngx_http_canary_check_release(ngx_conf_t *cf,
     u_char                     *p, *last;
     ngx_uint_t                  i;
     ngx_http_canary_release_t  *releases;
+
+    if (release->name.len
+        && ngx_http_canary_check_name(cf, "release", &release->name)
+           != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
 
     last = release->name.data + release->name.len;
 

@@ -553,6 +553,8 @@ what_is_no_json_is_refused(void **unused)
 
     static const char *const  values[] = {
         "", "{", "nil", "{}x", "[1,2]", "null", "1e999", "\"\\u0000\"",
+        "\xef\xbb\xbf{}", "{\"writer\":01}", "{\"writer\":\"\\uQQQQ\"}",
+        "{\"writer\":1,\"writer\":1}",
         "{\"writer\":1}", "\xff"
     };
 
@@ -608,6 +610,16 @@ every_value_is_checked(void **unused)
                  "/endpoints/0/stable has to be at most 63 bytes in hexadec");
     refused_with("\"stable\":\"v1\"", "\"stable\":{\"hex\":\"6100\"}",
                  "in hexadecimal digits");
+    refused_with("\"stable\":\"v1\"", "\"stable\":\"v\\u001b1\"",
+                 "/endpoints/0/stable has a control character");
+    refused_with("\"stable\":\"v1\"", "\"stable\":{\"hex\":\"760a31\"}",
+                 "/endpoints/0/stable has a control character");
+    refused_with("\"stable\":\"v1\"", "\"stable\":\"..\"",
+                 "/endpoints/0/stable is \".\" or \"..\"");
+    refused_with("\"name\":\"", "\"name\":\"../",
+                 "/endpoints/0/name is \".\" or \"..\"");
+    refused_with("\"name\":\"", "\"name\":\"\\u0085",
+                 "/endpoints/0/name has a control character");
     refused_with("\"stable\":\"v1\"", "\"stable\":null",
                  "/endpoints/0/stable has to be a text");
     refused_with("\"weight\":0.05", "\"weight\":1.000001",
