@@ -10,6 +10,7 @@ use lib "$FindBin::Bin/lib";
 
 use Digest::SHA qw(sha256_hex);
 use MIME::Base64 qw(encode_base64);
+use POSIX qw(mkfifo);
 use Test::More;
 
 use Canary::Test;
@@ -303,8 +304,13 @@ subtest 'what nginx -t refuses' => sub {
         unlike($said, qr/tok-plain/);
     }
 
+    # nginx would wait for somebody to write
+
+    mkfifo($t->dir . '/fifo', 0600) or die "mkfifo: $!";
+
     for my $case (['nowhere', qr/open\(\) "\S+nowhere" failed/],
                   ['.', qr/has to be a regular file/],
+                  ['fifo', qr/has to be a regular file/],
                   ['tokens; canary_api_tokens tokens', qr/is duplicate/])
     {
         my ($file, $reason) = @$case;
