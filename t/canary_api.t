@@ -204,7 +204,10 @@ subtest 'nothing is stored, and no GET is conditional' => sub {
     for my $path ('', 'endpoints', 'endpoints/ep', 'endpoints/ep/events',
                   'endpoints/none')
     {
-        is($t->api_get($path)->header('Cache-Control'), 'no-store', $path);
+        my $response = $t->api_get($path);
+
+        is($response->header('Cache-Control'), 'no-store', $path);
+        is($response->header('X-Content-Type-Options'), 'nosniff');
     }
 
     for my $headers (['If-None-Match' => '"0"'], ['If-None-Match' => '*'],
@@ -594,6 +597,7 @@ sub is_problem($response, $status, $name = "a $status") {
         is($response->status, $status);
         is($response->header('Content-Type'), 'application/problem+json');
         is($response->header('Cache-Control'), 'no-store');
+        is($response->header('X-Content-Type-Options'), 'nosniff');
 
         my $problem = $response->json;
         is($problem->{status}, $status);

@@ -73,6 +73,7 @@ subtest 'the text' => sub {
         is($response->header('Content-Type'),
            'text/plain; version=0.0.4; charset=utf-8');
         is($response->header('Cache-Control'), 'no-store');
+        is($response->header('X-Content-Type-Options'), 'nosniff');
         is($response->header('Content-Length'), length $response->body);
     }
 

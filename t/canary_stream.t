@@ -80,6 +80,7 @@ subtest 'the answer' => sub {
     like($stream->{in}, qr{^HTTP/1\.1 200 });
     like($stream->{in}, qr{^Content-Type: text/event-stream\r$}m);
     like($stream->{in}, qr{^Cache-Control: no-store\r$}m);
+    like($stream->{in}, qr{^X-Content-Type-Options: nosniff\r$}m);
     like($stream->{in}, qr{^X-Accel-Buffering: no\r$}m);
     like($stream->{in}, qr{^retry: 2000\n\n}m);
     is_deeply([ $stream->ids ], [], 'it begins with the next event');

@@ -178,6 +178,7 @@ subtest 'the page lies below a slash' => sub {
 
     is($redirect->status, 302);
     is($redirect->header('Location'), './bare/', 'wherever it is seen');
+    is($redirect->header('X-Content-Type-Options'), 'nosniff');
     is(page('/bare/')->status, 200);
     is(page('/read')->status, 301, 'as with proxy_pass');
     like(page('/read')->header('Location'), qr{/read/$});

@@ -21,6 +21,7 @@ static ngx_str_t  ngx_http_canary_json_type = ngx_string("application/json");
 static ngx_str_t  ngx_http_canary_problem_type =
                                       ngx_string("application/problem+json");
 static ngx_str_t  ngx_http_canary_no_store = ngx_string("no-store");
+static ngx_str_t  ngx_http_canary_nosniff = ngx_string("nosniff");
 
 
 ngx_int_t
@@ -164,7 +165,10 @@ ngx_http_canary_send_header(ngx_http_request_t *r, ngx_uint_t status,
 
     if (ngx_http_canary_add_header(r, "Cache-Control",
                                    &ngx_http_canary_no_store)
-        != NGX_OK)
+        != NGX_OK
+        || ngx_http_canary_add_header(r, "X-Content-Type-Options",
+                                      &ngx_http_canary_nosniff)
+           != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

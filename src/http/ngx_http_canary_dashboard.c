@@ -46,6 +46,7 @@ static ngx_http_canary_fixed_header_t  ngx_http_canary_dashboard_fixed[] = {
 static ngx_str_t  ngx_http_canary_vary_page =
                                         ngx_string("Accept, Accept-Encoding");
 static ngx_str_t  ngx_http_canary_vary_file = ngx_string("Accept-Encoding");
+static ngx_str_t  ngx_http_canary_nosniff = ngx_string("nosniff");
 
 
 ngx_int_t
@@ -130,6 +131,9 @@ ngx_http_canary_dashboard_redirect(ngx_http_request_t *r, ngx_str_t *segment)
                                                           &location);
     if (r->headers_out.location == NULL
         || ngx_http_canary_add_header(r, "Vary", &ngx_http_canary_vary_page)
+           != NGX_OK
+        || ngx_http_canary_add_header(r, "X-Content-Type-Options",
+                                      &ngx_http_canary_nosniff)
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
