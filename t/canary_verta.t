@@ -55,6 +55,10 @@ my $http = <<'EOC';
             canary_verta_api workspace=some-team write=on;
         }
         location /readable/api/v1/ { canary_verta_api; }
+        location /limited/api/v1/ {
+            canary_verta_api write=on;
+            client_max_body_size 1k;
+        }
         location /guarded/api/v1/ {
             canary_verta_api write=on;
             canary_api_tokens tokens;
@@ -151,8 +155,20 @@ subtest 'builds and model versions are releases' => sub {
     is_deeply($made->json, $build, 'made, and there already');
     is(get("$base/builds/12")->status, 200, 'of another endpoint');
 
-    is_deeply(get('/api/v1/registry/model_versions/2')->json,
-              { model_version => { id => 2 } });
+    # What is shown of a version asks for its model, which has to be there.
+
+    my $version = get('/api/v1/registry/model_versions/2')->json->{model_version};
+    my $model = get('/api/v1/registry/registered_models/'
+                    . $version->{registered_model_id});
+
+    is_integer($version->{$_}) for qw(id registered_model_id time_created
+                                      time_updated);
+    is("$version->{id} $version->{version}", '2 v2');
+    is($model->status, 200, 'its model');
+    is_deeply([ @{ $model->json->{registered_model} }{qw(id name)} ],
+              [ $version->{registered_model_id}, 'some-path' ]);
+    is_error(get("/api/v1/registry/registered_models/$_"), 404, 5)
+        for 0, 4, 'x', 99_999_999_999;
 
     is_error(get("$base/builds/4"), 404, 5);
     is_error(get('/api/v1/registry/model_versions/4'), 404, 5);
@@ -648,6 +664,10 @@ subtest 'builds that are not there' => sub {
 };
 
 subtest 'a body that is too large' => sub {
+    my $limited = update_uri($some) =~ s{^/api}{/limited/api}r;
+
+    is_error(request(PUT => $limited, { %{ direct(1) }, env => 'x' x 2000 }),
+             413, 11, qr/larger than 1024 bytes/);
     is_error(update($some, { %{ direct(1) }, env => 'x' x 70_000 }), 413, 11,
              qr/larger than 65536 bytes/);
 };
@@ -876,6 +896,7 @@ sub is_error($response, $status, $code, $message = undef, $name = '') {
 
     is($response->status, $status, "status: $name");
     is($response->header('Content-Type'), 'application/json');
+    is($response->header('X-Content-Type-Options'), 'nosniff');
     is($response->header('Retry-After') // '', '');
     is_deeply([ sort keys %$error ], [ qw(code message) ]);
     is($error->{code}, $code);

@@ -40,6 +40,7 @@ static const char *const  canary_verta_patterns[CANARY_VERTA_RESOURCES] = {
     "deployment/workspace/{w}/builds",
     "deployment/workspace/{w}/builds/{b}",
     "registry/model_versions/{b}",
+    "registry/registered_models/{e}",
     "modeldb/project/verifyConnection"
 };
 

@@ -27,6 +27,7 @@ typedef enum {
     CANARY_VERTA_BUILDS,
     CANARY_VERTA_BUILD,
     CANARY_VERTA_MODEL_VERSION,
+    CANARY_VERTA_MODEL,
     CANARY_VERTA_CONNECTION,
     CANARY_VERTA_RESOURCES             /* their number; none of them */
 } canary_verta_resource_t;
@@ -37,7 +38,7 @@ typedef enum {
 typedef struct {
     const char               *workspace;      /* in the path, or NULL */
     size_t                    workspace_len;
-    uint64_t                  endpoint;
+    uint64_t                  endpoint;       /* or registered model */
     uint64_t                  stage;
     uint64_t                  build;          /* or model version */
 } canary_verta_path_t;

@@ -44,6 +44,7 @@ static const ngx_http_canary_verta_methods_t
     { NGX_HTTP_POST, ngx_string("POST") },           /* builds */
     NGX_HTTP_CANARY_VERTA_GET,
     NGX_HTTP_CANARY_VERTA_GET,                       /* model_versions */
+    NGX_HTTP_CANARY_VERTA_GET,                       /* registered_models */
     NGX_HTTP_CANARY_VERTA_GET                        /* verifyConnection */
 };
 

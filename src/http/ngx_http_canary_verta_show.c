@@ -20,7 +20,11 @@ static ngx_int_t ngx_http_canary_verta_show_update(ngx_http_request_t *r,
     ngx_http_canary_endpoint_t *endpoint);
 static ngx_int_t ngx_http_canary_verta_show_rules(ngx_http_request_t *r);
 static ngx_int_t ngx_http_canary_verta_show_version(ngx_http_request_t *r,
-    uint64_t id);
+    ngx_http_canary_endpoint_t *endpoint, uint64_t id);
+static ngx_int_t ngx_http_canary_verta_show_model(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint);
+static void ngx_http_canary_verta_render_times(cJSON *object,
+    ngx_http_canary_endpoint_t *endpoint, int *failed);
 static ngx_int_t ngx_http_canary_verta_show_list(ngx_http_request_t *r,
     const char *name);
 static ngx_int_t ngx_http_canary_verta_show_nothing(ngx_http_request_t *r);
@@ -72,7 +76,11 @@ ngx_http_canary_verta_show(ngx_http_request_t *r,
                                                 target->path.build);
 
     case CANARY_VERTA_MODEL_VERSION:
-        return ngx_http_canary_verta_show_version(r, target->path.build);
+        return ngx_http_canary_verta_show_version(r, target->endpoint,
+                                                  target->path.build);
+
+    case CANARY_VERTA_MODEL:
+        return ngx_http_canary_verta_show_model(r, target->endpoint);
 
     case CANARY_VERTA_KAFKA:
         return ngx_http_canary_verta_show_nothing(r);
@@ -242,21 +250,66 @@ ngx_http_canary_verta_show_build(ngx_http_request_t *r,
 }
 
 
+/* Who shows a version asks for its model, and does not bear that it is gone. */
+
 static ngx_int_t
-ngx_http_canary_verta_show_version(ngx_http_request_t *r, uint64_t id)
+ngx_http_canary_verta_show_version(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint, uint64_t id)
+{
+    int                         failed;
+    cJSON                      *json, *version;
+    ngx_http_canary_release_t  *release;
+
+    failed = 0;
+    release = ngx_http_canary_verta_release(endpoint, id);
+
+    json = cJSON_CreateObject();
+    version = canary_json_add_object(json, "model_version", &failed);
+
+    canary_json_add_number(version, "id", id, 0, &failed);
+    canary_json_add_number(version, "registered_model_id", endpoint->number, 0,
+                           &failed);
+    ngx_http_canary_render_name(version, "version", &release->name, r->pool,
+                                &failed);
+    ngx_http_canary_verta_render_times(version, endpoint, &failed);
+
+    return ngx_http_canary_answer_json(r, NGX_HTTP_OK, json, failed);
+}
+
+
+/* an endpoint, of which the versions are the releases */
+
+static ngx_int_t
+ngx_http_canary_verta_show_model(ngx_http_request_t *r,
+    ngx_http_canary_endpoint_t *endpoint)
 {
     int     failed;
-    cJSON  *json;
+    cJSON  *json, *model;
 
     failed = 0;
 
     json = cJSON_CreateObject();
+    model = canary_json_add_object(json, "registered_model", &failed);
 
-    canary_json_add_number(canary_json_add_object(json, "model_version",
-                                                  &failed),
-                           "id", id, 0, &failed);
+    canary_json_add_number(model, "id", endpoint->number, 0, &failed);
+    ngx_http_canary_render_name(model, "name", &endpoint->name, r->pool,
+                                &failed);
+    ngx_http_canary_verta_render_times(model, endpoint, &failed);
 
     return ngx_http_canary_answer_json(r, NGX_HTTP_OK, json, failed);
+}
+
+
+static void
+ngx_http_canary_verta_render_times(cJSON *object,
+    ngx_http_canary_endpoint_t *endpoint, int *failed)
+{
+    uint64_t  created;
+
+    created = ngx_http_canary_verta_created(endpoint);
+
+    canary_json_add_number(object, "time_created", created, 0, failed);
+    canary_json_add_number(object, "time_updated", created, 0, failed);
 }
 
 

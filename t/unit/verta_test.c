@@ -89,6 +89,9 @@ paths_are_found(void **state)
     assert_int_equal(find("deployment/workspace/w/builds/007"),
                      CANARY_VERTA_BUILD);
     assert_int_equal(path.build, 7);
+    assert_int_equal(find("registry/registered_models/7"),
+                     CANARY_VERTA_MODEL);
+    assert_int_equal(path.endpoint, 7);
     assert_int_equal(find("registry/model_versions/3"),
                      CANARY_VERTA_MODEL_VERSION);
     assert_int_equal(path.build, 3);
