@@ -15,6 +15,8 @@
 #   QUICK       1: the benchmark takes four minutes, with fewer rounds
 #   VECTORS     the file of test vectors for the statistics
 #   RUNS        simulated rollouts for each row of a table
+#   LONG        1: the simulation of rollouts that go on for months, in full,
+#               and a replay of eight days (an hour)
 #   LOOPS       processes that make the machine busy
 #   TIMES       that the tests run so
 #   DESTDIR, MODULESDIR
@@ -34,6 +36,7 @@ SOAK_TIME  ?= 3600
 QUICK      ?=
 VECTORS    ?= t/vectors/cr-1.json
 RUNS       ?= 1000
+LONG       ?=
 LOOPS      ?= 16
 TIMES      ?= 3
 PREFIX     ?= /usr/local
@@ -143,7 +146,8 @@ help:
 	@echo '              that a master and its workers do'
 	@echo 'make unit     unit tests only'
 	@echo 'make vectors  the statistics, with the numbers of a reference (VECTORS=file)'
-	@echo 'make simulate what they do to good and bad canaries, in simulated rollouts (a minute; RUNS=n)'
+	@echo 'make simulate what they do to good and bad canaries, in simulated rollouts (two minutes; RUNS=n);'
+	@echo '              LONG=1: to those of 90 days, observation by observation (an hour)'
 	@echo 'make asan     all tests, with AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make fuzz     what reads input, with libFuzzer (FUZZ_TIME=30 seconds each)'
 	@echo 'make matrix   all tests with each nginx from 1.22.1 on that Debian has the source of,'
@@ -210,7 +214,14 @@ vectors: test-packages vectors-program
 	@$(UNIT_DIR)/vectors '$(VECTORS)'
 
 simulate: test-packages simulate-program
+ifeq ($(LONG),1)
+	@$(UNIT_DIR)/simulate '$(RUNS)' ages
+	@$(UNIT_DIR)/simulate '$(RUNS)' limit
+	@$(MAKE) --no-print-directory $(REPLAY)
+	@TEST_CANARY_LONG=1 prove t/replay.t
+else
 	@$(UNIT_DIR)/simulate '$(RUNS)'
+endif
 
 test-packages:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES))

@@ -189,18 +189,21 @@ canary_mixture_fold_run(canary_mixture_t *mixture, const canary_grid_t *grid,
     const double *bad, const double *w, uint32_t n)
 {
     int       j;
-    double    log_unit, log_w, r, unit;
+    double    factor, log_unit, log_w, r, unit;
     uint32_t  i;
 
     log_w = log(w[0]);
 
     for (j = 0; j < CANARY_ALTERNATIVES; j++) {
         log_unit = (mixture->log_r[j] > log_w) ? mixture->log_r[j] : log_w;
-        unit = exp(-log_unit);
-        r = exp(mixture->log_r[j] - log_unit);
+        unit = (n > 1) ? exp(-log_unit) : 0;
 
-        for (i = 0; i < n; i++) {
-            r = (r + w[i] * unit) * (grid->good[j] + bad[i] * grid->gain[j]);
+        r = 1 + exp(-fabs(mixture->log_r[j] - log_w));
+        r *= grid->good[j] + bad[0] * grid->gain[j];
+
+        for (i = 1; i < n; i++) {
+            factor = grid->good[j] + bad[i] * grid->gain[j];
+            r = (r + w[i] * unit) * factor;
         }
 
         canary_mixture_set(mixture, j, log_unit + log(r));

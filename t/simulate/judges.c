@@ -24,9 +24,9 @@ court_open(court_t *court)
 
     canary_grid_init(&court->grid, THRESHOLD);
     canary_mixture_init(&court->attempts, STEPS, TICKS);
-    canary_mixture_init(&court->burst, STEPS, TICKS);
+    run_init(&court->burst, TICKS);
 
-    court->demand.evidence = 1 / (1 - CONFIDENCE);
+    court->demand.evidence = EVIDENCE;
     court->demand.min_requests = 1;
     court->demand.min_bad = MIN_BAD;
 
@@ -43,7 +43,9 @@ court_tick(court_t *court, const tick_t *tick)
 
     if (court->ticks && court->ticks % (TICKS / STEPS) == 0) {
         canary_mixture_begin_step(&court->attempts);
-        canary_mixture_begin_step(&court->burst);
+        run_fold(&court->burst, &court->grid);
+        canary_mixture_begin_step(&court->burst.mixture);
+        court->burst.most = EVIDENCE;
         memset(&court->step, 0, sizeof(canary_counts_t));
     }
 
@@ -113,14 +115,57 @@ court_burst(court_t *court, const tick_t *tick)
         return;
     }
 
-    canary_mixture_fold_burst(&court->burst, &court->grid, tick->attempts,
-                              tick->bad);
-
-    if (canary_mixture_violated(&court->burst, &court->grid, &court->demand, 1,
-                                court->bad + tick->bad))
+    if (run_add(&court->burst, &court->grid, tick->attempts, tick->bad)
+        && court->bad + tick->bad >= MIN_BAD)
     {
         court_rule(court, JUDGE_BURST, 1, tick->bad);
     }
+}
+
+
+void
+run_init(run_t *run, uint64_t ticks)
+{
+    canary_mixture_init(&run->mixture, STEPS, ticks);
+
+    run->n = 0;
+    run->most = EVIDENCE;
+}
+
+
+void
+run_fold(run_t *run, const canary_grid_t *grid)
+{
+    canary_mixture_fold_bursts(&run->mixture, grid, run->bursts, run->n);
+
+    run->n = 0;
+    run->most = canary_mixture_sum(&run->mixture)
+                + (RUN_MAX + 1) / run->mixture.planned;
+}
+
+
+int
+run_add(run_t *run, const canary_grid_t *grid, uint32_t n, uint32_t k)
+{
+    double  factor;
+
+    factor = (k > THRESHOLD * n) ? k / (THRESHOLD * n) : 1;
+
+    if (run->n == RUN_MAX || run->most * factor >= EVIDENCE) {
+        run_fold(run, grid);
+    }
+
+    run->bursts[run->n].n = n;
+    run->bursts[run->n++].k = k;
+    run->most *= factor;
+
+    if (run->most < EVIDENCE) {
+        return 0;
+    }
+
+    run_fold(run, grid);
+
+    return canary_mixture_sum(&run->mixture) >= EVIDENCE;
 }
 
 

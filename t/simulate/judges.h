@@ -33,6 +33,7 @@ typedef enum {
 
 #define THRESHOLD           0.1
 #define CONFIDENCE          0.999
+#define EVIDENCE            (1 / (1 - CONFIDENCE))
 #define MIN_BAD             3
 #define POINT_MIN_REQUESTS  50
 
@@ -40,6 +41,22 @@ typedef enum {
 #define TICKS               36000    /* one hour */
 #define STEPS               9
 #define POLL_TICKS          100
+
+
+/*
+ * A test of bursts, of which those that cannot reach the evidence in any order
+ * are folded together, which is quicker: none makes anything more than k/n /
+ * THRESHOLD fold.
+ */
+
+#define RUN_MAX  16
+
+typedef struct {
+    canary_mixture_t  mixture;
+    canary_burst_t    bursts[RUN_MAX];   /* that are not folded yet */
+    uint32_t          n;
+    double            most;              /* that these might make of it */
+} run_t;
 
 
 /* When a judge rolls back, and what it has cost until then. */
@@ -56,7 +73,7 @@ typedef struct {
     canary_demand_t   demand;
     canary_rule_t     rule;
     canary_mixture_t  attempts;
-    canary_mixture_t  burst;
+    run_t             burst;
     canary_counts_t   step;
     uint64_t          polled;          /* attempts since the last check */
     uint64_t          polled_bad;
@@ -72,6 +89,14 @@ void court_open(court_t *court);
 /* One tick more.  Returns whether some judge has not rolled back yet. */
 
 int court_tick(court_t *court, const tick_t *tick);
+
+
+void run_init(run_t *run, uint64_t ticks);
+void run_fold(run_t *run, const canary_grid_t *grid);
+
+/* Returns whether the evidence is reached then. */
+
+int run_add(run_t *run, const canary_grid_t *grid, uint32_t n, uint32_t k);
 
 
 #endif /* JUDGES_H */

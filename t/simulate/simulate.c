@@ -6,8 +6,12 @@
 
 /*
  * simulate [RUNS]: what the judge does to good and to broken canaries, in
- * RUNS simulated rollouts of one hour for each row, beside other judges.
- * Prints tables in markdown.  The same RUNS give the same tables.
+ * RUNS simulated rollouts of one hour for each row, beside other judges; and
+ * to those that turn bad after hours to months.  Prints tables in markdown.
+ * The same RUNS give the same tables.
+ *
+ * simulate RUNS ages: only the latter, and no observation is left out.
+ * simulate RUNS limit: rollouts of an hour and of a day exactly at the limit.
  *
  * Exit status: 1 if what the module promises was not seen.
  */
@@ -19,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ages.h"
 #include "judges.h"
 #include "traffic.h"
 
@@ -26,6 +31,7 @@
 #define RUNS_DEFAULT   1000
 #define RUNS_MAX       1000000
 #define RUNS_FOR_MEANS 500      /* with fewer no mean is checked */
+#define RUNS_OF_AGES   100      /* at most, unless they are asked for */
 
 #define HEALTHY        0.01     /* share of bad attempts before a break */
 #define BREAK_TICK     18000    /* after 30 minutes, in the middle of a step */
@@ -113,10 +119,19 @@ main(int argc, char **argv)
     if (argc > 1) {
         runs = strtol(argv[1], &end, 10);
 
-        if (argc > 2 || *end || runs < 1 || runs > RUNS_MAX) {
-            fprintf(stderr, "usage: simulate [RUNS], 1 to %d\n", RUNS_MAX);
+        if (argc > 3 || *end || runs < 1 || runs > RUNS_MAX
+            || (argc == 3 && strcmp(argv[2], "ages") != 0
+                && strcmp(argv[2], "limit") != 0))
+        {
+            fprintf(stderr, "usage: simulate [RUNS [ages|limit]], 1 to %d\n",
+                    RUNS_MAX);
             return 2;
         }
+    }
+
+    if (argc == 3) {
+        return (argv[2][0] == 'a') ? table_ages((uint32_t) runs, 1)
+                                   : table_limit((uint32_t) runs);
     }
 
     if (!sample_init(&sample, (uint32_t) runs)) {
@@ -134,6 +149,9 @@ main(int argc, char **argv)
     missed |= table_broken(&sample, BREAK_TICK);
 
     sample_free(&sample);
+
+    missed |= table_ages((runs < RUNS_OF_AGES) ? (uint32_t) runs
+                                               : RUNS_OF_AGES, 0);
 
     return missed;
 }

@@ -9,14 +9,12 @@
 #include "traffic.h"
 
 
-static void random_init(random_t *random, uint64_t seed);
 static uint64_t random_next(random_t *random);
-static double random_unit(random_t *random);
 static void traffic_next_bad(traffic_t *traffic);
 static uint32_t traffic_requests(traffic_t *traffic);
 
 
-static void
+void
 random_init(random_t *random, uint64_t seed)
 {
     int       i;
@@ -56,9 +54,7 @@ random_next(random_t *random)
 }
 
 
-/* From 0 to 1, both exclusive. */
-
-static double
+double
 random_unit(random_t *random)
 {
     return ((double) (random_next(random) >> 12) + 0.5) / 4503599627370496.0;
@@ -167,4 +163,49 @@ traffic_tick(traffic_t *traffic, tick_t *tick)
 
     tick->attempts += (uint32_t) requests;
     traffic->until_bad -= requests;
+}
+
+
+void
+poisson_init(poisson_t *poisson, double mean)
+{
+    double    sum;
+    uint32_t  i, place;
+
+    sum = 0;
+
+    for (i = 0; i < POISSON_MAX; i++) {
+        sum += exp(((i && mean > 0) ? i * log(mean) : 0) - mean
+                   - lgamma(i + 1.0));
+        poisson->cdf[i] = (mean > 0) ? sum : 1;
+    }
+
+    for (i = 0, place = 0; i < POISSON_GUIDE; i++) {
+        while (place < POISSON_MAX - 1
+               && poisson->cdf[place] < (double) i / POISSON_GUIDE)
+        {
+            place++;
+        }
+
+        poisson->guide[i] = (uint16_t) place;
+    }
+}
+
+
+uint32_t
+poisson_next(const poisson_t *poisson, random_t *random)
+{
+    double    x;
+    uint32_t  i;
+
+    x = random_unit(random);
+
+    for (i = poisson->guide[(uint32_t) (x * POISSON_GUIDE)];
+         i < POISSON_MAX - 1 && poisson->cdf[i] < x;
+         i++)
+    {
+        /* void */
+    }
+
+    return i;
 }

@@ -61,4 +61,28 @@ void traffic_change(traffic_t *traffic, double share);
 void traffic_tick(traffic_t *traffic, tick_t *tick);
 
 
+/*
+ * For those who count by ticks: how many come in one, at so many on average,
+ * 0 to 1,000.
+ */
+
+#define POISSON_MAX    1400
+#define POISSON_GUIDE  256
+
+typedef struct {
+    double    cdf[POISSON_MAX];
+    uint16_t  guide[POISSON_GUIDE];    /* where to begin to look */
+} poisson_t;
+
+
+void random_init(random_t *random, uint64_t seed);
+
+/* From 0 to 1, both exclusive. */
+
+double random_unit(random_t *random);
+
+void poisson_init(poisson_t *poisson, double mean);
+uint32_t poisson_next(const poisson_t *poisson, random_t *random);
+
+
 #endif /* TRAFFIC_H */
