@@ -425,6 +425,37 @@ subtest 'for people' => sub {
     like($output, qr/^latency_avg_max +100ms +10ms .* -  passing$/m);
 };
 
+# One step that never passes, an attempt in each cohort of 100 ms, and then
+# all of them fail. TEST_CANARY_LONG=1: seven million lines.
+
+subtest 'a canary that dies after very long' => sub {
+    my $hours = $ENV{TEST_CANARY_LONG} ? 8 * 24 : 2;
+    my $good = $hours * 36_000;
+
+    spew('strategy.json', strategy(rule(error_5xx_rate => 0.1),
+        rule(error_4xx_rate => 0.5, min_requests => 1e9)));
+
+    my $run = stream(sub ($out) {
+        my $line = text(line(0, 'v2', time => 'TIME'));
+        my ($from, $to) = split /TIME/, $line;
+
+        for my $n (0 .. $good + 600) {
+            $from =~ s/"200"/"502"/ if $n == $good;
+            printf $out '%s%.3f%s', $from, BEGAN + $n / 10 + 0.01, $to;
+        }
+    });
+
+    is($run->{status}, 3, "is rolled back after $hours good hours");
+    is($run->{events}[-1]{rule}, 'error_5xx_rate');
+    is($run->{events}->@*, 2, 'from its first step');
+    like($run->{events}[-1]{reason},
+        qr/^error_5xx_rate > 0\.1 of late: \d\d of \d+ attempts were bad$/);
+    cmp_ok($run->{summary}{canary}{attempts}, '>', $good);
+    cmp_ok($run->{summary}{canary}{'5xx'}, '>=', 10,
+        'not by fewer bad attempts than after the first hour');
+    cmp_ok($run->{summary}{canary}{'5xx'}, '<=', 20, 'nor by more than twice as many');
+};
+
 # What nginx does, and what the replay of its own log says that it did.
 
 subtest 'a rollout in nginx' => sub {
@@ -654,6 +685,24 @@ sub replay($lines, $strategy, @arguments) {
 
     return { status => $status, output => $output, errors => $errors,
              events => \@objects, summary => $summary, took => time - $began };
+}
+
+
+# A log that is made as it is read.
+
+sub stream($make) {
+    my $output = "$dir/output";
+
+    local $SIG{PIPE} = 'IGNORE';
+    open my $log, '|-', "exec $program --stable v1 --canary v2 --json "
+        . "--strategy $dir/strategy.json >$output" or die "$program: $!\n";
+    $make->($log);
+    close $log;
+    my $status = $? >> 8;
+
+    my @objects = map { $json->decode($_) } split /\n/, slurp($output);
+
+    return { status => $status, events => \@objects, summary => (pop @objects)->{summary} };
 }
 
 

@@ -134,26 +134,51 @@ canary_replay_reason(char *text, size_t size,
 }
 
 
-/* "error_5xx_rate 0.66 > 0.1 after 50 attempts" */
+/*
+ * "error_5xx_rate 0.66 > 0.1 after 50 attempts",
+ * "error_5xx_rate > 0.1 of late: 9 of 1009 attempts were bad"
+ */
 
 static size_t
 canary_replay_violation(char *text, size_t size,
     const canary_replay_event_t *event)
 {
-    int   len;
-    char  value[VALUE_MAX], threshold[VALUE_MAX];
+    int                   len;
+    char                  value[VALUE_MAX], threshold[VALUE_MAX];
+    const char           *name;
+    canary_measure_t      measure;
+    const canary_rule_t  *rule;
 
-    canary_replay_value(value, event->rule, event->judgement.value);
-    canary_replay_value(threshold, event->rule,
-                        (canary_rule_unit(event->rule) == CANARY_UNIT_RATIO
-                         || canary_rule_unit(event->rule)
-                            == CANARY_UNIT_FACTOR)
-                        ? canary_rule_threshold(event->rule)
-                        : (double) event->rule->threshold);
+    rule = event->rule;
+    name = canary_rule_info[rule->kind].name;
+    measure.sum = event->judgement.bad;
+    measure.attempts = event->judgement.attempts;
 
-    len = snprintf(text, size, "%s %s > %s after %" PRIu64 " attempts",
-                   canary_rule_info[event->rule->kind].name, value, threshold,
-                   event->judgement.attempts);
+    canary_replay_value(value, rule, event->judgement.value);
+    canary_replay_value(threshold, rule,
+                        (canary_rule_unit(rule) == CANARY_UNIT_RATIO
+                         || canary_rule_unit(rule) == CANARY_UNIT_FACTOR)
+                        ? canary_rule_threshold(rule)
+                        : (double) rule->threshold);
+
+    if (canary_rule_base(rule, event->judgement.value)
+        > canary_rule_threshold(rule))
+    {
+        len = snprintf(text, size, "%s %s > %s after %" PRIu64 " attempts",
+                       name, value, threshold, measure.attempts);
+
+    } else if (rule->kind == CANARY_RULE_LATENCY_AVG_MAX) {
+        len = snprintf(text, size, "%s > %s of late: %s after %" PRIu64
+                       " attempts", name, threshold, value, measure.attempts);
+
+    } else {
+        len = snprintf(text, size, "%s > %s%s: %" PRIu64 " of %" PRIu64
+                       " attempts %s", name, threshold,
+                       (rule->baseline || canary_rule_above(rule, &measure))
+                       ? "" : " of late", measure.sum, measure.attempts,
+                       canary_rule_info[rule->kind].quantile ? "took longer"
+                                                             : "were bad");
+    }
 
     return (len > 0) ? (size_t) len : 0;
 }
