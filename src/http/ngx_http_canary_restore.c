@@ -447,14 +447,16 @@ ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t own,
         foreign = 0;
 
     } else {
-        sh->file = id;
-
         if (foreign) {
             ngx_http_canary_follow_state(cmcf, state, own, now, log);
 
         } else if (state) {
             ngx_http_canary_see_state(cmcf, state);
         }
+
+        /* last: who dies before follows it once more */
+
+        sh->file = id;
     }
 
     ngx_shmtx_unlock(&cmcf->shpool->mutex);

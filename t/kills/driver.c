@@ -67,7 +67,7 @@
 #define KILLS_BEGIN      (1000ull * 1000 * 1000)    /* us, of the clock */
 #define KILLS_SECONDS    30    /* until a process hangs */
 #define KILLS_FAILURES   5     /* shown of a scenario */
-#define KILLS_SOME       40    /* one of so many, in a sample */
+#define KILLS_SOME       40    /* any more that are tried, in a sample */
 #define KILLS_CODE       (4 << 20)    /* bytes of the module, at most */
 
 
@@ -345,12 +345,14 @@ static ngx_uint_t
 kills_choose(uint32_t total)
 {
     uint32_t    i, n;
-    ngx_uint_t  chosen;
+    ngx_uint_t  chosen, some;
+
+    some = total / KILLS_SOME + 1;
 
     for (i = 0; i < total; i++) {
         kills_chosen[i] = kills_at ? (i == kills_at)
                           : kills_stride ? (i % kills_stride == 0)
-                          : (kills_hash(kills_seed + i) % KILLS_SOME == 0);
+                          : (kills_hash(kills_seed + i) % some == 0);
     }
 
     if (!kills_at && !kills_stride) {
@@ -482,7 +484,6 @@ kills_restore(const kills_copy_t *copy)
     ngx_memcpy(kills_conf()->zone->shm.addr, copy->zone, copy->size);
 
     kills->now = copy->now;
-    kills->disk = 0;
 
     kills_state(file, sizeof(file), "state.json");
     kills_state(kept, sizeof(kept), "kept.json");
@@ -543,6 +544,7 @@ kills_child(kills_end_t *end, const kills_scenario_t *scenario,
         abort();
     }
 
+    kills->disk = 0;
     kills_pid = fork();
 
     if (kills_pid == 0) {
@@ -666,7 +668,11 @@ kills_look_next(const kills_scenario_t *scenario)
     kills_become(NGX_PROCESS_WORKER);
     kills_look(kills_who);
 
-    if (kills_who == KILLS_BY_HELPER || kills_who == KILLS_BY_API) {
+    /* of a master that died nobody looks next, but in our reload */
+
+    if (!(scenario->parts & KILLS_RELOAD)
+        && (kills_who == KILLS_BY_HELPER || kills_who == KILLS_BY_API))
+    {
         kills_check_words();
         kills_check_change(scenario);
     }
@@ -748,7 +754,7 @@ kills_check_change(const kills_scenario_t *scenario)
                        (unsigned long long) before->generation);
         }
 
-        if ((scenario->parts & (KILLS_LOOSE|KILLS_RELOAD))
+        if ((scenario->parts & KILLS_LOOSE)
             || (now->phase == before->phase && now->weight == before->weight
                 && now->stable == before->stable
                 && now->number == before->number)
@@ -788,7 +794,9 @@ kills_see_through(const kills_scenario_t *scenario, ngx_uint_t good)
         kills_do(endpoint, CANARY_RESUME, KILLS_PLAIN);
     }
 
-    for (n = 0; n < (good ? 1000 : 100); n++) {
+    /* an outage of stable may have been a while ago */
+
+    for (n = 0; n < (good ? 1000 : 400); n++) {
         rollout = kills_rollout(endpoint);
 
         if (rollout->phase == CANARY_IDLE || rollout->phase == CANARY_HALTED) {

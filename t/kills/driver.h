@@ -33,6 +33,7 @@ typedef struct {
 typedef enum {
     KILLS_PLAIN = 0,       /* one, with a small number of attempts */
     KILLS_ALL,             /* of each kind */
+    KILLS_WAITS,           /* of each kind, and its step lasts */
     KILLS_HALTS
 } kills_rules_e;
 

@@ -233,8 +233,9 @@ about_to_halt(void)
 static void
 about_to_hold(void)
 {
-    begun_by_all_rules();
-    kills_pass(1, KILLS_ATTEMPTS, 1, 0);
+    kills_do(kills_endpoint(0), CANARY_START, KILLS_WAITS);
+    kills_pass(4, KILLS_ATTEMPTS, 0, 0);
+    kills_settle();
 }
 
 
@@ -293,6 +294,8 @@ left_in_flight(void)
     pid = fork();
 
     if (pid == 0) {
+        kills_become(NGX_PROCESS_WORKER);
+        ngx_http_canary_enter_process(kills_conf());
         kills_hang();
         _exit(0);
     }
@@ -306,9 +309,6 @@ kills_hang(void)
 {
     ngx_uint_t       i;
     canary_ticket_t  ticket;
-
-    kills_become(NGX_PROCESS_WORKER);
-    ngx_http_canary_enter_process(kills_conf());
 
     for (i = 0; i < 6; i++) {
         canary_evidence_start(kills_endpoint(0)->shared->evidence,
@@ -537,7 +537,8 @@ all_bad(void)
     canary_evidence_t  *evidence;
 
     for (n = 0; n < 100; n++) {
-        kills_pass(1, KILLS_ATTEMPTS, 1, 1);
+        kills_traffic(kills_endpoint(0), KILLS_ATTEMPTS * 4, 1, 1);
+        kills_tick();
 
         evidence = kills_endpoint(0)->shared->evidence;
 
@@ -547,7 +548,9 @@ all_bad(void)
     }
 
     if (n == 100 || evidence == NULL) {
-        kills_fail("it does not hold");
+        kills_fail("it does not hold: %s",
+                   ngx_http_canary_record(kills_endpoint(0)->shared)
+                       ->last_reason);
     }
 
     kills_pass(2, KILLS_ATTEMPTS, 1, 1);
@@ -557,7 +560,6 @@ all_bad(void)
 static void
 calm_down(void)
 {
-    kills_pass(20, 0, 0, 0);
     kills->now += 10 * 1000 * 1000;
     kills_pass(4, KILLS_ATTEMPTS, 0, 0);
 }
@@ -583,6 +585,11 @@ enter(void)
 static void
 leave(void)
 {
+    kills->kind = 0;
+    ngx_http_canary_enter_process(kills_conf());
+    kills_hang();
+    kills->kind = -1;
+
     ngx_http_canary_leave_process(kills_conf());
 }
 

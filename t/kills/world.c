@@ -179,11 +179,13 @@ kills_settle(void)
     ngx_uint_t  n;
 
     for (n = 0; n < 400; n++) {
-        if (kills_is_settled()) {
+        kills_tick();
+
+        /* by then the lock of the state file has been looked at, too */
+
+        if (n > 3 && kills_is_settled()) {
             return;
         }
-
-        kills_tick();
     }
 
     kills_fail("20 s later something is pending, or not in the file");
@@ -308,7 +310,16 @@ kills_make_strategy(canary_strategy_t *strategy, kills_rules_e rules)
     kills_add_rule(strategy, CANARY_RULE_ERROR_5XX_RATE,
                    CANARY_RATIO_ONE / 4, CANARY_GIVEN_MIN_REQUESTS, 10);
 
-    if (rules != KILLS_ALL) {
+    /* a hold comes at once: each attempt is an observation */
+
+    if (rules == KILLS_WAITS) {
+        strategy->rules[0].burst = 0;
+    }
+
+    if (rules == KILLS_WAITS) {
+        strategy->interval = 3600 * 1000;
+
+    } else if (rules != KILLS_ALL) {
         return;
     }
 
