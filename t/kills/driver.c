@@ -120,6 +120,8 @@ static void kills_see_through(const kills_scenario_t *scenario,
     ngx_uint_t good);
 static void kills_unlock(pid_t pid);
 static void kills_state(char *path, size_t size, const char *name);
+static FILE *kills_open_conf(const char *mode);
+static void kills_read_conf(void);
 static void kills_report(const kills_scenario_t *scenario, uint64_t n,
     const kills_end_t *end);
 
@@ -127,13 +129,6 @@ static void kills_report(const kills_scenario_t *scenario, uint64_t n,
 static const char *const  kills_look_names[] = {
     "the helper", "the API", "a worker that sees a failure", "a command"
 };
-
-static const char  kills_conf_default[] =
-    "canary_zone zone=canary:1m;"
-    "upstream ep { canary_release v1 m1; canary_release v2 m2;"
-    " canary_release v3 m3; }"
-    "upstream other { canary_release v1 m1; canary_release v2 m2; }";
-
 
 static ngx_uint_t                 kills_stride;
 static uint64_t                   kills_seed;
@@ -148,6 +143,7 @@ static ngx_http_canary_record_t  *kills_records;      /* before, and after */
 static kills_look_e               kills_who;
 static ngx_uint_t                 kills_good;
 static uint64_t                   kills_deaths;
+static char                       kills_http[4096];   /* as it began */
 static uint8_t                    kills_chosen[KILLS_SITES];
 static uint8_t                    kills_seen[KILLS_CODE];
 
@@ -221,6 +217,7 @@ kills_init_process(ngx_cycle_t *cycle)
                          PROT_READ|PROT_WRITE, MAP_SHARED|MAP_ANONYMOUS, -1,
                          0);
 
+    kills_read_conf();
     kills_keep(&kills_start);
 
     failed = 0;
@@ -243,7 +240,7 @@ kills_run(const kills_scenario_t *scenario)
     ngx_uint_t   failed;
     kills_end_t  end;
 
-    kills_write_conf(kills_conf_default);
+    kills_write_conf(kills_http);
     kills_clear();
     kills_restore(&kills_start);
 
@@ -512,8 +509,8 @@ kills_state(char *path, size_t size, const char *name)
 }
 
 
-void
-kills_write_conf(const char *http)
+static FILE *
+kills_open_conf(const char *mode)
 {
     FILE  *file;
     char   path[NGX_MAX_PATH];
@@ -522,10 +519,40 @@ kills_write_conf(const char *http)
                     (int) ngx_cycle->conf_prefix.len,
                     (char *) ngx_cycle->conf_prefix.data);
 
-    file = fopen(path, "w");
+    file = fopen(path, mode);
 
-    if (file == NULL || fputs(http, file) == EOF || fclose(file) != 0) {
-        kills_fail("%s cannot be written", path);
+    if (file == NULL) {
+        kills_fail("%s cannot be opened", path);
+    }
+
+    return file;
+}
+
+
+static void
+kills_read_conf(void)
+{
+    FILE  *file;
+
+    file = kills_open_conf("r");
+
+    if (fread(kills_http, 1, sizeof(kills_http) - 1, file) == 0) {
+        kills_fail("http.conf is empty");
+    }
+
+    (void) fclose(file);
+}
+
+
+void
+kills_write_conf(const char *http)
+{
+    FILE  *file;
+
+    file = kills_open_conf("w");
+
+    if (fputs(http, file) == EOF || fclose(file) != 0) {
+        kills_fail("http.conf cannot be written");
     }
 }
 

@@ -177,7 +177,9 @@ kills_count(uintptr_t zone, uintptr_t site)
         return;
     }
 
-    site -= kills_base;
+    /* the call itself, not where it returns to */
+
+    site -= kills_base + 1;
 
     if (kills->nsites < kills->room) {
         kills->sites[kills->nsites++] = (uint32_t) site;
