@@ -68,6 +68,7 @@
 #define KILLS_SECONDS    30    /* until a process hangs */
 #define KILLS_FAILURES   5     /* shown of a scenario */
 #define KILLS_SOME       40    /* any more that are tried, in a sample */
+#define KILLS_DEATHS     400   /* with room for so many all look, each first */
 #define KILLS_CODE       (4 << 20)    /* bytes of the module, at most */
 
 
@@ -102,7 +103,8 @@ static ngx_uint_t kills_run(const kills_scenario_t *scenario);
 static ngx_uint_t kills_run_all(const kills_scenario_t *scenario);
 static void kills_undisturbed(const kills_scenario_t *scenario,
     kills_end_t *end);
-static ngx_uint_t kills_one(const kills_scenario_t *scenario, uint64_t n);
+static ngx_uint_t kills_one(const kills_scenario_t *scenario, uint64_t n,
+    ngx_uint_t look);
 static ngx_uint_t kills_choose(uint32_t total);
 static uint64_t kills_hash(uint64_t n);
 static void kills_clear(void);
@@ -115,6 +117,8 @@ static void kills_act(const kills_scenario_t *scenario);
 static void kills_die_looking(const kills_scenario_t *scenario);
 static void kills_look_next(const kills_scenario_t *scenario);
 static void kills_look(kills_look_e look);
+static ngx_uint_t kills_is_torn(void);
+static void kills_check_quiet(void);
 static void kills_check_change(const kills_scenario_t *scenario);
 static void kills_see_through(const kills_scenario_t *scenario,
     ngx_uint_t good);
@@ -269,7 +273,7 @@ static ngx_uint_t
 kills_run_all(const kills_scenario_t *scenario)
 {
     uint32_t     n, total;
-    ngx_uint_t   chosen, failed;
+    ngx_uint_t   chosen, looks, look, failed;
     kills_end_t  end;
 
     kills_undisturbed(scenario, &end);
@@ -287,9 +291,17 @@ kills_run_all(const kills_scenario_t *scenario)
     failed = 0;
     kills_deaths = 0;
 
-    for (n = 0; n < total && failed < KILLS_FAILURES; n++) {
-        if (kills_chosen[n]) {
-            failed += kills_one(scenario, n);
+    looks = kills_stride ? KILLS_LOOKS : KILLS_DEATHS / (chosen + 1);
+    looks = ngx_max(1, ngx_min(looks, KILLS_LOOKS));
+
+    for (n = 0; n < total; n++) {
+        for (look = 0; kills_chosen[n] && look < looks; look++) {
+            failed += kills_one(scenario, n, look);
+
+            if (failed >= KILLS_FAILURES) {
+                n = total;
+                break;
+            }
         }
     }
 
@@ -386,14 +398,14 @@ kills_hash(uint64_t n)
 
 
 static ngx_uint_t
-kills_one(const kills_scenario_t *scenario, uint64_t n)
+kills_one(const kills_scenario_t *scenario, uint64_t n, ngx_uint_t look)
 {
     uint64_t     hash;
     kills_end_t  end;
 
     hash = kills_hash(kills_seed * 1000003 + n);
-    kills_who = hash % KILLS_LOOKS;
-    kills_good = hash / KILLS_LOOKS % 2;
+    kills_who = (hash + look) % KILLS_LOOKS;
+    kills_good = (hash / KILLS_LOOKS + look) % 2;
 
     kills_restore(&kills_before);
 
@@ -692,7 +704,12 @@ kills_die_looking(const kills_scenario_t *scenario)
 static void
 kills_look_next(const kills_scenario_t *scenario)
 {
+    ngx_uint_t  torn;
+
     kills_become(NGX_PROCESS_WORKER);
+
+    torn = kills_is_torn();
+
     kills_look(kills_who);
 
     /* of a master that died nobody looks next, but in our reload */
@@ -719,6 +736,12 @@ kills_look_next(const kills_scenario_t *scenario)
     kills_check_memory();
     kills_check_events();
     kills_check_file();
+
+    if ((scenario->parts & KILLS_QUIET) && !torn
+        && kills_who != KILLS_BY_COMMAND)
+    {
+        kills_check_quiet();
+    }
 
     kills_see_through(scenario, kills_good);
     kills_settle();
@@ -758,6 +781,39 @@ kills_look(kills_look_e look)
     default: /* KILLS_BY_COMMAND */
         (void) kills_command(kills_endpoint(0), CANARY_PAUSE, KILLS_PLAIN);
         break;
+    }
+}
+
+
+static ngx_uint_t
+kills_is_torn(void)
+{
+    ngx_http_canary_shared_t  *shared;
+
+    shared = kills_endpoint(0)->shared;
+
+    return shared->evidence
+           && canary_judge_is_behind(shared->evidence,
+                                     kills_rollout(kills_endpoint(0)));
+}
+
+
+/* all was known: it has happened by now, though nothing has come since */
+
+static void
+kills_check_quiet(void)
+{
+    canary_rollout_t  *now, *after;
+
+    kills_ticks(6);
+
+    now = kills_rollout(kills_endpoint(0));
+    after = &kills_records[2].rollout;
+
+    if (now->phase != after->phase || now->weight != after->weight) {
+        kills_fail("nothing has come since, and it is %s %u, not %s %u",
+                   canary_phase_name(now->phase), now->weight,
+                   canary_phase_name(after->phase), after->weight);
     }
 }
 

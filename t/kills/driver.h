@@ -25,6 +25,8 @@ typedef struct {
 #define KILLS_LOOSE   1    /* it makes several changes: what they come to is
                               between before and after */
 #define KILLS_RELOAD  2    /* a reload follows, as the one that died */
+#define KILLS_QUIET   8    /* without another attempt it comes to what it comes
+                              to undisturbed, unless evidence is torn */
 #define KILLS_OPEN    4    /* its rules take long to pass: a person promotes */
 
 

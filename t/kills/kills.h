@@ -13,7 +13,7 @@
 
 
 /*
- * Stores to the zone, counted; see t/kills/README for what this is for.
+ * Stores to the zone, counted; driver.c tells what for.
  *
  * The module is compiled with -fsanitize=thread and linked without its
  * library: the calls that the compiler makes before each store end up in

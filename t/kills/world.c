@@ -302,7 +302,7 @@ kills_make_strategy(canary_strategy_t *strategy, kills_rules_e rules)
 
     (void) canary_strategy_set_schedule(strategy, steps, 2, &at);
 
-    strategy->interval = 500;
+    strategy->interval = 1000;
     strategy->bake = 200;
     strategy->on_violation = (rules == KILLS_HALTS) ? CANARY_HALT
                                                     : CANARY_ROLL_BACK;
