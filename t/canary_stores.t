@@ -21,7 +21,8 @@ use constant {
     HELPER => 4,
 };
 
-my $kills = $ENV{TEST_CANARY_STORES} // "$FindBin::Bin/../build/kills";
+my $kills = $ENV{TEST_CANARY_STORES}
+    // ($ENV{TEST_NGINX_BINARY} ? '' : "$FindBin::Bin/../build/kills");
 my $module = "$kills/ngx_http_canary_module.so";
 my $seed = $ENV{TEST_CANARY_SEED} // 20261122;
 
