@@ -11,6 +11,8 @@
 #   CONF        the configuration that the demo runs
 #   FUZZ_TIME   seconds that each fuzz target runs
 #   SOAK_TIME   seconds that the soak runs
+#   NGINX_TESTS a checkout of nginx's own tests, for make conformance
+#   MODES FILES words: a part of what make conformance runs
 #   KEEP        1: the demo leaves nginx running
 #   QUICK       1: the benchmark takes four minutes, with fewer rounds
 #   VECTORS     the file of test vectors for the statistics
@@ -33,6 +35,9 @@ CONF       ?= conf.example
 KEEP       ?=
 FUZZ_TIME  ?= 30
 SOAK_TIME  ?= 3600
+NGINX_TESTS ?=
+MODES      ?=
+FILES      ?=
 QUICK      ?=
 VECTORS    ?= t/vectors/cr-1.json
 RUNS       ?= 1000
@@ -63,12 +68,17 @@ TEST_PACKAGES  := gcc libcmocka-dev libio-pty-perl mandoc openssl perl \
                   $(call unless,node,nodejs) $(call unless,npm,npm)
 ASAN_PACKAGES  := dpkg-dev libpcre2-dev zlib1g-dev
 MATRIX_PACKAGES := gcc clang dpkg-dev libpcre2-dev zlib1g-dev
+CONFORMANCE_PACKAGES := perl libio-socket-ssl-perl libfcgi-perl libscgi-perl \
+                  libcryptx-perl libcache-memcached-perl memcached
 FUZZ_PACKAGES  := clang libcjson-dev libssl-dev
 LINT_PACKAGES  := gcc clang perl
 BENCH_PACKAGES := gcc libc6-dev perl valgrind wrk haproxy libnginx-mod-http-lua
 
+# The suite loads all modules that Debian's nginx is configured with.
 ifeq ($(NGINX_SRC),/usr/share/nginx/src)
 BUILD_PACKAGES += nginx nginx-dev
+CONFORMANCE_PACKAGES += $(addprefix libnginx-mod-,http-geoip http-image-filter \
+                  http-perl http-xslt-filter mail stream stream-geoip)
 else
 BUILD_PACKAGES += libpcre2-dev zlib1g-dev
 endif
@@ -113,7 +123,8 @@ BROWSER := build/browser/node_modules
 .NOTPARALLEL:
 .PHONY: build ctl help deps demo test busy unit vectors simulate test-packages \
         ctl-program unit-programs vectors-program simulate-program asan matrix \
-        stores-programs fuzz kills endurance soak valgrind bench lint install clean FORCE
+        stores-programs conformance fuzz kills endurance soak valgrind bench lint \
+        install clean FORCE
 
 build:
 	@tools/packages $(sort $(BUILD_PACKAGES))
@@ -154,6 +165,8 @@ help:
 	@echo '              gcc and clang, dynamic and static, with and without --with-debug'
 	@echo '              (ONLY=1.26.3, ONLY="clang static": a part of that; ASAN=1: with the'
 	@echo '              sanitizers, gcc only)'
+	@echo 'make conformance NGINX_TESTS=dir   nginx'\''s own tests, a checkout of which is there: as'
+	@echo '              with stock, behind endpoints too? (an hour; MODES, FILES="proxy*.t": a part)'
 	@echo 'make bench    what the module costs, beside others (12 minutes; QUICK=1: 4)'
 	@echo 'make lint     warnings of gcc, clang, cppcheck, shellcheck'
 	@echo 'make install  into $(DESTDIR)$(MODULESDIR) and $(DESTDIR)$(PREFIX)'
@@ -164,7 +177,7 @@ help:
 	@echo 'CC=clang, PROVE_JOBS=n, CONF=file (demo) may be set too.'
 
 deps:
-	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(ASAN_PACKAGES) $(MATRIX_PACKAGES) $(FUZZ_PACKAGES) \
+	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(ASAN_PACKAGES) $(MATRIX_PACKAGES) $(CONFORMANCE_PACKAGES) $(FUZZ_PACKAGES) \
 		$(BENCH_PACKAGES) $(LINT_PACKAGES))
 
 demo:
@@ -251,6 +264,13 @@ matrix:
 		ONLY='$(ONLY)$(if $(filter 1,$(ASAN)), gcc)' PROVE_JOBS='$(PROVE_JOBS)' \
 		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
 		TEST_CANARY_UNIT=$(CURDIR)/$(UNIT_DIR) tools/matrix build/matrix
+
+# With the nginx on the PATH, or TEST_NGINX_BINARY with its NGINX_SRC.
+conformance:
+	@tools/packages $(sort $(BUILD_PACKAGES) $(CONFORMANCE_PACKAGES))
+	@$(MAKE) --no-print-directory build
+	@MODES='$(MODES)' FILES='$(FILES)' PROVE_JOBS='$(PROVE_JOBS)' \
+		t/conformance/run build/$(MODULE) '$(NGINX_TESTS)'
 
 fuzz:
 	@tools/packages $(sort $(FUZZ_PACKAGES))
