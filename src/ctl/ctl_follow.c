@@ -152,9 +152,10 @@ ctl_follow_stream(ctl_feed_t *feed)
                   CTL_SSE_MAX);
         rc = CTL_STREAM_REFUSED;
 
-    } else if (answer.status == 404 || answer.status == 405 || answer.status == 406
-        || (answer.status == 200
-            && !ctl_is_type(answer.type, "text/event-stream")))
+    } else if (answer.status == 404 || answer.status == 405
+               || answer.status == 406
+               || (answer.status == 200
+                   && !ctl_is_type(answer.type, "text/event-stream")))
     {
         rc = CTL_STREAM_NONE;
 
