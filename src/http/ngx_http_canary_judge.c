@@ -20,9 +20,6 @@ static ngx_uint_t ngx_http_canary_guard(ngx_http_canary_zone_shared_t *sh,
 static canary_status_t ngx_http_canary_act(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
     const canary_breach_t *breach, uint64_t now, ngx_log_t *log);
-static void ngx_http_canary_look(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_uint_t moved, uint64_t now, ngx_log_t *log);
 static void ngx_http_canary_take_step(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
     const canary_result_t *result, uint64_t now, ngx_log_t *log);
@@ -212,37 +209,19 @@ ngx_http_canary_act(ngx_http_canary_zone_shared_t *sh,
 }
 
 
-/* of one that died before it had acted, nobody knows what it has seen */
-
 void
 ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t now,
     ngx_log_t *log)
 {
-    ngx_uint_t  died;
-
-    died = shared->judging;
-    __atomic_store_n(&shared->judging, 1, __ATOMIC_SEQ_CST);
-
-    ngx_http_canary_look(sh, shpool, shared, died, now, log);
-
-    __atomic_store_n(&shared->judging, 0, __ATOMIC_RELEASE);
-}
-
-
-static void
-ngx_http_canary_look(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_uint_t moved, uint64_t now, ngx_log_t *log)
-{
-    ngx_uint_t         holds;
+    ngx_uint_t         moved, holds;
     canary_times_t     times;
     canary_result_t    result;
     canary_rollout_t  *rollout;
 
     rollout = &ngx_http_canary_record(shared)->rollout;
 
-    moved |= canary_judge_tick(shared->evidence, rollout, now);
+    moved = canary_judge_tick(shared->evidence, rollout, now);
 
     if (moved) {
         ngx_http_canary_times(shared, rollout, 0, &times);

@@ -394,7 +394,6 @@ ngx_http_canary_mend(ngx_http_canary_zone_shared_t *sh,
 
     if (rollout->phase != CANARY_IDLE) {
         if (canary_judge_is_behind(shared->evidence, rollout)) {
-            shared->judging = 1;
             (void) canary_judge_tick(shared->evidence, rollout, now);
         }
 

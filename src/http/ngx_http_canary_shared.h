@@ -343,11 +343,10 @@ struct ngx_http_canary_shared_s {
     ngx_uint_t                          current;       /* 0 or 1 */
     ngx_http_canary_record_t            records[2];
 
-    /* set while somebody does this: found set, that one has died */
-
-    ngx_uint_t                          judging;       /* and acting by it */
-    ngx_uint_t                          basing;        /* a step begins: its
-                                                          meters' bases */
+    ngx_uint_t                          basing;        /* the bases of a step
+                                                          are being written;
+                                                          found set, whoever
+                                                          did it has died */
 
     canary_state_spent_t                spent;         /* seen in the state
                                                            file, as above */

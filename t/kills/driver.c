@@ -30,7 +30,7 @@
  *   - A fact is in one place.  What follows from it, the routing word from the
  *     record, is computed again by whoever looks.
  *   - Where that cannot be done in one store, a mark says that it is being
- *     done, before and after (busy, judging, basing).  Who finds the mark set
+ *     done, before and after (busy, basing).  Who finds the mark set
  *     does it anew: see ngx_http_canary_mend().
  *   - A number that must not be used twice is raised before it is used.
  *

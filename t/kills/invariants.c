@@ -94,6 +94,13 @@ kills_check_memory(void)
                        shared->evidence ? "" : "out");
         }
 
+        if (shared->basing
+            || (shared->evidence && canary_judge(shared->evidence)->busy))
+        {
+            kills_fail("\"%.*s\" has a mark of one that died",
+                       (int) shared->len, shared->name);
+        }
+
         if (rollout->phase != CANARY_IDLE && !kills_is_listed(sh, shared)) {
             kills_fail("\"%.*s\" has a rollout, and is in no list",
                        (int) shared->len, shared->name);
