@@ -99,7 +99,8 @@ canary_state_read_event(const cJSON *object, const canary_json_at_t *at,
                                            values[CANARY_EVENT_ROLLOUT], at,
                                            "rollout", UINT32_MAX, errors);
     event->attempts = canary_state_count(values[CANARY_EVENT_ATTEMPTS], at,
-                                         "attempts", UINT64_MAX, errors);
+                                         "attempts", CANARY_STATE_NUMBER_MAX,
+                                         errors);
 
     verb = canary_json_choice(values[CANARY_EVENT_VERB], &at_verb,
                               canary_state_verbs, CANARY_STATE_VERBS, errors);

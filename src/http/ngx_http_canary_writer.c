@@ -223,7 +223,8 @@ ngx_http_canary_outlast(ngx_http_canary_main_conf_t *cmcf)
     {
         ngx_shmtx_lock(&cmcf->shpool->mutex);
 
-        ngx_http_canary_reap(cmcf->sh);
+        ngx_http_canary_reap(cmcf->sh, cmcf->shpool,
+                             ngx_http_canary_milliseconds());
         alive = ngx_http_canary_serial_alive(cmcf->sh, 0, (ngx_uint_t) -1);
 
         ngx_shmtx_unlock(&cmcf->shpool->mutex);
