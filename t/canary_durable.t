@@ -222,7 +222,7 @@ subtest 'a shared outage does not disturb what is being written' => sub {
     $t->start_rollout('ep', steps => [ 0.5, 0.6, 0.7 ], rules => [
         rule(error_5xx_rate => 0.1, confidence => 'off',
              min_requests => 5) ]);
-    break('fsync 0 2000');
+    break('fsync 0 -1');
     my $asked = advance();
     wait_until_busy();
     $_->set(status => 500) for $v1, $v2;

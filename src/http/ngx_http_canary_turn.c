@@ -21,6 +21,15 @@
  */
 
 
+#define NGX_HTTP_CANARY_ALIVE  10  /* ms until a process is looked for again */
+
+
+typedef struct {
+    ngx_pid_t  pid;
+    uint64_t   seen;   /* ms, monotonic */
+} ngx_http_canary_alive_t;
+
+
 static void ngx_http_canary_note_step(ngx_http_canary_shared_t *shared,
     ngx_http_canary_change_t *change);
 static ngx_uint_t ngx_http_canary_step_waits(
@@ -31,6 +40,7 @@ static ngx_http_canary_place_t *ngx_http_canary_first_place(
     ngx_http_canary_shared_t *shared, uint64_t now);
 static ngx_uint_t ngx_http_canary_place_held(ngx_http_canary_turns_t *turns,
     ngx_http_canary_place_t *place, uint64_t now);
+static ngx_uint_t ngx_http_canary_pid_alive(ngx_pid_t pid, uint64_t now);
 static ngx_int_t ngx_http_canary_queue_up(ngx_http_canary_shared_t *shared,
     ngx_http_canary_change_t *change);
 static ngx_http_canary_place_t *ngx_http_canary_own_place(
@@ -159,7 +169,34 @@ ngx_http_canary_place_held(ngx_http_canary_turns_t *turns,
     return place->pid
            && place->ticket > turns->stopped
            && now - place->since < NGX_HTTP_CANARY_PATIENCE
-           && (kill(place->pid, 0) == 0 || ngx_errno != NGX_ESRCH);
+           && (place->pid == ngx_pid
+               || ngx_http_canary_pid_alive(place->pid, now));
+}
+
+
+/* workers hold many places each, and a table is looked at often */
+
+static ngx_uint_t
+ngx_http_canary_pid_alive(ngx_pid_t pid, uint64_t now)
+{
+    ngx_http_canary_alive_t  *alive;
+
+    static ngx_http_canary_alive_t  known[64];
+
+    alive = &known[pid % 64];
+
+    if (alive->pid == pid && now - alive->seen < NGX_HTTP_CANARY_ALIVE) {
+        return 1;
+    }
+
+    if (kill(pid, 0) == -1 && ngx_errno == NGX_ESRCH) {
+        return 0;
+    }
+
+    alive->pid = pid;
+    alive->seen = now;
+
+    return 1;
 }
 
 
