@@ -18,6 +18,8 @@
 #define NGX_HTTP_CANARY_ZONE_SIZE  (16 * 1024 * 1024)
 
 
+static ngx_uint_t ngx_http_canary_at_rest(
+    ngx_http_canary_main_conf_t *cmcf);
 static ngx_int_t ngx_http_canary_init_zone(ngx_shm_zone_t *shm_zone,
     void *data);
 static size_t ngx_http_canary_zone_for_all(ngx_http_canary_main_conf_t *cmcf);
@@ -149,10 +151,7 @@ ngx_http_canary_outlived(ngx_conf_t *cf, ngx_http_canary_main_conf_t *cmcf)
 
     ocmcf = ngx_http_canary_old_conf();
 
-    if (ocmcf == NULL
-        || (ocmcf->endpoints.nelts == 0
-            && ocmcf->sh->durable >= ocmcf->sh->sequence))
-    {
+    if (ocmcf == NULL || ngx_http_canary_at_rest(ocmcf)) {
         return NGX_DECLINED;
     }
 
@@ -177,6 +176,37 @@ ngx_http_canary_outlived(ngx_conf_t *cf, ngx_http_canary_main_conf_t *cmcf)
     }
 
     return cmcf->zone_name.data ? NGX_OK : NGX_ERROR;
+}
+
+
+/* nothing of it is to end, and what has ended is in the state file */
+
+static ngx_uint_t
+ngx_http_canary_at_rest(ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_uint_t                      rests;
+    ngx_http_canary_shared_t       *shared;
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = cmcf->sh;
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    /* that of endpoints is written by their helper when it ends */
+
+    rests = (cmcf->endpoints.nelts || sh->durable >= sh->sequence);
+
+    for (shared = sh->endpoints; shared; shared = shared->next) {
+        if (ngx_http_canary_record(shared)->rollout.phase != CANARY_IDLE
+            || shared->pending.sequence)
+        {
+            rests = 0;
+        }
+    }
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+
+    return rests;
 }
 
 
