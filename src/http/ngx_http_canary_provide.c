@@ -13,15 +13,20 @@
  */
 
 
+static ngx_int_t ngx_http_canary_provide_meters(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared, const canary_rollout_t *rollout);
 static ngx_int_t ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t rest);
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared);
 static void ngx_http_canary_enlist(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_shared_t *shared);
 static ngx_int_t ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared);
 static canary_evidence_t *ngx_http_canary_take_evidence(
     ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
-    ngx_uint_t configured, uint64_t rest);
+    ngx_uint_t configured);
+static canary_evidence_t *ngx_http_canary_any_evidence(
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
 static canary_evidence_t *ngx_http_canary_new_evidence(
     ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
 static canary_evidence_t *ngx_http_canary_take_spare(
@@ -51,27 +56,38 @@ ngx_http_canary_provide(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
     const canary_rollout_t *rollout)
 {
-    uint64_t    rest;
-    ngx_uint_t  kept, configured;
+    ngx_uint_t  kept;
 
-    configured = ngx_http_canary_configured(sh, shared);
     kept = ngx_http_canary_has_meters(shared, rollout);
-    rest = NGX_HTTP_CANARY_QUARANTINE;
 
-    do {
-        if (ngx_http_canary_add_meters(sh, shpool, shared, rollout) == NGX_OK
-            && ngx_http_canary_equip(sh, shpool, shared, rest) == NGX_OK)
-        {
-            return NGX_OK;
-        }
-
-        rest = 0;
-
-    } while (ngx_http_canary_make_room(sh, shpool, configured));
+    if (ngx_http_canary_provide_meters(sh, shpool, shared, rollout) == NGX_OK
+        && ngx_http_canary_equip(sh, shpool, shared) == NGX_OK)
+    {
+        return NGX_OK;
+    }
 
     ngx_http_canary_drop_meters(sh, shared, rollout, kept);
 
     return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_canary_provide_meters(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    const canary_rollout_t *rollout)
+{
+    ngx_uint_t  configured;
+
+    configured = ngx_http_canary_configured(sh, shared);
+
+    while (ngx_http_canary_add_meters(sh, shpool, shared, rollout) != NGX_OK) {
+        if (!ngx_http_canary_make_room(sh, shpool, configured)) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -95,7 +111,7 @@ ngx_http_canary_provide_history(ngx_http_canary_zone_shared_t *sh,
 
 static ngx_int_t
 ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t rest)
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared)
 {
     ngx_uint_t          known;
     canary_evidence_t  *evidence;
@@ -108,13 +124,12 @@ ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
 
     known = (shared->events != NULL);
 
-    if (ngx_http_canary_add_history(shpool, shared) != NGX_OK) {
+    if (ngx_http_canary_provide_history(sh, shpool, shared) != NGX_OK) {
         return NGX_ERROR;
     }
 
     evidence = ngx_http_canary_take_evidence(sh, shpool,
-                                     ngx_http_canary_configured(sh, shared),
-                                     rest);
+                                     ngx_http_canary_configured(sh, shared));
 
     if (evidence) {
         __atomic_store_n(&shared->evidence, evidence, __ATOMIC_RELEASE);
@@ -161,29 +176,26 @@ ngx_http_canary_is_active(ngx_http_canary_zone_shared_t *sh,
 }
 
 
-/* with books, and with slots that are in use; NULL: the zone is full */
+/*
+ * With books, and with slots that are in use; NULL: the zone is full.  Room is
+ * made for each part where it is needed, so that none is given back in vain
+ * and found to be room for the next try.
+ */
 
 static canary_evidence_t *
 ngx_http_canary_take_evidence(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_uint_t configured, uint64_t rest)
+    ngx_slab_pool_t *shpool, ngx_uint_t configured)
 {
-    uint64_t            now;
     canary_evidence_t  *evidence;
 
-    now = ngx_http_canary_milliseconds();
+    evidence = ngx_http_canary_any_evidence(sh, shpool);
 
-    evidence = ngx_http_canary_take_spare(sh, now - rest);
+    while (evidence == NULL) {
+        if (!ngx_http_canary_make_room(sh, shpool, configured)) {
+            return NULL;
+        }
 
-    if (evidence == NULL) {
-        evidence = ngx_http_canary_new_evidence(sh, shpool);
-    }
-
-    if (evidence == NULL) {
-        evidence = ngx_http_canary_take_spare(sh, now);
-    }
-
-    if (evidence == NULL) {
-        return NULL;
+        evidence = ngx_http_canary_any_evidence(sh, shpool);
     }
 
     ngx_http_canary_add_slots(sh, shpool, configured, evidence,
@@ -200,6 +212,29 @@ ngx_http_canary_take_evidence(ngx_http_canary_zone_shared_t *sh,
     sh->spare = evidence;
 
     return NULL;
+}
+
+
+/* one that has rested, or a new one, or else one that has not rested */
+
+static canary_evidence_t *
+ngx_http_canary_any_evidence(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool)
+{
+    uint64_t            now;
+    canary_evidence_t  *evidence;
+
+    now = ngx_http_canary_milliseconds();
+
+    evidence = ngx_http_canary_take_spare(sh,
+                                          now - NGX_HTTP_CANARY_QUARANTINE);
+    if (evidence) {
+        return evidence;
+    }
+
+    evidence = ngx_http_canary_new_evidence(sh, shpool);
+
+    return evidence ? evidence : ngx_http_canary_take_spare(sh, now);
 }
 
 
