@@ -198,13 +198,16 @@ ngx_http_canary_take_evidence(ngx_http_canary_zone_shared_t *sh,
         evidence = ngx_http_canary_any_evidence(sh, shpool);
     }
 
-    ngx_http_canary_add_slots(sh, shpool, configured, evidence,
-                              ngx_max(sh->nused, 1));
+    /* processes can share the first slot, so the others come last */
+
+    ngx_http_canary_add_slots(sh, shpool, configured, evidence, 1);
 
     if (evidence->nused
         && ngx_http_canary_add_books(sh, shpool, configured, evidence)
            == NGX_OK)
     {
+        ngx_http_canary_add_slots(sh, shpool, configured, evidence,
+                                  sh->nused);
         return evidence;
     }
 
