@@ -35,7 +35,7 @@ my $binary = $ENV{TEST_NGINX_BINARY} // 'nginx';
 
 $ENV{TEST_CANARY_MODULE} = $module;
 
-my $t = Canary::Test->new(workers => 2, timeout => 1200 + 30 * TURNS);
+my $t = Canary::Test->new(workers => 2, timeout => 6000 + 60 * TURNS);
 
 subtest "in a driver, seed $seed" => sub {
     my @runs = map { begin($_) } $ENV{KILLS_ONLY} ? 0 : 0 .. PARTS - 1;

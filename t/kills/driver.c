@@ -67,8 +67,8 @@
 #define KILLS_BEGIN      (1000ull * 1000 * 1000)    /* us, of the clock */
 #define KILLS_SECONDS    30    /* until a process hangs */
 #define KILLS_FAILURES   5     /* shown of a scenario */
-#define KILLS_SOME       40    /* any more that are tried, in a sample */
-#define KILLS_DEATHS     400   /* with room for so many all look, each first */
+#define KILLS_SOME       20    /* any more that are tried, in a sample */
+#define KILLS_DEATHS     160   /* with room for so many all look, each first */
 #define KILLS_CODE       (4 << 20)    /* bytes of the module, at most */
 
 

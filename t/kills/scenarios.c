@@ -30,6 +30,7 @@ static void failing(void);
 static void ended(void);
 static void left_in_flight(void);
 static void foreign(void);
+static void foreign_names(void);
 static void without_endpoint(void);
 static void without_canary(void);
 static void without_stable(void);
@@ -55,9 +56,12 @@ static void disk_fails(void);
 static void enter(void);
 static void leave(void);
 static void reload(void);
+static void reload_and_look_on(void);
 static void whole_rollout(void);
 
-static void kills_follow_me(void);
+static void kills_follow_me(const char *last_release);
+static void kills_replace_state(const char *dir, const char *text,
+    size_t len);
 static void kills_hang(void);
 
 
@@ -94,6 +98,8 @@ const kills_scenario_t  kills_scenarios[] = {
     { "rollback of a pending start", pending_start, roll_back, 0 },
     { "disk that works again", failing, look_on, KILLS_LOOSE },
     { "another nginx's file", foreign, look_on, KILLS_LOOSE },
+    { "names of another nginx", foreign_names, reload_and_look_on,
+      KILLS_RELOAD|KILLS_LOOSE },
     { "process that enters", left_in_flight, enter, 0 },
     { "process that leaves", left_in_flight, leave, 0 },
     { "reload", begun, reload, KILLS_RELOAD },
@@ -324,14 +330,61 @@ static void
 foreign(void)
 {
     begun();
-    kills_follow_me();
+    kills_follow_me(NULL);
+}
+
+
+/* when there is no place for another but that of an old one */
+
+static void
+foreign_names(void)
+{
+    char        conf[512];
+    ngx_uint_t  n;
+
+    kills_become(NGX_PROCESS_MASTER);
+
+    for (n = 0; n < NGX_HTTP_CANARY_RELEASES_SEEN; n++) {
+        (void) snprintf(conf, sizeof(conf), "canary_zone zone=canary:1m;"
+                        "upstream ep { canary_release v1 m1;"
+                        " canary_release v2 m2; canary_release x%lu m3; }"
+                        "upstream other { canary_release v1 m1;"
+                        " canary_release v2 m2; }", n);
+        kills_write_conf(conf);
+        kills_reload();
+    }
+
+    kills_become(NGX_PROCESS_WORKER);
+    begun();
+    kills_follow_me("a name that is new");
+}
+
+
+/* as another nginx does, which has no regard for our lock */
+
+static void
+kills_replace_state(const char *dir, const char *text, size_t len)
+{
+    char   new[NGX_MAX_PATH], name[NGX_MAX_PATH];
+    FILE  *file;
+
+    (void) snprintf(new, sizeof(new), "%s/state.json.new", dir);
+    (void) snprintf(name, sizeof(name), "%s/state.json", dir);
+
+    file = fopen(new, "w");
+
+    if (file == NULL || fwrite(text, 1, len, file) != len
+        || fclose(file) != 0 || rename(new, name) != 0)
+    {
+        kills_fail("the state file cannot be written");
+    }
 }
 
 
 /* a file of another nginx, in which each rollout has gone on */
 
 static void
-kills_follow_me(void)
+kills_follow_me(const char *last_release)
 {
     char                       *text, *dir, why[CANARY_STATE_ERROR];
     size_t                      len;
@@ -360,13 +413,18 @@ kills_follow_me(void)
         if (rollout->phase != CANARY_IDLE) {
             rollout->phase = CANARY_PAUSED;
         }
+
+        if (last_release && rollout->phase != CANARY_IDLE) {
+            rollout->last_number = rollout->number;
+            rollout->last_result = CANARY_ROLLED_BACK;
+            (void) ngx_cpystrn((u_char *) state->endpoints[i].last_release,
+                               (u_char *) last_release, CANARY_STATE_NAME);
+        }
     }
 
     text = canary_state_json_write(state, &len);
 
-    if (canary_state_file_write(dir, text, len, &id, &error) != 0) {
-        kills_fail("the state file cannot be written");
-    }
+    kills_replace_state(dir, text, len);
 }
 
 
@@ -601,6 +659,21 @@ reload(void)
 {
     kills_become(NGX_PROCESS_MASTER);
     kills_reload();
+}
+
+
+/* by the helper of the configuration that is the last one */
+
+static void
+reload_and_look_on(void)
+{
+    kills->kind = 0;
+    reload();
+    kills_become(NGX_PROCESS_WORKER);
+    ngx_http_canary_enter_process(kills_conf());
+    kills->kind = -1;
+
+    kills_ticks(6);
 }
 
 

@@ -11,7 +11,6 @@ use v5.36;
 
 use IO::Socket::UNIX;
 use JSON::PP ();
-use Test::Nginx;
 
 use Conformance::Config qw(behind_endpoints);
 
@@ -19,17 +18,29 @@ use constant ANSWER_TIMEOUT => 60;
 
 my $mode = $ENV{CONFORMANCE_MODE};
 my %endpoints;    # by directory of the test
+my %written;      # by path: what the test has written
+
+require Test::Nginx;    # that of the suite
 
 unless ($mode eq 'stock' || $mode eq 'loaded') {
     no warnings qw(prototype redefine);
 
-    my ($write_file, $run) = (\&Test::Nginx::write_file, \&Test::Nginx::run);
+    my ($read_file, $write_file, $run) = (\&Test::Nginx::read_file,
+        \&Test::Nginx::write_file, \&Test::Nginx::run);
 
     *Test::Nginx::write_file = sub ($self, $name, $content) {
-        $content = _rewrite($self->testdir, $name, $content)
-            if $name =~ /\.conf$/;
+        if ($name =~ /\.conf$/) {
+            $written{ $self->testdir . "/$name" } = $content;
+            $content = _rewrite($self->testdir, $name, $content);
+        }
 
         return $write_file->($self, $name, $content);
+    };
+
+    # To change it for a reload.
+    *Test::Nginx::read_file = sub ($self, $name) {
+        return $written{ $self->testdir . "/$name" }
+            // $read_file->($self, $name);
     };
 
     *Test::Nginx::run = sub ($self, @conf) {
