@@ -390,6 +390,7 @@ ngx_http_canary_init_module(ngx_cycle_t *cycle)
     cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_canary_module);
 
     if (cmcf == NULL || cmcf->sh == NULL) {
+        ngx_http_canary_close_zone();
         return NGX_OK;
     }
 

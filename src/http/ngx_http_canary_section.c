@@ -161,7 +161,7 @@ ngx_http_canary_may_expose(ngx_http_canary_zone_shared_t *sh,
          ? command->release
          : ngx_http_canary_record(shared)->rollout.stable;
 
-    return ngx_http_canary_configured(sh, shared)
+    return !sh->closed && ngx_http_canary_configured(sh, shared)
            && id < NGX_HTTP_CANARY_RELEASES_SEEN && shared->releases[id]
            && ngx_http_canary_release_configured(sh, shared->releases[id]);
 }

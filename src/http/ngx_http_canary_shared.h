@@ -406,6 +406,9 @@ typedef struct {
                                                           a process */
     ngx_uint_t                          serial;        /* of the newest
                                                           configuration */
+    ngx_uint_t                          closed;        /* the newest has no
+                                                          endpoints, and so
+                                                          no zone */
     ngx_uint_t                          superseded;    /* state has moved to
                                                           another zone */
     uint64_t                            last_event;    /* id */

@@ -179,6 +179,19 @@ ngx_http_canary_outlived(ngx_conf_t *cf, ngx_http_canary_main_conf_t *cmcf)
 }
 
 
+void
+ngx_http_canary_close_zone(void)
+{
+    ngx_http_canary_main_conf_t  *ocmcf;
+
+    ocmcf = ngx_http_canary_old_conf();
+
+    if (ocmcf) {
+        __atomic_store_n(&ocmcf->sh->closed, 1, __ATOMIC_RELEASE);
+    }
+}
+
+
 /* nothing of it is to end, and what has ended is in the state file */
 
 static ngx_uint_t

@@ -29,6 +29,10 @@ ngx_int_t ngx_http_canary_add_zone(ngx_conf_t *cf,
 ngx_int_t ngx_http_canary_outlived(ngx_conf_t *cf,
     ngx_http_canary_main_conf_t *cmcf);
 
+/* a configuration without a zone is certain: whoever still has the one before
+   begins nothing in it */
+void ngx_http_canary_close_zone(void);
+
 /* of a configuration with a zone that knows nothing, before it is in use:
    whether it follows, by a reload, one that had no zone */
 ngx_uint_t ngx_http_canary_came_back(ngx_http_canary_main_conf_t *cmcf);

@@ -42,7 +42,7 @@ kills_tick(void)
 {
     kills->now += KILLS_TICK * 1000;
 
-    (void) ngx_http_canary_manager(kills_conf());
+    (void) ngx_http_canary_tick(kills_conf());
 }
 
 
