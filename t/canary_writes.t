@@ -409,7 +409,7 @@ subtest 'nginx ends while they wait' => sub {
     $t->kill(QUIT => $t->master_pid);
     release();
     my %n = finish();
-    is($n{done} + $n{late}, 21, 'each is answered');
+    is($n{done} + $n{late}, 7, 'each is answered');
     is($t->stop, 0, 'and nginx ends');
     start_faulty();
     idle();

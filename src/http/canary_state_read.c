@@ -116,8 +116,8 @@ static const char *const  canary_last_names[CANARY_LAST_MEMBERS] = {
 static const char *const  canary_results[] = { "promoted", "rolled_back" };
 
 static const char *const  canary_totals_names[CANARY_TOTALS_MEMBERS] = {
-    "name", "1xx", "2xx", "3xx", "4xx", "5xx", "failed",
-    "timeouts", "cut", "cut_timeouts", "aborted", "fallbacks", "timed", "time_us"
+    "name", "1xx", "2xx", "3xx", "4xx", "5xx", "failed", "timeouts", "cut",
+    "cut_timeouts", "aborted", "fallbacks", "timed", "time_us"
 };
 
 

@@ -641,7 +641,8 @@ ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
     {
         ngx_log_error(NGX_LOG_ERR, log, 0,
                       "canary: \"%s\" follows the state file without its "
-                      "events: the canary_zone is too small for them", from->name);
+                      "events: the canary_zone is too small for them",
+                      from->name);
     }
 
     ngx_log_error(NGX_LOG_NOTICE, log, 0,
