@@ -210,9 +210,10 @@ kills_init_process(ngx_cycle_t *cycle)
     ngx_uint_t               i, failed;
     const kills_scenario_t  *scenario;
 
-    /* nginx would wait for our children */
+    /* nginx would wait for our children, and survive what ends a hang */
 
     (void) signal(SIGCHLD, SIG_DFL);
+    (void) signal(SIGALRM, SIG_DFL);
 
     kills->simulated = 1;
     kills->now = KILLS_BEGIN;
