@@ -657,6 +657,10 @@ kills_prepare(const kills_scenario_t *scenario)
     kills_ticks(2);
 
     scenario->prepare();
+
+    /* its number will be that of another process before long */
+
+    ngx_http_canary_leave_process(kills_conf());
 }
 
 
