@@ -69,6 +69,7 @@
 #define KILLS_FAILURES   5     /* shown of a scenario */
 #define KILLS_SOME       20    /* any more that are tried, in a sample */
 #define KILLS_DEATHS     160   /* with room for so many all look, each first */
+#define KILLS_MANY       10000 /* the same, when it is not a sample */
 #define KILLS_CODE       (4 << 20)    /* bytes of the module, at most */
 
 
@@ -292,7 +293,7 @@ kills_run_all(const kills_scenario_t *scenario)
     failed = 0;
     kills_deaths = 0;
 
-    looks = kills_stride ? KILLS_LOOKS : KILLS_DEATHS / (chosen + 1);
+    looks = (kills_stride ? KILLS_MANY : KILLS_DEATHS) / (chosen + 1);
     looks = ngx_max(1, ngx_min(looks, KILLS_LOOKS));
 
     for (n = 0; n < total; n++) {
