@@ -61,6 +61,7 @@ ngx_http_canary_feed_create(ngx_http_request_t *r, size_t size,
 
     feed->request = r;
     feed->main = ngx_http_get_module_main_conf(r, ngx_http_canary_module);
+    feed->cycle = (ngx_cycle_t *) ngx_cycle;
     feed->type = type;
     feed->next = next;
     feed->buf.temporary = 1;
@@ -237,9 +238,7 @@ ngx_http_canary_feed_render(ngx_http_canary_feed_t *feed)
 
     /* with one process a reload replaces the configuration under it */
 
-    if (feed->main != ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                                      ngx_http_canary_module))
-    {
+    if (feed->cycle != ngx_cycle) {
         return NGX_ERROR;
     }
 

@@ -39,6 +39,7 @@ struct ngx_http_canary_feed_s {
     ngx_queue_t                   queue;
     ngx_http_request_t           *request;
     ngx_http_canary_main_conf_t  *main;
+    ngx_cycle_t                  *cycle;     /* in which it began */
     const ngx_str_t              *type;
     ngx_http_canary_feed_pt       next;
     ngx_pool_t                   *pool;      /* of this turn only */

@@ -779,6 +779,28 @@ extreme_text(uint64_t *seed, char *text, size_t size)
 }
 
 
+/* of an endpoint or a release: no control characters, and no dot segments */
+
+static void
+extreme_name(uint64_t *seed, char *name, size_t size)
+{
+    size_t         i;
+    unsigned char  c;
+
+    extreme_text(seed, name, size);
+
+    for (i = 0; name[i]; i++) {
+        c = (unsigned char) name[i];
+
+        if ((c & 0x7f) <= ' ' || c == 0x7f || c == '.' || c == '/'
+            || c == 0xc2 || c == 0xe2)
+        {
+            name[i] = 'x';
+        }
+    }
+}
+
+
 static void
 extreme_event(uint64_t *seed, canary_state_event_t *event,
     const canary_strategy_t *strategy, uint64_t id)
@@ -957,7 +979,7 @@ an_extreme_state(uint64_t *seed)
 
     for (i = 0, id = 0; i < 4; i++) {
         endpoint->releases[i].name[0] = (char) ('a' + i);
-        extreme_text(seed, endpoint->releases[i].name + 1,
+        extreme_name(seed, endpoint->releases[i].name + 1,
                      CANARY_STATE_NAME - 1);
         extreme_totals(seed, &endpoint->releases[i].totals);
 
