@@ -26,6 +26,8 @@
 #define NGX_HTTP_CANARY_EXPECTED  600000
 
 
+static ngx_uint_t ngx_http_canary_has_entered(
+    ngx_http_canary_zone_shared_t *sh);
 static ngx_uint_t ngx_http_canary_dead(ngx_http_canary_zone_shared_t *sh,
     ngx_pid_t pid);
 static ngx_uint_t ngx_http_canary_generation_alive(
@@ -50,6 +52,7 @@ static void ngx_http_canary_forget_process(ngx_http_canary_zone_shared_t *sh,
 
 
 ngx_uint_t                             ngx_http_canary_slot;
+static ngx_pid_t                       ngx_http_canary_entered_by;
 static ngx_http_canary_zone_shared_t  *ngx_http_canary_entered;
 
 
@@ -66,7 +69,7 @@ ngx_http_canary_enter_process(ngx_http_canary_main_conf_t *cmcf)
 
     sh = cmcf->sh;
 
-    if (ngx_http_canary_entered == sh) {
+    if (ngx_http_canary_has_entered(sh)) {
         return;
     }
 
@@ -83,6 +86,7 @@ ngx_http_canary_enter_process(ngx_http_canary_main_conf_t *cmcf)
     ngx_http_canary_use_slot(sh, cmcf->shpool, ngx_http_canary_slot);
 
     ngx_http_canary_entered = sh;
+    ngx_http_canary_entered_by = ngx_pid;
 
     ngx_shmtx_unlock(&cmcf->shpool->mutex);
 }
@@ -151,13 +155,23 @@ ngx_http_canary_reap(ngx_http_canary_zone_shared_t *sh,
 }
 
 
+/* a process that was forked has not, whatever the other one has */
+
+static ngx_uint_t
+ngx_http_canary_has_entered(ngx_http_canary_zone_shared_t *sh)
+{
+    return ngx_http_canary_entered == sh
+           && ngx_http_canary_entered_by == ngx_pid;
+}
+
+
 /* one that has our id, and is not us, had it before */
 
 static ngx_uint_t
 ngx_http_canary_dead(ngx_http_canary_zone_shared_t *sh, ngx_pid_t pid)
 {
     if (pid == ngx_pid) {
-        return ngx_http_canary_entered != sh;
+        return !ngx_http_canary_has_entered(sh);
     }
 
     return kill(pid, 0) == -1 && ngx_errno == NGX_ESRCH;
