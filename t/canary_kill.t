@@ -111,7 +111,9 @@ subtest 'workers are killed while the rollout changes' => sub {
     my @events = reverse $t->events('ep');
     my @ids = map { $_->{id} } @events;
     is_deeply(\@ids, [ sort { $a <=> $b } @ids ], 'event numbers rise');
-    is(scalar(keys %{ { map { $_ => 1 } @ids } }), 64, 'each is there once');
+    cmp_ok(scalar @ids, '>=', KILLS, 'some have happened');
+    is(scalar(keys %{ { map { $_ => 1 } @ids } }), scalar @ids,
+       'each is there once');
 
     my @breaks = grep {
         state_of($events[$_]{from}) ne state_of($events[ $_ - 1 ]{to})
