@@ -169,10 +169,12 @@ ngx_http_canary_outlived(ngx_conf_t *cf, ngx_http_canary_main_conf_t *cmcf)
 
         path = &cmcf->state_path->name;
         path->len = ocmcf->state_path->name.len;
-        path->data = ngx_pstrdup(cf->pool, &ocmcf->state_path->name);
+        path->data = ngx_pnalloc(cf->pool, path->len + 1);
         if (path->data == NULL) {
             return NGX_ERROR;
         }
+
+        ngx_cpystrn(path->data, ocmcf->state_path->name.data, path->len + 1);
     }
 
     return cmcf->zone_name.data ? NGX_OK : NGX_ERROR;
