@@ -15,6 +15,9 @@ use Canary::Client;
 use Canary::Test;
 use Canary::Util qw(fork_child);
 
+# With a sanitizer one turn of the processor is too short for the whole text.
+use constant SLOW => $ENV{ASAN_OPTIONS} || $ENV{TEST_CANARY_VALGRIND};
+
 my $t = Canary::Test->new(workers => 2);
 my %backend = map { $_ => $t->backend($_) } qw(v1 v2 bad);
 my $examples = "$FindBin::Bin/../contrib/prometheus";
@@ -74,12 +77,13 @@ subtest 'the text' => sub {
            'text/plain; version=0.0.4; charset=utf-8');
         is($response->header('Cache-Control'), 'no-store');
         is($response->header('X-Content-Type-Options'), 'nosniff');
-        is($response->header('Content-Length'), length $response->body);
+        is($response->header('Content-Length'), length $response->body)
+            if !SLOW;
     }
 
     my $head = $t->request(method => 'HEAD', uri => '/metrics');
     is($head->status, 200);
-    like($head->header('Content-Length'), qr/^[1-9]\d{3,}$/);
+    like($head->header('Content-Length'), qr/^[1-9]\d{3,}$/) if !SLOW;
 
     my $post = $t->request(method => 'POST', uri => '/metrics');
     is($post->status, 405);
