@@ -22,7 +22,7 @@ use constant HTML => 'text/html,application/xhtml+xml,application/xml;q=0.9,'
 my $root = abs_path("$FindBin::Bin/..");
 my $modules = "$root/build/browser/node_modules";
 
-my $t = Canary::Test->new(timeout => 240);
+my $t = Canary::Test->new(timeout => 1500);
 my $v1 = $t->backend('v1');
 my $v2 = $t->backend('v2');
 my $v3 = $t->backend('v3', nth => { n => 2, status => 500 });
@@ -203,7 +203,7 @@ subtest 'the lock file names no registry' => sub {
 
 # The browser.
 
-my $many = Canary::Test->new(timeout => 240);
+my $many = Canary::Test->new(timeout => 1500);
 
 $many->backend('m1');
 $many->start(join '', 'upstream m1 { server 127.0.0.1:%%PORT_m1%%; }',
