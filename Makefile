@@ -203,12 +203,12 @@ kills: test-packages build stores-programs $(FAULTS)
 	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) TEST_CANARY_KILLS=200 \
 		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
 		TEST_CANARY_STORES=$(CURDIR)/$(STORES) \
-		TEST_NGINX_TIMEOUT=1800 \
+		TEST_NGINX_TIMEOUT=20000 \
 		prove t/canary_state.t t/canary_faults.t t/canary_stores.t
 
 endurance: test-packages build
 	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) TEST_CANARY_ENDURANCE=1 \
-		TEST_NGINX_TIMEOUT=3600 prove t/canary_kill.t t/canary_endurance.t
+		TEST_NGINX_TIMEOUT=20000 prove t/canary_kill.t t/canary_endurance.t
 
 soak: test-packages build $(FAULTS)
 	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) \
