@@ -126,6 +126,22 @@ subtest 'an outage of both' => sub {
     like($holding[0]{reason}, qr/, but stable breaks it too with /);
 };
 
+# The canary is slow to fail then, and stable quick: times that would be held
+# against it in comparison.
+
+subtest 'times of an outage of both' => sub {
+    my $run = replay([traffic(90, sub ($line, $at) {
+        return if $at < 5 || $at >= 15;
+        my $time = $line->{release} eq 'v2' ? '0.400' : '0.010';
+        @$line{qw(status header_time duration)} = (500, $time, $time);
+    }, 'both')], strategy(@five_percent, rule(latency_p50_max => 2,
+        baseline => 'stable', confidence => 'off', min_requests => 10)));
+
+    is($run->{summary}{result}, 'promoted', 'do not count in the step');
+    is(scalar(grep { $_->{reason} =~ /^holding: / } $run->{events}->@*), 1,
+        'that a hold is in');
+};
+
 subtest 'formats' => sub {
     my @lines = traffic(40, sub ($line, $at) { $line->{status} = 500 if $at > 31 });
     my @strategy = strategy(@five_percent);
@@ -552,6 +568,57 @@ EOC
 
     all_kinds($t, $v2);
     $t->stop;
+};
+
+subtest 'an outage of both in nginx' => sub {
+    my $t = Canary::Test->new;
+    my ($v1, $v2) = map { $t->backend($_, delay_ms => 20) } qw(v1 v2);
+
+    $t->start(<<'EOC');
+        log_format replay 'time=$msec endpoint=$canary_endpoint '
+                          'release=$canary_release reason=$canary_reason '
+                          'weight=$canary_weight status="$upstream_status" '
+                          'header_time="$upstream_header_time" '
+                          'duration="$upstream_response_time" '
+                          'request_time=$request_time';
+
+        upstream a { server 127.0.0.1:%%PORT_v1%%; }
+        upstream b { server 127.0.0.1:%%PORT_v2%%; }
+        upstream ep { canary_release v1 a; canary_release v2 b; }
+
+        server {
+            listen 127.0.0.1:%%PORT_http%%;
+            access_log %%DIR%%/replay.log replay;
+            location / { proxy_pass http://ep; }
+        }
+
+        %%API%%
+EOC
+
+    my @plain = (confidence => 'off', min_requests => 10);
+    my @rules = (rule(error_5xx_rate => 0.1, @plain),
+        rule(latency_p50_max => 8, baseline => 'stable', @plain));
+    $t->start_rollout('ep', steps => [0.5], rules => \@rules);
+
+    # The canary is slow to fail, until most of its times are of the outage.
+
+    my $load = $t->load(rate => 100, connections => 64);
+    $load->wait_requests(100);
+    $v1->set(status => 500, delay_ms => 20);
+    $v2->set(status => 500, delay_ms => 600);
+    $t->wait_for(sub { $t->endpoint('ep')->{waiting_for} }, 20, 'the hold');
+    $load->wait_requests(400);
+
+    is($t->endpoint('ep')->{phase}, 'progressing', 'nginx goes on');
+    $load->stop;
+    $t->stop;
+
+    my @log = map { "$_\n" } split /\n/, $t->read_file('replay.log');
+    my $run = replay(\@log, encode([0.5], @rules), '--weight-from-log');
+
+    is($run->{summary}{result}, 'running', 'so does the replay')
+        or diag($run->{output});
+    is(scalar(grep { $_->{reason} =~ /^holding: / } $run->{events}->@*), 1, 'with a hold');
 };
 
 done_testing();

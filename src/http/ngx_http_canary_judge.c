@@ -5,24 +5,34 @@
 
 
 #include "ngx_http_canary_module.h"
+#include "canary_control.h"
 
 
-static void ngx_http_canary_verdicts(ngx_http_canary_shared_t *shared,
-    uint64_t now, ngx_uint_t detail, canary_result_t *result);
+/* of the control step: whose rollout it looks at */
+
+typedef struct {
+    canary_control_t                control;
+    ngx_http_canary_zone_shared_t  *sh;
+    ngx_slab_pool_t                *shpool;
+    ngx_http_canary_shared_t       *shared;
+    ngx_log_t                      *log;
+    canary_times_t                  times;
+} ngx_http_canary_look_t;
+
+
 static void ngx_http_canary_show(const canary_strategy_t *strategy,
     const canary_result_t *result, ngx_http_canary_judgement_t *judgement);
 static void ngx_http_canary_set_figures(const canary_strategy_t *strategy,
     const canary_result_t *result, ngx_http_canary_figure_t *figures);
-static ngx_uint_t ngx_http_canary_guard(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    canary_result_t *result, ngx_uint_t immediate, uint64_t now,
-    ngx_log_t *log);
-static canary_status_t ngx_http_canary_act(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    const canary_breach_t *breach, uint64_t now, ngx_log_t *log);
-static void ngx_http_canary_take_step(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    const canary_result_t *result, uint64_t now, ngx_log_t *log);
+static void ngx_http_canary_open_look(ngx_http_canary_look_t *look,
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared, uint64_t now, ngx_log_t *log);
+static const canary_times_t *ngx_http_canary_look_times(void *data,
+    int detail);
+static void ngx_http_canary_look_begin_step(void *data);
+static void ngx_http_canary_look_change(void *data,
+    const canary_command_t *command, const canary_breach_t *breach,
+    const canary_result_t *result);
 
 
 void
@@ -54,6 +64,7 @@ ngx_http_canary_judge(ngx_http_canary_shared_t *shared, uint64_t now,
     ngx_uint_t detail, ngx_http_canary_judgement_t *judgement)
 {
     canary_judge_t    *judge;
+    canary_times_t     times;
     canary_result_t    result;
     canary_rollout_t  *rollout;
 
@@ -67,7 +78,10 @@ ngx_http_canary_judge(ngx_http_canary_shared_t *shared, uint64_t now,
         return;
     }
 
-    ngx_http_canary_verdicts(shared, now, detail, &result);
+    ngx_http_canary_times(shared, rollout, detail, &times);
+
+    canary_judge_rules(shared->evidence, rollout, now, &times, (int) detail,
+                       &result);
 
     ngx_http_canary_show(&rollout->strategy, &result, judgement);
 
@@ -76,22 +90,6 @@ ngx_http_canary_judge(ngx_http_canary_shared_t *shared, uint64_t now,
     if (judge->holding || now < shared->evidence->discard_to) {
         judgement->held = judge->held_rule;
     }
-}
-
-
-static void
-ngx_http_canary_verdicts(ngx_http_canary_shared_t *shared, uint64_t now,
-    ngx_uint_t detail, canary_result_t *result)
-{
-    canary_times_t     times;
-    canary_rollout_t  *rollout;
-
-    rollout = &ngx_http_canary_record(shared)->rollout;
-
-    ngx_http_canary_times(shared, rollout, detail, &times);
-
-    canary_judge_rules(shared->evidence, rollout, now, &times, (int) detail,
-                       result);
 }
 
 
@@ -132,157 +130,101 @@ ngx_http_canary_set_figures(const canary_strategy_t *strategy,
 }
 
 
-/*
- * Judges the rules, and acts when one is broken; when an attempt has failed
- * just now, only one that is judged then.  Returns 1 if the rollout has
- * changed.
- */
-
-static ngx_uint_t
-ngx_http_canary_guard(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    canary_result_t *result, ngx_uint_t immediate, uint64_t now,
-    ngx_log_t *log)
-{
-    canary_breach_t  breach;
-    canary_status_t  status;
-
-    ngx_http_canary_verdicts(shared, now, 0, result);
-
-    if (!canary_judge_breach(shared->evidence,
-                             &ngx_http_canary_record(shared)->rollout, result,
-                             (int) immediate, now, &breach))
-    {
-        return 0;
-    }
-
-    status = ngx_http_canary_act(sh, shpool, shared, &breach, now, log);
-
-    if (breach.verb == CANARY_VIOLATION) {
-        return status == CANARY_CHANGED;
-    }
-
-    /* only now: what the event tells of is discarded */
-
-    canary_judge_hold(shared->evidence,
-                      &ngx_http_canary_record(shared)->rollout, breach.rule,
-                      now);
-
-    return 0;
-}
-
-
-/* the rule that broke is the only one of the figures, with all its details */
-
-static canary_status_t
-ngx_http_canary_act(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    const canary_breach_t *breach, uint64_t now, ngx_log_t *log)
-{
-    canary_result_t            result;
-    ngx_http_canary_change_t   change;
-    ngx_http_canary_figure_t   figure;
-
-    ngx_http_canary_verdicts(shared, now, 1, &result);
-
-    figure.rule = ngx_http_canary_record(shared)->rollout
-                      .strategy.rules[breach->rule];
-    figure.judgement = result.rules[breach->rule];
-
-    ngx_memzero(&change, sizeof(ngx_http_canary_change_t));
-
-    change.command.verb = breach->verb;
-    change.command.now = now;
-
-    if (breach->verb == CANARY_HOLDING) {
-        change.outage = &breach->outage;
-    }
-
-    (void) ngx_cpystrn(change.actor.name,
-                       (u_char *) canary_rule_info[figure.rule.kind].name,
-                       sizeof(change.actor.name));
-
-    (void) ngx_http_canary_change_locked(sh, shpool, shared, &change, &figure,
-                                         1, log);
-
-    return change.status;
-}
-
-
 void
 ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t now,
     ngx_log_t *log)
 {
-    ngx_uint_t         moved, holds;
-    canary_times_t     times;
-    canary_result_t    result;
-    canary_rollout_t  *rollout;
+    ngx_http_canary_look_t  look;
 
-    rollout = &ngx_http_canary_record(shared)->rollout;
-
-    moved = canary_judge_tick(shared->evidence, rollout, now);
-
-    if (moved) {
-        ngx_http_canary_times(shared, rollout, 0, &times);
-        canary_judge_measure(shared->evidence, rollout, now, &times);
-    }
-
-    if (!canary_rollout_guarded(rollout)) {
-        return;
-    }
-
-    holds = canary_judge_holds(shared->evidence, rollout, now);
-
-    /* of the times of a step none are known to be of cohorts that count */
-
-    if (holds) {
-        ngx_http_canary_begin_step(sh, shpool, shared);
-    }
-
-    if (!moved && !holds
-        && canary_judge_settled(shared->evidence, rollout, now))
-    {
-        return;
-    }
-
-    if (ngx_http_canary_guard(sh, shpool, shared, &result, 0, now, log)
-        || canary_judge_holds(shared->evidence, rollout, now))
-    {
-        return;
-    }
+    ngx_http_canary_open_look(&look, sh, shpool, shared, now, log);
 
     /* a step that cannot be put down is none */
 
-    if (!sh->failing && !sh->foreign) {
-        ngx_http_canary_take_step(sh, shpool, shared, &result, now, log);
-    }
+    canary_control_look(&look.control, !sh->failing && !sh->foreign);
 }
 
 
 static void
-ngx_http_canary_take_step(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    const canary_result_t *result, uint64_t now, ngx_log_t *log)
+ngx_http_canary_open_look(ngx_http_canary_look_t *look,
+    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
+    ngx_http_canary_shared_t *shared, uint64_t now, ngx_log_t *log)
 {
-    ngx_http_canary_change_t  change;
-    ngx_http_canary_figure_t  figures[CANARY_RULES_MAX];
+    look->control.evidence = shared->evidence;
+    look->control.rollout = &ngx_http_canary_record(shared)->rollout;
+    look->control.now = now;
+    look->control.data = look;
+    look->control.times = ngx_http_canary_look_times;
+    look->control.begin_step = ngx_http_canary_look_begin_step;
+    look->control.change = ngx_http_canary_look_change;
 
-    ngx_http_canary_set_figures(&ngx_http_canary_record(shared)
-                                     ->rollout.strategy, result, figures);
+    look->sh = sh;
+    look->shpool = shpool;
+    look->shared = shared;
+    look->log = log;
+}
+
+
+static const canary_times_t *
+ngx_http_canary_look_times(void *data, int detail)
+{
+    ngx_http_canary_look_t  *look = data;
+
+    ngx_http_canary_times(look->shared, look->control.rollout, detail,
+                          &look->times);
+
+    return &look->times;
+}
+
+
+static void
+ngx_http_canary_look_begin_step(void *data)
+{
+    ngx_http_canary_look_t  *look = data;
+
+    ngx_http_canary_begin_step(look->sh, look->shpool, look->shared);
+}
+
+
+/* a rule that broke is the only one of the figures */
+
+static void
+ngx_http_canary_look_change(void *data, const canary_command_t *command,
+    const canary_breach_t *breach, const canary_result_t *result)
+{
+    ngx_http_canary_look_t  *look = data;
+
+    const char                *actor;
+    ngx_uint_t                 nfigures;
+    ngx_http_canary_change_t   change;
+    ngx_http_canary_figure_t   figures[CANARY_RULES_MAX], *first;
+
+    ngx_http_canary_set_figures(&look->control.rollout->strategy, result,
+                                figures);
 
     ngx_memzero(&change, sizeof(ngx_http_canary_change_t));
 
-    change.command.verb = CANARY_TICK;
-    change.command.now = now;
-    change.command.verdict = result->verdict;
-    change.command.attempts = result->decided;
+    change.command = *command;
 
-    (void) ngx_cpystrn(change.actor.name, (u_char *) "controller",
+    actor = "controller";
+    first = figures;
+    nfigures = result->n;
+
+    if (breach) {
+        first = &figures[breach->rule];
+        nfigures = 1;
+        actor = canary_rule_info[first->rule.kind].name;
+
+        if (breach->verb == CANARY_HOLDING) {
+            change.outage = &breach->outage;
+        }
+    }
+
+    (void) ngx_cpystrn(change.actor.name, (u_char *) actor,
                        sizeof(change.actor.name));
 
-    (void) ngx_http_canary_change_locked(sh, shpool, shared, &change,
-                                         figures, result->n, log);
+    (void) ngx_http_canary_change_locked(look->sh, look->shpool, look->shared,
+                                         &change, first, nfigures, look->log);
 }
 
 
@@ -296,10 +238,9 @@ ngx_http_canary_trip(ngx_http_canary_endpoint_t *endpoint, uint32_t epoch,
     ngx_log_t *log)
 {
     uint64_t                        now;
-    ngx_uint_t                      immediate;
     canary_route_t                  route;
-    canary_result_t                 result;
     ngx_slab_pool_t                *shpool;
+    ngx_http_canary_look_t          look;
     ngx_http_canary_main_conf_t    *cmcf;
     ngx_http_canary_zone_shared_t  *sh;
 
@@ -318,14 +259,13 @@ ngx_http_canary_trip(ngx_http_canary_endpoint_t *endpoint, uint32_t epoch,
     route = ngx_http_canary_route(endpoint);
 
     if (!sh->superseded && route.epoch == epoch
-        && endpoint->shared->evidence
-        && canary_rollout_guarded(&ngx_http_canary_record(endpoint->shared)
-                                       ->rollout))
+        && endpoint->shared->evidence)
     {
-        immediate = (now - sh->heartbeat < NGX_HTTP_CANARY_STALE);
+        ngx_http_canary_open_look(&look, sh, shpool, endpoint->shared, now,
+                                  log);
 
-        (void) ngx_http_canary_guard(sh, shpool, endpoint->shared, &result,
-                                     immediate, now, log);
+        canary_control_trip(&look.control,
+                            now - sh->heartbeat < NGX_HTTP_CANARY_STALE);
     }
 
     ngx_shmtx_unlock(&shpool->mutex);

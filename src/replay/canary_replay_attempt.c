@@ -83,9 +83,7 @@ canary_replay_attempt_header(canary_replay_t *replay,
     {
         response_class = finish.bad_5xx ? 5 : 4;
 
-        if (canary_evidence_burn(replay->evidence, response_class)
-            && canary_rollout_guarded(&replay->rollout))
-        {
+        if (canary_evidence_burn(replay->evidence, response_class)) {
             canary_replay_trip(replay, pending->due / 1000);
         }
     }

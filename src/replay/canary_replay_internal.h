@@ -11,6 +11,7 @@
 /* What the parts of a replay share. */
 
 
+#include "canary_control.h"
 #include "canary_replay.h"
 #include "canary_replay_queue.h"
 

@@ -9,17 +9,20 @@
 #include "canary_replay_internal.h"
 
 
-static int canary_replay_is_settled(canary_replay_t *replay, uint64_t now);
-static int canary_replay_guard(canary_replay_t *replay,
-    canary_result_t *result, int immediate, uint64_t now);
-static int canary_replay_change(canary_replay_t *replay,
+static void canary_replay_set_control(canary_replay_t *replay, uint64_t now,
+    canary_control_t *control);
+static const canary_times_t *canary_replay_times(void *data, int detail);
+static void canary_replay_begin_step(void *data);
+static void canary_replay_carry_out(void *data,
+    const canary_command_t *command, const canary_breach_t *breach,
+    const canary_result_t *result);
+static void canary_replay_change(canary_replay_t *replay,
     const canary_command_t *command, canary_replay_event_t *event);
 static void canary_replay_entered(canary_replay_t *replay,
     const canary_rollout_t *from, uint64_t now);
 static void canary_replay_report(canary_replay_t *replay,
     const canary_rollout_t *from, const canary_command_t *command,
     canary_replay_event_t *event);
-static void canary_replay_times(canary_replay_t *replay);
 
 
 /* with the weight of the log it begins when the log has one */
@@ -53,7 +56,7 @@ canary_replay_begin(canary_replay_t *replay,
     command.release = CANARY_REPLAY_CANARY_ID;
     command.strategy = replay->options.strategy;
 
-    (void) canary_replay_change(replay, &command, &event);
+    canary_replay_change(replay, &command, &event);
 
     if (replay->options.log_weight) {
         canary_replay_follow(replay, first->weight);
@@ -94,7 +97,7 @@ canary_replay_follow(canary_replay_t *replay, uint32_t weight)
     command.has_weight = 1;
 
     if (weight < CANARY_ONE) {
-        (void) canary_replay_change(replay, &command, &event);
+        canary_replay_change(replay, &command, &event);
 
     } else {
 
@@ -121,127 +124,105 @@ canary_replay_follow(canary_replay_t *replay, uint32_t weight)
 void
 canary_replay_tick(canary_replay_t *replay, uint64_t now)
 {
-    int                    moved, holds;
-    canary_result_t        result;
-    canary_command_t       command;
-    canary_replay_event_t  event;
+    canary_control_t  control;
 
-    moved = canary_judge_tick(replay->evidence, &replay->rollout, now);
-
-    if (moved) {
-        canary_replay_times(replay);
-        canary_judge_measure(replay->evidence, &replay->rollout, now,
-                             &replay->times);
-    }
-
-    if (!canary_rollout_guarded(&replay->rollout)) {
-        return;
-    }
-
-    holds = canary_judge_holds(replay->evidence, &replay->rollout, now);
-
-    if ((!moved && !holds && canary_replay_is_settled(replay, now))
-        || canary_replay_guard(replay, &result, 0, now)
-        || canary_judge_holds(replay->evidence, &replay->rollout, now)
-        || canary_replay_is_settled(replay, now))
-    {
-        return;
-    }
-
-    canary_judge_rules(replay->evidence, &replay->rollout, now,
-                       &replay->times, 1, &replay->summary.result);
-
-    memset(&command, 0, sizeof(canary_command_t));
-    memset(&event, 0, sizeof(canary_replay_event_t));
-
-    command.verb = CANARY_TICK;
-    command.now = now;
-    command.verdict = result.verdict;
-    command.attempts = result.decided;
-
-    (void) canary_replay_change(replay, &command, &event);
+    canary_replay_set_control(replay, now, &control);
+    canary_control_look(&control, !replay->options.log_weight);
 }
 
 
 void
 canary_replay_trip(canary_replay_t *replay, uint64_t now)
 {
-    canary_result_t  result;
+    canary_control_t  control;
 
-    (void) canary_replay_guard(replay, &result, 1, now);
+    canary_replay_set_control(replay, now, &control);
+    canary_control_trip(&control, 1);
 }
 
 
 void
 canary_replay_last_verdicts(canary_replay_t *replay, uint64_t now)
 {
-    canary_replay_times(replay);
     canary_judge_rules(replay->evidence, &replay->rollout, now,
-                       &replay->times, 1, &replay->summary.result);
+                       canary_replay_times(replay, 1), 1,
+                       &replay->summary.result);
 }
 
 
-/* whether no step is to be taken, by the last verdicts */
-
-static int
-canary_replay_is_settled(canary_replay_t *replay, uint64_t now)
+static void
+canary_replay_set_control(canary_replay_t *replay, uint64_t now,
+    canary_control_t *control)
 {
-    return replay->options.log_weight
-           || canary_judge_settled(replay->evidence, &replay->rollout, now);
+    control->evidence = replay->evidence;
+    control->rollout = &replay->rollout;
+    control->now = now;
+    control->data = replay;
+    control->times = canary_replay_times;
+    control->begin_step = canary_replay_begin_step;
+    control->change = canary_replay_carry_out;
 }
 
 
-/*
- * Judges the rules, and acts when one is broken; when an attempt has failed
- * just now, only one that is judged then.  Returns 1 if the rollout has
- * changed.
- */
+/* what there has been of times in the step, from what there was before it */
 
-static int
-canary_replay_guard(canary_replay_t *replay, canary_result_t *result,
-    int immediate, uint64_t now)
+static const canary_times_t *
+canary_replay_times(void *data, int detail)
 {
-    canary_breach_t        breach;
-    canary_command_t       command;
-    canary_replay_event_t  event;
+    unsigned          side;
+    canary_replay_t  *replay = data;
 
-    canary_replay_times(replay);
-    canary_judge_rules(replay->evidence, &replay->rollout, now,
-                       &replay->times, 0, result);
-
-    if (!canary_judge_breach(replay->evidence, &replay->rollout, result,
-                             immediate, now, &breach))
-    {
-        return 0;
+    if (!canary_judge_needs_times(replay->options.strategy, detail)) {
+        return &replay->times;
     }
 
-    canary_judge_rules(replay->evidence, &replay->rollout, now,
-                       &replay->times, 1, &replay->summary.result);
+    for (side = 0; side < CANARY_SIDES; side++) {
+        replay->times.step[side] = replay->times.sides[side];
+        canary_histogram_subtract(&replay->times.step[side],
+                                  &replay->before[side]);
+    }
 
-    memset(&command, 0, sizeof(canary_command_t));
+    return &replay->times;
+}
+
+
+static void
+canary_replay_begin_step(void *data)
+{
+    canary_replay_t  *replay = data;
+
+    memcpy(replay->before, replay->times.sides, sizeof(replay->before));
+}
+
+
+static void
+canary_replay_carry_out(void *data, const canary_command_t *command,
+    const canary_breach_t *breach, const canary_result_t *result)
+{
+    canary_replay_t        *replay = data;
+    canary_replay_event_t   event;
+
     memset(&event, 0, sizeof(canary_replay_event_t));
 
-    command.verb = breach.verb;
-    command.now = now;
+    if (breach) {
+        replay->summary.result = *result;
 
-    event.rule = &replay->options.strategy->rules[breach.rule];
-    event.judgement = replay->summary.result.rules[breach.rule];
+        event.rule = &replay->options.strategy->rules[breach->rule];
+        event.judgement = result->rules[breach->rule];
 
-    /* only now: what the event tells of is discarded */
+        if (breach->verb == CANARY_HOLDING) {
+            event.outage = breach->outage;
+        }
 
-    if (breach.verb == CANARY_HOLDING) {
-        event.outage = breach.outage;
-
-        canary_judge_hold(replay->evidence, &replay->rollout, breach.rule,
-                          now);
+    } else {
+        canary_replay_last_verdicts(replay, command->now);
     }
 
-    return canary_replay_change(replay, &command, &event)
-           && breach.verb == CANARY_VIOLATION;
+    canary_replay_change(replay, command, &event);
 }
 
 
-static int
+static void
 canary_replay_change(canary_replay_t *replay, const canary_command_t *command,
     canary_replay_event_t *event)
 {
@@ -251,7 +232,7 @@ canary_replay_change(canary_replay_t *replay, const canary_command_t *command,
     from = replay->rollout;
 
     if (canary_rollout_apply(&replay->rollout, command) != CANARY_CHANGED) {
-        return 0;
+        return;
     }
 
     canary_replay_entered(replay, &from, command->now);
@@ -267,14 +248,12 @@ canary_replay_change(canary_replay_t *replay, const canary_command_t *command,
                        ? CANARY_REPLAY_PROMOTED : CANARY_REPLAY_ROLLED_BACK;
 
     } else {
-        return 1;
+        return;
     }
 
     replay->ended = 1;
     summary->now = command->now;
     summary->rollout = from;
-
-    return 1;
 }
 
 
@@ -289,13 +268,12 @@ canary_replay_entered(canary_replay_t *replay, const canary_rollout_t *from,
     }
 
     if (from->phase == CANARY_IDLE) {
-        canary_replay_times(replay);
         canary_judge_begin(replay->evidence, &replay->rollout, now,
-                           &replay->times);
+                           canary_replay_times(replay, 0));
     }
 
     if (replay->rollout.tests != from->tests) {
-        memcpy(replay->before, replay->times.sides, sizeof(replay->before));
+        canary_replay_begin_step(replay);
     }
 
     (void) canary_judge_tick(replay->evidence, &replay->rollout, now);
@@ -316,23 +294,4 @@ canary_replay_report(canary_replay_t *replay, const canary_rollout_t *from,
     event->attempts = command->attempts;
 
     replay->options.report(replay->options.data, event);
-}
-
-
-/* what there has been of times in the step, from what there was before it */
-
-static void
-canary_replay_times(canary_replay_t *replay)
-{
-    unsigned  side;
-
-    if (!canary_judge_needs_times(replay->options.strategy, 1)) {
-        return;
-    }
-
-    for (side = 0; side < CANARY_SIDES; side++) {
-        replay->times.step[side] = replay->times.sides[side];
-        canary_histogram_subtract(&replay->times.step[side],
-                                  &replay->before[side]);
-    }
 }

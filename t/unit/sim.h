@@ -10,15 +10,16 @@
 
 /*
  * A rollout under simulated traffic: workers that count attempts, and the
- * control loop that judges them each 50 ms and holds or gives up as the
- * module does.  Times are milliseconds of no clock at all.
+ * control loop that looks at it each 50 ms.  A rule that is broken changes
+ * nothing here, and no step is taken.  Times are milliseconds of no clock at
+ * all.
  */
 
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "canary_judge.h"
+#include "canary_control.h"
 
 #include "memory.h"
 #include "unit.h"
@@ -229,6 +230,15 @@ sim_tick(sim_t *sim)
 }
 
 
+static inline void
+sim_begin_step(void *data)
+{
+    sim_t  *sim = data;
+
+    memset(sim->times.step, 0, sizeof(sim->times.step));
+}
+
+
 /* Another step, or other tests. */
 
 static inline void
@@ -243,7 +253,7 @@ sim_command(sim_t *sim, canary_command_t command)
                      CANARY_CHANGED);
 
     if (tests != sim->rollout.tests) {
-        memset(sim->times.step, 0, sizeof(sim->times.step));
+        sim_begin_step(sim);
     }
 
     sim_tick(sim);
@@ -431,41 +441,47 @@ sim_finish(sim_t *sim)
 }
 
 
-/* What the control loop does, but for the steps. */
+static inline const canary_times_t *
+sim_times(void *data, int detail)
+{
+    sim_t  *sim = data;
+
+    (void) detail;
+
+    return &sim->times;
+}
+
+
+static inline void
+sim_change(void *data, const canary_command_t *command,
+    const canary_breach_t *breach, const canary_result_t *result)
+{
+    sim_t  *sim = data;
+
+    (void) result;
+
+    if (command->verb == CANARY_HOLDING) {
+        sim->outage = breach->outage;
+        sim->holds++;
+
+    } else {
+        sim->broken = 1;
+    }
+}
+
 
 static inline void
 sim_control(sim_t *sim)
 {
-    int              moved, holds;
-    uint32_t         i;
-    canary_outage_t  outage;
+    canary_control_t  control;
 
-    moved = sim_tick(sim);
-    holds = canary_judge_holds(sim->evidence, &sim->rollout, sim->now);
+    control = (canary_control_t) {
+        .evidence = sim->evidence, .rollout = &sim->rollout, .now = sim->now,
+        .data = sim, .times = sim_times, .begin_step = sim_begin_step,
+        .change = sim_change
+    };
 
-    if (!moved && !holds) {
-        return;
-    }
-
-    canary_judge_rules(sim->evidence, &sim->rollout, sim->now, &sim->times,
-                       0, &sim->result);
-
-    for (i = 0; i < sim->result.n; i++) {
-        if (sim->result.rules[i].verdict != CANARY_FAILING) {
-            continue;
-        }
-
-        if (!canary_judge_excuse(sim->evidence, &sim->rollout, i, sim->now,
-                                 &outage))
-        {
-            sim->broken = 1;
-
-        } else if (!canary_judge(sim->evidence)->holding) {
-            canary_judge_hold(sim->evidence, &sim->rollout, i, sim->now);
-            sim->outage = outage;
-            sim->holds++;
-        }
-    }
+    canary_control_look(&control, 0);
 }
 
 
