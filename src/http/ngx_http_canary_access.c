@@ -108,7 +108,7 @@ ngx_http_canary_find_token(ngx_http_request_t *r,
 
     *token = NULL;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_module);
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_api_module);
 
     if (clcf->tokens == NULL) {
         return NGX_DECLINED;
@@ -184,7 +184,7 @@ ngx_http_canary_secret(ngx_http_request_t *r, ngx_str_t *secret)
 
     ngx_str_null(secret);
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_module);
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_api_module);
 
     if (clcf->verta) {
         ngx_http_canary_verta_secret(r, secret);
@@ -254,7 +254,7 @@ ngx_http_canary_check_token(ngx_http_request_t *r, ngx_uint_t write)
     ngx_http_canary_token_t     *token;
     ngx_http_canary_loc_conf_t  *clcf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_module);
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_api_module);
 
     if (clcf->tokens == NULL) {
         return NGX_DECLINED;

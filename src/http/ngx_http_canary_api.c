@@ -68,7 +68,7 @@ ngx_http_canary_api_may_write(ngx_http_request_t *r)
 {
     ngx_http_canary_loc_conf_t  *clcf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_module);
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_api_module);
 
     if (!clcf->write) {
         return ngx_http_canary_problem(r, NGX_HTTP_FORBIDDEN,

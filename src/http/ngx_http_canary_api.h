@@ -9,6 +9,7 @@
 
 
 #include "ngx_http_canary_module.h"
+#include "ngx_http_canary_conf_location.h"
 #include "canary_json.h"
 
 

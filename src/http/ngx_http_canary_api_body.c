@@ -78,7 +78,7 @@ ngx_http_canary_api_body_max(ngx_http_request_t *r)
 {
     ngx_http_canary_loc_conf_t  *clcf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_module);
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_api_module);
 
     return clcf->body_max;
 }

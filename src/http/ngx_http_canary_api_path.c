@@ -226,7 +226,7 @@ ngx_http_canary_api_index(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_module);
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_api_module);
 
     failed = 0;
 

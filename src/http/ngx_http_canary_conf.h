@@ -30,18 +30,6 @@ char *ngx_http_canary_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_canary_check_positive(ngx_conf_t *cf, void *post, void *data);
 char *ngx_http_canary_state_path(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_http_canary_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_http_canary_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-
-/* whether an API may be in this location */
-
-char *ngx_http_canary_check_location(ngx_conf_t *cf,
-    ngx_http_canary_loc_conf_t *lcf);
-
-/* the limit of bodies, which nginx would answer itself, is left to the API */
-
-void ngx_http_canary_take_body_limit(ngx_http_core_loc_conf_t *clcf,
-    ngx_http_canary_loc_conf_t *lcf);
 
 /* remembers where the first canary directive of an upstream{} stands */
 

@@ -6,7 +6,7 @@
 
 #include "ngx_http_canary_module.h"
 #include "ngx_http_canary_api.h"
-#include "ngx_http_canary_conf.h"
+#include "ngx_http_canary_conf_location.h"
 
 
 /* The directives of a location: canary_api and canary_metrics. */

@@ -145,20 +145,6 @@ struct ngx_http_canary_main_conf_s {
 };
 
 
-typedef struct {
-    ngx_flag_t                          api;
-    ngx_flag_t                          verta;
-    ngx_flag_t                          write;         /* of either */
-    off_t                               body_max;      /* of either: the
-                                                          smaller of ours and
-                                                          that of nginx */
-    ngx_str_t                           workspace;     /* in the Verta API */
-    ngx_flag_t                          metrics;
-    ngx_array_t                        *tokens;        /* of token_t; NULL:
-                                                          none are needed */
-} ngx_http_canary_loc_conf_t;
-
-
 extern ngx_module_t  ngx_http_canary_module;
 
 

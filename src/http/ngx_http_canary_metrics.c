@@ -56,7 +56,7 @@ static void ngx_http_canary_metrics_totals(ngx_http_canary_metrics_t *m,
     ngx_http_canary_totals_t *totals, uint64_t *buckets);
 
 
-static const ngx_http_canary_metric_t  ngx_http_canary_metrics[] = {
+static const ngx_http_canary_metric_t  ngx_http_canary_metric_table[] = {
 
     { "attempts_total", "counter",
       "Attempts on a release by their outcome, each in one class.",
@@ -152,7 +152,7 @@ ngx_http_canary_api_metrics(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    m->metric = ngx_http_canary_metrics;
+    m->metric = ngx_http_canary_metric_table;
 
     return ngx_http_canary_feed_start(&m->feed);
 }

@@ -6,13 +6,10 @@
 
 #include "ngx_http_canary_module.h"
 #include "ngx_http_canary_conf.h"
-#include "ngx_http_canary_token.h"
-#include "ngx_http_canary_verta.h"
 
 
 static void *ngx_http_canary_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_canary_create_srv_conf(ngx_conf_t *cf);
-static void *ngx_http_canary_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_canary_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static ngx_int_t ngx_http_canary_preconfiguration(ngx_conf_t *cf);
@@ -141,34 +138,6 @@ static ngx_command_t  ngx_http_canary_commands[] = {
       offsetof(ngx_http_canary_srv_conf_t, fallback),
       NULL },
 
-    { ngx_string("canary_api"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
-      ngx_http_canary_api,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("canary_verta_api"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
-      ngx_http_canary_verta_api,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("canary_metrics"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
-      ngx_http_canary_metrics,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("canary_api_tokens"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_canary_api_tokens,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
       ngx_null_command
 };
 
@@ -183,7 +152,7 @@ static ngx_http_module_t  ngx_http_canary_module_ctx = {
     ngx_http_canary_create_srv_conf,       /* create server configuration */
     NULL,                                  /* merge server configuration */
 
-    ngx_http_canary_create_loc_conf,       /* create location configuration */
+    NULL,                                  /* create location configuration */
     ngx_http_canary_merge_loc_conf         /* merge location configuration */
 };
 
@@ -257,72 +226,12 @@ ngx_http_canary_create_srv_conf(ngx_conf_t *cf)
 }
 
 
-static void *
-ngx_http_canary_create_loc_conf(ngx_conf_t *cf)
-{
-    ngx_http_canary_loc_conf_t  *clcf;
-
-    clcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_canary_loc_conf_t));
-    if (clcf == NULL) {
-        return NULL;
-    }
-
-    /*
-     * set by ngx_pcalloc():
-     *
-     *     clcf->workspace = { 0, NULL };
-     */
-
-    clcf->api = NGX_CONF_UNSET;
-    clcf->verta = NGX_CONF_UNSET;
-    clcf->write = NGX_CONF_UNSET;
-    clcf->metrics = NGX_CONF_UNSET;
-    clcf->tokens = NGX_CONF_UNSET_PTR;
-
-    return clcf;
-}
-
-
-/*
- * A location below has a handler of its own, or none.  The blocks of if and
- * limit_except are still the location that they stand in.
- */
+/* there is nothing to merge, but now it is known what passes requests on */
 
 static char *
 ngx_http_canary_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 {
-    ngx_http_canary_loc_conf_t *prev = parent;
-    ngx_http_canary_loc_conf_t *conf = child;
-
-    ngx_http_core_loc_conf_t  *clcf;
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    if (clcf->noname && clcf->handler == NULL) {
-
-        if (prev->api == 1) {
-            conf->api = 1;
-            conf->write = prev->write;
-            clcf->handler = ngx_http_canary_api_handler;
-
-        } else if (prev->metrics == 1) {
-            conf->metrics = 1;
-            clcf->handler = ngx_http_canary_metrics_handler;
-        }
-    }
-
-    ngx_http_canary_verta_merge(cf, prev, conf);
-
     ngx_http_canary_check_grpc(cf);
-
-    ngx_conf_init_value(conf->api, 0);
-    ngx_conf_init_value(conf->write, 0);
-    ngx_conf_init_value(conf->metrics, 0);
-    ngx_conf_merge_ptr_value(conf->tokens, prev->tokens, NULL);
-
-    if (conf->api || conf->verta) {
-        ngx_http_canary_take_body_limit(clcf, conf);
-    }
 
     return NGX_CONF_OK;
 }
@@ -347,8 +256,6 @@ ngx_http_canary_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    ngx_http_canary_find_basic(cf);
-
     /* without an endpoint the module costs nothing, once it is done with those
        that there were */
 
@@ -359,8 +266,6 @@ ngx_http_canary_postconfiguration(ngx_conf_t *cf)
             return (rc == NGX_DECLINED) ? NGX_OK : NGX_ERROR;
         }
     }
-
-    ngx_http_canary_verta_number(cmcf);
 
     if (ngx_http_canary_add_zone(cf, cmcf) != NGX_OK) {
         return NGX_ERROR;

@@ -8,6 +8,7 @@
 #define _NGX_HTTP_CANARY_TOKEN_H_INCLUDED_
 
 
+#include "ngx_http_canary_conf_location.h"
 #include "ngx_http_canary_endpoint.h"
 
 

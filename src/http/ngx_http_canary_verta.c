@@ -104,7 +104,7 @@ ngx_http_canary_verta_admit(ngx_http_request_t *r, ngx_uint_t write)
         return rc;
     }
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_module);
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_api_module);
 
     if (!clcf->write) {
         return ngx_http_canary_verta_error(r, NGX_HTTP_FORBIDDEN,
@@ -131,7 +131,7 @@ ngx_http_canary_verta_check_token(ngx_http_request_t *r, ngx_uint_t write)
     ngx_http_canary_token_t     *token;
     ngx_http_canary_loc_conf_t  *clcf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_module);
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_api_module);
 
     if (clcf->tokens == NULL) {
         return NGX_DECLINED;

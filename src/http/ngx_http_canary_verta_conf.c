@@ -5,7 +5,7 @@
 
 
 #include "ngx_http_canary_verta.h"
-#include "ngx_http_canary_conf.h"
+#include "ngx_http_canary_conf_location.h"
 
 
 #define NGX_HTTP_CANARY_VERTA_SUFFIX  "/api/v1/"

@@ -68,7 +68,7 @@ ngx_http_canary_verta_workspace(ngx_http_request_t *r,
         return 1;
     }
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_module);
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_api_module);
 
     workspace = &clcf->workspace;
 
