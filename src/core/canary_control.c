@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "canary_control.h"
+#include "canary_judge.h"
+#include "canary_judge_times.h"
 
 
 static int canary_control_guard(const canary_control_t *control,

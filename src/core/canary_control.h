@@ -10,9 +10,11 @@
 
 #include <stdint.h>
 
-#include "canary_evidence.h"
-#include "canary_judge.h"
+#include "canary_evidence_layout.h"
+#include "canary_judge_layout.h"
+#include "canary_outage.h"
 #include "canary_rollout.h"
+#include "canary_verdict.h"
 
 
 /*

@@ -6,10 +6,7 @@
 
 #include <string.h>
 
-#include "canary_evidence_internal.h"
-
-
-/* What workers do, without a lock: counting. */
+#include "canary_evidence_count.h"
 
 
 static void canary_evidence_finish_late(canary_evidence_t *evidence,

@@ -6,10 +6,7 @@
 
 #include <string.h>
 
-#include "canary_evidence_internal.h"
-
-
-/* What stable did in the last seconds, whether or not it is folded. */
+#include "canary_evidence_last.h"
 
 
 static void canary_evidence_next_part(canary_evidence_t *evidence,

@@ -6,7 +6,13 @@
 
 #include <string.h>
 
-#include "canary_judge_internal.h"
+#include "canary_evidence.h"
+#include "canary_evidence_places.h"
+#include "canary_evidence_settle.h"
+#include "canary_evidence_view.h"
+#include "canary_judge.h"
+#include "canary_judge_times.h"
+#include "canary_verdict.h"
 
 
 #define CANARY_JUDGE_PAGE  4096

@@ -7,13 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "canary_judge_internal.h"
-
-
-/*
- * What the judge makes of times: limits that attempts are compared with one
- * by one, evidence of averages, and what stable's have been of late.
- */
+#include "canary_evidence.h"
+#include "canary_judge_times.h"
 
 
 static void canary_judge_fold_times(canary_judge_t *judge,

@@ -4,7 +4,10 @@
  */
 
 
-#include "canary_judge_internal.h"
+#include "canary_evidence.h"
+#include "canary_evidence_last.h"
+#include "canary_evidence_view.h"
+#include "canary_outage.h"
 
 
 static int canary_judge_is_broken_by_stable(canary_evidence_t *evidence,

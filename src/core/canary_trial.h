@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "canary_average.h"
-#include "canary_evidence.h"
+#include "canary_evidence_view.h"
 #include "canary_histogram.h"
 #include "canary_mixture.h"
 #include "canary_relative.h"

@@ -7,7 +7,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "canary_judge.h"
+#include "canary_evidence_view.h"
+#include "canary_judge_times.h"
+#include "canary_verdict.h"
 
 
 /* What the rules are judged by. */

@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "canary_evidence.h"
-#include "canary_judge.h"
+#include "canary_evidence_layout.h"
+#include "canary_outage.h"
 #include "canary_rollout.h"
 #include "canary_rule.h"
 #include "canary_strategy.h"

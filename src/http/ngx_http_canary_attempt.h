@@ -8,7 +8,7 @@
 #define _NGX_HTTP_CANARY_ATTEMPT_H_INCLUDED_
 
 
-#include "canary_evidence.h"
+#include "canary_evidence_count.h"
 #include "canary_outcome.h"
 
 #include "ngx_http_canary_meter.h"

@@ -8,7 +8,7 @@
 #define _NGX_HTTP_CANARY_JUDGE_H_INCLUDED_
 
 
-#include "canary_judge.h"
+#include "canary_judge_layout.h"
 #include "canary_rollout.h"
 
 #include "ngx_http_canary_endpoint.h"

@@ -19,10 +19,15 @@
 #include <ngx_http.h>
 
 #include "canary_buckets.h"
-#include "canary_evidence.h"
+#include "canary_evidence_count.h"
+#include "canary_evidence_places.h"
+#include "canary_evidence_settle.h"
+#include "canary_evidence_spent.h"
 #include "canary_histogram.h"
 #include "canary_judge.h"
+#include "canary_judge_times.h"
 #include "canary_key.h"
+#include "canary_outage.h"
 #include "canary_outcome.h"
 #include "canary_rollout.h"
 #include "canary_rule.h"
@@ -30,6 +35,7 @@
 #include "canary_state_file.h"
 #include "canary_state_json.h"
 #include "canary_strategy.h"
+#include "canary_verdict.h"
 
 #include "ngx_http_canary_compat.h"
 

@@ -12,7 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "canary_evidence.h"
+#include "canary_evidence_count.h"
 #include "canary_route.h"
 
 #include "ngx_http_canary_compat.h"

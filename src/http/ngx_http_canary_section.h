@@ -8,7 +8,8 @@
 #define _NGX_HTTP_CANARY_SECTION_H_INCLUDED_
 
 
-#include "canary_judge.h"
+#include "canary_evidence_layout.h"
+#include "canary_outage.h"
 #include "canary_rollout.h"
 
 #include "ngx_http_canary_endpoint.h"

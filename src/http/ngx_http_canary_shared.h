@@ -13,9 +13,9 @@
 #include <ngx_http.h>
 
 #include "canary_buckets.h"
-#include "canary_evidence.h"
+#include "canary_evidence_layout.h"
 #include "canary_histogram.h"
-#include "canary_judge.h"
+#include "canary_outage.h"
 #include "canary_rollout.h"
 #include "canary_rule.h"
 #include "canary_state_file.h"

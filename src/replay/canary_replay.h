@@ -10,9 +10,10 @@
 
 #include <stdint.h>
 
-#include "canary_judge.h"
+#include "canary_outage.h"
 #include "canary_replay_line.h"
 #include "canary_rollout.h"
+#include "canary_verdict.h"
 
 
 /*

@@ -12,6 +12,10 @@
 
 
 #include "canary_control.h"
+#include "canary_evidence_count.h"
+#include "canary_evidence_places.h"
+#include "canary_judge.h"
+#include "canary_judge_times.h"
 #include "canary_replay.h"
 #include "canary_replay_queue.h"
 

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "canary_evidence.h"
+#include "canary_evidence_count.h"
 #include "canary_replay_line.h"
 
 

@@ -16,6 +16,12 @@
 #include <string.h>
 
 #include "canary_evidence.h"
+#include "canary_evidence_count.h"
+#include "canary_evidence_last.h"
+#include "canary_evidence_places.h"
+#include "canary_evidence_settle.h"
+#include "canary_evidence_spent.h"
+#include "canary_evidence_view.h"
 
 #include "memory.h"
 #include "unit.h"

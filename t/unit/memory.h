@@ -11,7 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "canary_evidence_count.h"
+#include "canary_evidence_places.h"
 #include "canary_judge.h"
+#include "canary_judge_times.h"
+#include "canary_outage.h"
+#include "canary_verdict.h"
 
 #include "unit.h"
 

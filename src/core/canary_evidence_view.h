@@ -1,0 +1,98 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef CANARY_EVIDENCE_VIEW_H
+#define CANARY_EVIDENCE_VIEW_H
+
+
+#include <stdint.h>
+
+#include "canary_evidence_layout.h"
+
+
+/*
+ * Looking at the evidence, under the lock of the zone: what cohorts hold, and
+ * sums of them.
+ */
+
+
+/* What a cohort holds of one side. */
+
+typedef struct {
+    uint32_t       started;  /* less those that are no evidence */
+    uint32_t       in_flight;
+    uint32_t       untimed;  /* in flight, or their time is yet to come */
+    uint32_t       gave_up;
+    uint32_t       bad_4xx;
+    uint32_t       bad_5xx;
+    uint32_t       timed;
+    uint64_t       time;
+    canary_slow_t  slow;     /* with those in flight for longer */
+    canary_bad_t   late;     /* of cohorts before, that came meanwhile */
+    canary_slow_t  late_slow;
+} canary_sums_t;
+
+
+typedef struct {
+    uint32_t       number;
+    uint32_t       step;
+    uint64_t       began;    /* ms */
+    uint64_t       ended;    /* ms; 0: it is the current one */
+    uint32_t       limit_set;
+    int            settled;
+    int            discarded;
+    canary_sums_t  sides[CANARY_SIDES];
+} canary_cohort_view_t;
+
+
+/* Those that are not folded, oldest first. */
+
+typedef struct {
+    uint32_t              n;
+    canary_cohort_view_t  cohorts[CANARY_COHORTS];
+} canary_tail_t;
+
+
+/*
+ * A number that is another one when anything has come, and whether something
+ * is in flight, so that it may become too slow by time alone.
+ */
+
+uint64_t canary_evidence_pulse(const canary_evidence_t *evidence,
+    int *in_flight);
+
+/* What is not folded, and with it the sums of the step. */
+
+void canary_evidence_tail(const canary_evidence_t *evidence, uint64_t now,
+    canary_tail_t *tail);
+void canary_evidence_view(const canary_evidence_t *evidence,
+    const canary_tail_t *tail, unsigned side, canary_evidence_view_t *view);
+
+
+/*
+ * What one cohort holds that is not folded; and of one that is open, or of
+ * the current one what came late meanwhile, alone.
+ */
+
+void canary_evidence_look(const canary_evidence_t *evidence,
+    uint32_t number, uint64_t now, canary_cohort_view_t *view);
+void canary_evidence_look_open(const canary_evidence_t *evidence,
+    uint32_t place, unsigned side, canary_sums_t *sums);
+void canary_evidence_look_current(const canary_evidence_t *evidence,
+    unsigned side, canary_sums_t *sums);
+
+/* Adds as slow those whose time is not known, "age" ms after it ended. */
+
+void canary_evidence_add_hung(const canary_evidence_t *evidence,
+    uint32_t place, unsigned side, uint64_t age, canary_sums_t *sums);
+
+/* Adds what a cohort holds, but for what came late meanwhile. */
+
+void canary_evidence_count_sums(const canary_sums_t *sums,
+    canary_counts_t *counts);
+
+
+#endif /* CANARY_EVIDENCE_VIEW_H */
