@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ctl_events.h"
+#include "ctl_follow.h"
 #include "ctl_json.h"
 #include "ctl_sse.h"
 

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef CTL_EVENTS_H
-#define CTL_EVENTS_H
+#ifndef CTL_FEED_H
+#define CTL_FEED_H
 
 
 #include "ctl_format.h"
@@ -30,9 +30,5 @@ typedef struct {
 
 cJSON *ctl_feed_get(ctl_feed_t *feed, ctl_answer_t *answer);
 
-/* Shows what there is and what comes, until the program is to end. */
 
-ctl_exit_t ctl_follow(ctl_feed_t *feed);
-
-
-#endif /* CTL_EVENTS_H */
+#endif /* CTL_FEED_H */
