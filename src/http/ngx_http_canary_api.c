@@ -54,7 +54,7 @@ ngx_http_canary_api_handler(ngx_http_request_t *r)
 
     if (write) {
         return ngx_http_canary_api_read(r, ngx_http_canary_api_body_handler,
-                                        ngx_http_canary_api_too_large);
+                                        ngx_http_canary_problem_too_large);
     }
 
     return target.resource->read(r, target.endpoint);
@@ -128,15 +128,4 @@ ngx_http_canary_api_body_handler(ngx_http_request_t *r)
     }
 
     ngx_http_finalize_request(r, rc);
-}
-
-
-ngx_int_t
-ngx_http_canary_api_too_large(ngx_http_request_t *r)
-{
-    r->keepalive = 0;
-
-    return ngx_http_canary_problem(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
-                                   "the body is larger than %O bytes",
-                                   ngx_http_canary_api_body_max(r));
 }

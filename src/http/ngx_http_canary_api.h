@@ -43,12 +43,6 @@ typedef struct {
 } ngx_http_canary_api_target_t;
 
 
-/* ngx_http_canary_api.c */
-
-/* 413 */
-ngx_int_t ngx_http_canary_api_too_large(ngx_http_request_t *r);
-
-
 /* ngx_http_canary_api_path.c */
 
 /* NGX_DECLINED: there is nothing at the path of the request */
@@ -337,6 +331,9 @@ ngx_int_t ngx_http_canary_problem(ngx_http_request_t *r, ngx_uint_t status,
 /* 400, with what is wrong in the body */
 ngx_int_t ngx_http_canary_problem_body(ngx_http_request_t *r,
     canary_json_errors_t *errors);
+
+/* 413 */
+ngx_int_t ngx_http_canary_problem_too_large(ngx_http_request_t *r);
 
 /* 409, with the verbs that apply, bits of 1 << canary_verb_t */
 ngx_int_t ngx_http_canary_problem_verbs(ngx_http_request_t *r, uint32_t verbs,

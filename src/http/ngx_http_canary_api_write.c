@@ -46,7 +46,7 @@ ngx_http_canary_api_write(ngx_http_request_t *r,
     rc = ngx_http_canary_api_body(r, &text);
 
     if (rc == NGX_DECLINED) {
-        return ngx_http_canary_api_too_large(r);
+        return ngx_http_canary_problem_too_large(r);
     }
 
     if (rc != NGX_OK) {

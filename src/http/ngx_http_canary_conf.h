@@ -46,8 +46,8 @@ ngx_int_t ngx_http_canary_parse_ratio(ngx_str_t *value, ngx_uint_t decimals,
 
 /* when upstream{} blocks get their balancers */
 
-ngx_int_t ngx_http_canary_check_keepalive(ngx_conf_t *cf,
-    ngx_http_upstream_srv_conf_t *uscf);
+ngx_int_t ngx_http_canary_init_upstream(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *us);
 
 
 /* postconfiguration */

@@ -16,10 +16,22 @@ static ngx_int_t ngx_http_canary_check_endpoint(ngx_conf_t *cf,
 static ngx_int_t ngx_http_canary_find_upstream(ngx_conf_t *cf,
     ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_release_t *release);
 static void ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf);
+static ngx_int_t ngx_http_canary_check_keepalive(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *uscf);
 #if (NGX_HTTP_CANARY_GRPC_RETRY_UNSAFE                                       \
      || NGX_HTTP_CANARY_KEEPALIVE_NO_BALANCER)
 static ngx_module_t *ngx_http_canary_find_module(ngx_conf_t *cf, char *name);
 #endif
+
+
+ngx_int_t
+ngx_http_canary_init_upstream(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *us)
+{
+    us->peer.init = ngx_http_canary_init_peer;
+
+    return ngx_http_canary_check_keepalive(cf, us);
+}
 
 
 ngx_int_t
@@ -305,7 +317,7 @@ ngx_http_canary_check_grpc(ngx_conf_t *cf)
  * sets its defaults.
  */
 
-ngx_int_t
+static ngx_int_t
 ngx_http_canary_check_keepalive(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *uscf)
 {

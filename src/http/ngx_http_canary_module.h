@@ -43,6 +43,8 @@
 #include "ngx_http_canary_endpoint.h"
 #include "ngx_http_canary_request.h"
 #include "ngx_http_canary_zone.h"
+#include "ngx_http_canary_effect.h"
+#include "ngx_http_canary_pending.h"
 #include "ngx_http_canary_section.h"
 #include "ngx_http_canary_meter.h"
 #include "ngx_http_canary_judge.h"

@@ -5,6 +5,8 @@
 
 
 #include "ngx_http_canary_module.h"
+#include "ngx_http_canary_effect.h"
+#include "ngx_http_canary_pending.h"
 
 
 /*
@@ -113,7 +115,7 @@ ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
 
     /* what that one left undone, and evidence that nothing waits for now */
 
-    ngx_http_canary_mend(sh, shpool, shared, now);
+    ngx_http_canary_mend_effect(sh, shpool, shared, now);
 }
 
 

@@ -133,6 +133,17 @@ ngx_http_canary_problem_body(ngx_http_request_t *r,
 }
 
 
+ngx_int_t
+ngx_http_canary_problem_too_large(ngx_http_request_t *r)
+{
+    r->keepalive = 0;
+
+    return ngx_http_canary_problem(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                                   "the body is larger than %O bytes",
+                                   ngx_http_canary_api_body_max(r));
+}
+
+
 static cJSON *
 ngx_http_canary_make_problem(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *detail, int *failed)

@@ -160,8 +160,6 @@ struct ngx_http_canary_ctx_s {
 
 /* ngx_http_canary_upstream.c */
 
-ngx_int_t ngx_http_canary_init_upstream(ngx_conf_t *cf,
-    ngx_http_upstream_srv_conf_t *us);
 ngx_int_t ngx_http_canary_init_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
 void ngx_http_canary_add_header_filter(void);

@@ -5,7 +5,9 @@
 
 
 #include "ngx_http_canary_module.h"
+#include "ngx_http_canary_effect.h"
 #include "ngx_http_canary_event.h"
+#include "ngx_http_canary_pending.h"
 
 
 /*
@@ -34,9 +36,6 @@ static void ngx_http_canary_note(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t *next, ngx_http_canary_event_t *event,
     uint64_t now, ngx_log_t *log);
-static void ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event);
 static void ngx_http_canary_set_last(ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t *next, ngx_http_canary_event_t *event);
 
@@ -292,89 +291,9 @@ ngx_http_canary_note(ngx_http_canary_zone_shared_t *sh,
 
 
 void
-ngx_http_canary_take_effect(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event,
-    uint64_t now, ngx_log_t *log)
-{
-    ngx_uint_t      begins;
-    canary_times_t  times;
-
-    begins = (ngx_http_canary_record(shared)->rollout.phase == CANARY_IDLE);
-
-    if (begins && next->rollout.phase != CANARY_IDLE) {
-        ngx_http_canary_times(shared, &next->rollout, 0, &times);
-        canary_judge_begin(shared->evidence, &next->rollout, now, &times);
-    }
-
-    ngx_http_canary_publish(sh, shpool, shared, next, event);
-
-    if (next->rollout.phase == CANARY_IDLE) {
-        ngx_http_canary_put_spare(sh, shared);
-
-    } else {
-        (void) canary_judge_tick(shared->evidence, &next->rollout, now);
-    }
-
-    ngx_http_canary_log_event(event, shared, log);
-}
-
-
-static void
-ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event)
-{
-    ngx_uint_t                 place;
-    ngx_http_canary_record_t  *record;
-
-    record = ngx_http_canary_record(shared);
-
-    /* one place more than events are shown: the oldest of them survives */
-
-    if (shared->events && event->id) {
-        shared->events[next->events % (NGX_HTTP_CANARY_EVENTS + 1)] = *event;
-        next->events++;
-    }
-
-    if (next->rollout.phase != record->rollout.phase) {
-        next->transitions[next->rollout.phase]++;
-    }
-
-    if (next->rollout.tests != record->rollout.tests) {
-        ngx_http_canary_begin_step(sh, shpool, shared);
-    }
-
-    place = !(shared->current & 1);
-    shared->records[place] = *next;
-
-    __atomic_store_n(&shared->current, place, __ATOMIC_RELEASE);
-
-    ngx_http_canary_repair(shared);
-}
-
-
-void
-ngx_http_canary_repair(ngx_http_canary_shared_t *shared)
-{
-    uint64_t        word;
-    canary_route_t  route;
-
-    route = canary_rollout_route(&ngx_http_canary_record(shared)->rollout);
-    word = canary_route_encode(&route);
-
-    if (word != shared->route) {
-        __atomic_store_n(&shared->route, word, __ATOMIC_RELEASE);
-    }
-}
-
-
-void
 ngx_http_canary_mend(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t now)
 {
-    canary_rollout_t  *rollout;
-
     ngx_http_canary_repair(shared);
 
     if (ngx_http_canary_has_taken_effect(shared)) {
@@ -382,29 +301,7 @@ ngx_http_canary_mend(ngx_http_canary_zone_shared_t *sh,
                                  now, ngx_cycle->log);
     }
 
-    if (shared->basing) {
-        ngx_http_canary_begin_step(sh, shpool, shared);
-    }
-
-    if (shared->evidence == NULL) {
-        return;
-    }
-
-    rollout = &ngx_http_canary_record(shared)->rollout;
-
-    if (rollout->phase != CANARY_IDLE) {
-        if (canary_judge_is_behind(shared->evidence, rollout)) {
-            (void) canary_judge_tick(shared->evidence, rollout, now);
-        }
-
-        return;
-    }
-
-    /* else it waits for a rollout whose start is pending */
-
-    if (shared->pending.sequence == 0) {
-        ngx_http_canary_put_spare(sh, shared);
-    }
+    ngx_http_canary_mend_effect(sh, shpool, shared, now);
 }
 
 

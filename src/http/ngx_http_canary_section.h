@@ -79,15 +79,6 @@ ngx_http_canary_section_e ngx_http_canary_change_locked(
     const ngx_http_canary_figure_t *figures, ngx_uint_t nfigures,
     ngx_log_t *log);
 
-/* makes a record that was decided the present one, with its event */
-void ngx_http_canary_take_effect(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event,
-    uint64_t now, ngx_log_t *log);
-
-/* publishes the routing word again, if a process died before it could */
-void ngx_http_canary_repair(ngx_http_canary_shared_t *shared);
-
 /*
  * Does what a process that died in the middle of a change has left undone: by
  * whoever is about to look at an endpoint, and at all of them by whoever finds
@@ -155,38 +146,6 @@ void ngx_http_canary_put_spare(ngx_http_canary_zone_shared_t *sh,
 /* frees a part of such evidence that nobody can be using; 0: there is none */
 ngx_uint_t ngx_http_canary_free_spare_evidence(
     ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
-
-
-/* ngx_http_canary_pending.c: under the lock */
-
-/* the number of a change that the file is to have */
-uint64_t ngx_http_canary_next_sequence(ngx_http_canary_zone_shared_t *sh);
-
-/* the number of an event; 0: there are no more, so only the log has it */
-uint64_t ngx_http_canary_next_event_id(ngx_http_canary_zone_shared_t *sh);
-
-void ngx_http_canary_defer(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
-    ngx_http_canary_event_t *event, uint64_t now);
-
-/* ends what is pending, if anything is; APPLIED makes it happen */
-void ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_fate_e fate, uint64_t now, ngx_log_t *log);
-
-/* whether a process has died when that had happened, and nothing pends */
-ngx_uint_t ngx_http_canary_has_taken_effect(
-    ngx_http_canary_shared_t *shared);
-
-ngx_http_canary_fate_e ngx_http_canary_fate(ngx_http_canary_shared_t *shared,
-    uint64_t sequence);
-
-/* without the lock: whether another nginx has the state file, and keeps it */
-ngx_uint_t ngx_http_canary_foreign(ngx_http_canary_main_conf_t *cmcf);
-
-/* whether the file has, or will soon have, what the endpoint is */
-ngx_uint_t ngx_http_canary_durable(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, uint64_t now);
 
 
 #endif /* _NGX_HTTP_CANARY_SECTION_H_INCLUDED_ */

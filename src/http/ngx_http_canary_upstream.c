@@ -6,7 +6,6 @@
 
 #include "ngx_http_canary_module.h"
 #include "ngx_http_canary_attempt.h"
-#include "ngx_http_canary_conf.h"
 #include "ngx_http_canary_facts.h"
 #include "ngx_http_canary_compat.h"
 
@@ -75,16 +74,6 @@ static void ngx_http_canary_count_grpc_header(ngx_http_request_t *r,
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
-
-
-ngx_int_t
-ngx_http_canary_init_upstream(ngx_conf_t *cf,
-    ngx_http_upstream_srv_conf_t *us)
-{
-    us->peer.init = ngx_http_canary_init_peer;
-
-    return ngx_http_canary_check_keepalive(cf, us);
-}
 
 
 ngx_int_t

@@ -197,14 +197,3 @@ ngx_http_canary_verta_body_handler(ngx_http_request_t *r)
 
     ngx_http_finalize_request(r, rc);
 }
-
-
-ngx_int_t
-ngx_http_canary_verta_too_large(ngx_http_request_t *r)
-{
-    r->keepalive = 0;
-
-    return ngx_http_canary_verta_error(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
-                                       "the body is larger than %O bytes",
-                                       ngx_http_canary_api_body_max(r));
-}

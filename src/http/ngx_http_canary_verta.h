@@ -29,12 +29,6 @@ typedef struct {
 } ngx_http_canary_verta_target_t;
 
 
-/* ngx_http_canary_verta.c */
-
-/* 413 */
-ngx_int_t ngx_http_canary_verta_too_large(ngx_http_request_t *r);
-
-
 /* ngx_http_canary_verta_find.c */
 
 /* NGX_DECLINED: there is nothing at the path of the request */
@@ -108,6 +102,9 @@ ngx_int_t ngx_http_canary_verta_error(ngx_http_request_t *r,
 /* 400, with what is wrong in the body */
 ngx_int_t ngx_http_canary_verta_error_body(ngx_http_request_t *r,
     canary_json_errors_t *errors);
+
+/* 413 */
+ngx_int_t ngx_http_canary_verta_too_large(ngx_http_request_t *r);
 
 
 /* ngx_http_canary_verta_conf.c */

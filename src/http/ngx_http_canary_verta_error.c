@@ -63,6 +63,17 @@ ngx_http_canary_verta_error_body(ngx_http_request_t *r,
 }
 
 
+ngx_int_t
+ngx_http_canary_verta_too_large(ngx_http_request_t *r)
+{
+    r->keepalive = 0;
+
+    return ngx_http_canary_verta_error(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                                       "the body is larger than %O bytes",
+                                       ngx_http_canary_api_body_max(r));
+}
+
+
 static ngx_int_t
 ngx_http_canary_verta_send_error(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *message)
