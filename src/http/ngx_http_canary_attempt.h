@@ -13,6 +13,7 @@
 
 #include "ngx_http_canary_meter.h"
 #include "ngx_http_canary_request.h"
+#include "ngx_http_canary_routing.h"
 #include "ngx_http_canary_zone.h"
 
 

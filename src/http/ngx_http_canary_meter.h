@@ -93,21 +93,12 @@ ngx_int_t ngx_http_canary_import_meters(ngx_http_canary_zone_shared_t *sh,
 
 /*
  * When no process uses the release: gives its meters up, and what they
- * counted is kept with it (NGX_ERROR: the zone is full, nothing is done) or
- * forgotten.
+ * counted is kept with it; NGX_ERROR: the zone is full, nothing is done.
  */
 
 ngx_int_t ngx_http_canary_retire_meters(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_shared_t *place);
-void ngx_http_canary_forget_meters(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared,
-    ngx_http_canary_release_shared_t *place);
-
-/* gives the zone back what it can be given of meters that were given up; 0:
-   nothing */
-ngx_uint_t ngx_http_canary_free_spare_meters(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
 
 
 /* ngx_http_canary_failure.c: the last failed attempts of a rollout */

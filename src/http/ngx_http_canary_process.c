@@ -21,17 +21,10 @@
  */
 
 
-/* ms until a worker that was started, and never seen, is taken for dead */
-
-#define NGX_HTTP_CANARY_EXPECTED  600000
-
-
 static ngx_uint_t ngx_http_canary_has_entered(
     ngx_http_canary_zone_shared_t *sh);
 static ngx_uint_t ngx_http_canary_dead(ngx_http_canary_zone_shared_t *sh,
     ngx_pid_t pid);
-static ngx_uint_t ngx_http_canary_generation_alive(
-    ngx_http_canary_generation_t *generation);
 static ngx_int_t ngx_http_canary_record_process(
     ngx_http_canary_main_conf_t *cmcf);
 static ngx_http_canary_generation_t *ngx_http_canary_generation(
@@ -175,38 +168,6 @@ ngx_http_canary_dead(ngx_http_canary_zone_shared_t *sh, ngx_pid_t pid)
     }
 
     return kill(pid, 0) == -1 && ngx_errno == NGX_ESRCH;
-}
-
-
-ngx_uint_t
-ngx_http_canary_serial_alive(ngx_http_canary_zone_shared_t *sh,
-    ngx_uint_t first, ngx_uint_t last)
-{
-    ngx_http_canary_generation_t  *generation;
-
-    for (generation = sh->generations;
-         generation;
-         generation = generation->next)
-    {
-        if (generation->serial >= first && generation->serial <= last
-            && ngx_http_canary_generation_alive(generation))
-        {
-            return 1;
-        }
-    }
-
-    return sh->unrecorded
-           && sh->unrecorded >= first && sh->unrecorded_first <= last;
-}
-
-
-static ngx_uint_t
-ngx_http_canary_generation_alive(ngx_http_canary_generation_t *generation)
-{
-    return generation->processes
-           || (generation->expected
-               && ngx_http_canary_milliseconds() - generation->since
-                  < NGX_HTTP_CANARY_EXPECTED);
 }
 
 

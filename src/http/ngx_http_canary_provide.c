@@ -29,8 +29,6 @@ static canary_evidence_t *ngx_http_canary_any_evidence(
     ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
 static canary_evidence_t *ngx_http_canary_new_evidence(
     ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
-static canary_evidence_t *ngx_http_canary_take_spare(
-    ngx_http_canary_zone_shared_t *sh, uint64_t rested);
 static ngx_int_t ngx_http_canary_add_books(
     ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
     ngx_uint_t configured, canary_evidence_t *evidence);
@@ -39,10 +37,6 @@ static void ngx_http_canary_free_history(ngx_slab_pool_t *shpool,
 static ngx_uint_t ngx_http_canary_make_room(
     ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
     ngx_uint_t configured);
-static ngx_uint_t ngx_http_canary_free_books(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
-static void ngx_http_canary_free_evidence(ngx_slab_pool_t *shpool,
-    canary_evidence_t *evidence);
 
 
 /*
@@ -155,24 +149,6 @@ ngx_http_canary_enlist(ngx_http_canary_zone_shared_t *sh,
     shared->next_active = sh->active;
 
     __atomic_store_n(&sh->active, shared, __ATOMIC_RELEASE);
-}
-
-
-/* if it is found in the list: no flag can differ */
-
-ngx_uint_t
-ngx_http_canary_is_active(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared)
-{
-    ngx_http_canary_shared_t  *listed;
-
-    for (listed = sh->active; listed; listed = listed->next_active) {
-        if (listed == shared) {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 
@@ -398,114 +374,4 @@ ngx_http_canary_make_room(ngx_http_canary_zone_shared_t *sh,
 {
     return configured ? ngx_http_canary_give_way(sh, shpool)
                       : ngx_http_canary_free_books(sh, shpool);
-}
-
-
-/*
- * Evidence that is not needed any more is not freed while a process lives that
- * may be adding to it, and rests for a while before it is used again.  But its
- * books, which are most of it, are only for whoever has the lock, so they are
- * given back as soon as another rollout finds no memory.  A process that is
- * killed here may lose some, but leaves none in two places.
- */
-
-ngx_uint_t
-ngx_http_canary_free_spare_evidence(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool)
-{
-    canary_evidence_t  *evidence, **place;
-
-    if (ngx_http_canary_free_books(sh, shpool)) {
-        return 1;
-    }
-
-    for (place = &sh->spare; *place; place = &evidence->next) {
-        evidence = *place;
-
-        if (!ngx_http_canary_serial_alive(sh, 0, evidence->serial)) {
-            __atomic_store_n(place, evidence->next, __ATOMIC_RELEASE);
-            ngx_http_canary_free_evidence(shpool, evidence);
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-static void
-ngx_http_canary_free_evidence(ngx_slab_pool_t *shpool,
-    canary_evidence_t *evidence)
-{
-    uint32_t  i;
-
-    for (i = evidence->nused; i > 0; i--) {
-        if (i == 1 || evidence->slots[i - 1] != evidence->slots[0]) {
-            ngx_slab_free_locked(shpool, evidence->slots[i - 1]);
-        }
-    }
-
-    ngx_slab_free_locked(shpool, evidence);
-}
-
-
-static ngx_uint_t
-ngx_http_canary_free_books(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool)
-{
-    canary_books_t     *books;
-    canary_evidence_t  *evidence;
-
-    for (evidence = sh->spare; evidence; evidence = evidence->next) {
-        books = evidence->books;
-
-        if (books) {
-            __atomic_store_n(&evidence->books, NULL, __ATOMIC_RELEASE);
-            ngx_slab_free_locked(shpool, books);
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-static canary_evidence_t *
-ngx_http_canary_take_spare(ngx_http_canary_zone_shared_t *sh,
-    uint64_t rested)
-{
-    canary_evidence_t  *evidence, **place;
-
-    for (place = &sh->spare; *place; place = &evidence->next) {
-        evidence = *place;
-
-        if (evidence->released <= rested) {
-            *place = evidence->next;
-            evidence->next = NULL;
-            return evidence;
-        }
-    }
-
-    return NULL;
-}
-
-
-void
-ngx_http_canary_put_spare(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared)
-{
-    canary_evidence_t  *evidence;
-
-    evidence = shared->evidence;
-
-    if (evidence == NULL) {
-        return;
-    }
-
-    __atomic_store_n(&shared->evidence, NULL, __ATOMIC_RELEASE);
-
-    evidence->released = ngx_http_canary_milliseconds();
-    evidence->serial = ngx_max(evidence->serial, shared->serial);
-    evidence->next = sh->spare;
-    sh->spare = evidence;
 }

@@ -26,8 +26,6 @@
  */
 
 
-static ngx_uint_t ngx_http_canary_named(ngx_http_canary_zone_shared_t *sh,
-    ngx_uint_t serial, ngx_uint_t wanted);
 static ngx_uint_t ngx_http_canary_forget_oldest(
     ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
 static ngx_uint_t ngx_http_canary_forget_releases(
@@ -37,41 +35,6 @@ static ngx_uint_t ngx_http_canary_forget_idle(
     ngx_http_canary_shared_t *shared);
 static void ngx_http_canary_free_release(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, ngx_uint_t id);
-
-
-/* by the newest configuration, or by one that is about to be it */
-
-static ngx_uint_t
-ngx_http_canary_named(ngx_http_canary_zone_shared_t *sh, ngx_uint_t serial,
-    ngx_uint_t wanted)
-{
-    return serial >= sh->serial || wanted > sh->serial;
-}
-
-
-ngx_uint_t
-ngx_http_canary_configured(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared)
-{
-    return ngx_http_canary_named(sh, shared->serial, shared->wanted);
-}
-
-
-ngx_uint_t
-ngx_http_canary_release_configured(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_release_shared_t *place)
-{
-    return ngx_http_canary_named(sh, place->serial, place->wanted);
-}
-
-
-ngx_uint_t
-ngx_http_canary_release_in_use(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_release_shared_t *place)
-{
-    return ngx_http_canary_release_configured(sh, place)
-           || ngx_http_canary_serial_alive(sh, place->first, place->serial);
-}
 
 
 void *
@@ -146,6 +109,24 @@ ngx_http_canary_forget_oldest(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_remove_shared(sh, shpool, oldest);
 
     return 1;
+}
+
+
+/* if it is found in the list: no flag can differ */
+
+ngx_uint_t
+ngx_http_canary_is_active(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared)
+{
+    ngx_http_canary_shared_t  *listed;
+
+    for (listed = sh->active; listed; listed = listed->next_active) {
+        if (listed == shared) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -13,7 +13,6 @@
 #include <ngx_http.h>
 
 #include "canary_evidence_count.h"
-#include "canary_route.h"
 
 #include "ngx_http_canary_compat.h"
 #include "ngx_http_canary_endpoint.h"
@@ -178,72 +177,8 @@ ngx_http_canary_ctx_t *ngx_http_canary_choose(ngx_http_request_t *r,
 /* contexts that no request has, when the process ends */
 void ngx_http_canary_free_spare(void);
 
-/* when the routing word has changed */
-void ngx_http_canary_reroute(ngx_http_canary_endpoint_t *endpoint,
-    uint64_t word);
-
 /* NULL: the request has not come to an endpoint */
 ngx_http_canary_choice_t *ngx_http_canary_last_choice(ngx_http_request_t *r);
-
-/* the release of an id; NULL: not in this configuration */
-
-static ngx_inline ngx_http_canary_release_t *
-ngx_http_canary_release(ngx_http_canary_endpoint_t *endpoint, uint32_t id)
-{
-    ngx_uint_t                  i;
-    ngx_http_canary_release_t  *releases;
-
-    i = endpoint->by_id[id & 0xff];
-    releases = endpoint->releases.elts;
-
-    return (i < endpoint->releases.nelts) ? &releases[i] : NULL;
-}
-
-
-/* the stable release of a routing word, or the first if it is not known */
-
-static ngx_inline ngx_http_canary_release_t *
-ngx_http_canary_stable(ngx_http_canary_endpoint_t *endpoint, uint32_t id)
-{
-    ngx_http_canary_release_t  *release;
-
-    release = ngx_http_canary_release(endpoint, id);
-
-    return release ? release : endpoint->releases.elts;
-}
-
-
-/* all that requests are routed by, in one atomic load */
-
-static ngx_inline uint64_t
-ngx_http_canary_word(ngx_http_canary_endpoint_t *endpoint)
-{
-    return __atomic_load_n(&endpoint->shared->route, __ATOMIC_ACQUIRE);
-}
-
-
-static ngx_inline canary_route_t
-ngx_http_canary_route(ngx_http_canary_endpoint_t *endpoint)
-{
-    return canary_route_decode(ngx_http_canary_word(endpoint));
-}
-
-
-/* what that comes to; good until the endpoint is routed again */
-
-static ngx_inline ngx_http_canary_routing_t *
-ngx_http_canary_routing(ngx_http_canary_endpoint_t *endpoint)
-{
-    uint64_t  word;
-
-    word = ngx_http_canary_word(endpoint);
-
-    if (ngx_http_canary_rarely(word != endpoint->routing.word)) {
-        ngx_http_canary_reroute(endpoint, word);
-    }
-
-    return &endpoint->routing;
-}
 
 
 #endif /* _NGX_HTTP_CANARY_REQUEST_H_INCLUDED_ */

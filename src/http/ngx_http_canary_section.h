@@ -135,17 +135,5 @@ void ngx_http_canary_add_slots(ngx_http_canary_zone_shared_t *sh,
     canary_evidence_t *evidence, ngx_uint_t n);
 size_t ngx_http_canary_books_size(void);
 
-/* whether the control loop looks at it, and may be on its way to it */
-ngx_uint_t ngx_http_canary_is_active(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared);
-
-/* evidence of a rollout that is over, or did not begin, may be used again */
-void ngx_http_canary_put_spare(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared);
-
-/* frees a part of such evidence that nobody can be using; 0: there is none */
-ngx_uint_t ngx_http_canary_free_spare_evidence(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
-
 
 #endif /* _NGX_HTTP_CANARY_SECTION_H_INCLUDED_ */

@@ -62,11 +62,6 @@ void ngx_http_canary_expect_processes(ngx_http_canary_main_conf_t *cmcf,
 void ngx_http_canary_reap(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, uint64_t now);
 
-/* under the lock: whether a process is alive that has a configuration with
-   one of these serial numbers */
-ngx_uint_t ngx_http_canary_serial_alive(ngx_http_canary_zone_shared_t *sh,
-    ngx_uint_t first, ngx_uint_t last);
-
 
 /* ngx_http_canary_registry.c: endpoints and releases in the zone */
 
@@ -107,17 +102,6 @@ size_t ngx_http_canary_zone_wanted(ngx_http_canary_main_conf_t *cmcf,
 /* ngx_http_canary_remember.c: what is not configured any more, under the
    lock */
 
-/* by the newest configuration, or by one that is being registered */
-ngx_uint_t ngx_http_canary_configured(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared);
-ngx_uint_t ngx_http_canary_release_configured(
-    ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_release_shared_t *place);
-
-/* so it is, or a living process has a configuration with it */
-ngx_uint_t ngx_http_canary_release_in_use(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_release_shared_t *place);
-
 /* memory, not zeroed, for something that is configured: what is not in use
    gives way to it; or for something that may not be, and then takes what is
    left; NULL: the zone is full */
@@ -129,6 +113,10 @@ void *ngx_http_canary_alloc_for(ngx_http_canary_zone_shared_t *sh,
 /* frees something that is not in use; 0: there is nothing */
 ngx_uint_t ngx_http_canary_give_way(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool);
+
+/* whether the control loop looks at it, and may be on its way to it */
+ngx_uint_t ngx_http_canary_is_active(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared);
 
 /* makes the place of a release, which is not in use, free for another */
 void ngx_http_canary_forget_release(ngx_http_canary_zone_shared_t *sh,

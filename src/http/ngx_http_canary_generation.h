@@ -1,0 +1,39 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef _NGX_HTTP_CANARY_GENERATION_H_INCLUDED_
+#define _NGX_HTTP_CANARY_GENERATION_H_INCLUDED_
+
+
+#include "ngx_http_canary_endpoint.h"
+
+
+/*
+ * Which configurations are in use, and what they name, under the lock: a
+ * generation is the processes of one.
+ */
+
+
+/* whether a process is alive that has a configuration with one of these serial
+   numbers; or with that of a generation */
+ngx_uint_t ngx_http_canary_serial_alive(ngx_http_canary_zone_shared_t *sh,
+    ngx_uint_t first, ngx_uint_t last);
+ngx_uint_t ngx_http_canary_generation_alive(
+    ngx_http_canary_generation_t *generation);
+
+/* by the newest configuration, or by one that is being registered */
+ngx_uint_t ngx_http_canary_configured(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_shared_t *shared);
+ngx_uint_t ngx_http_canary_release_configured(
+    ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_release_shared_t *place);
+
+/* so it is, or a living process has a configuration with it */
+ngx_uint_t ngx_http_canary_release_in_use(ngx_http_canary_zone_shared_t *sh,
+    ngx_http_canary_release_shared_t *place);
+
+
+#endif /* _NGX_HTTP_CANARY_GENERATION_H_INCLUDED_ */
