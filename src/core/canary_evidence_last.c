@@ -34,7 +34,7 @@ canary_evidence_remember(canary_evidence_t *evidence,
     if (evidence->nparts == 0
         || canary_elapsed(cohort->began,
                           evidence->books->parts[evidence->part].began)
-           >= CANARY_PART_MS)
+           >= CANARY_LAST_PART_MS)
     {
         canary_evidence_next_part(evidence, cohort);
     }
@@ -66,11 +66,11 @@ canary_evidence_next_part(canary_evidence_t *evidence,
 {
     canary_part_t  *part;
 
-    if (evidence->nparts < CANARY_PARTS) {
+    if (evidence->nparts < CANARY_LAST_PARTS) {
         evidence->nparts++;
     }
 
-    evidence->part = (evidence->part + 1) % CANARY_PARTS;
+    evidence->part = (evidence->part + 1) % CANARY_LAST_PARTS;
 
     part = &evidence->books->parts[evidence->part];
 
@@ -108,7 +108,7 @@ canary_evidence_last(const canary_evidence_t *evidence,
     }
 
     for (i = 0; i < evidence->nparts; i++) {
-        place = (evidence->part + CANARY_PARTS - i) % CANARY_PARTS;
+        place = (evidence->part + CANARY_LAST_PARTS - i) % CANARY_LAST_PARTS;
         part = &evidence->books->parts[place];
 
         if (canary_elapsed(now, part->began

@@ -25,8 +25,8 @@ void canary_evidence_remember(canary_evidence_t *evidence,
 /*
  * What the cohorts of the last "ms" hold of the stable release, discarded or
  * not; only those of the present tests.  Those that are folded already are
- * known by parts of CANARY_PART_MS: one counts if its middle is in that time.
- * At least 10 s are remembered.
+ * known by parts of CANARY_LAST_PART_MS: one counts if its middle is in that
+ * time.  At least 10 s are remembered.
  */
 
 void canary_evidence_last(const canary_evidence_t *evidence,

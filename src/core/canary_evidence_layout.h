@@ -58,8 +58,8 @@
                                          it might yet be discarded */
 #define CANARY_REST_MS        1000    /* after that until its place is used
                                          again: a process may be slow */
-#define CANARY_PARTS          22      /* of what has been folded, */
-#define CANARY_PART_MS        500     /* of so many milliseconds each */
+#define CANARY_LAST_PARTS     22      /* of what has been folded, */
+#define CANARY_LAST_PART_MS   500     /* of so many milliseconds each */
 #define CANARY_LIMIT_SETS     16      /* kept, see canary_evidence_limits() */
 
 
@@ -225,13 +225,13 @@ typedef struct {
 typedef struct {
     canary_cohort_t       cohorts[CANARY_COHORTS];
     canary_cohort_slow_t  slows[CANARY_COHORTS];
-    canary_slow_t         part_slows[CANARY_PARTS];
+    canary_slow_t         part_slows[CANARY_LAST_PARTS];
 } canary_places_t;
 
 
 typedef struct {
     canary_places_t      *places;
-    canary_part_t         parts[CANARY_PARTS];
+    canary_part_t         parts[CANARY_LAST_PARTS];
 } canary_books_t;
 
 

@@ -121,7 +121,7 @@ canary_histogram_bounds(const canary_histogram_t *histogram,
     bounds->unbounded = 1;
 
     total = canary_histogram_total(histogram);
-    limit = canary_evidence_limit(confidence);
+    limit = canary_log_e_limit(confidence);
     above = total;
     proven = 0;
 

@@ -98,7 +98,7 @@ canary_grid_clear_shifts(double *v, double *d, double p0)
 
 
 double
-canary_evidence_limit(double confidence)
+canary_log_e_limit(double confidence)
 {
     return -log1p(-confidence);
 }
@@ -187,7 +187,7 @@ canary_rate_bounds(uint64_t n, uint64_t k, double confidence, double *low,
     double  attempts, limit;
 
     attempts = canary_attempts(n, k);
-    limit = canary_evidence_limit(confidence);
+    limit = canary_log_e_limit(confidence);
 
     *low = canary_rate_low(attempts, (double) k, limit);
     *high = canary_rate_high(attempts, (double) k, limit);

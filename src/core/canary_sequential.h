@@ -83,7 +83,7 @@ void canary_grid_init(canary_grid_t *grid, double p0);
 
 /* ln(1/alpha), what ln E has to reach; confidence = 1 - alpha, in (0, 1) */
 
-double canary_evidence_limit(double confidence);
+double canary_log_e_limit(double confidence);
 
 
 /*

@@ -26,7 +26,8 @@
 
 /* weights, here and everywhere, are parts per million, 0 to CANARY_ONE */
 
-#define CANARY_ONE  1000000u
+#define CANARY_ONE              1000000u
+#define CANARY_WEIGHT_DECIMALS  6
 
 
 /*

@@ -307,7 +307,7 @@ canary_judge_passes(canary_session_t *session, uint32_t number,
         return canary_judge_flawless(rule, &canary, judgement);
     }
 
-    limit = canary_evidence_limit(CANARY_CLEAR_CONFIDENCE);
+    limit = canary_log_e_limit(CANARY_CLEAR_CONFIDENCE);
 
     if (canary_rate_clear(&trial->grid, limit, rule->min_requests,
                           canary.attempts, canary.sum))

@@ -12,7 +12,6 @@
 
 
 #define CTL_BAR_WIDTH      20
-#define CTL_LABEL_WIDTH    11
 #define CTL_RELEASE_WIDTH  16             /* of a column, about */
 #define CTL_RELEASE_MAX    16
 

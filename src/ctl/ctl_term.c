@@ -19,9 +19,6 @@
 #include "ctl_term.h"
 
 
-#define CTL_LABEL_WIDTH  11
-
-
 static size_t ctl_term_break(const char *text, size_t len, size_t columns);
 
 

@@ -54,6 +54,8 @@ void ctl_term_add(const ctl_term_t *term, ctl_text_t *out, ctl_style_t style,
  * terminal ends.
  */
 
+#define CTL_LABEL_WIDTH  11
+
 void ctl_term_field(const ctl_term_t *term, ctl_text_t *out,
     const char *label, ctl_style_t style, const char *text);
 

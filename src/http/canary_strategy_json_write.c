@@ -8,8 +8,7 @@
 #include "canary_strategy_json.h"
 
 
-#define CANARY_WEIGHT_DECIMALS  6
-#define CANARY_TIME_DECIMALS    3
+#define CANARY_TIME_DECIMALS  3
 
 
 static void canary_strategy_write_steps(cJSON *object,

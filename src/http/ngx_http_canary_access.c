@@ -25,7 +25,7 @@ static ngx_int_t ngx_http_canary_unauthorized(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_canary_verified_user(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_canary_verified_client(ngx_http_request_t *r,
     ngx_str_t *subject);
-static ngx_uint_t ngx_http_canary_value(ngx_http_request_t *r,
+static ngx_uint_t ngx_http_canary_find_variable(ngx_http_request_t *r,
     const char *name, ngx_str_t *value);
 static void ngx_http_canary_copy_line(u_char *dst, size_t size,
     ngx_str_t *text);
@@ -336,16 +336,16 @@ ngx_http_canary_verified_client(ngx_http_request_t *r, ngx_str_t *subject)
 {
     ngx_str_t  verified;
 
-    return ngx_http_canary_value(r, "ssl_client_verify", &verified)
+    return ngx_http_canary_find_variable(r, "ssl_client_verify", &verified)
            && verified.len == sizeof("SUCCESS") - 1
            && ngx_strncmp(verified.data, "SUCCESS", verified.len) == 0
-           && ngx_http_canary_value(r, "ssl_client_s_dn", subject)
+           && ngx_http_canary_find_variable(r, "ssl_client_s_dn", subject)
            && subject->len;
 }
 
 
 static ngx_uint_t
-ngx_http_canary_value(ngx_http_request_t *r, const char *name,
+ngx_http_canary_find_variable(ngx_http_request_t *r, const char *name,
     ngx_str_t *value)
 {
     ngx_str_t                   text;

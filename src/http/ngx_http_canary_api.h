@@ -13,9 +13,8 @@
 #include "canary_json.h"
 
 
-#define NGX_HTTP_CANARY_BODY_MAX         65536
-#define NGX_HTTP_CANARY_BODY_BUFFER      (5 * NGX_HTTP_CANARY_BODY_MAX)
-#define NGX_HTTP_CANARY_WEIGHT_DECIMALS  6
+#define NGX_HTTP_CANARY_BODY_MAX     65536
+#define NGX_HTTP_CANARY_BODY_BUFFER  (5 * NGX_HTTP_CANARY_BODY_MAX)
 
 
 /* What there is at a path of the API, and what can be done with it. */

@@ -157,7 +157,7 @@ ngx_http_canary_render_state(cJSON *object, const char *name, uint32_t phase,
 
     canary_json_add_text(object, "phase", canary_phase_name(phase), failed);
     canary_json_add_number(object, "weight", weight,
-                           NGX_HTTP_CANARY_WEIGHT_DECIMALS, failed);
+                           CANARY_WEIGHT_DECIMALS, failed);
 }
 
 

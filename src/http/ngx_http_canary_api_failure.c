@@ -81,7 +81,7 @@ ngx_http_canary_render_failure(cJSON *object,
     canary_json_add_number(object, "rollout", rollout, 0, failed);
     canary_json_add_number(object, "step", failure->step, 0, failed);
     canary_json_add_number(object, "weight", failure->weight,
-                           NGX_HTTP_CANARY_WEIGHT_DECIMALS, failed);
+                           CANARY_WEIGHT_DECIMALS, failed);
 
     ngx_http_canary_render_line(object, "method", failure->method, pool,
                                 failed);

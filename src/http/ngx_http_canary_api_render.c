@@ -196,7 +196,7 @@ ngx_http_canary_render_progress(cJSON *object,
     rollout = &snapshot->record.rollout;
 
     canary_json_add_number(object, "weight", rollout->weight,
-                           NGX_HTTP_CANARY_WEIGHT_DECIMALS, failed);
+                           CANARY_WEIGHT_DECIMALS, failed);
     ngx_http_canary_render_served(object, snapshot, failed);
     canary_json_add_number(object, "step", rollout->step, 0, failed);
     ngx_http_canary_render_steps(object, strategy, failed);
@@ -265,7 +265,7 @@ ngx_http_canary_render_steps(cJSON *object, const canary_strategy_t *strategy,
     for (step = 1; step <= steps; step++) {
         canary_json_add_number(list, NULL,
                                canary_strategy_weight(strategy, step),
-                               NGX_HTTP_CANARY_WEIGHT_DECIMALS, failed);
+                               CANARY_WEIGHT_DECIMALS, failed);
     }
 }
 

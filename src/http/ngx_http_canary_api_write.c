@@ -19,7 +19,7 @@ static ngx_int_t ngx_http_canary_write_superseded(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_not_written(
     ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_cancelled(ngx_http_canary_write_t *w);
-static ngx_int_t ngx_http_canary_write_refused(ngx_http_canary_write_t *w);
+static ngx_int_t ngx_http_canary_write_mismatch(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_conflict(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_done(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_answer(ngx_http_canary_write_t *w,
@@ -197,7 +197,7 @@ ngx_http_canary_write_result(ngx_http_canary_write_t *w,
                                        "%s", text);
 
     case NGX_HTTP_CANARY_STALE_MATCH:
-        return ngx_http_canary_write_refused(w);
+        return ngx_http_canary_write_mismatch(w);
 
     case NGX_HTTP_CANARY_NO_MEMORY:
         ngx_http_canary_zone_full(w->endpoint->main, text, sizeof(text));
@@ -311,7 +311,7 @@ ngx_http_canary_write_cancelled(ngx_http_canary_write_t *w)
 
 
 static ngx_int_t
-ngx_http_canary_write_refused(ngx_http_canary_write_t *w)
+ngx_http_canary_write_mismatch(ngx_http_canary_write_t *w)
 {
     ngx_http_request_t  *r;
 

@@ -27,7 +27,7 @@ static ngx_http_canary_ctx_t *ngx_http_canary_decide_by_strings(
     ngx_http_canary_choice_t *choice);
 static ngx_uint_t ngx_http_canary_force(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice);
-static ngx_http_canary_release_t *ngx_http_canary_named(
+static ngx_http_canary_release_t *ngx_http_canary_release_named(
     ngx_http_canary_choice_t *choice, ngx_str_t *name);
 static ngx_inline ngx_uint_t ngx_http_canary_is_for_canary(
     ngx_http_request_t *r, ngx_http_canary_choice_t *choice);
@@ -209,7 +209,7 @@ ngx_http_canary_force(ngx_http_request_t *r, ngx_http_canary_choice_t *choice)
         return 0;
     }
 
-    release = ngx_http_canary_named(choice, &name);
+    release = ngx_http_canary_release_named(choice, &name);
 
     if (release == NULL) {
         return 0;
@@ -234,7 +234,8 @@ ngx_http_canary_force(ngx_http_request_t *r, ngx_http_canary_choice_t *choice)
 /* a release by its name, or else by its role; NULL: there is none */
 
 static ngx_http_canary_release_t *
-ngx_http_canary_named(ngx_http_canary_choice_t *choice, ngx_str_t *name)
+ngx_http_canary_release_named(ngx_http_canary_choice_t *choice,
+    ngx_str_t *name)
 {
     ngx_uint_t                   i;
     ngx_http_canary_release_t   *releases;

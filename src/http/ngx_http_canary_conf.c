@@ -35,7 +35,7 @@ ngx_http_canary_step(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         "linear steps must be at least 0.1%"
     };
 
-    ngx_http_canary_note(cf, cscf);
+    ngx_http_canary_note_directive(cf, cscf);
 
     if (cscf->steps) {
         return "is duplicate";
@@ -95,7 +95,7 @@ ngx_http_canary_endpoint_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_msec_t       *field;
     ngx_conf_post_t  *post;
 
-    ngx_http_canary_note(cf, conf);
+    ngx_http_canary_note_directive(cf, conf);
 
     field = (ngx_msec_t *) (p + cmd->offset);
 
@@ -126,7 +126,7 @@ ngx_http_canary_endpoint_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 char *
 ngx_http_canary_endpoint_flag(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_canary_note(cf, conf);
+    ngx_http_canary_note_directive(cf, conf);
 
     return ngx_conf_set_flag_slot(cf, cmd, conf);
 }
@@ -141,7 +141,7 @@ ngx_http_canary_endpoint_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_uint_t        i, *field;
     ngx_conf_enum_t  *choices;
 
-    ngx_http_canary_note(cf, conf);
+    ngx_http_canary_note_directive(cf, conf);
 
     field = (ngx_uint_t *) (p + cmd->offset);
 
@@ -178,7 +178,7 @@ ngx_http_canary_endpoint_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 char *
 ngx_http_canary_endpoint_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_canary_note(cf, conf);
+    ngx_http_canary_note_directive(cf, conf);
 
     return ngx_http_set_complex_value_slot(cf, cmd, conf);
 }
@@ -278,7 +278,8 @@ ngx_http_canary_state_path(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 void
-ngx_http_canary_note(ngx_conf_t *cf, ngx_http_canary_srv_conf_t *conf)
+ngx_http_canary_note_directive(ngx_conf_t *cf,
+    ngx_http_canary_srv_conf_t *conf)
 {
     ngx_str_t  *value;
 

@@ -33,7 +33,8 @@ char *ngx_http_canary_state_path(ngx_conf_t *cf, ngx_command_t *cmd,
 
 /* remembers where the first canary directive of an upstream{} stands */
 
-void ngx_http_canary_note(ngx_conf_t *cf, ngx_http_canary_srv_conf_t *conf);
+void ngx_http_canary_note_directive(ngx_conf_t *cf,
+    ngx_http_canary_srv_conf_t *conf);
 
 /*
  * A ratio, "0.2" or "20%", as a whole number of parts, of which 10^decimals

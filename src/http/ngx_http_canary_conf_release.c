@@ -34,7 +34,7 @@ ngx_http_canary_add_release(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_canary_endpoint_t    *endpoint;
     ngx_http_upstream_srv_conf_t  *uscf;
 
-    ngx_http_canary_note(cf, cscf);
+    ngx_http_canary_note_directive(cf, cscf);
 
     if (cscf->endpoint == NULL) {
         uscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_upstream_module);

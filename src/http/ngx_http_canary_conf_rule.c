@@ -36,7 +36,7 @@ ngx_http_canary_add_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_uint_t      i, given;
     canary_rule_t  *rule;
 
-    ngx_http_canary_note(cf, cscf);
+    ngx_http_canary_note_directive(cf, cscf);
 
     if (cscf->rules == NULL) {
         cscf->rules = ngx_array_create(cf->pool, 2, sizeof(canary_rule_t));

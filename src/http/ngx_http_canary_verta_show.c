@@ -422,7 +422,7 @@ ngx_http_canary_verta_render_component(cJSON *list,
     canary_json_add_number(object, "build_id", release ? release->number : 0,
                            0, failed);
     canary_json_add_number(object, "ratio", component->ratio,
-                           NGX_HTTP_CANARY_WEIGHT_DECIMALS, failed);
+                           CANARY_WEIGHT_DECIMALS, failed);
 
     if (!component->failed) {
         canary_json_add_text(object, "status", "running", failed);

@@ -26,7 +26,7 @@ static void canary_replay_value(char text[VALUE_MAX],
     const canary_rule_t *rule, double value);
 static void canary_replay_number(char text[VALUE_MAX], double value,
     const char *unit);
-static void canary_replay_date(char text[32], uint64_t time);
+static void canary_replay_write_date(char text[32], uint64_t time);
 static void canary_replay_print_rules(FILE *out,
     const canary_replay_summary_t *summary);
 static int canary_replay_has_bad(const canary_rule_t *rule);
@@ -60,7 +60,7 @@ canary_replay_print_event(FILE *out, const canary_replay_options_t *options,
 {
     char  date[32], weight[VALUE_MAX], reason[CANARY_REPLAY_REASON];
 
-    canary_replay_date(date, event->time);
+    canary_replay_write_date(date, event->time);
     canary_replay_number(weight, event->to_weight / (CANARY_ONE / 100.0),
                          "%");
     canary_replay_reason(reason, sizeof(reason), options, event);
@@ -227,7 +227,7 @@ canary_replay_number(char text[VALUE_MAX], double value, const char *unit)
 
 
 static void
-canary_replay_date(char text[32], uint64_t time)
+canary_replay_write_date(char text[32], uint64_t time)
 {
     time_t      seconds;
     size_t      len;
@@ -347,7 +347,7 @@ canary_replay_json_event(FILE *out, const canary_replay_options_t *options,
     failed = 0;
     object = cJSON_CreateObject();
 
-    canary_replay_date(text, event->time);
+    canary_replay_write_date(text, event->time);
     canary_json_add_text(object, "time", text, &failed);
     canary_json_add_text(object, "phase", canary_phase_name(event->to_phase),
                          &failed);
@@ -393,9 +393,9 @@ canary_replay_json_summary(FILE *out, const canary_replay_options_t *options,
     canary_json_add_text(object, "result", canary_replay_ends[summary->end],
                          &failed);
 
-    canary_replay_date(date, summary->began);
+    canary_replay_write_date(date, summary->began);
     canary_json_add_text(object, "began", date, &failed);
-    canary_replay_date(date, summary->now);
+    canary_replay_write_date(date, summary->now);
     canary_json_add_text(object, "ended", date, &failed);
 
     canary_json_add_number(object, "lines", input->lines, 0, &failed);

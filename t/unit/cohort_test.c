@@ -348,7 +348,7 @@ last(loop_t *loop, uint64_t ms)
 
 /* half of a part and a cohort, in attempts */
 
-#define ABOUT  ((CANARY_PART_MS / 2 + CANARY_COHORT_MS) / TICK)
+#define ABOUT  ((CANARY_LAST_PART_MS / 2 + CANARY_COHORT_MS) / TICK)
 
 
 static void
@@ -384,7 +384,7 @@ what_was_in_the_last_seconds_is_known(void **state)
 
     /* all of it has been folded; then it is out of sight */
 
-    stable(loop, 5000 - CANARY_PART_MS, 0, 0);
+    stable(loop, 5000 - CANARY_LAST_PART_MS, 0, 0);
     assert_int_equal(last(loop, 10000).bad, 50);
 
     stable(loop, 7000, 0, 0);

@@ -275,7 +275,7 @@ bounds_by_definition(const canary_histogram_t *histogram, uint32_t quantile,
     canary_quantile_bounds_t  bounds = { .unbounded = 1 };
 
     canary_grid_init(&grid, 1 - quantile / 1e9);
-    limit = canary_evidence_limit(confidence);
+    limit = canary_log_e_limit(confidence);
     n = canary_histogram_total(histogram);
 
     for (i = 0; i < CANARY_HISTOGRAM_BUCKETS; i++) {

@@ -196,8 +196,8 @@ a_threshold_of_none_is_exceeded_by_one(void **state)
 
     assert_true(canary_log_e_above(&grid, 1000000, 0) == 0);
     assert_true(canary_log_e_above(&grid, 1000000, 1)
-                > canary_evidence_limit(0.999999));
-    assert_int_equal(canary_rate_all_bad(&grid, canary_evidence_limit(0.999)),
+                > canary_log_e_limit(0.999999));
+    assert_int_equal(canary_rate_all_bad(&grid, canary_log_e_limit(0.999)),
                      1);
 }
 
@@ -239,13 +239,13 @@ bounds_contain_the_rate_and_are_what_is_proven(void **state)
             if (low > 0 && low < CANARY_RATE_MAX) {
                 grid = grid_of(low);
                 assert_true(fabs(canary_log_e_above(&grid, n, k)
-                                 - canary_evidence_limit(0.999)) < 1e-6);
+                                 - canary_log_e_limit(0.999)) < 1e-6);
             }
 
             if (high < 1) {
                 grid = grid_of(high);
                 assert_true(fabs(canary_log_e_below(&grid, n, k)
-                                 - canary_evidence_limit(0.999)) < 1e-6);
+                                 - canary_log_e_limit(0.999)) < 1e-6);
             }
         }
     }
@@ -308,7 +308,7 @@ the_boundary_is_the_last_count_that_proves(void **state)
 
     (void) state;
 
-    limit = canary_evidence_limit(0.999);
+    limit = canary_log_e_limit(0.999);
 
     for (i = 0; i < UNIT_LENGTH(rates); i++) {
         grid = grid_of(rates[i]);
@@ -353,7 +353,7 @@ an_error_free_canary_is_clear_when_the_manual_says(void **state)
 
     (void) state;
 
-    limit = canary_evidence_limit(CANARY_CLEAR_CONFIDENCE);
+    limit = canary_log_e_limit(CANARY_CLEAR_CONFIDENCE);
 
     for (i = 0; i < UNIT_LENGTH(clear); i++) {
         grid = grid_of(clear[i].p0);
@@ -396,7 +396,7 @@ attempts_still_needed_are_those_until_clear(void **state)
 
     for (round = 0; round < 3000; round++) {
         grid = grid_of(0.005 + unit_below(&seed, 990) / 1000.0);
-        limit = canary_evidence_limit(unit_one_in(&seed, 2) ? 0.95 : 0.9999);
+        limit = canary_log_e_limit(unit_one_in(&seed, 2) ? 0.95 : 0.9999);
         n = unit_below(&seed, 300);
         k = unit_below(&seed, (uint32_t) n / 4 + 3);
         min_requests = unit_one_in(&seed, 4) ? unit_below(&seed, 2000) : 1;

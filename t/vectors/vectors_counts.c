@@ -35,8 +35,8 @@ grid_of(vector_t *vector, const char *name)
 static double
 limit_of(vector_t *vector, double weight)
 {
-    return canary_evidence_limit(vector_number(vector, vector->in,
-                                               "confidence"))
+    return canary_log_e_limit(vector_number(vector, vector->in,
+                                            "confidence"))
            - log(weight);
 }
 
@@ -202,7 +202,7 @@ run_confidence_decision(vector_t *vector)
     k = vector_count(vector, vector->in, "k");
 
     confidence = vector_number(vector, vector->in, "confidence");
-    demand.evidence = exp(canary_evidence_limit(confidence));
+    demand.evidence = exp(canary_log_e_limit(confidence));
     demand.min_requests = vector_count(vector, vector->in, "min_requests");
     demand.min_bad = vector_count(vector, vector->in, "min_bad");
 
@@ -216,7 +216,7 @@ run_confidence_decision(vector_t *vector)
     if (canary_mixture_violated(&mixture, &grid, &demand, n, k)) {
         decision = "violated";
 
-    } else if (canary_rate_clear(&grid, canary_evidence_limit(confidence),
+    } else if (canary_rate_clear(&grid, canary_log_e_limit(confidence),
                                  demand.min_requests, n, k))
     {
         decision = "clear";

@@ -130,7 +130,7 @@ first_violation(vector_t *vector, double confidence)
 
     init_test(vector, &test);
 
-    demand.evidence = exp(canary_evidence_limit(confidence));
+    demand.evidence = exp(canary_log_e_limit(confidence));
     demand.min_requests = 1;
     demand.min_bad = MIN_BAD;
 
