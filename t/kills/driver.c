@@ -4,7 +4,10 @@
  */
 
 
-#include "driver.h"
+#include "common.h"
+#include "invariants.h"
+#include "scenarios.h"
+#include "world.h"
 
 
 /*
@@ -125,7 +128,6 @@ static void kills_see_through(const kills_scenario_t *scenario,
     ngx_uint_t good);
 static void kills_unlock(pid_t pid);
 static void kills_state(char *path, size_t size, const char *name);
-static FILE *kills_open_conf(const char *mode);
 static void kills_read_conf(void);
 static void kills_report(const kills_scenario_t *scenario, uint64_t n,
     const kills_end_t *end);
@@ -141,7 +143,6 @@ static ngx_uint_t                 kills_part, kills_parts;
 static const char                *kills_only;
 static uint64_t                   kills_at;
 
-static int                        kills_pipe = -1;
 static pid_t                      kills_pid;
 static kills_copy_t               kills_start, kills_before;
 static ngx_http_canary_record_t  *kills_records;      /* before, and after */
@@ -523,26 +524,6 @@ kills_state(char *path, size_t size, const char *name)
 }
 
 
-static FILE *
-kills_open_conf(const char *mode)
-{
-    FILE  *file;
-    char   path[NGX_MAX_PATH];
-
-    (void) snprintf(path, sizeof(path), "%.*shttp.conf",
-                    (int) ngx_cycle->conf_prefix.len,
-                    (char *) ngx_cycle->conf_prefix.data);
-
-    file = fopen(path, mode);
-
-    if (file == NULL) {
-        kills_fail("%s cannot be opened", path);
-    }
-
-    return file;
-}
-
-
 static void
 kills_read_conf(void)
 {
@@ -555,19 +536,6 @@ kills_read_conf(void)
     }
 
     (void) fclose(file);
-}
-
-
-void
-kills_write_conf(const char *http)
-{
-    FILE  *file;
-
-    file = kills_open_conf("w");
-
-    if (fputs(http, file) == EOF || fclose(file) != 0) {
-        kills_fail("http.conf cannot be written");
-    }
 }
 
 
@@ -615,29 +583,6 @@ kills_child(kills_end_t *end, const kills_scenario_t *scenario,
 
     kills->kind = 0;
     kills_unlock(kills_pid);
-}
-
-
-void
-kills_fail(const char *format, ...)
-{
-    int      n;
-    char     text[512];
-    va_list  args;
-
-    va_start(args, format);
-    n = vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-
-    if (kills_pipe == -1) {
-        fprintf(stderr, "%s\n", text);
-
-    } else {
-        (void) !write(kills_pipe, text, ngx_min((size_t) n,
-                                                sizeof(text) - 1));
-    }
-
-    _exit(1);
 }
 
 
@@ -915,30 +860,4 @@ kills_see_through(const kills_scenario_t *scenario, ngx_uint_t good)
                    canary_phase_name(rollout->phase), rollout->weight,
                    canary_result_name(rollout->last_result));
     }
-}
-
-
-ngx_http_canary_main_conf_t *
-kills_conf(void)
-{
-    return ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                               ngx_http_canary_module);
-}
-
-
-ngx_http_canary_endpoint_t *
-kills_endpoint(ngx_uint_t n)
-{
-    ngx_http_canary_endpoint_t  **endpoints;
-
-    endpoints = kills_conf()->endpoints.elts;
-
-    return endpoints[n];
-}
-
-
-canary_rollout_t *
-kills_rollout(ngx_http_canary_endpoint_t *endpoint)
-{
-    return &ngx_http_canary_record(endpoint->shared)->rollout;
 }

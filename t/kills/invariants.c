@@ -4,7 +4,8 @@
  */
 
 
-#include "driver.h"
+#include "common.h"
+#include "invariants.h"
 
 
 /* What is true at any time at which everybody has looked. */

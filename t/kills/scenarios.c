@@ -4,7 +4,9 @@
  */
 
 
-#include "driver.h"
+#include "common.h"
+#include "scenarios.h"
+#include "world.h"
 
 
 #define KILLS_ATTEMPTS  8    /* between two ticks: enough to be judged by */

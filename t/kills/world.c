@@ -4,7 +4,7 @@
  */
 
 
-#include "driver.h"
+#include "world.h"
 #include "canary_histogram.h"
 
 
