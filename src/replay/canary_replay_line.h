@@ -37,10 +37,8 @@
 #define CANARY_REPLAY_UNKNOWN       UINT64_MAX
 #define CANARY_REPLAY_NO_WEIGHT     UINT32_MAX
 
-#define CANARY_REPLAY_TIME_MAX      4102444800000000ull
-                                             /* microseconds: the year 2100 */
 #define CANARY_REPLAY_DURATION_MAX  86400000000ull
-                                             /* a day */
+                                             /* microseconds: a day */
 
 
 typedef enum {

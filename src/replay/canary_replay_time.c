@@ -4,7 +4,6 @@
  */
 
 
-#include "canary_replay_line.h"
 #include "canary_replay_time.h"
 #include "canary_text.h"
 

@@ -14,6 +14,10 @@
 /* Times as texts.  All return 0 if it is none, or is out of range. */
 
 
+#define CANARY_REPLAY_TIME_MAX  4102444800000000ull
+                                     /* microseconds: the year 2100 */
+
+
 /* A number of seconds, to be at most "max" microseconds. */
 
 int canary_replay_seconds(const char *text, uint64_t max,

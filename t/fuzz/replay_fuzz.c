@@ -12,6 +12,7 @@
 
 
 #include "canary_replay.h"
+#include "canary_replay_time.h"
 
 #include "fuzz.h"
 
