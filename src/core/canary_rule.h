@@ -149,7 +149,7 @@ typedef struct {
 typedef struct {
     canary_verdict_t  verdict;
     double            value;       /* ratio, microseconds, count or factor;
-                                      of a quantile: see canary_judge.h */
+                                      of a quantile: by canary_times_t */
     uint64_t          attempts;    /* that the value was measured on */
     uint64_t          needed;      /* clean attempts until it may pass */
     uint64_t          bad;         /* of the attempts, by this rule */

@@ -40,7 +40,7 @@ void ngx_http_canary_times(ngx_http_canary_shared_t *shared,
     const canary_rollout_t *rollout, ngx_uint_t detail,
     canary_times_t *times);
 
-/* "detail" is that of canary_judge.h */
+/* "detail" is that of canary_verdict.h */
 void ngx_http_canary_judge(ngx_http_canary_shared_t *shared, uint64_t now,
     ngx_uint_t detail, ngx_http_canary_judgement_t *judgement);
 
