@@ -11,7 +11,11 @@
 #include "ngx_http_canary_endpoint.h"
 
 
-/* How a change takes effect: under the lock. */
+/*
+ * How a change takes effect, under the lock: the new record and its event are
+ * written where nobody looks yet, then the record becomes the current one, then
+ * requests are routed by it.
+ */
 
 
 /* makes a record that was decided the present one, with its event */

@@ -13,9 +13,7 @@
 /*
  * All changes of a rollout go through here, under the lock of the zone.  What
  * may put more traffic on the canary is put down as pending; the rest takes
- * effect at once: the new record and its event are written where nobody looks
- * yet, then the record becomes the current one, then requests are routed by
- * it.
+ * effect at once.
  */
 
 
