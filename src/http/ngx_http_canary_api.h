@@ -192,6 +192,10 @@ ngx_int_t ngx_http_canary_api_write(ngx_http_request_t *r,
    that is over */
 ngx_int_t ngx_http_canary_write_begin(ngx_http_canary_write_t *w);
 
+/* the change, in its section; BUSY where the state file is about to be ours */
+ngx_http_canary_section_e ngx_http_canary_write_change(
+    ngx_http_canary_write_t *w);
+
 /* it waits for nothing any more */
 void ngx_http_canary_write_leave(ngx_http_canary_write_t *w);
 

@@ -139,6 +139,25 @@ ngx_http_canary_wait_in_line(ngx_http_canary_write_t *w)
 }
 
 
+ngx_http_canary_section_e
+ngx_http_canary_write_change(ngx_http_canary_write_t *w)
+{
+    ngx_http_canary_section_e  rc;
+
+    rc = ngx_http_canary_change(w->endpoint, &w->change);
+
+    /* when the file is ours it is known what is in it */
+
+    if (rc == NGX_HTTP_CANARY_NO_FILE
+        && !ngx_http_canary_foreign(w->endpoint->main))
+    {
+        return NGX_HTTP_CANARY_BUSY;
+    }
+
+    return rc;
+}
+
+
 void
 ngx_http_canary_write_leave(ngx_http_canary_write_t *w)
 {

@@ -154,7 +154,7 @@ ngx_http_canary_write_attempt(ngx_http_canary_write_t *w)
             return ngx_http_canary_problem_body(w->request, &w->errors);
         }
 
-        rc = ngx_http_canary_change(w->endpoint, &w->change);
+        rc = ngx_http_canary_write_change(w);
 
     } while (rc == NGX_HTTP_CANARY_STALE_MATCH && !w->match.refused);
 

@@ -28,6 +28,8 @@ static void ngx_http_canary_end_time(ngx_http_canary_attempt_t *attempt,
     ngx_uint_t complete, uint64_t elapsed);
 static void ngx_http_canary_hand_in(ngx_http_canary_attempt_t *attempt,
     canary_evidence_t *evidence, canary_finish_t *finish);
+static void ngx_http_canary_record_failure(
+    ngx_http_canary_attempt_t *attempt, uint64_t elapsed);
 static void ngx_http_canary_burn(ngx_http_canary_attempt_t *attempt,
     canary_evidence_t *evidence, ngx_uint_t response_class, uint64_t elapsed);
 
@@ -347,4 +349,19 @@ ngx_http_canary_burn(ngx_http_canary_attempt_t *attempt,
     }
 
     ngx_http_canary_trip(attempt->endpoint, attempt->epoch, ngx_cycle->log);
+}
+
+
+static void
+ngx_http_canary_record_failure(ngx_http_canary_attempt_t *attempt,
+    uint64_t elapsed)
+{
+    ngx_http_canary_failure_t    failure;
+    ngx_http_canary_endpoint_t  *endpoint;
+
+    endpoint = attempt->endpoint;
+
+    endpoint->shell->describe(attempt, elapsed, &failure);
+
+    ngx_http_canary_add_failure(endpoint, attempt->epoch, &failure);
 }

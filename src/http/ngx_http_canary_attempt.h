@@ -11,8 +11,8 @@
 #include "canary_evidence_count.h"
 #include "canary_outcome.h"
 
+#include "ngx_http_canary_attempt_layout.h"
 #include "ngx_http_canary_meter.h"
-#include "ngx_http_canary_request.h"
 #include "ngx_http_canary_routing.h"
 #include "ngx_http_canary_zone.h"
 

@@ -6,6 +6,7 @@
 
 #include "ngx_http_canary_module.h"
 #include "ngx_http_canary_conf.h"
+#include "ngx_http_canary_failure.h"
 #include "canary_text.h"
 
 
@@ -22,6 +23,11 @@ static ngx_int_t ngx_http_canary_check_name(ngx_conf_t *cf, const char *what,
     ngx_str_t *name);
 static char *ngx_http_canary_check_release(ngx_conf_t *cf,
     ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_release_t *release);
+
+
+static const ngx_http_canary_shell_t  ngx_http_canary_shell = {
+    "http", ngx_http_canary_describe
+};
 
 
 char *
@@ -137,6 +143,7 @@ ngx_http_canary_create_endpoint(ngx_conf_t *cf,
     endpoint->main = cmcf;
     endpoint->name = uscf->host;
     endpoint->upstream = uscf;
+    endpoint->shell = &ngx_http_canary_shell;
 
     ngx_queue_init(&endpoint->writes);
 

@@ -18,8 +18,14 @@
 #define NGX_HTTP_CANARY_REAP     500                /* ms */
 #define NGX_HTTP_CANARY_HALVE    3600000            /* ms */
 #define NGX_HTTP_CANARY_MANAGER  (60 * 60 * 1000)   /* ms: nginx's longest */
+#define NGX_HTTP_CANARY_OUTLAST  1000               /* ms at most that the last
+                                                       word waits for workers
+                                                       that end as well, */
+#define NGX_HTTP_CANARY_OUTLAST_PAUSE  5            /* ms between looks */
 
 
+static void ngx_http_canary_finish_helper(void);
+static void ngx_http_canary_outlast(ngx_http_canary_main_conf_t *cmcf);
 static void ngx_http_canary_timer(ngx_event_t *ev);
 static void ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf,
     uint64_t now);
@@ -30,8 +36,9 @@ static ngx_uint_t ngx_http_canary_lead(ngx_http_canary_main_conf_t *cmcf,
     uint64_t now);
 
 
-static ngx_event_t       ngx_http_canary_event;
-static ngx_connection_t  ngx_http_canary_dumb;
+static ngx_event_t                   ngx_http_canary_event;
+static ngx_connection_t              ngx_http_canary_dumb;
+static ngx_http_canary_main_conf_t  *ngx_http_canary_helper_conf;
 
 
 /*
@@ -49,6 +56,79 @@ ngx_http_canary_manager(void *data)
 }
 
 
+void
+ngx_http_canary_finish(ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_http_canary_outlast(cmcf);
+    ngx_http_canary_writer_finish(cmcf);
+}
+
+
+static void
+ngx_http_canary_finish_helper(void)
+{
+    if (ngx_process == NGX_PROCESS_HELPER) {
+        ngx_http_canary_finish(ngx_http_canary_helper_conf);
+    }
+}
+
+
+/*
+ * Workers that are told to end when this process is have requests to finish,
+ * which count as well.  The next nginx may wait for the lock meanwhile, so not
+ * for those that take long.
+ */
+
+static void
+ngx_http_canary_outlast(ngx_http_canary_main_conf_t *cmcf)
+{
+    uint64_t    until;
+    ngx_uint_t  alive;
+
+    if (!ngx_http_canary_writer_ending(cmcf)) {
+        return;
+    }
+
+    until = ngx_http_canary_milliseconds() + NGX_HTTP_CANARY_OUTLAST;
+
+    while (ngx_quit && !ngx_terminate
+           && ngx_http_canary_milliseconds() < until)
+    {
+        ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+        ngx_http_canary_bury(cmcf->sh, cmcf->shpool,
+                             ngx_http_canary_milliseconds());
+        alive = ngx_http_canary_serial_alive(cmcf->sh, 0, (ngx_uint_t) -1);
+
+        ngx_shmtx_unlock(&cmcf->shpool->mutex);
+
+        if (!alive) {
+            break;
+        }
+
+        ngx_time_update();
+
+        (void) ngx_http_canary_tick(cmcf);
+
+        ngx_msleep(NGX_HTTP_CANARY_OUTLAST_PAUSE);
+    }
+}
+
+
+void
+ngx_http_canary_begin_process(ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    ngx_http_canary_bury(cmcf->sh, cmcf->shpool,
+                         ngx_http_canary_milliseconds());
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+
+    ngx_http_canary_enter_process(cmcf);
+}
+
+
 /* the file may have to be looked after more often than the rollouts */
 
 ngx_msec_t
@@ -57,6 +137,15 @@ ngx_http_canary_tick(ngx_http_canary_main_conf_t *cmcf)
     uint64_t  now;
 
     static uint64_t  controlled;
+
+    if (ngx_process == NGX_PROCESS_HELPER
+        && ngx_http_canary_helper_conf == NULL)
+    {
+        /* a helper ends by exit(), and calls no module before it does */
+
+        ngx_http_canary_helper_conf = cmcf;
+        (void) atexit(ngx_http_canary_finish_helper);
+    }
 
     now = ngx_http_canary_milliseconds();
 
@@ -116,7 +205,7 @@ ngx_http_canary_timer(ngx_event_t *ev)
 
     if (cmcf) {
         if (cmcf != known && ngx_process == NGX_PROCESS_SINGLE) {
-            ngx_http_canary_enter_process(cmcf);
+            ngx_http_canary_begin_process(cmcf);
             known = cmcf;
         }
 
@@ -147,7 +236,7 @@ ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
     }
 
     if (now - reaped >= NGX_HTTP_CANARY_REAP) {
-        ngx_http_canary_reap(sh, shpool, now);
+        ngx_http_canary_bury(sh, shpool, now);
         reaped = now;
     }
 

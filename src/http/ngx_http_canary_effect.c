@@ -78,21 +78,6 @@ ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
 
 
 void
-ngx_http_canary_repair(ngx_http_canary_shared_t *shared)
-{
-    uint64_t        word;
-    canary_route_t  route;
-
-    route = canary_rollout_route(&ngx_http_canary_record(shared)->rollout);
-    word = canary_route_encode(&route);
-
-    if (word != shared->route) {
-        __atomic_store_n(&shared->route, word, __ATOMIC_RELEASE);
-    }
-}
-
-
-void
 ngx_http_canary_mend_effect(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t now)
 {

@@ -24,9 +24,6 @@ void ngx_http_canary_take_effect(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_record_t *next, ngx_http_canary_event_t *event,
     uint64_t now, ngx_log_t *log);
 
-/* publishes the routing word again, if a process died before it could */
-void ngx_http_canary_repair(ngx_http_canary_shared_t *shared);
-
 /*
  * Does what a process that died has left undone of a change that has taken
  * effect; evidence that no rollout needs now, nor one that is pending, may be

@@ -59,6 +59,18 @@ typedef struct {
 
 
 typedef struct ngx_http_canary_main_conf_s  ngx_http_canary_main_conf_t;
+typedef struct ngx_http_canary_attempt_s  ngx_http_canary_attempt_t;
+
+
+/* The protocol of an endpoint: what of an attempt only that can tell. */
+
+typedef struct {
+    const char                         *name;
+    void                              (*describe)(
+                                         ngx_http_canary_attempt_t *attempt,
+                                         uint64_t elapsed,
+                                         ngx_http_canary_failure_t *failure);
+} ngx_http_canary_shell_t;
 
 
 /* An upstream{} block under canary control. */
@@ -87,6 +99,7 @@ typedef struct {
                                                           process, */
     ngx_queue_t                         line;          /* and a link of those
                                                           that have such */
+    const ngx_http_canary_shell_t      *shell;
 } ngx_http_canary_endpoint_t;
 
 

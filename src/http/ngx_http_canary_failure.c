@@ -5,22 +5,14 @@
 
 
 #include "ngx_http_canary_module.h"
+#include "ngx_http_canary_failure.h"
 #include "ngx_http_canary_facts.h"
 #include "canary_text.h"
 
 
-/*
- * The last failed attempts on the canary, for people who want to know what it
- * fails on: such as are bad evidence as 5xx.  A worker writes down what it
- * has just seen fail, so that what works costs nothing.
- *
- * A ring belongs to the rollout whose number it has, and is empty for all
- * others: none has to be cleared when a rollout begins.
- */
+/* What a failed attempt was, in words and numbers of http. */
 
 
-static void ngx_http_canary_describe(ngx_http_canary_failure_t *failure,
-    ngx_http_canary_peer_t *cp, uint64_t elapsed);
 static ngx_http_canary_how_e ngx_http_canary_how(ngx_http_canary_peer_t *cp);
 static ngx_http_canary_how_e ngx_http_canary_how_without_header(
     ngx_http_request_t *r);
@@ -33,56 +25,18 @@ static void ngx_http_canary_write_uri(u_char *text, size_t size,
     ngx_str_t *uri);
 static void ngx_http_canary_write_request_id(u_char *text, size_t size,
     ngx_http_request_t *r);
-static void ngx_http_canary_add_failure(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_failure_t *failure);
 
 
 void
-ngx_http_canary_record_failure(ngx_http_canary_attempt_t *attempt,
-    uint64_t elapsed)
+ngx_http_canary_describe(ngx_http_canary_attempt_t *attempt,
+    uint64_t elapsed, ngx_http_canary_failure_t *failure)
 {
-    canary_rollout_t             *rollout;
-    ngx_slab_pool_t              *shpool;
-    ngx_http_canary_peer_t       *cp;
-    ngx_http_canary_shared_t     *shared;
-    ngx_http_canary_failure_t     failure;
-    ngx_http_canary_main_conf_t  *cmcf;
+    struct timeval           tv;
+    ngx_http_request_t      *r;
+    ngx_http_canary_peer_t  *cp;
 
     cp = (ngx_http_canary_peer_t *)
              ((u_char *) attempt - offsetof(ngx_http_canary_peer_t, attempt));
-
-    ngx_http_canary_describe(&failure, cp, elapsed);
-
-    cmcf = attempt->endpoint->main;
-    shpool = cmcf->shpool;
-    shared = attempt->endpoint->shared;
-
-    ngx_shmtx_lock(&shpool->mutex);
-
-    rollout = &ngx_http_canary_record(shared)->rollout;
-
-    /* another process may have ended it meanwhile */
-
-    if (!cmcf->sh->superseded && rollout->phase != CANARY_IDLE
-        && (rollout->number & CANARY_EPOCH_MASK) == attempt->epoch)
-    {
-        failure.step = rollout->step;
-        failure.weight = rollout->weight;
-
-        ngx_http_canary_add_failure(cmcf->sh, shpool, shared, &failure);
-    }
-
-    ngx_shmtx_unlock(&shpool->mutex);
-}
-
-
-static void
-ngx_http_canary_describe(ngx_http_canary_failure_t *failure,
-    ngx_http_canary_peer_t *cp, uint64_t elapsed)
-{
-    struct timeval       tv;
-    ngx_http_request_t  *r;
 
     r = cp->request;
 
@@ -298,107 +252,4 @@ ngx_http_canary_write_request_id(u_char *text, size_t size,
     value.len = vv->len;
 
     ngx_http_canary_write_text(text, size, &value);
-}
-
-
-/*
- * Under the lock.  There is one place more than is shown: a process that dies
- * here leaves those that were there.
- */
-
-static void
-ngx_http_canary_add_failure(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_failure_t *failure)
-{
-    uint32_t                     number;
-    ngx_http_canary_failures_t  *failures;
-
-    failures = shared->failures;
-
-    if (failures == NULL) {
-        failures = ngx_http_canary_alloc_for(sh, shpool,
-                                      ngx_http_canary_configured(sh, shared),
-                                      sizeof(ngx_http_canary_failures_t));
-        if (failures == NULL) {
-            return;
-        }
-
-        ngx_memzero(failures, sizeof(ngx_http_canary_failures_t));
-
-        shared->failures = failures;
-    }
-
-    number = ngx_http_canary_record(shared)->rollout.number;
-
-    if (failures->rollout != number) {
-        failures->n = 0;
-        __atomic_store_n(&failures->rollout, number, __ATOMIC_RELEASE);
-    }
-
-    failures->ring[failures->n % (NGX_HTTP_CANARY_FAILURES + 1)] = *failure;
-
-    __atomic_store_n(&failures->n, failures->n + 1, __ATOMIC_RELEASE);
-}
-
-
-ngx_int_t
-ngx_http_canary_failure_before(ngx_http_canary_endpoint_t *endpoint,
-    uint32_t *rollout, uint64_t *number, ngx_http_canary_failure_t *failure)
-{
-    uint64_t                     newest;
-    uint32_t                     present;
-    ngx_int_t                    rc;
-    ngx_slab_pool_t             *shpool;
-    ngx_http_canary_shared_t    *shared;
-    ngx_http_canary_failures_t  *failures;
-
-    shpool = endpoint->main->shpool;
-    shared = endpoint->shared;
-    rc = NGX_DECLINED;
-
-    ngx_shmtx_lock(&shpool->mutex);
-
-    present = ngx_http_canary_record(shared)->rollout.number;
-
-    if (*number == NGX_HTTP_CANARY_NEWEST) {
-        *rollout = present;
-    }
-
-    failures = shared->failures;
-
-    newest = (failures && failures->rollout == present && present == *rollout)
-             ? failures->n : 0;
-
-    *number = ngx_min(*number, newest);
-
-    if (*number && newest - *number < NGX_HTTP_CANARY_FAILURES) {
-        (*number)--;
-
-        *failure = failures->ring[*number % (NGX_HTTP_CANARY_FAILURES + 1)];
-        rc = NGX_OK;
-    }
-
-    ngx_shmtx_unlock(&shpool->mutex);
-
-    return rc;
-}
-
-
-void
-ngx_http_canary_import_failures(ngx_slab_pool_t *shpool,
-    ngx_http_canary_shared_t *to, ngx_http_canary_shared_t *from)
-{
-    if (from->failures == NULL) {
-        return;
-    }
-
-    if (to->failures == NULL) {
-        to->failures = ngx_slab_alloc_locked(shpool,
-                                          sizeof(ngx_http_canary_failures_t));
-    }
-
-    if (to->failures) {
-        *to->failures = *from->failures;
-    }
 }

@@ -28,8 +28,6 @@ static void ngx_http_canary_import_remembered(
 static ngx_int_t ngx_http_canary_import_evidence(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *to,
     ngx_http_canary_shared_t *from);
-static void ngx_http_canary_give_up(ngx_http_canary_main_conf_t *cmcf,
-    ngx_http_canary_endpoint_t *endpoint, canary_rollout_t *rollout);
 static void ngx_http_canary_import_phases(ngx_http_canary_shared_t *to,
     ngx_http_canary_shared_t *from);
 static void ngx_http_canary_import_spent(ngx_http_canary_shared_t *to,
@@ -134,7 +132,7 @@ ngx_http_canary_import_endpoint(ngx_http_canary_main_conf_t *cmcf,
             return NGX_ERROR;
         }
 
-        ngx_http_canary_give_up(cmcf, endpoint, rollout);
+        /* it has no evidence, and is not to go on */
     }
 
     /* one that ended after it had been imported */
@@ -263,33 +261,6 @@ ngx_http_canary_import_evidence(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_import_spent(to, from);
 
     return NGX_OK;
-}
-
-
-/*
- * A rollout that began after its zone had been found to be large enough, and
- * does not fit: no canary goes on unguarded.
- */
-
-static void
-ngx_http_canary_give_up(ngx_http_canary_main_conf_t *cmcf,
-    ngx_http_canary_endpoint_t *endpoint, canary_rollout_t *rollout)
-{
-    ngx_uint_t                  stable;
-    ngx_http_canary_release_t  *releases;
-
-    releases = endpoint->releases.elts;
-
-    stable = (rollout->stable == CANARY_NO_RELEASE) ? releases[0].id
-                                                    : rollout->stable;
-
-    ngx_http_canary_release_gone(cmcf, endpoint->shared, stable,
-                                 "the new canary_zone is too small for the "
-                                 "rollout", ngx_cycle->log);
-
-    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                  "canary: the rollout of \"%V\" is over, since the new "
-                  "canary_zone is too small for it", &endpoint->name);
 }
 
 

@@ -36,30 +36,6 @@ static void ngx_http_canary_look_change(void *data,
 
 
 void
-ngx_http_canary_times(ngx_http_canary_shared_t *shared,
-    const canary_rollout_t *rollout, ngx_uint_t detail, canary_times_t *times)
-{
-    unsigned    sides;
-    ngx_uint_t  side;
-
-    sides = canary_judge_needs_times(&rollout->strategy, (int) detail);
-
-    for (side = 0; side < CANARY_SIDES; side++) {
-
-        if (!(sides & 1u << side)) {
-            continue;
-        }
-
-        ngx_http_canary_sum_times(shared,
-                                  shared->releases[(side == CANARY_SIDE_CANARY)
-                                                   ? rollout->canary
-                                                   : rollout->stable],
-                                  &times->sides[side], &times->step[side]);
-    }
-}
-
-
-void
 ngx_http_canary_judge(ngx_http_canary_shared_t *shared, uint64_t now,
     ngx_uint_t detail, ngx_http_canary_judgement_t *judgement)
 {
@@ -256,7 +232,7 @@ ngx_http_canary_trip(ngx_http_canary_endpoint_t *endpoint, uint32_t epoch,
         ngx_http_canary_mend(sh, shpool, endpoint->shared, now);
     }
 
-    route = ngx_http_canary_route(endpoint);
+    route = canary_route_decode(endpoint->shared->route);
 
     if (!sh->superseded && route.epoch == epoch
         && endpoint->shared->evidence)

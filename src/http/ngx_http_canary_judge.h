@@ -35,11 +35,6 @@ typedef struct {
                                                           breaks too, or -1 */
 } ngx_http_canary_judgement_t;
 
-/* what has been measured of the sides of which that is needed */
-void ngx_http_canary_times(ngx_http_canary_shared_t *shared,
-    const canary_rollout_t *rollout, ngx_uint_t detail,
-    canary_times_t *times);
-
 /* "detail" is that of canary_verdict.h */
 void ngx_http_canary_judge(ngx_http_canary_shared_t *shared, uint64_t now,
     ngx_uint_t detail, ngx_http_canary_judgement_t *judgement);
@@ -53,16 +48,6 @@ void ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
 /* a failed attempt: judged at once, by the process that saw it */
 void ngx_http_canary_trip(ngx_http_canary_endpoint_t *endpoint,
     uint32_t epoch, ngx_log_t *log);
-
-
-/* ngx_http_canary_control.c: the control loop */
-
-ngx_msec_t ngx_http_canary_manager(void *data);
-
-/* what it does each time; returns ms until it has something to do again */
-ngx_msec_t ngx_http_canary_tick(ngx_http_canary_main_conf_t *cmcf);
-
-void ngx_http_canary_start_timer(void);
 
 
 #endif /* _NGX_HTTP_CANARY_JUDGE_H_INCLUDED_ */

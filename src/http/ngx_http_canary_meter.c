@@ -398,6 +398,30 @@ ngx_http_canary_import_carries(ngx_http_canary_zone_shared_t *sh,
 
 
 void
+ngx_http_canary_times(ngx_http_canary_shared_t *shared,
+    const canary_rollout_t *rollout, ngx_uint_t detail, canary_times_t *times)
+{
+    unsigned    sides;
+    ngx_uint_t  side;
+
+    sides = canary_judge_needs_times(&rollout->strategy, (int) detail);
+
+    for (side = 0; side < CANARY_SIDES; side++) {
+
+        if (!(sides & 1u << side)) {
+            continue;
+        }
+
+        ngx_http_canary_sum_times(shared,
+                                  shared->releases[(side == CANARY_SIDE_CANARY)
+                                                   ? rollout->canary
+                                                   : rollout->stable],
+                                  &times->sides[side], &times->step[side]);
+    }
+}
+
+
+void
 ngx_http_canary_sum_totals(ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_shared_t *place, ngx_http_canary_totals_t *totals)
 {

@@ -69,6 +69,11 @@ void ngx_http_canary_sum_times(ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_shared_t *place, canary_histogram_t *all,
     canary_histogram_t *step);
 
+/* what has been measured of the sides of which that is needed */
+void ngx_http_canary_times(ngx_http_canary_shared_t *shared,
+    const canary_rollout_t *rollout, ngx_uint_t detail,
+    canary_times_t *times);
+
 /* all that was ever counted, */
 void ngx_http_canary_sum_totals(ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_shared_t *place,
@@ -99,22 +104,6 @@ ngx_int_t ngx_http_canary_import_meters(ngx_http_canary_zone_shared_t *sh,
 ngx_int_t ngx_http_canary_retire_meters(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_shared_t *place);
-
-
-/* ngx_http_canary_failure.c: the last failed attempts of a rollout */
-
-/* adds the attempt that just failed; without memory it does nothing */
-void ngx_http_canary_record_failure(ngx_http_canary_attempt_t *attempt,
-    uint64_t elapsed);
-
-/* as ngx_http_canary_event_before(); begins with those of the present or last
-   rollout, and ends with them */
-ngx_int_t ngx_http_canary_failure_before(ngx_http_canary_endpoint_t *endpoint,
-    uint32_t *rollout, uint64_t *number, ngx_http_canary_failure_t *failure);
-
-/* under the lock: copies those of another zone, if there is memory */
-void ngx_http_canary_import_failures(ngx_slab_pool_t *shpool,
-    ngx_http_canary_shared_t *to, ngx_http_canary_shared_t *from);
 
 
 #endif /* _NGX_HTTP_CANARY_METER_H_INCLUDED_ */

@@ -338,7 +338,7 @@ ngx_http_canary_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    ngx_http_canary_enter_process(cmcf);
+    ngx_http_canary_begin_process(cmcf);
 
     if (ngx_process == NGX_PROCESS_SINGLE) {
         ngx_http_canary_start_timer();
@@ -366,7 +366,7 @@ ngx_http_canary_exit_process(ngx_cycle_t *cycle)
         ngx_http_canary_leave_process(cmcf);
 
         if (ngx_process == NGX_PROCESS_SINGLE) {
-            ngx_http_canary_writer_finish(cmcf);
+            ngx_http_canary_finish(cmcf);
         }
     }
 }

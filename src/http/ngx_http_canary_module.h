@@ -40,6 +40,7 @@
 #include "ngx_http_canary_compat.h"
 
 #include "ngx_http_canary_shared.h"
+#include "ngx_http_canary_record.h"
 #include "ngx_http_canary_endpoint.h"
 #include "ngx_http_canary_request.h"
 #include "ngx_http_canary_routing.h"
@@ -50,8 +51,11 @@
 #include "ngx_http_canary_effect.h"
 #include "ngx_http_canary_pending.h"
 #include "ngx_http_canary_section.h"
+#include "ngx_http_canary_configured.h"
 #include "ngx_http_canary_meter.h"
+#include "ngx_http_canary_failures.h"
 #include "ngx_http_canary_judge.h"
+#include "ngx_http_canary_control.h"
 #include "ngx_http_canary_state.h"
 #include "ngx_http_canary_snapshot.h"
 

@@ -167,18 +167,3 @@ ngx_http_canary_durable(ngx_http_canary_zone_shared_t *sh,
 
     return !sh->failing && now - shared->changed < NGX_HTTP_CANARY_PATIENCE;
 }
-
-
-/*
- * An nginx that has the lock and is about to end has said so; one that has
- * ended has no lock.  The next look of our writer will find that, or it has
- * it already and is reading the file.
- */
-
-ngx_uint_t
-ngx_http_canary_foreign(ngx_http_canary_main_conf_t *cmcf)
-{
-    return cmcf->sh->foreign
-           && canary_state_file_kept((char *) cmcf->state_path->name.data,
-                                     cmcf->sh->controller);
-}

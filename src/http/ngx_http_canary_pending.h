@@ -36,9 +36,6 @@ ngx_uint_t ngx_http_canary_has_taken_effect(
 ngx_http_canary_fate_e ngx_http_canary_fate(ngx_http_canary_shared_t *shared,
     uint64_t sequence);
 
-/* without the lock: whether another nginx has the state file, and keeps it */
-ngx_uint_t ngx_http_canary_foreign(ngx_http_canary_main_conf_t *cmcf);
-
 /* whether the file has, or will soon have, what the endpoint is */
 ngx_uint_t ngx_http_canary_durable(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_shared_t *shared, uint64_t now);

@@ -68,8 +68,6 @@ ngx_http_canary_enter_process(ngx_http_canary_main_conf_t *cmcf)
 
     ngx_shmtx_lock(&cmcf->shpool->mutex);
 
-    ngx_http_canary_reap(sh, cmcf->shpool, ngx_http_canary_milliseconds());
-
     ngx_http_canary_slot = ngx_http_canary_free_slot(sh);
 
     if (ngx_http_canary_record_process(cmcf) != NGX_OK) {
@@ -116,15 +114,36 @@ ngx_http_canary_leave_process(ngx_http_canary_main_conf_t *cmcf)
 }
 
 
+ngx_uint_t
+ngx_http_canary_has_dead(ngx_http_canary_zone_shared_t *sh)
+{
+    ngx_http_canary_process_t     *process;
+    ngx_http_canary_generation_t  *generation;
+
+    for (generation = sh->generations;
+         generation;
+         generation = generation->next)
+    {
+        for (process = generation->processes;
+             process;
+             process = process->next)
+        {
+            if (ngx_http_canary_dead(sh, process->pid)) {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
+}
+
+
 void
 ngx_http_canary_reap(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, uint64_t now)
+    ngx_slab_pool_t *shpool)
 {
-    ngx_uint_t                      found;
     ngx_http_canary_process_t     **place;
     ngx_http_canary_generation_t   *generation;
-
-    found = 0;
 
     for (generation = sh->generations;
          generation;
@@ -134,10 +153,6 @@ ngx_http_canary_reap(ngx_http_canary_zone_shared_t *sh,
             if (!ngx_http_canary_dead(sh, (*place)->pid)) {
                 place = &(*place)->next;
                 continue;
-            }
-
-            if (!found++) {
-                ngx_http_canary_mend_all(sh, shpool, now);
             }
 
             ngx_http_canary_forget_process(sh, shpool, place);

@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_canary_module.h"
+#include "ngx_http_canary_configured.h"
 
 
 /*
@@ -13,17 +14,16 @@
  */
 
 
+static void ngx_http_canary_give_up_unguarded(
+    ngx_http_canary_main_conf_t *cmcf);
+static void ngx_http_canary_give_up(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_endpoint_t *endpoint, canary_rollout_t *rollout);
 static void ngx_http_canary_commit(ngx_http_canary_main_conf_t *cmcf);
 static void ngx_http_canary_begin_endpoint(
     ngx_http_canary_endpoint_t *endpoint);
 static void ngx_http_canary_stamp(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_endpoint_t *endpoint, ngx_uint_t serial);
 static void ngx_http_canary_end_unseen(ngx_http_canary_main_conf_t *cmcf,
-    ngx_log_t *log);
-static ngx_uint_t ngx_http_canary_has_releases(
-    ngx_http_canary_endpoint_t *endpoint, const canary_rollout_t *rollout);
-static void ngx_http_canary_check_releases(
-    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_endpoint_t *endpoint,
     ngx_log_t *log);
 static void ngx_http_canary_drop_endpoints(
     ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log);
@@ -50,6 +50,7 @@ ngx_http_canary_reconcile(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 
     if (cmcf->old) {
         (void) ngx_http_canary_import(cmcf, log);
+        ngx_http_canary_give_up_unguarded(cmcf);
 
         cmcf->old = NULL;
         cmcf->old_shpool = NULL;
@@ -75,6 +76,58 @@ ngx_http_canary_reconcile(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
     (void) ngx_http_canary_next_sequence(cmcf->sh);
 
     ngx_shmtx_unlock(&cmcf->shpool->mutex);
+}
+
+
+static void
+ngx_http_canary_give_up_unguarded(ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_uint_t                    i;
+    canary_rollout_t             *rollout;
+    ngx_http_canary_endpoint_t  **endpoints;
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    endpoints = cmcf->endpoints.elts;
+
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+        rollout = &ngx_http_canary_record(endpoints[i]->shared)->rollout;
+
+        if (rollout->phase != CANARY_IDLE
+            && endpoints[i]->shared->evidence == NULL)
+        {
+            ngx_http_canary_give_up(cmcf, endpoints[i], rollout);
+        }
+    }
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+}
+
+
+/*
+ * A rollout that began after its zone had been found to be large enough, and
+ * does not fit: no canary goes on unguarded.
+ */
+
+static void
+ngx_http_canary_give_up(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_endpoint_t *endpoint, canary_rollout_t *rollout)
+{
+    ngx_uint_t                  stable;
+    ngx_http_canary_release_t  *releases;
+
+    releases = endpoint->releases.elts;
+
+    stable = (rollout->stable == CANARY_NO_RELEASE) ? releases[0].id
+                                                    : rollout->stable;
+
+    ngx_http_canary_release_gone(cmcf, endpoint->shared, stable,
+                                 "the new canary_zone is too small for the "
+                                 "rollout", ngx_cycle->log);
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "canary: the rollout of \"%V\" is over, since the new "
+                  "canary_zone is too small for it", &endpoint->name);
 }
 
 
@@ -185,68 +238,6 @@ ngx_http_canary_end_unseen(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 }
 
 
-void
-ngx_http_canary_check_endpoints(ngx_http_canary_main_conf_t *cmcf,
-    ngx_log_t *log)
-{
-    ngx_uint_t                    i;
-    ngx_http_canary_endpoint_t  **endpoints;
-
-    endpoints = cmcf->endpoints.elts;
-
-    for (i = 0; i < cmcf->endpoints.nelts; i++) {
-        ngx_http_canary_check_releases(cmcf, endpoints[i], log);
-    }
-}
-
-
-static ngx_uint_t
-ngx_http_canary_has_releases(ngx_http_canary_endpoint_t *endpoint,
-    const canary_rollout_t *rollout)
-{
-    return endpoint->by_id[rollout->stable] != 0xff
-           && (rollout->canary == CANARY_NO_RELEASE
-               || endpoint->by_id[rollout->canary] != 0xff);
-}
-
-
-static void
-ngx_http_canary_check_releases(ngx_http_canary_main_conf_t *cmcf,
-    ngx_http_canary_endpoint_t *endpoint, ngx_log_t *log)
-{
-    ngx_uint_t                  stable;
-    canary_rollout_t           *rollout;
-    ngx_http_canary_release_t  *releases;
-    ngx_http_canary_pending_t  *pending;
-
-    releases = endpoint->releases.elts;
-    pending = &endpoint->shared->pending;
-
-    if (pending->sequence
-        && !ngx_http_canary_has_releases(endpoint,
-                                         &pending->after->record.rollout))
-    {
-        ngx_http_canary_conclude(cmcf->sh, cmcf->shpool, endpoint->shared,
-                                 NGX_HTTP_CANARY_CANCELLED,
-                                 ngx_http_canary_milliseconds(), log);
-    }
-
-    rollout = &ngx_http_canary_record(endpoint->shared)->rollout;
-    stable = rollout->stable;
-
-    if (endpoint->by_id[stable] == 0xff) {
-        stable = releases[0].id;
-
-    } else if (rollout->canary == CANARY_NO_RELEASE
-               || endpoint->by_id[rollout->canary] != 0xff)
-    {
-        return;
-    }
-
-    ngx_http_canary_release_gone(cmcf, endpoint->shared, stable, NULL, log);
-}
-
-
 /*
  * Endpoints that are not configured any more.  Their rollouts end, so that
  * none goes on unseen.  What they remember is kept for a number of reloads,
@@ -317,30 +308,4 @@ ngx_http_canary_retire_releases(ngx_http_canary_main_conf_t *cmcf)
             }
         }
     }
-}
-
-
-void
-ngx_http_canary_release_gone(ngx_http_canary_main_conf_t *cmcf,
-    ngx_http_canary_shared_t *shared, ngx_uint_t stable, char *reason,
-    ngx_log_t *log)
-{
-    ngx_http_canary_change_t  change;
-
-    ngx_memzero(&change, sizeof(ngx_http_canary_change_t));
-
-    change.command.verb = CANARY_RELEASE_GONE;
-    change.command.release = stable;
-    change.command.now = ngx_http_canary_milliseconds();
-
-    (void) ngx_cpystrn(change.actor.name, (u_char *) "configuration",
-                       sizeof(change.actor.name));
-
-    if (reason) {
-        (void) ngx_cpystrn(change.reason, (u_char *) reason,
-                           sizeof(change.reason));
-    }
-
-    (void) ngx_http_canary_change_locked(cmcf->sh, cmcf->shpool, shared,
-                                         &change, NULL, 0, log);
 }

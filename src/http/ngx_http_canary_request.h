@@ -12,38 +12,12 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "canary_evidence_count.h"
-
 #include "ngx_http_canary_compat.h"
+#include "ngx_http_canary_attempt_layout.h"
 #include "ngx_http_canary_endpoint.h"
 
 
 /* What becomes of a request: a choice, and attempts on releases. */
-
-
-/* for what is rare beside what is not: it takes no registers from it */
-
-#define ngx_http_canary_noinline       __attribute__((noinline))
-#define ngx_http_canary_rarely(x)      __builtin_expect(!!(x), 0)
-
-
-/* how a release came to be chosen */
-
-typedef enum {
-    NGX_HTTP_CANARY_BY_WEIGHT = 0,
-    NGX_HTTP_CANARY_BY_KEY,
-    NGX_HTTP_CANARY_BY_FORCE,
-    NGX_HTTP_CANARY_BY_FALLBACK
-} ngx_http_canary_reason_e;
-
-
-/* the part that a release had when it was chosen; forced ones may have none */
-
-typedef enum {
-    NGX_HTTP_CANARY_STABLE = 0,
-    NGX_HTTP_CANARY_CANARY,
-    NGX_HTTP_CANARY_NEITHER
-} ngx_http_canary_role_e;
 
 
 /* The choice of a release: made once per main request and endpoint. */
@@ -64,39 +38,6 @@ struct ngx_http_canary_choice_s {
     uint8_t                             moved;         /* to another release
                                                           since it was made */
 };
-
-
-/* how far an attempt has come; before it began, it has ended */
-
-typedef enum {
-    NGX_HTTP_CANARY_ENDED = 0,
-    NGX_HTTP_CANARY_OPEN,
-    NGX_HTTP_CANARY_RESPONDED,         /* its header is counted */
-    NGX_HTTP_CANARY_COUNTED            /* and a good end adds nothing to it */
-} ngx_http_canary_state_e;
-
-
-/* An attempt on a release, as it is being accounted. */
-
-typedef struct {
-    ngx_http_canary_endpoint_t         *endpoint;
-    ngx_http_canary_release_t          *release;
-    struct timespec                     started;       /* monotonic */
-    struct timespec                     now;           /* when last asked; not
-                                                          on the stack, which
-                                                          would be guarded */
-    canary_ticket_t                     ticket;
-    uint32_t                            epoch;         /* of the ticket */
-    uint8_t                             reason;        /* as in the choice, */
-    uint8_t                             role;          /* but of this one */
-    uint8_t                             response;      /* class, once it is
-                                                          counted */
-    uint8_t                             state;
-    uint8_t                             evidence;      /* has a ticket */
-    uint8_t                             upgraded;
-    uint8_t                             how;           /* it failed, when it
-                                                          has */
-} ngx_http_canary_attempt_t;
 
 
 /* The balancer of a request to an endpoint; see ngx_http_canary_upstream.c. */

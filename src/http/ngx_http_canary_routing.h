@@ -10,8 +10,8 @@
 
 #include "canary_route.h"
 
+#include "ngx_http_canary_attempt_layout.h"
 #include "ngx_http_canary_endpoint.h"
-#include "ngx_http_canary_request.h"
 #include "ngx_http_canary_shared.h"
 
 

@@ -58,12 +58,6 @@ ngx_http_canary_change(ngx_http_canary_endpoint_t *endpoint,
 
     ngx_shmtx_unlock(&shpool->mutex);
 
-    /* the file is about to be ours, and then it is known what is in it */
-
-    if (rc == NGX_HTTP_CANARY_NO_FILE && !ngx_http_canary_foreign(cmcf)) {
-        return NGX_HTTP_CANARY_BUSY;
-    }
-
     return rc;
 }
 
@@ -312,6 +306,18 @@ ngx_http_canary_mend_all(ngx_http_canary_zone_shared_t *sh,
     for (shared = sh->endpoints; shared; shared = shared->next) {
         ngx_http_canary_mend(sh, shpool, shared, now);
     }
+}
+
+
+void
+ngx_http_canary_bury(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, uint64_t now)
+{
+    if (ngx_http_canary_has_dead(sh)) {
+        ngx_http_canary_mend_all(sh, shpool, now);
+    }
+
+    ngx_http_canary_reap(sh, shpool);
 }
 
 

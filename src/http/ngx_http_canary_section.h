@@ -89,6 +89,10 @@ void ngx_http_canary_mend(ngx_http_canary_zone_shared_t *sh,
 void ngx_http_canary_mend_all(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, uint64_t now);
 
+/* takes dead processes out, when what they have left undone is mended */
+void ngx_http_canary_bury(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, uint64_t now);
+
 
 /* ngx_http_canary_turn.c: who waits for whom */
 

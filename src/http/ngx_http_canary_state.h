@@ -88,5 +88,12 @@ void ngx_http_canary_writer_finish(ngx_http_canary_main_conf_t *cmcf);
 ngx_msec_t ngx_http_canary_writer_pace(ngx_http_canary_main_conf_t *cmcf,
     uint64_t now);
 
+/* when the process is about to end: 1 if it has the file, and who waits for
+   that is told now that it is about to be given up */
+ngx_uint_t ngx_http_canary_writer_ending(ngx_http_canary_main_conf_t *cmcf);
+
+/* without the lock: whether another nginx has the state file, and keeps it */
+ngx_uint_t ngx_http_canary_foreign(ngx_http_canary_main_conf_t *cmcf);
+
 
 #endif /* _NGX_HTTP_CANARY_STATE_H_INCLUDED_ */

@@ -236,7 +236,7 @@ ngx_http_canary_verta_attempt(ngx_http_canary_write_t *w)
 
         ngx_http_canary_verta_command(v, &step);
 
-        rc = ngx_http_canary_change(w->endpoint, &w->change);
+        rc = ngx_http_canary_write_change(w);
 
         if (rc == NGX_HTTP_CANARY_STALE_MATCH) {
             continue;

@@ -30,8 +30,6 @@
                                          without a change, */
 #define NGX_HTTP_CANARY_SPENT   900   /* and what budgets have spent: they lose
                                          no more than a second in a crash */
-#define NGX_HTTP_CANARY_OUTLAST 1000  /* ms at most that the last word waits
-                                         for workers that end as well */
 
 
 static ngx_uint_t ngx_http_canary_leads(ngx_http_canary_main_conf_t *cmcf);
@@ -67,8 +65,6 @@ static void ngx_http_canary_settle_all(ngx_http_canary_main_conf_t *cmcf,
 static void ngx_http_canary_write_failed(ngx_http_canary_main_conf_t *cmcf,
     canary_state_file_error_t *error, uint64_t now);
 static void ngx_http_canary_write_worked(ngx_http_canary_main_conf_t *cmcf);
-static void ngx_http_canary_outlast(ngx_http_canary_main_conf_t *cmcf);
-static void ngx_http_canary_finish_helper(void);
 
 
 static int                           ngx_http_canary_lock_fd = -1;
@@ -77,22 +73,12 @@ static uint64_t                      ngx_http_canary_looked;
 static uint64_t                      ngx_http_canary_failed;
 static char                          ngx_http_canary_dir[NGX_MAX_PATH];
 static canary_state_job_t            ngx_http_canary_job;
-static ngx_http_canary_main_conf_t  *ngx_http_canary_helper_conf;
 
 
 void
 ngx_http_canary_writer(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 {
     canary_state_job_t  *job;
-
-    if (ngx_process == NGX_PROCESS_HELPER
-        && ngx_http_canary_helper_conf == NULL)
-    {
-        /* a helper ends by exit(), and calls no module before it does */
-
-        ngx_http_canary_helper_conf = cmcf;
-        (void) atexit(ngx_http_canary_finish_helper);
-    }
 
     job = canary_state_thread_poll();
 
@@ -149,6 +135,19 @@ ngx_http_canary_writer_pace(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 }
 
 
+ngx_uint_t
+ngx_http_canary_writer_ending(ngx_http_canary_main_conf_t *cmcf)
+{
+    if (ngx_http_canary_lock_fd == -1 || !ngx_http_canary_leads(cmcf)) {
+        return 0;
+    }
+
+    canary_state_file_ending(ngx_http_canary_lock_fd);
+
+    return 1;
+}
+
+
 /* the last word: what is not in the file yet, and the totals */
 
 void
@@ -157,8 +156,6 @@ ngx_http_canary_writer_finish(ngx_http_canary_main_conf_t *cmcf)
     uint64_t             now;
     ngx_uint_t           tries;
     canary_state_job_t  *job;
-
-    ngx_http_canary_outlast(cmcf);
 
     now = ngx_http_canary_milliseconds();
     job = canary_state_thread_wait();
@@ -195,59 +192,6 @@ ngx_http_canary_writer_finish(ngx_http_canary_main_conf_t *cmcf)
 
     ngx_http_canary_forget_written();
     ngx_http_canary_free_lock();
-}
-
-
-/*
- * Workers that are told to end when this process is have requests to finish,
- * which count as well.  The next nginx may wait for the lock meanwhile, so not
- * for those that take long.
- */
-
-static void
-ngx_http_canary_outlast(ngx_http_canary_main_conf_t *cmcf)
-{
-    uint64_t    until;
-    ngx_uint_t  alive;
-
-    if (ngx_http_canary_lock_fd == -1 || !ngx_http_canary_leads(cmcf)) {
-        return;
-    }
-
-    canary_state_file_ending(ngx_http_canary_lock_fd);
-
-    until = ngx_http_canary_milliseconds() + NGX_HTTP_CANARY_OUTLAST;
-
-    while (ngx_quit && !ngx_terminate
-           && ngx_http_canary_milliseconds() < until)
-    {
-        ngx_shmtx_lock(&cmcf->shpool->mutex);
-
-        ngx_http_canary_reap(cmcf->sh, cmcf->shpool,
-                             ngx_http_canary_milliseconds());
-        alive = ngx_http_canary_serial_alive(cmcf->sh, 0, (ngx_uint_t) -1);
-
-        ngx_shmtx_unlock(&cmcf->shpool->mutex);
-
-        if (!alive) {
-            break;
-        }
-
-        ngx_time_update();
-
-        (void) ngx_http_canary_tick(cmcf);
-
-        ngx_msleep(NGX_HTTP_CANARY_BUSY_MS);
-    }
-}
-
-
-static void
-ngx_http_canary_finish_helper(void)
-{
-    if (ngx_process == NGX_PROCESS_HELPER) {
-        ngx_http_canary_writer_finish(ngx_http_canary_helper_conf);
-    }
 }
 
 
@@ -822,4 +766,19 @@ ngx_http_canary_write_worked(ngx_http_canary_main_conf_t *cmcf)
     ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                   "canary: the state file in \"%V\" is written again",
                   &cmcf->state_path->name);
+}
+
+
+/*
+ * An nginx that has the lock and is about to end has said so; one that has
+ * ended has no lock.  The next look of our writer will find that, or it has
+ * it already and is reading the file.
+ */
+
+ngx_uint_t
+ngx_http_canary_foreign(ngx_http_canary_main_conf_t *cmcf)
+{
+    return cmcf->sh->foreign
+           && canary_state_file_kept((char *) cmcf->state_path->name.data,
+                                     cmcf->sh->controller);
 }

@@ -58,9 +58,11 @@ void ngx_http_canary_leave_process(ngx_http_canary_main_conf_t *cmcf);
 void ngx_http_canary_expect_processes(ngx_http_canary_main_conf_t *cmcf,
     ngx_uint_t n, ngx_log_t *log);
 
-/* under the lock: takes out what dead processes have left */
+/* under the lock: whether a process has died, and once what it has left undone
+   is mended, takes it out; see ngx_http_canary_bury() */
+ngx_uint_t ngx_http_canary_has_dead(ngx_http_canary_zone_shared_t *sh);
 void ngx_http_canary_reap(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, uint64_t now);
+    ngx_slab_pool_t *shpool);
 
 
 /* ngx_http_canary_registry.c: endpoints and releases in the zone */
@@ -131,16 +133,6 @@ void ngx_http_canary_remove_shared(ngx_http_canary_zone_shared_t *sh,
 
 /* forgets what no one refers to, and rolls back what has lost its release */
 void ngx_http_canary_reconcile(ngx_http_canary_main_conf_t *cmcf,
-    ngx_log_t *log);
-
-/* under the lock: rolls back what has lost its release */
-void ngx_http_canary_check_endpoints(ngx_http_canary_main_conf_t *cmcf,
-    ngx_log_t *log);
-
-/* under the lock: rolls back to that release, for a reason or because the
-   canary or stable is no longer configured */
-void ngx_http_canary_release_gone(ngx_http_canary_main_conf_t *cmcf,
-    ngx_http_canary_shared_t *shared, ngx_uint_t stable, char *reason,
     ngx_log_t *log);
 
 

@@ -599,7 +599,7 @@ static void
 kills_prepare(const kills_scenario_t *scenario)
 {
     kills_become(NGX_PROCESS_WORKER);
-    ngx_http_canary_enter_process(kills_conf());
+    ngx_http_canary_begin_process(kills_conf());
     kills_ticks(2);
 
     scenario->prepare();
@@ -643,7 +643,7 @@ kills_die_looking(const kills_scenario_t *scenario)
 
     kills->kind = -1;
     kills_look(kills_who);
-    ngx_http_canary_enter_process(kills_conf());
+    ngx_http_canary_begin_process(kills_conf());
     kills_ticks(2);
     kills->kind = 0;
 }
@@ -672,13 +672,13 @@ kills_look_next(const kills_scenario_t *scenario)
         kills_check_change(scenario);
     }
 
-    ngx_http_canary_enter_process(kills_conf());
+    ngx_http_canary_begin_process(kills_conf());
 
     if (scenario->parts & KILLS_RELOAD) {
         kills_become(NGX_PROCESS_MASTER);
         kills_reload();
         kills_become(NGX_PROCESS_WORKER);
-        ngx_http_canary_enter_process(kills_conf());
+        ngx_http_canary_begin_process(kills_conf());
     }
 
     kills_settle();

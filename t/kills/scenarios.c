@@ -305,7 +305,7 @@ left_in_flight(void)
 
     if (pid == 0) {
         kills_become(NGX_PROCESS_WORKER);
-        ngx_http_canary_enter_process(kills_conf());
+        ngx_http_canary_begin_process(kills_conf());
         kills_hang();
         _exit(0);
     }
@@ -640,7 +640,7 @@ disk_fails(void)
 static void
 enter(void)
 {
-    ngx_http_canary_enter_process(kills_conf());
+    ngx_http_canary_begin_process(kills_conf());
 }
 
 
@@ -648,7 +648,7 @@ static void
 leave(void)
 {
     kills->kind = 0;
-    ngx_http_canary_enter_process(kills_conf());
+    ngx_http_canary_begin_process(kills_conf());
     kills_hang();
     kills->kind = -1;
 
@@ -672,7 +672,7 @@ reload_and_look_on(void)
     kills->kind = 0;
     reload();
     kills_become(NGX_PROCESS_WORKER);
-    ngx_http_canary_enter_process(kills_conf());
+    ngx_http_canary_begin_process(kills_conf());
     kills->kind = -1;
 
     kills_ticks(6);

@@ -1,0 +1,104 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+#include "ngx_http_canary_configured.h"
+#include "ngx_http_canary_pending.h"
+
+
+static ngx_uint_t ngx_http_canary_has_releases(
+    ngx_http_canary_endpoint_t *endpoint, const canary_rollout_t *rollout);
+static void ngx_http_canary_check_releases(
+    ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_endpoint_t *endpoint,
+    ngx_log_t *log);
+
+
+void
+ngx_http_canary_check_endpoints(ngx_http_canary_main_conf_t *cmcf,
+    ngx_log_t *log)
+{
+    ngx_uint_t                    i;
+    ngx_http_canary_endpoint_t  **endpoints;
+
+    endpoints = cmcf->endpoints.elts;
+
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+        ngx_http_canary_check_releases(cmcf, endpoints[i], log);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_canary_has_releases(ngx_http_canary_endpoint_t *endpoint,
+    const canary_rollout_t *rollout)
+{
+    return endpoint->by_id[rollout->stable] != 0xff
+           && (rollout->canary == CANARY_NO_RELEASE
+               || endpoint->by_id[rollout->canary] != 0xff);
+}
+
+
+static void
+ngx_http_canary_check_releases(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_endpoint_t *endpoint, ngx_log_t *log)
+{
+    ngx_uint_t                  stable;
+    canary_rollout_t           *rollout;
+    ngx_http_canary_release_t  *releases;
+    ngx_http_canary_pending_t  *pending;
+
+    releases = endpoint->releases.elts;
+    pending = &endpoint->shared->pending;
+
+    if (pending->sequence
+        && !ngx_http_canary_has_releases(endpoint,
+                                         &pending->after->record.rollout))
+    {
+        ngx_http_canary_conclude(cmcf->sh, cmcf->shpool, endpoint->shared,
+                                 NGX_HTTP_CANARY_CANCELLED,
+                                 ngx_http_canary_milliseconds(), log);
+    }
+
+    rollout = &ngx_http_canary_record(endpoint->shared)->rollout;
+    stable = rollout->stable;
+
+    if (endpoint->by_id[stable] == 0xff) {
+        stable = releases[0].id;
+
+    } else if (rollout->canary == CANARY_NO_RELEASE
+               || endpoint->by_id[rollout->canary] != 0xff)
+    {
+        return;
+    }
+
+    ngx_http_canary_release_gone(cmcf, endpoint->shared, stable, NULL, log);
+}
+
+
+void
+ngx_http_canary_release_gone(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, ngx_uint_t stable, char *reason,
+    ngx_log_t *log)
+{
+    ngx_http_canary_change_t  change;
+
+    ngx_memzero(&change, sizeof(ngx_http_canary_change_t));
+
+    change.command.verb = CANARY_RELEASE_GONE;
+    change.command.release = stable;
+    change.command.now = ngx_http_canary_milliseconds();
+
+    (void) ngx_cpystrn(change.actor.name, (u_char *) "configuration",
+                       sizeof(change.actor.name));
+
+    if (reason) {
+        (void) ngx_cpystrn(change.reason, (u_char *) reason,
+                           sizeof(change.reason));
+    }
+
+    (void) ngx_http_canary_change_locked(cmcf->sh, cmcf->shpool, shared,
+                                         &change, NULL, 0, log);
+}

@@ -1,0 +1,28 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef _NGX_HTTP_CANARY_CONFIGURED_H_INCLUDED_
+#define _NGX_HTTP_CANARY_CONFIGURED_H_INCLUDED_
+
+
+#include "ngx_http_canary_endpoint.h"
+
+
+/* What becomes of a rollout whose releases are not configured any more. */
+
+
+/* under the lock: rolls back what has lost its release */
+void ngx_http_canary_check_endpoints(ngx_http_canary_main_conf_t *cmcf,
+    ngx_log_t *log);
+
+/* under the lock: rolls back to that release, for a reason or because the
+   canary or stable is no longer configured */
+void ngx_http_canary_release_gone(ngx_http_canary_main_conf_t *cmcf,
+    ngx_http_canary_shared_t *shared, ngx_uint_t stable, char *reason,
+    ngx_log_t *log);
+
+
+#endif /* _NGX_HTTP_CANARY_CONFIGURED_H_INCLUDED_ */

@@ -1,0 +1,22 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include "ngx_http_canary_module.h"
+
+
+void
+ngx_http_canary_repair(ngx_http_canary_shared_t *shared)
+{
+    uint64_t        word;
+    canary_route_t  route;
+
+    route = canary_rollout_route(&ngx_http_canary_record(shared)->rollout);
+    word = canary_route_encode(&route);
+
+    if (word != shared->route) {
+        __atomic_store_n(&shared->route, word, __ATOMIC_RELEASE);
+    }
+}
