@@ -200,18 +200,10 @@ sub canary() {
 # Word, record and file agree, a good canary is promoted, a bad one falls.
 
 sub sees_it_through($told, $good) {
-    my $endpoint = endpoint();
-    my $phase = $endpoint->{phase};
-
-    start() if $phase eq 'idle';
-    write_it('resume') if $phase =~ /^(?:paused|halted)$/;
-    $_->set for $v1, $v2;
-    canary()->set(%bad) if !$good;
-
-    my $number = endpoint();
+    tests_anew($good);
     $t->wait_for(sub { endpoint()->{phase} eq 'idle' }, 90,
                  "the end of a rollout, $told");
-    $endpoint = endpoint();
+    my $endpoint = endpoint();
     $_->set for $v1, $v2;
 
     is($endpoint->{last_rollout}{result}, $good ? 'promoted' : 'rolled_back',
@@ -231,6 +223,31 @@ sub sees_it_through($told, $good) {
     }, 30, 'the state file to agree');
 
     return;
+}
+
+
+# Of what came before the canary was good, or bad, nothing counts any more.
+
+sub tests_anew($good) {
+    my $path = 'endpoints/ep/rollout';
+
+    return $t->wait_for(sub {
+        my $endpoint = endpoint();
+        my $canary = $endpoint->{canary}
+            // ($endpoint->{stable} eq 'v1' ? 'v2' : 'v1');
+
+        $_->set for $v1, $v2;
+        ($canary eq 'v1' ? $v1 : $v2)->set(%bad) if !$good;
+
+        return $t->api_post($path, { release => $canary })->status == 201
+            if $endpoint->{phase} eq 'idle';
+
+        $t->api_post("$path/rollback") if $endpoint->{phase} eq 'baking';
+        $t->api_post("$path/resume")
+            if $endpoint->{phase} =~ /^(?:paused|halted)$/;
+
+        return $t->api_patch($path, { weight => 0.5 })->status == 200;
+    }, 60, 'new tests');
 }
 
 
