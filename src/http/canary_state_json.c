@@ -84,7 +84,7 @@ canary_state_reserve(canary_state_endpoint_t *endpoint, unsigned nreleases,
     endpoint->releases = calloc(nreleases ? nreleases : 1,
                                 sizeof(canary_state_release_t));
     endpoint->events = calloc(nevents ? nevents : 1,
-                              sizeof(canary_state_event_t));
+                              sizeof(canary_event_t));
 
     return endpoint->releases && endpoint->events;
 }
@@ -131,8 +131,8 @@ canary_state_free_events(canary_state_t *state)
 
 
 int
-canary_state_gain(canary_state_totals_t *seen,
-    const canary_state_totals_t *totals, canary_state_totals_t *gain)
+canary_state_gain(canary_totals_t *seen,
+    const canary_totals_t *totals, canary_totals_t *gain)
 {
     int              any;
     uint64_t        *before, *more;
@@ -144,7 +144,7 @@ canary_state_gain(canary_state_totals_t *seen,
     now = (const uint64_t *) totals;
     more = (uint64_t *) gain;
 
-    for (i = 0; i < sizeof(canary_state_totals_t) / sizeof(uint64_t); i++) {
+    for (i = 0; i < CANARY_COUNTERS; i++) {
         more[i] = (now[i] > before[i]) ? now[i] - before[i] : 0;
         before[i] = now[i];
         any |= (more[i] != 0);

@@ -11,11 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "canary_event.h"
 #include "canary_evidence_layout.h"
 #include "canary_outage.h"
 #include "canary_rollout.h"
-#include "canary_rule.h"
-#include "canary_strategy.h"
+#include "canary_totals.h"
 
 
 /*
@@ -49,56 +49,15 @@
 
 #define CANARY_STATE_ENDPOINTS_MAX  65536
 #define CANARY_STATE_ENDPOINT_NAME  4096          /* bytes, with a zero */
-#define CANARY_STATE_RELEASES_MAX   48            /* of an endpoint */
-#define CANARY_STATE_EVENTS_MAX     64            /* of an endpoint */
-#define CANARY_STATE_FIGURES_MAX    8             /* of an event */
-#define CANARY_STATE_NAME           64            /* bytes, with a zero */
-#define CANARY_STATE_REASON         192           /* bytes, with a zero */
 #define CANARY_STATE_ERROR          600           /* bytes, with a zero */
 
 
-/* Counters since the state began. */
-
 typedef struct {
-    uint64_t                 responses[5];  /* 1xx to 5xx */
-    uint64_t                 failed;        /* before a header, */
-    uint64_t                 timeouts;      /* by a timeout */
-    uint64_t                 cut;           /* after a header, */
-    uint64_t                 cut_timeouts;  /* by a timeout */
-    uint64_t                 aborted;
-    uint64_t                 fallbacks;
-    uint64_t                 timed;
-    uint64_t                 time;          /* microseconds */
-} canary_state_totals_t;
-
-
-typedef struct {
-    char                     name[CANARY_STATE_NAME];
-    canary_state_totals_t    totals;
-    canary_state_totals_t    seen;          /* for the owner: what the file
+    char                     name[CANARY_NAME_SIZE];
+    canary_totals_t          totals;
+    canary_totals_t          seen;          /* for the owner: what the file
                                                had before */
 } canary_state_release_t;
-
-
-typedef struct {
-    uint64_t                 id;            /* rising; of all endpoints */
-    uint64_t                 generation;
-    uint64_t                 time;          /* ms since 1970 */
-    uint64_t                 attempts;
-    uint32_t                 rollout;       /* its number */
-    uint32_t                 verb;          /* canary_verb_t */
-    uint32_t                 from_phase;
-    uint32_t                 from_weight;
-    uint32_t                 to_phase;
-    uint32_t                 to_weight;
-    uint32_t                 nfigures;
-    canary_rule_t            rules[CANARY_STATE_FIGURES_MAX];
-    canary_judgement_t       judgements[CANARY_STATE_FIGURES_MAX];
-    canary_outage_t          outage;        /* of CANARY_HOLDING, else 0 */
-    char                     actor[CANARY_STATE_NAME];
-    char                     address[CANARY_STATE_NAME];   /* may be empty */
-    char                     reason[CANARY_STATE_REASON];
-} canary_state_event_t;
 
 
 /* What budgets have spent, by sides of a rollout. */
@@ -118,20 +77,20 @@ typedef struct {
 typedef struct {
     char                    *name;          /* allocated, zero-terminated */
     canary_rollout_t         rollout;
-    char                     stable[CANARY_STATE_NAME];
-    char                     canary[CANARY_STATE_NAME];    /* or empty */
+    char                     stable[CANARY_NAME_SIZE];
+    char                     canary[CANARY_NAME_SIZE];     /* or empty */
     uint64_t                 spent_stable;  /* of budgets, so far */
     uint64_t                 spent_canary;
     canary_state_spent_t     seen;          /* for the owner, as above */
 
-    char                     last_release[CANARY_STATE_NAME];
-    char                     last_reason[CANARY_STATE_REASON];
+    char                     last_release[CANARY_NAME_SIZE];
+    char                     last_reason[CANARY_REASON_SIZE];
     uint64_t                 ended;         /* ms since 1970 */
 
     unsigned                 nreleases;
     canary_state_release_t  *releases;
     unsigned                 nevents;
-    canary_state_event_t    *events;        /* oldest first */
+    canary_event_t          *events;        /* oldest first */
 
     /*
      * Events before these as the document has them, oldest first: what has
@@ -140,7 +99,7 @@ typedef struct {
      */
 
     unsigned                 nkept;
-    char                    *kept[CANARY_STATE_EVENTS_MAX];   /* allocated */
+    char                    *kept[CANARY_EVENTS];             /* allocated */
     uint64_t                 kept_id;       /* of the last one */
     uint64_t                 noted;         /* for the owner: events ever,
                                                with the last one */
@@ -186,8 +145,8 @@ void canary_state_free_events(canary_state_t *state);
  * Some may be less than they were: an older file was put there.
  */
 
-int canary_state_gain(canary_state_totals_t *seen,
-    const canary_state_totals_t *totals, canary_state_totals_t *gain);
+int canary_state_gain(canary_totals_t *seen,
+    const canary_totals_t *totals, canary_totals_t *gain);
 
 /*
  * Takes over what is kept of an endpoint but for its oldest "dropped", which

@@ -32,17 +32,17 @@ static void canary_state_write_last(cJSON *object,
 static void canary_state_write_release(cJSON *list,
     const canary_state_release_t *release, int *failed);
 static int canary_state_keep_events(canary_state_endpoint_t *endpoint);
-static char *canary_state_event_text(const canary_state_event_t *event);
+static char *canary_state_event_text(const canary_event_t *event);
 static void canary_state_write_events(cJSON *list,
     const canary_state_endpoint_t *endpoint, int *failed);
 static void canary_state_write_event(cJSON *list,
-    const canary_state_event_t *event, int *failed);
+    const canary_event_t *event, int *failed);
 static void canary_state_write_point(cJSON *object, const char *name,
     uint32_t phase, uint32_t weight, int *failed);
 static void canary_state_write_outage(cJSON *object,
     const canary_outage_t *outage, int *failed);
 static void canary_state_write_figures(cJSON *object,
-    const canary_state_event_t *event, int *failed);
+    const canary_event_t *event, int *failed);
 static void canary_state_write_double(cJSON *object, const char *name,
     double value, int *failed);
 static void canary_state_write_text(cJSON *object, const char *name,
@@ -115,7 +115,7 @@ canary_state_keep_events(canary_state_endpoint_t *endpoint)
 
     n = endpoint->nevents - endpoint->pending;
 
-    for (i = 0; i < n && endpoint->nkept < CANARY_STATE_EVENTS_MAX; i++) {
+    for (i = 0; i < n && endpoint->nkept < CANARY_EVENTS; i++) {
 
         text = canary_state_event_text(&endpoint->events[i]);
         if (text == NULL) {
@@ -130,7 +130,7 @@ canary_state_keep_events(canary_state_endpoint_t *endpoint)
 
     if (endpoint->nevents) {
         memmove(endpoint->events, &endpoint->events[i],
-                endpoint->nevents * sizeof(canary_state_event_t));
+                endpoint->nevents * sizeof(canary_event_t));
     }
 
     return 1;
@@ -138,7 +138,7 @@ canary_state_keep_events(canary_state_endpoint_t *endpoint)
 
 
 static char *
-canary_state_event_text(const canary_state_event_t *event)
+canary_state_event_text(const canary_event_t *event)
 {
     int     failed;
     char   *text;
@@ -237,7 +237,7 @@ canary_state_write_events(cJSON *list,
     unsigned  i, n;
 
     n = endpoint->nkept + endpoint->nevents;
-    i = (n > CANARY_STATE_EVENTS_MAX) ? n - CANARY_STATE_EVENTS_MAX : 0;
+    i = (n > CANARY_EVENTS) ? n - CANARY_EVENTS : 0;
 
     for ( /* void */ ; i < endpoint->nkept; i++) {
         canary_json_add(list, NULL, cJSON_CreateRaw(endpoint->kept[i]),
@@ -307,9 +307,9 @@ static void
 canary_state_write_release(cJSON *list, const canary_state_release_t *release,
     int *failed)
 {
-    cJSON                        *object;
-    unsigned                      i;
-    const canary_state_totals_t  *totals;
+    cJSON                  *object;
+    unsigned                i;
+    const canary_totals_t  *totals;
 
     static const char *const  names[] = { "1xx", "2xx", "3xx", "4xx", "5xx" };
 
@@ -333,13 +333,14 @@ canary_state_write_release(cJSON *list, const canary_state_release_t *release,
     canary_state_write_count(object, "fallbacks", totals->fallbacks, failed);
     canary_state_write_count(object, "timed", totals->timed, failed);
     canary_state_write_long(object, "time_us",
-                            (totals->time < CANARY_STATE_SUM_MAX)
-                            ? totals->time : CANARY_STATE_SUM_MAX, failed);
+                            (totals->other_time < CANARY_STATE_SUM_MAX)
+                            ? totals->other_time : CANARY_STATE_SUM_MAX,
+                            failed);
 }
 
 
 static void
-canary_state_write_event(cJSON *list, const canary_state_event_t *event,
+canary_state_write_event(cJSON *list, const canary_event_t *event,
     int *failed)
 {
     cJSON  *object;
@@ -358,9 +359,11 @@ canary_state_write_event(cJSON *list, const canary_state_event_t *event,
     canary_state_write_point(object, "to", event->to_phase, event->to_weight,
                              failed);
 
-    canary_state_write_text(object, "actor", event->actor, failed);
-    canary_state_write_text(object, "address", event->address, failed);
-    canary_state_write_text(object, "reason", event->reason, failed);
+    canary_state_write_text(object, "actor", (char *) event->actor.name,
+                            failed);
+    canary_state_write_text(object, "address", (char *) event->actor.address,
+                            failed);
+    canary_state_write_text(object, "reason", (char *) event->reason, failed);
     canary_state_write_count(object, "attempts", event->attempts, failed);
 
     canary_state_write_figures(object, event, failed);
@@ -383,7 +386,7 @@ canary_state_write_point(cJSON *object, const char *name, uint32_t phase,
 /* The rules as strategies have them, and in the same order what they said. */
 
 static void
-canary_state_write_figures(cJSON *object, const canary_state_event_t *event,
+canary_state_write_figures(cJSON *object, const canary_event_t *event,
     int *failed)
 {
     cJSON                     *list, *part;
@@ -394,14 +397,17 @@ canary_state_write_figures(cJSON *object, const canary_state_event_t *event,
     canary_strategy_init(&strategy);
 
     strategy.nrules = event->nfigures;
-    memcpy(strategy.rules, event->rules, sizeof(event->rules));
+
+    for (i = 0; i < event->nfigures; i++) {
+        strategy.rules[i] = event->figures[i].rule;
+    }
 
     canary_rule_json_write(object, &strategy, failed);
 
     list = canary_json_add_array(object, "judgements", failed);
 
     for (i = 0; i < event->nfigures; i++) {
-        judgement = &event->judgements[i];
+        judgement = &event->figures[i].judgement;
         part = canary_json_add_object(list, NULL, failed);
 
         canary_json_add_text(part, "verdict",

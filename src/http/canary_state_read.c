@@ -441,17 +441,17 @@ canary_state_make_room(const cJSON *releases, const cJSON *events,
     nreleases = cJSON_IsArray(releases) ? cJSON_GetArraySize(releases) : -1;
     nevents = cJSON_IsArray(events) ? cJSON_GetArraySize(events) : -1;
 
-    if (nreleases < 0 || nreleases > CANARY_STATE_RELEASES_MAX) {
+    if (nreleases < 0 || nreleases > CANARY_RELEASES) {
         canary_json_error(errors, &at_releases,
                           "has to be a list of at most %d releases",
-                          CANARY_STATE_RELEASES_MAX);
+                          CANARY_RELEASES);
         return 0;
     }
 
-    if (nevents < 0 || nevents > CANARY_STATE_EVENTS_MAX) {
+    if (nevents < 0 || nevents > CANARY_EVENTS) {
         canary_json_error(errors, &at_events,
                           "has to be a list of at most %d events",
-                          CANARY_STATE_EVENTS_MAX);
+                          CANARY_EVENTS);
         return 0;
     }
 
@@ -498,10 +498,10 @@ static void
 canary_state_read_release(const cJSON *object, const canary_json_at_t *at,
     canary_state_release_t *release, canary_json_errors_t *errors)
 {
-    unsigned                i, n;
-    uint64_t               *counters[CANARY_TOTALS_MEMBERS];
-    const cJSON            *values[CANARY_TOTALS_MEMBERS];
-    canary_state_totals_t  *totals;
+    unsigned          i, n;
+    uint64_t         *counters[CANARY_TOTALS_MEMBERS];
+    const cJSON      *values[CANARY_TOTALS_MEMBERS];
+    canary_totals_t  *totals;
 
     if (!canary_state_members(object, at, canary_totals_names,
                               CANARY_TOTALS_MEMBERS, values, errors))
@@ -525,7 +525,7 @@ canary_state_read_release(const cJSON *object, const canary_json_at_t *at,
     counters[n++] = &totals->aborted;
     counters[n++] = &totals->fallbacks;
     counters[n++] = &totals->timed;
-    counters[n++] = &totals->time;
+    counters[n++] = &totals->other_time;
 
     for (i = 1; i < n; i++) {
         *counters[i] = canary_state_count(values[i], at,
@@ -541,12 +541,12 @@ static void
 canary_state_read_events(const cJSON *list, const canary_json_at_t *at,
     canary_state_endpoint_t *endpoint, canary_json_errors_t *errors)
 {
-    uint64_t               last;
-    const cJSON           *object;
-    canary_json_at_t       at_list = { at, "events", 0 };
-    canary_json_at_t       here = { &at_list, NULL, 0 };
-    canary_json_at_t       at_id = { &here, "id", 0 };
-    canary_state_event_t  *event;
+    uint64_t          last;
+    const cJSON      *object;
+    canary_json_at_t  at_list = { at, "events", 0 };
+    canary_json_at_t  here = { &at_list, NULL, 0 };
+    canary_json_at_t  at_id = { &here, "id", 0 };
+    canary_event_t   *event;
 
     last = 0;
 

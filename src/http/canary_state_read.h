@@ -23,7 +23,7 @@ canary_state_t *canary_state_read(const cJSON *json,
 /* An element of "events". */
 
 void canary_state_read_event(const cJSON *object, const canary_json_at_t *at,
-    canary_state_event_t *event, canary_json_errors_t *errors);
+    canary_event_t *event, canary_json_errors_t *errors);
 
 
 /* As canary_json_members(), but all have to be there. */

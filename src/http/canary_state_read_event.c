@@ -45,10 +45,10 @@ static void canary_state_read_point(const cJSON *object,
     const canary_json_at_t *at, const char *name, uint32_t *phase,
     uint32_t *weight, canary_json_errors_t *errors);
 static void canary_state_read_rules(const cJSON *list,
-    const canary_json_at_t *at, canary_state_event_t *event,
+    const canary_json_at_t *at, canary_event_t *event,
     canary_json_errors_t *errors);
 static void canary_state_read_judgements(const cJSON *list,
-    const canary_json_at_t *at, canary_state_event_t *event,
+    const canary_json_at_t *at, canary_event_t *event,
     canary_json_errors_t *errors);
 static void canary_state_read_judgement(const cJSON *object,
     const canary_json_at_t *at, canary_judgement_t *judgement,
@@ -76,7 +76,7 @@ static const char *const  canary_outage_names[] = {
 
 void
 canary_state_read_event(const cJSON *object, const canary_json_at_t *at,
-    canary_state_event_t *event, canary_json_errors_t *errors)
+    canary_event_t *event, canary_json_errors_t *errors)
 {
     int                verb;
     const cJSON       *values[CANARY_EVENT_MEMBERS];
@@ -111,12 +111,13 @@ canary_state_read_event(const cJSON *object, const canary_json_at_t *at,
     canary_state_read_point(values[CANARY_EVENT_TO], at, "to",
                             &event->to_phase, &event->to_weight, errors);
 
-    canary_state_text(values[CANARY_EVENT_ACTOR], at, "actor", event->actor,
-                      sizeof(event->actor), errors);
+    canary_state_text(values[CANARY_EVENT_ACTOR], at, "actor",
+                      (char *) event->actor.name, CANARY_NAME_SIZE, errors);
     canary_state_text(values[CANARY_EVENT_ADDRESS], at, "address",
-                      event->address, sizeof(event->address), errors);
+                      (char *) event->actor.address, CANARY_NAME_SIZE,
+                      errors);
     canary_state_text(values[CANARY_EVENT_REASON], at, "reason",
-                      event->reason, sizeof(event->reason), errors);
+                      (char *) event->reason, CANARY_REASON_SIZE, errors);
 
     canary_state_read_rules(values[CANARY_EVENT_RULES], at, event, errors);
     canary_state_read_judgements(values[CANARY_EVENT_JUDGEMENTS], at, event,
@@ -147,8 +148,9 @@ canary_state_read_point(const cJSON *object, const canary_json_at_t *at,
 
 static void
 canary_state_read_rules(const cJSON *list, const canary_json_at_t *at,
-    canary_state_event_t *event, canary_json_errors_t *errors)
+    canary_event_t *event, canary_json_errors_t *errors)
 {
+    unsigned           i;
     canary_json_at_t   here = { at, "rules", 0 };
     canary_strategy_t  strategy;
 
@@ -159,20 +161,23 @@ canary_state_read_rules(const cJSON *list, const canary_json_at_t *at,
     canary_strategy_init(&strategy);
     canary_rule_json_read(list, &here, &strategy, errors);
 
-    if (strategy.nrules > CANARY_STATE_FIGURES_MAX) {
+    if (strategy.nrules > CANARY_FIGURES) {
         canary_json_error(errors, &here, "there can be at most %d rules",
-                          CANARY_STATE_FIGURES_MAX);
+                          CANARY_FIGURES);
         return;
     }
 
     event->nfigures = strategy.nrules;
-    memcpy(event->rules, strategy.rules, sizeof(event->rules));
+
+    for (i = 0; i < strategy.nrules; i++) {
+        event->figures[i].rule = strategy.rules[i];
+    }
 }
 
 
 static void
 canary_state_read_judgements(const cJSON *list, const canary_json_at_t *at,
-    canary_state_event_t *event, canary_json_errors_t *errors)
+    canary_event_t *event, canary_json_errors_t *errors)
 {
     const cJSON       *object;
     canary_json_at_t   at_list = { at, "judgements", 0 };
@@ -188,7 +193,8 @@ canary_state_read_judgements(const cJSON *list, const canary_json_at_t *at,
 
     cJSON_ArrayForEach(object, list) {
         canary_state_read_judgement(object, &here,
-                                    &event->judgements[here.index], errors);
+                                    &event->figures[here.index].judgement,
+                                    errors);
         here.index++;
     }
 }

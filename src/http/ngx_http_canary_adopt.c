@@ -21,12 +21,8 @@ static ngx_int_t ngx_http_canary_adopt_record(
 static uint32_t ngx_http_canary_adopt_release(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared,
     char *name, const canary_rollout_t *rollout);
-static void ngx_http_canary_adopt_gain(ngx_http_canary_totals_t *to,
-    const canary_state_totals_t *gain);
 static void ngx_http_canary_adopt_events(ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t *next, canary_state_endpoint_t *from);
-static void ngx_http_canary_adopt_event(const canary_state_event_t *from,
-    ngx_http_canary_event_t *event);
 
 
 ngx_int_t
@@ -184,8 +180,8 @@ ngx_http_canary_adopt_record(ngx_http_canary_main_conf_t *cmcf,
     canary_rollout_restart(rollout, now);
 
     ngx_memcpy(next->last_release, from->last_release,
-               NGX_HTTP_CANARY_NAME_MAX);
-    ngx_memcpy(next->last_reason, from->last_reason, NGX_HTTP_CANARY_REASON);
+               CANARY_NAME_SIZE);
+    ngx_memcpy(next->last_reason, from->last_reason, CANARY_REASON_SIZE);
     next->ended = from->ended;
 
     return NGX_OK;
@@ -224,30 +220,30 @@ ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
     uint32_t                           id;
     ngx_int_t                          rc;
     ngx_uint_t                         i;
-    canary_state_totals_t             *totals, gain;
+    canary_totals_t                   *totals, gain;
     ngx_http_canary_release_shared_t  *release;
 
-    static const canary_state_totals_t  none;
+    static const canary_totals_t  none;
 
     rc = NGX_OK;
 
     for (i = 0; i < from->nreleases; i++) {
         totals = &from->releases[i].totals;
 
-        if (ngx_memcmp(totals, &none, sizeof(canary_state_totals_t)) == 0) {
+        if (ngx_memcmp(totals, &none, sizeof(canary_totals_t)) == 0) {
             continue;
         }
 
         id = ngx_http_canary_adopt_release(cmcf, shared,
                                            from->releases[i].name, NULL);
 
-        if (id >= NGX_HTTP_CANARY_RELEASES_SEEN) {
+        if (id >= CANARY_RELEASES) {
             continue;
         }
 
         release = shared->releases[id];
 
-        if (ngx_memcmp(totals, &release->seen, sizeof(canary_state_totals_t))
+        if (ngx_memcmp(totals, &release->seen, sizeof(canary_totals_t))
             == 0)
         {
             continue;
@@ -261,34 +257,11 @@ ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
         }
 
         if (canary_state_gain(&release->seen, totals, &gain)) {
-            ngx_http_canary_adopt_gain(&release->past->totals, &gain);
+            ngx_http_canary_add_totals(&release->past->totals, &gain);
         }
     }
 
     return rc;
-}
-
-
-/* histograms have nothing of it, nor is it in the sum of their times */
-
-static void
-ngx_http_canary_adopt_gain(ngx_http_canary_totals_t *to,
-    const canary_state_totals_t *gain)
-{
-    ngx_uint_t  i;
-
-    for (i = 0; i < 5; i++) {
-        to->responses[i] += gain->responses[i];
-    }
-
-    to->failed += gain->failed;
-    to->timeouts += gain->timeouts;
-    to->cut += gain->cut;
-    to->cut_timeouts += gain->cut_timeouts;
-    to->aborted += gain->aborted;
-    to->fallbacks += gain->fallbacks;
-    to->timed += gain->timed;
-    to->other_time += gain->time;
 }
 
 
@@ -355,40 +328,7 @@ ngx_http_canary_adopt_events(ngx_http_canary_shared_t *shared,
     next->events = 0;
 
     for (i = 0; i < from->nevents; i++) {
-        ngx_http_canary_adopt_event(&from->events[i],
-                    &shared->events[next->events++
-                                    % (NGX_HTTP_CANARY_EVENTS + 1)]);
+        shared->events[next->events++ % (CANARY_EVENTS + 1)]
+                                                          = from->events[i];
     }
-}
-
-
-static void
-ngx_http_canary_adopt_event(const canary_state_event_t *from,
-    ngx_http_canary_event_t *event)
-{
-    ngx_uint_t  i;
-
-    ngx_memzero(event, sizeof(ngx_http_canary_event_t));
-
-    event->id = from->id;
-    event->generation = from->generation;
-    event->time = from->time;
-    event->rollout = from->rollout;
-    event->verb = from->verb;
-    event->from_phase = from->from_phase;
-    event->from_weight = from->from_weight;
-    event->to_phase = from->to_phase;
-    event->to_weight = from->to_weight;
-    event->attempts = from->attempts;
-    event->outage = from->outage;
-    event->nfigures = from->nfigures;
-
-    for (i = 0; i < from->nfigures; i++) {
-        event->figures[i].rule = from->rules[i];
-        event->figures[i].judgement = from->judgements[i];
-    }
-
-    ngx_memcpy(event->actor.name, from->actor, sizeof(from->actor));
-    ngx_memcpy(event->actor.address, from->address, sizeof(from->address));
-    ngx_memcpy(event->reason, from->reason, sizeof(from->reason));
 }

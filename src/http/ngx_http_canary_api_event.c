@@ -22,13 +22,13 @@ static ngx_int_t ngx_http_canary_after(ngx_http_request_t *r,
 static ngx_int_t ngx_http_canary_next_event(ngx_http_canary_list_t *list,
     cJSON *object, int *failed);
 static void ngx_http_canary_render_actor(cJSON *object,
-    const ngx_http_canary_actor_t *actor, ngx_pool_t *pool, int *failed);
+    const canary_actor_t *actor, ngx_pool_t *pool, int *failed);
 static void ngx_http_canary_render_state(cJSON *object, const char *name,
     uint32_t phase, uint32_t weight, int *failed);
 static void ngx_http_canary_render_outage(cJSON *object,
-    const ngx_http_canary_event_t *event, int *failed);
+    const canary_event_t *event, int *failed);
 static void ngx_http_canary_render_decision(cJSON *object,
-    const ngx_http_canary_event_t *event, int *failed);
+    const canary_event_t *event, int *failed);
 
 
 ngx_int_t
@@ -89,7 +89,7 @@ static ngx_int_t
 ngx_http_canary_next_event(ngx_http_canary_list_t *list, cJSON *object,
     int *failed)
 {
-    ngx_http_canary_event_t    event;
+    canary_event_t             event;
     ngx_http_canary_events_t  *events;
 
     events = (ngx_http_canary_events_t *) list;
@@ -111,7 +111,7 @@ ngx_http_canary_next_event(ngx_http_canary_list_t *list, cJSON *object,
 void
 ngx_http_canary_render_event(cJSON *object,
     ngx_http_canary_endpoint_t *endpoint,
-    const ngx_http_canary_event_t *event, ngx_pool_t *pool, int *failed)
+    const canary_event_t *event, ngx_pool_t *pool, int *failed)
 {
     canary_json_add_number(object, "id", event->id, 0, failed);
     ngx_http_canary_render_name(object, "endpoint", &endpoint->name, pool,
@@ -134,7 +134,7 @@ ngx_http_canary_render_event(cJSON *object,
 
 static void
 ngx_http_canary_render_actor(cJSON *object,
-    const ngx_http_canary_actor_t *actor, ngx_pool_t *pool, int *failed)
+    const canary_actor_t *actor, ngx_pool_t *pool, int *failed)
 {
     object = canary_json_add_object(object, "actor", failed);
 
@@ -165,7 +165,7 @@ ngx_http_canary_render_state(cJSON *object, const char *name, uint32_t phase,
 
 static void
 ngx_http_canary_render_outage(cJSON *object,
-    const ngx_http_canary_event_t *event, int *failed)
+    const canary_event_t *event, int *failed)
 {
     const canary_rule_t  *rule;
 
@@ -196,10 +196,10 @@ ngx_http_canary_render_outage(cJSON *object,
 
 static void
 ngx_http_canary_render_decision(cJSON *object,
-    const ngx_http_canary_event_t *event, int *failed)
+    const canary_event_t *event, int *failed)
 {
-    const canary_rule_t             *rule;
-    const ngx_http_canary_figure_t  *broken;
+    const canary_rule_t    *rule;
+    const canary_figure_t  *broken;
 
     object = canary_json_add_object(object, "figures", failed);
 

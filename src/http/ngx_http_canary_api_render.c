@@ -34,7 +34,7 @@ static void ngx_http_canary_render_release(cJSON *list,
     ngx_http_canary_release_view_t *release, const canary_rollout_t *rollout,
     ngx_pool_t *pool, int *failed);
 static void ngx_http_canary_render_totals(cJSON *object,
-    ngx_http_canary_totals_t *totals, int *failed);
+    canary_totals_t *totals, int *failed);
 static void ngx_http_canary_render_latency(cJSON *object,
     ngx_http_canary_release_view_t *release, int *failed);
 static void ngx_http_canary_render_proof(cJSON *object,
@@ -318,7 +318,7 @@ ngx_http_canary_render_release(cJSON *list,
 
 
 static void
-ngx_http_canary_render_totals(cJSON *object, ngx_http_canary_totals_t *totals,
+ngx_http_canary_render_totals(cJSON *object, canary_totals_t *totals,
     int *failed)
 {
     cJSON       *responses;
@@ -362,9 +362,9 @@ static void
 ngx_http_canary_render_latency(cJSON *object,
     ngx_http_canary_release_view_t *release, int *failed)
 {
-    cJSON                     *latency;
-    ngx_uint_t                 i;
-    ngx_http_canary_totals_t  *step;
+    cJSON            *latency;
+    ngx_uint_t        i;
+    canary_totals_t  *step;
 
     static const char *const  names[NGX_HTTP_CANARY_QUANTILES] = {
         "p50", "p90", "p95", "p99"
@@ -397,7 +397,7 @@ ngx_http_canary_render_latency(cJSON *object,
 
 void
 ngx_http_canary_render_figures(cJSON *list,
-    const ngx_http_canary_figure_t *figures, ngx_uint_t n, int *failed)
+    const canary_figure_t *figures, ngx_uint_t n, int *failed)
 {
     cJSON                     *object;
     ngx_uint_t                 i;

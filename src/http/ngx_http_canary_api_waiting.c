@@ -11,13 +11,13 @@
 static void ngx_http_canary_render_file(cJSON *object,
     ngx_http_canary_snapshot_t *snapshot, int *failed);
 static ngx_uint_t ngx_http_canary_steps(ngx_http_canary_snapshot_t *snapshot);
-static const ngx_http_canary_figure_t *ngx_http_canary_holder(
+static const canary_figure_t *ngx_http_canary_holder(
     ngx_http_canary_snapshot_t *snapshot);
 static uint64_t ngx_http_canary_needed(
-    const ngx_http_canary_figure_t *figure);
+    const canary_figure_t *figure);
 static void ngx_http_canary_wait_reason(u_char *reason, size_t size,
     ngx_http_canary_judgement_t *judgement,
-    const ngx_http_canary_figure_t *figure);
+    const canary_figure_t *figure);
 
 
 /*
@@ -29,9 +29,9 @@ void
 ngx_http_canary_render_waiting(cJSON *object,
     ngx_http_canary_snapshot_t *snapshot, int *failed)
 {
-    cJSON                           *waiting;
-    u_char                           reason[256];
-    const ngx_http_canary_figure_t  *figure;
+    cJSON                  *waiting;
+    u_char                  reason[256];
+    const canary_figure_t  *figure;
 
     if (snapshot->problem[0] && ngx_http_canary_steps(snapshot)) {
         ngx_http_canary_render_file(object, snapshot, failed);
@@ -93,7 +93,7 @@ ngx_http_canary_steps(ngx_http_canary_snapshot_t *snapshot)
 
 
 static uint64_t
-ngx_http_canary_needed(const ngx_http_canary_figure_t *figure)
+ngx_http_canary_needed(const canary_figure_t *figure)
 {
     return ngx_max(figure->judgement.needed, 1);
 }
@@ -101,7 +101,7 @@ ngx_http_canary_needed(const ngx_http_canary_figure_t *figure)
 
 /* the rule that the next step waits for; NULL: none */
 
-static const ngx_http_canary_figure_t *
+static const canary_figure_t *
 ngx_http_canary_holder(ngx_http_canary_snapshot_t *snapshot)
 {
     ngx_uint_t                    i;
@@ -142,7 +142,7 @@ ngx_http_canary_holder(ngx_http_canary_snapshot_t *snapshot)
 static void
 ngx_http_canary_wait_reason(u_char *reason, size_t size,
     ngx_http_canary_judgement_t *judgement,
-    const ngx_http_canary_figure_t *figure)
+    const canary_figure_t *figure)
 {
     uint64_t     flying, needed;
     const char  *rule;

@@ -243,9 +243,9 @@ static void
 ngx_http_canary_cut(ngx_http_canary_attempt_t *attempt, ngx_uint_t timedout,
     uint64_t elapsed)
 {
-    ngx_uint_t                 measured;
-    canary_evidence_t         *evidence;
-    ngx_http_canary_totals_t  *totals;
+    ngx_uint_t          measured;
+    canary_evidence_t  *evidence;
+    canary_totals_t    *totals;
 
     totals = &ngx_http_canary_meter(attempt)->totals;
 

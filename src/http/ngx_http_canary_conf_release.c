@@ -214,7 +214,7 @@ ngx_http_canary_add_placeholder(ngx_conf_t *cf,
 static ngx_int_t
 ngx_http_canary_check_name(ngx_conf_t *cf, const char *what, ngx_str_t *name)
 {
-    u_char       shown[NGX_HTTP_CANARY_NAME_MAX], *p, *last;
+    u_char       shown[CANARY_NAME_SIZE], *p, *last;
     size_t       i;
     const char  *bad;
 
@@ -264,13 +264,13 @@ ngx_http_canary_check_release(ngx_conf_t *cf,
     }
 
     if (p < last || release->name.len == 0
-        || release->name.len >= NGX_HTTP_CANARY_NAME_MAX)
+        || release->name.len >= CANARY_NAME_SIZE)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid release name \"%V\", it must have 1 to "
                            "%d characters, without spaces, quotes and "
                            "backslashes",
-                           &release->name, NGX_HTTP_CANARY_NAME_MAX - 1);
+                           &release->name, CANARY_NAME_SIZE - 1);
         return NGX_CONF_ERROR;
     }
 

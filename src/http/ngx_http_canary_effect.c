@@ -11,13 +11,13 @@
 
 static void ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event);
+    ngx_http_canary_record_t *next, canary_event_t *event);
 
 
 void
 ngx_http_canary_take_effect(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event,
+    ngx_http_canary_record_t *next, canary_event_t *event,
     uint64_t now, ngx_log_t *log)
 {
     ngx_uint_t      begins;
@@ -46,7 +46,7 @@ ngx_http_canary_take_effect(ngx_http_canary_zone_shared_t *sh,
 static void
 ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event)
+    ngx_http_canary_record_t *next, canary_event_t *event)
 {
     ngx_uint_t                 place;
     ngx_http_canary_record_t  *record;
@@ -56,7 +56,7 @@ ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
     /* one place more than events are shown: the oldest of them survives */
 
     if (shared->events && event->id) {
-        shared->events[next->events % (NGX_HTTP_CANARY_EVENTS + 1)] = *event;
+        shared->events[next->events % (CANARY_EVENTS + 1)] = *event;
         next->events++;
     }
 

@@ -21,7 +21,7 @@
 /* makes a record that was decided the present one, with its event */
 void ngx_http_canary_take_effect(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event,
+    ngx_http_canary_record_t *next, canary_event_t *event,
     uint64_t now, ngx_log_t *log);
 
 /*

@@ -8,7 +8,7 @@
 #include "ngx_http_canary_event.h"
 
 
-static void ngx_http_canary_reason(ngx_http_canary_event_t *event,
+static void ngx_http_canary_reason(canary_event_t *event,
     ngx_http_canary_shared_t *shared, const canary_rollout_t *from,
     const canary_rollout_t *to, ngx_http_canary_change_t *change);
 static const char *ngx_http_canary_words(uint32_t verb,
@@ -18,28 +18,28 @@ static ngx_http_canary_release_shared_t *ngx_http_canary_subject(
 static void ngx_http_canary_patch_reason(u_char *p, u_char *last,
     const canary_rollout_t *from, const canary_rollout_t *to);
 static u_char *ngx_http_canary_violation(u_char *p, u_char *last,
-    const ngx_http_canary_figure_t *figure);
+    const canary_figure_t *figure);
 static u_char *ngx_http_canary_limit(u_char *p, u_char *last,
     const canary_rule_t *rule);
 static u_char *ngx_http_canary_value(u_char *p, u_char *last,
     const canary_rule_t *rule, double value);
 static void ngx_http_canary_holding(u_char *p, u_char *last,
-    ngx_http_canary_event_t *event);
+    canary_event_t *event);
 static u_char *ngx_http_canary_number(u_char *p, u_char *last, double value);
 static u_char *ngx_http_canary_percent(u_char *p, u_char *last,
     uint32_t weight);
 
 
 void
-ngx_http_canary_make_event(ngx_http_canary_event_t *event,
+ngx_http_canary_make_event(canary_event_t *event,
     ngx_http_canary_shared_t *shared, const canary_rollout_t *from,
     const canary_rollout_t *to, ngx_http_canary_change_t *change,
-    const ngx_http_canary_figure_t *figures, ngx_uint_t nfigures)
+    const canary_figure_t *figures, ngx_uint_t nfigures)
 {
     ngx_uint_t      i;
     struct timeval  tv;
 
-    ngx_memzero(event, sizeof(ngx_http_canary_event_t));
+    ngx_memzero(event, sizeof(canary_event_t));
 
     ngx_gettimeofday(&tv);
 
@@ -53,7 +53,7 @@ ngx_http_canary_make_event(ngx_http_canary_event_t *event,
     event->to_weight = to->weight;
     event->actor = change->actor;
 
-    event->nfigures = ngx_min(nfigures, NGX_HTTP_CANARY_FIGURES);
+    event->nfigures = ngx_min(nfigures, CANARY_FIGURES);
 
     for (i = 0; i < event->nfigures; i++) {
         event->figures[i] = figures[i];
@@ -75,8 +75,8 @@ ngx_http_canary_make_event(ngx_http_canary_event_t *event,
     }
 
     if (change->reason[0]) {
-        ngx_memcpy(event->reason, change->reason, NGX_HTTP_CANARY_REASON);
-        event->reason[NGX_HTTP_CANARY_REASON - 1] = '\0';
+        ngx_memcpy(event->reason, change->reason, CANARY_REASON_SIZE);
+        event->reason[CANARY_REASON_SIZE - 1] = '\0';
 
     } else {
         ngx_http_canary_reason(event, shared, from, to, change);
@@ -87,7 +87,7 @@ ngx_http_canary_make_event(ngx_http_canary_event_t *event,
 /* what happened, in words, when nobody gave a reason */
 
 static void
-ngx_http_canary_reason(ngx_http_canary_event_t *event,
+ngx_http_canary_reason(canary_event_t *event,
     ngx_http_canary_shared_t *shared, const canary_rollout_t *from,
     const canary_rollout_t *to, ngx_http_canary_change_t *change)
 {
@@ -96,7 +96,7 @@ ngx_http_canary_reason(ngx_http_canary_event_t *event,
     ngx_http_canary_release_shared_t  *release;
 
     p = event->reason;
-    last = p + NGX_HTTP_CANARY_REASON - 1;
+    last = p + CANARY_REASON_SIZE - 1;
 
     words = ngx_http_canary_words(event->verb, from, to);
 
@@ -186,7 +186,7 @@ ngx_http_canary_subject(ngx_http_canary_shared_t *shared,
 
     id = (to->canary != CANARY_NO_RELEASE) ? to->canary : to->last_release;
 
-    if (id >= NGX_HTTP_CANARY_RELEASES_SEEN) {
+    if (id >= CANARY_RELEASES) {
         id = to->stable;
     }
 
@@ -215,7 +215,7 @@ ngx_http_canary_patch_reason(u_char *p, u_char *last,
 
 static u_char *
 ngx_http_canary_violation(u_char *p, u_char *last,
-    const ngx_http_canary_figure_t *figure)
+    const canary_figure_t *figure)
 {
     double                     value;
     canary_measure_t           measure;
@@ -299,11 +299,11 @@ ngx_http_canary_value(u_char *p, u_char *last, const canary_rule_t *rule,
 
 static void
 ngx_http_canary_holding(u_char *p, u_char *last,
-    ngx_http_canary_event_t *event)
+    canary_event_t *event)
 {
-    double                           value;
-    const char                      *unit;
-    const ngx_http_canary_figure_t  *figure;
+    double                  value;
+    const char             *unit;
+    const canary_figure_t  *figure;
 
     figure = &event->figures[0];
     value = event->outage.value;
@@ -373,7 +373,7 @@ ngx_http_canary_percent(u_char *p, u_char *last, uint32_t weight)
 
 
 void
-ngx_http_canary_log_event(ngx_http_canary_event_t *event,
+ngx_http_canary_log_event(canary_event_t *event,
     ngx_http_canary_shared_t *shared, ngx_log_t *log)
 {
     u_char  from[32], to[32], *p, *q;

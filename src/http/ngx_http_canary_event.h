@@ -13,12 +13,12 @@
 
 /* An event of a change that has been decided, with all but its id. */
 
-void ngx_http_canary_make_event(ngx_http_canary_event_t *event,
+void ngx_http_canary_make_event(canary_event_t *event,
     ngx_http_canary_shared_t *shared, const canary_rollout_t *from,
     const canary_rollout_t *to, ngx_http_canary_change_t *change,
-    const ngx_http_canary_figure_t *figures, ngx_uint_t nfigures);
+    const canary_figure_t *figures, ngx_uint_t nfigures);
 
-void ngx_http_canary_log_event(ngx_http_canary_event_t *event,
+void ngx_http_canary_log_event(canary_event_t *event,
     ngx_http_canary_shared_t *shared, ngx_log_t *log);
 
 

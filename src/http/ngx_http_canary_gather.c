@@ -22,7 +22,7 @@ static void ngx_http_canary_gather_endpoint(ngx_http_canary_batch_t *batch,
     ngx_http_canary_endpoint_t *endpoint, uint64_t after);
 static ngx_uint_t ngx_http_canary_gather_event(
     ngx_http_canary_batch_t *batch, ngx_http_canary_endpoint_t *endpoint,
-    const ngx_http_canary_event_t *event);
+    const canary_event_t *event);
 
 
 void
@@ -85,7 +85,7 @@ ngx_http_canary_gather_endpoint(ngx_http_canary_batch_t *batch,
 {
     uint64_t                   number, first, oldest;
     ngx_slab_pool_t           *shpool;
-    ngx_http_canary_event_t   *events;
+    canary_event_t            *events;
     ngx_http_canary_shared_t  *shared;
 
     shared = endpoint->shared;
@@ -96,18 +96,18 @@ ngx_http_canary_gather_endpoint(ngx_http_canary_batch_t *batch,
     events = shared->events;
     number = events ? ngx_http_canary_record(shared)->events : 0;
 
-    oldest = (number > NGX_HTTP_CANARY_EVENTS)
-             ? number - NGX_HTTP_CANARY_EVENTS : 0;
+    oldest = (number > CANARY_EVENTS)
+             ? number - CANARY_EVENTS : 0;
 
     for (first = number; first > oldest; first--) {
-        if (events[(first - 1) % (NGX_HTTP_CANARY_EVENTS + 1)].id <= after) {
+        if (events[(first - 1) % (CANARY_EVENTS + 1)].id <= after) {
             break;
         }
     }
 
     while (first < number) {
         if (!ngx_http_canary_gather_event(batch, endpoint,
-                           &events[first++ % (NGX_HTTP_CANARY_EVENTS + 1)]))
+                           &events[first++ % (CANARY_EVENTS + 1)]))
         {
             break;
         }
@@ -125,7 +125,7 @@ ngx_http_canary_gather_endpoint(ngx_http_canary_batch_t *batch,
 static ngx_uint_t
 ngx_http_canary_gather_event(ngx_http_canary_batch_t *batch,
     ngx_http_canary_endpoint_t *endpoint,
-    const ngx_http_canary_event_t *event)
+    const canary_event_t *event)
 {
     ngx_uint_t                i;
     ngx_http_canary_found_t  *found;

@@ -316,9 +316,9 @@ ngx_http_canary_import_events(ngx_http_canary_main_conf_t *cmcf,
     }
 
     n = ngx_min(ngx_http_canary_record(from)->events,
-                NGX_HTTP_CANARY_EVENTS + 1);
+                CANARY_EVENTS + 1);
 
-    ngx_memcpy(to->events, from->events, n * sizeof(ngx_http_canary_event_t));
+    ngx_memcpy(to->events, from->events, n * sizeof(canary_event_t));
 
     return NGX_OK;
 }
@@ -334,7 +334,7 @@ ngx_http_canary_import_place(ngx_http_canary_main_conf_t *cmcf,
     ngx_str_t                          name;
     ngx_http_canary_release_shared_t  *release;
 
-    if (id >= NGX_HTTP_CANARY_RELEASES_SEEN || from->releases[id] == NULL) {
+    if (id >= CANARY_RELEASES || from->releases[id] == NULL) {
         return CANARY_NO_RELEASE;
     }
 
@@ -361,7 +361,7 @@ ngx_http_canary_import_counted(ngx_http_canary_main_conf_t *cmcf,
 
     rc = NGX_OK;
 
-    for (id = 0; id < NGX_HTTP_CANARY_RELEASES_SEEN; id++) {
+    for (id = 0; id < CANARY_RELEASES; id++) {
         release = from->releases[id];
 
         if (release == NULL || release->serial == 0) {

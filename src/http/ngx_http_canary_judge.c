@@ -23,7 +23,7 @@ typedef struct {
 static void ngx_http_canary_show(const canary_strategy_t *strategy,
     const canary_result_t *result, ngx_http_canary_judgement_t *judgement);
 static void ngx_http_canary_set_figures(const canary_strategy_t *strategy,
-    const canary_result_t *result, ngx_http_canary_figure_t *figures);
+    const canary_result_t *result, canary_figure_t *figures);
 static void ngx_http_canary_open_look(ngx_http_canary_look_t *look,
     ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared, uint64_t now, ngx_log_t *log);
@@ -95,7 +95,7 @@ ngx_http_canary_show(const canary_strategy_t *strategy,
 
 static void
 ngx_http_canary_set_figures(const canary_strategy_t *strategy,
-    const canary_result_t *result, ngx_http_canary_figure_t *figures)
+    const canary_result_t *result, canary_figure_t *figures)
 {
     ngx_uint_t  i;
 
@@ -173,7 +173,7 @@ ngx_http_canary_look_change(void *data, const canary_command_t *command,
     const char                *actor;
     ngx_uint_t                 nfigures;
     ngx_http_canary_change_t   change;
-    ngx_http_canary_figure_t   figures[CANARY_RULES_MAX], *first;
+    canary_figure_t   figures[CANARY_RULES_MAX], *first;
 
     ngx_http_canary_set_figures(&look->control.rollout->strategy, result,
                                 figures);

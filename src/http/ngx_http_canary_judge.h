@@ -29,7 +29,7 @@ typedef struct {
     uint64_t                            started;       /* in the step */
     uint64_t                            stable_started;
     ngx_uint_t                          nfigures;
-    ngx_http_canary_figure_t            figures[CANARY_RULES_MAX];
+    canary_figure_t                     figures[CANARY_RULES_MAX];
     ngx_int_t                           failing;       /* index, or -1 */
     ngx_int_t                           held;          /* rule that stable
                                                           breaks too, or -1 */

@@ -191,7 +191,7 @@ ngx_http_canary_begin_step(ngx_http_canary_zone_shared_t *sh,
 
     __atomic_store_n(&shared->basing, 1, __ATOMIC_SEQ_CST);
 
-    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+    for (i = 0; i < CANARY_RELEASES; i++) {
         place = shared->releases[i];
 
         if (place && ngx_http_canary_any_meter(shared, place)
@@ -276,8 +276,8 @@ ngx_http_canary_sum_times(ngx_http_canary_shared_t *shared,
 
 
 void
-ngx_http_canary_add_totals(ngx_http_canary_totals_t *to,
-    const ngx_http_canary_totals_t *totals)
+ngx_http_canary_add_totals(canary_totals_t *to,
+    const canary_totals_t *totals)
 {
     uint64_t        *counter;
     ngx_uint_t       i;
@@ -286,7 +286,7 @@ ngx_http_canary_add_totals(ngx_http_canary_totals_t *to,
     counter = (uint64_t *) to;
     more = (const uint64_t *) totals;
 
-    for (i = 0; i < sizeof(ngx_http_canary_totals_t) / sizeof(uint64_t); i++) {
+    for (i = 0; i < CANARY_COUNTERS; i++) {
         counter[i] += __atomic_load_n(&more[i], __ATOMIC_RELAXED);
     }
 }
@@ -309,7 +309,7 @@ ngx_http_canary_subtract_base(ngx_http_canary_release_shared_t *place,
     counter = (uint64_t *) &sum->totals;
     less = (uint64_t *) &base->totals;
 
-    for (i = 0; i < sizeof(ngx_http_canary_totals_t) / sizeof(uint64_t); i++) {
+    for (i = 0; i < CANARY_COUNTERS; i++) {
         counter[i] -= less[i];
     }
 
@@ -423,11 +423,11 @@ ngx_http_canary_times(ngx_http_canary_shared_t *shared,
 
 void
 ngx_http_canary_sum_totals(ngx_http_canary_shared_t *shared,
-    ngx_http_canary_release_shared_t *place, ngx_http_canary_totals_t *totals)
+    ngx_http_canary_release_shared_t *place, canary_totals_t *totals)
 {
     ngx_uint_t  i;
 
-    ngx_memzero(totals, sizeof(ngx_http_canary_totals_t));
+    ngx_memzero(totals, sizeof(canary_totals_t));
 
     if (place->past) {
         ngx_http_canary_add_totals(totals, &place->past->totals);
@@ -499,7 +499,7 @@ ngx_http_canary_halve_endpoint(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_meter_t            sum;
     ngx_http_canary_release_shared_t  *place;
 
-    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+    for (i = 0; i < CANARY_RELEASES; i++) {
         place = shared->releases[i];
 
         if (place == NULL

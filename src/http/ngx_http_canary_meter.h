@@ -77,14 +77,14 @@ void ngx_http_canary_times(ngx_http_canary_shared_t *shared,
 /* all that was ever counted, */
 void ngx_http_canary_sum_totals(ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_shared_t *place,
-    ngx_http_canary_totals_t *totals);
+    canary_totals_t *totals);
 
 /* and all times that were ever in them, by the buckets that are exported */
 void ngx_http_canary_sum_buckets(ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_shared_t *place, uint64_t *buckets);
 
-void ngx_http_canary_add_totals(ngx_http_canary_totals_t *to,
-    const ngx_http_canary_totals_t *totals);
+void ngx_http_canary_add_totals(canary_totals_t *to,
+    const canary_totals_t *totals);
 
 /* makes sure of room for what is not in meters any more; NGX_ERROR: the zone
    is full */

@@ -21,7 +21,7 @@ static ngx_int_t ngx_http_canary_metrics_next(ngx_http_canary_feed_t *feed);
 static void ngx_http_canary_metrics_attempts(ngx_http_canary_metrics_t *m,
     ngx_http_canary_endpoint_t *endpoint);
 static void ngx_http_canary_metrics_classes(ngx_http_canary_metrics_t *m,
-    ngx_http_canary_totals_t *totals);
+    canary_totals_t *totals);
 static void ngx_http_canary_metrics_durations(ngx_http_canary_metrics_t *m,
     ngx_http_canary_endpoint_t *endpoint);
 static void ngx_http_canary_metrics_histogram(ngx_http_canary_metrics_t *m,
@@ -53,7 +53,7 @@ static void ngx_http_canary_metrics_judge(ngx_http_canary_metrics_t *m,
     ngx_http_canary_judgement_t *judgement);
 static void ngx_http_canary_metrics_totals(ngx_http_canary_metrics_t *m,
     ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_release_t *release,
-    ngx_http_canary_totals_t *totals, uint64_t *buckets);
+    canary_totals_t *totals, uint64_t *buckets);
 
 
 static const ngx_http_canary_metric_t  ngx_http_canary_metric_table[] = {
@@ -199,7 +199,7 @@ ngx_http_canary_metrics_attempts(ngx_http_canary_metrics_t *m,
     ngx_http_canary_endpoint_t *endpoint)
 {
     ngx_uint_t                  i;
-    ngx_http_canary_totals_t    totals;
+    canary_totals_t             totals;
     ngx_http_canary_release_t  *releases;
 
     releases = endpoint->releases.elts;
@@ -216,7 +216,7 @@ ngx_http_canary_metrics_attempts(ngx_http_canary_metrics_t *m,
 
 static void
 ngx_http_canary_metrics_classes(ngx_http_canary_metrics_t *m,
-    ngx_http_canary_totals_t *totals)
+    canary_totals_t *totals)
 {
     ngx_uint_t  i;
 
@@ -243,7 +243,7 @@ ngx_http_canary_metrics_durations(ngx_http_canary_metrics_t *m,
 {
     uint64_t                    buckets[CANARY_BUCKETS + 1];
     ngx_uint_t                  i;
-    ngx_http_canary_totals_t    totals;
+    canary_totals_t             totals;
     ngx_http_canary_release_t  *releases;
 
     releases = endpoint->releases.elts;
@@ -289,7 +289,7 @@ ngx_http_canary_metrics_fallbacks(ngx_http_canary_metrics_t *m,
     ngx_http_canary_endpoint_t *endpoint)
 {
     ngx_uint_t                  i;
-    ngx_http_canary_totals_t    totals;
+    canary_totals_t             totals;
     ngx_http_canary_release_t  *releases;
 
     releases = endpoint->releases.elts;
@@ -361,7 +361,7 @@ ngx_http_canary_metrics_values(ngx_http_canary_metrics_t *m,
 {
     double                        value;
     ngx_uint_t                    i;
-    ngx_http_canary_figure_t     *figure;
+    canary_figure_t              *figure;
     ngx_http_canary_judgement_t   judgement;
 
     ngx_http_canary_metrics_judge(m, endpoint, CANARY_DETAIL_VALUES,
@@ -411,7 +411,7 @@ ngx_http_canary_metrics_verdicts(ngx_http_canary_metrics_t *m,
 {
     char                          more[64];
     ngx_uint_t                    i, verdict;
-    ngx_http_canary_figure_t     *figure;
+    canary_figure_t              *figure;
     ngx_http_canary_judgement_t   judgement;
 
     static const char *const  verdicts[] = {
@@ -525,7 +525,7 @@ ngx_http_canary_metrics_judge(ngx_http_canary_metrics_t *m,
 static void
 ngx_http_canary_metrics_totals(ngx_http_canary_metrics_t *m,
     ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_release_t *release,
-    ngx_http_canary_totals_t *totals, uint64_t *buckets)
+    canary_totals_t *totals, uint64_t *buckets)
 {
     ngx_slab_pool_t                   *shpool;
     ngx_http_canary_release_shared_t  *place;

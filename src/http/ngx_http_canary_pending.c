@@ -48,7 +48,7 @@ ngx_http_canary_next_event_id(ngx_http_canary_zone_shared_t *sh)
 void
 ngx_http_canary_defer(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
-    ngx_http_canary_event_t *event, uint64_t now)
+    canary_event_t *event, uint64_t now)
 {
     ngx_http_canary_pending_t  *pending;
 

@@ -22,7 +22,7 @@ uint64_t ngx_http_canary_next_event_id(ngx_http_canary_zone_shared_t *sh);
 
 void ngx_http_canary_defer(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
-    ngx_http_canary_event_t *event, uint64_t now);
+    canary_event_t *event, uint64_t now);
 
 /* ends what is pending, if anything is; APPLIED makes it happen */
 void ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,

@@ -297,7 +297,7 @@ ngx_http_canary_retire_releases(ngx_http_canary_main_conf_t *cmcf)
     ngx_http_canary_release_shared_t  *place;
 
     for (shared = cmcf->sh->endpoints; shared; shared = shared->next) {
-        for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+        for (i = 0; i < CANARY_RELEASES; i++) {
             place = shared->releases[i];
 
             if (place && ngx_http_canary_any_meter(shared, place)

@@ -227,7 +227,7 @@ ngx_http_canary_unwant(ngx_http_canary_shared_t *shared, ngx_uint_t serial)
         shared->wanted = 0;
     }
 
-    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+    for (i = 0; i < CANARY_RELEASES; i++) {
         place = shared->releases[i];
 
         if (place && place->wanted == serial) {
@@ -282,7 +282,7 @@ ngx_http_canary_register_endpoint(ngx_http_canary_main_conf_t *cmcf,
                           "earlier configurations still use %d other "
                           "releases, reload when they have ended, in %s:%ui",
                           &releases[i].name, &endpoint->name,
-                          NGX_HTTP_CANARY_RELEASES_SEEN,
+                          CANARY_RELEASES,
                           releases[i].file, releases[i].line);
             return NGX_DECLINED;
         }
@@ -468,7 +468,7 @@ ngx_http_canary_take_place(ngx_http_canary_zone_shared_t *sh,
         shared->releases[id] = place;
     }
 
-    ngx_memzero(&place->seen, sizeof(canary_state_totals_t));
+    ngx_memzero(&place->seen, sizeof(canary_totals_t));
     ngx_memcpy(place->name, name->data, name->len);
 
     __atomic_store_n(&place->len, name->len, __ATOMIC_RELEASE);
@@ -483,7 +483,7 @@ ngx_http_canary_find_place(ngx_http_canary_shared_t *shared, ngx_str_t *name)
     ngx_uint_t                         i;
     ngx_http_canary_release_shared_t  *place;
 
-    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+    for (i = 0; i < CANARY_RELEASES; i++) {
         place = shared->releases[i];
 
         if (place && place->len == name->len
@@ -503,7 +503,7 @@ ngx_http_canary_free_place(ngx_http_canary_shared_t *shared)
     ngx_uint_t                         i;
     ngx_http_canary_release_shared_t  *place;
 
-    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+    for (i = 0; i < CANARY_RELEASES; i++) {
         place = shared->releases[i];
 
         if (place == NULL || place->len == 0) {
@@ -536,7 +536,7 @@ ngx_http_canary_oldest_place(ngx_http_canary_zone_shared_t *sh,
 
     present = &ngx_http_canary_record(shared)->rollout;
 
-    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+    for (i = 0; i < CANARY_RELEASES; i++) {
         place = shared->releases[i];
 
         if (present->stable == i || present->canary == i

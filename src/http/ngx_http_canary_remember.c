@@ -161,7 +161,7 @@ ngx_http_canary_forget_idle(ngx_http_canary_zone_shared_t *sh,
     n = 0;
     rollout = &ngx_http_canary_record(shared)->rollout;
 
-    for (id = 0; id < NGX_HTTP_CANARY_RELEASES_SEEN; id++) {
+    for (id = 0; id < CANARY_RELEASES; id++) {
 
         if (shared->releases[id] == NULL
             || rollout->stable == id
@@ -231,7 +231,7 @@ ngx_http_canary_remove_shared(ngx_http_canary_zone_shared_t *sh,
         }
     }
 
-    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+    for (i = 0; i < CANARY_RELEASES; i++) {
         if (shared->releases[i]) {
             ngx_http_canary_free_release(sh, shpool, shared, i);
         }

@@ -60,12 +60,12 @@ static void ngx_http_canary_follow_unknown(ngx_http_canary_main_conf_t *cmcf,
 static void ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from,
     ngx_uint_t own, uint64_t now, ngx_log_t *log);
-static ngx_uint_t ngx_http_canary_same_event(ngx_http_canary_event_t *last,
+static ngx_uint_t ngx_http_canary_same_event(canary_event_t *last,
     canary_state_endpoint_t *from);
 static void ngx_http_canary_stop_again(ngx_http_canary_main_conf_t *cmcf,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_event_t *stop,
+    ngx_http_canary_shared_t *shared, canary_event_t *stop,
     uint64_t now, ngx_log_t *log);
-static ngx_http_canary_event_t *ngx_http_canary_last_event(
+static canary_event_t *ngx_http_canary_last_event(
     ngx_http_canary_shared_t *shared);
 
 
@@ -598,7 +598,7 @@ ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
 {
     ngx_uint_t                      stopped;
     canary_rollout_t               *rollout;
-    ngx_http_canary_event_t        *last, stop;
+    canary_event_t                 *last, stop;
     ngx_http_canary_zone_shared_t  *sh;
 
     sh = cmcf->sh;
@@ -660,10 +660,10 @@ ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
 /* another nginx gives the same numbers to events of its own */
 
 static ngx_uint_t
-ngx_http_canary_same_event(ngx_http_canary_event_t *last,
+ngx_http_canary_same_event(canary_event_t *last,
     canary_state_endpoint_t *from)
 {
-    canary_state_event_t  *event;
+    canary_event_t  *event;
 
     if (last == NULL || from->nevents == 0) {
         return last == NULL && from->nevents == 0;
@@ -678,7 +678,7 @@ ngx_http_canary_same_event(ngx_http_canary_event_t *last,
 
 static void
 ngx_http_canary_stop_again(ngx_http_canary_main_conf_t *cmcf,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_event_t *stop,
+    ngx_http_canary_shared_t *shared, canary_event_t *stop,
     uint64_t now, ngx_log_t *log)
 {
     ngx_http_canary_change_t  change;
@@ -690,7 +690,7 @@ ngx_http_canary_stop_again(ngx_http_canary_main_conf_t *cmcf,
                      = ngx_http_canary_record(shared)->rollout.stable;
     change.command.now = now;
     change.actor = stop->actor;
-    ngx_memcpy(change.reason, stop->reason, NGX_HTTP_CANARY_REASON);
+    ngx_memcpy(change.reason, stop->reason, CANARY_REASON_SIZE);
 
     (void) ngx_http_canary_change_locked(cmcf->sh, cmcf->shpool, shared,
                                          &change, stop->figures,
@@ -700,7 +700,7 @@ ngx_http_canary_stop_again(ngx_http_canary_main_conf_t *cmcf,
 
 /* NULL: there was none */
 
-static ngx_http_canary_event_t *
+static canary_event_t *
 ngx_http_canary_last_event(ngx_http_canary_shared_t *shared)
 {
     uint64_t  n;
@@ -711,5 +711,5 @@ ngx_http_canary_last_event(ngx_http_canary_shared_t *shared)
         return NULL;
     }
 
-    return &shared->events[(n - 1) % (NGX_HTTP_CANARY_EVENTS + 1)];
+    return &shared->events[(n - 1) % (CANARY_EVENTS + 1)];
 }

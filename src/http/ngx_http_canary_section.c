@@ -28,14 +28,14 @@ static void ngx_http_canary_set_sequence(ngx_http_canary_zone_shared_t *sh,
 static ngx_http_canary_section_e ngx_http_canary_carry_out(
     ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change,
-    ngx_http_canary_record_t *next, const ngx_http_canary_figure_t *figures,
+    ngx_http_canary_record_t *next, const canary_figure_t *figures,
     ngx_uint_t nfigures, ngx_log_t *log);
 static void ngx_http_canary_note(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event,
+    ngx_http_canary_record_t *next, canary_event_t *event,
     uint64_t now, ngx_log_t *log);
 static void ngx_http_canary_set_last(ngx_http_canary_shared_t *shared,
-    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event);
+    ngx_http_canary_record_t *next, canary_event_t *event);
 
 
 ngx_http_canary_section_e
@@ -65,7 +65,7 @@ ngx_http_canary_change(ngx_http_canary_endpoint_t *endpoint,
 ngx_http_canary_section_e
 ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_change_t *change, const ngx_http_canary_figure_t *figures,
+    ngx_http_canary_change_t *change, const canary_figure_t *figures,
     ngx_uint_t nfigures, ngx_log_t *log)
 {
     ngx_uint_t                 exposes;
@@ -153,7 +153,7 @@ ngx_http_canary_may_expose(ngx_http_canary_zone_shared_t *sh,
          : ngx_http_canary_record(shared)->rollout.stable;
 
     return !sh->closed && ngx_http_canary_configured(sh, shared)
-           && id < NGX_HTTP_CANARY_RELEASES_SEEN && shared->releases[id]
+           && id < CANARY_RELEASES && shared->releases[id]
            && ngx_http_canary_release_configured(sh, shared->releases[id]);
 }
 
@@ -210,11 +210,11 @@ static ngx_http_canary_section_e
 ngx_http_canary_carry_out(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
     ngx_http_canary_change_t *change, ngx_http_canary_record_t *next,
-    const ngx_http_canary_figure_t *figures, ngx_uint_t nfigures,
+    const canary_figure_t *figures, ngx_uint_t nfigures,
     ngx_log_t *log)
 {
     canary_rollout_t         *before;
-    ngx_http_canary_event_t   event;
+    canary_event_t            event;
 
     before = &ngx_http_canary_record(shared)->rollout;
 
@@ -269,7 +269,7 @@ ngx_http_canary_carry_out(ngx_http_canary_zone_shared_t *sh,
 static void
 ngx_http_canary_note(ngx_http_canary_zone_shared_t *sh,
     ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event,
+    ngx_http_canary_record_t *next, canary_event_t *event,
     uint64_t now, ngx_log_t *log)
 {
     if (shared->pending.sequence) {
@@ -323,18 +323,18 @@ ngx_http_canary_bury(ngx_http_canary_zone_shared_t *sh,
 
 static void
 ngx_http_canary_set_last(ngx_http_canary_shared_t *shared,
-    ngx_http_canary_record_t *next, ngx_http_canary_event_t *event)
+    ngx_http_canary_record_t *next, canary_event_t *event)
 {
     ngx_http_canary_release_shared_t  *release;
 
-    ngx_memzero(next->last_release, NGX_HTTP_CANARY_NAME_MAX);
+    ngx_memzero(next->last_release, CANARY_NAME_SIZE);
 
-    if (next->rollout.last_release < NGX_HTTP_CANARY_RELEASES_SEEN) {
+    if (next->rollout.last_release < CANARY_RELEASES) {
         release = shared->releases[next->rollout.last_release];
         ngx_memcpy(next->last_release, release->name, release->len);
     }
 
-    ngx_memcpy(next->last_reason, event->reason, NGX_HTTP_CANARY_REASON);
+    ngx_memcpy(next->last_reason, event->reason, CANARY_REASON_SIZE);
 
     next->ended = event->time;
 }

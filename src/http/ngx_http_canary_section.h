@@ -48,8 +48,8 @@ typedef enum {
 
 typedef struct {
     canary_command_t                    command;
-    ngx_http_canary_actor_t             actor;
-    u_char                              reason[NGX_HTTP_CANARY_REASON];
+    canary_actor_t                      actor;
+    u_char                              reason[CANARY_REASON_SIZE];
                                         /* zero-terminated; may be empty */
     ngx_uint_t                        (*match)(void *data,
                                                uint64_t generation);
@@ -76,7 +76,7 @@ ngx_http_canary_section_e ngx_http_canary_change(
 ngx_http_canary_section_e ngx_http_canary_change_locked(
     ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change,
-    const ngx_http_canary_figure_t *figures, ngx_uint_t nfigures,
+    const canary_figure_t *figures, ngx_uint_t nfigures,
     ngx_log_t *log);
 
 /*

@@ -13,6 +13,7 @@
 #include <ngx_http.h>
 
 #include "canary_buckets.h"
+#include "canary_event.h"
 #include "canary_evidence_layout.h"
 #include "canary_histogram.h"
 #include "canary_outage.h"
@@ -20,6 +21,7 @@
 #include "canary_rule.h"
 #include "canary_state_file.h"
 #include "canary_state_json.h"
+#include "canary_totals.h"
 
 
 /*
@@ -32,12 +34,7 @@
  */
 
 
-#define NGX_HTTP_CANARY_RELEASES_SEEN  48    /* of an endpoint, remembered */
-#define NGX_HTTP_CANARY_NAME_MAX       64    /* bytes, of a release */
-#define NGX_HTTP_CANARY_EVENTS         64    /* kept per endpoint */
-#define NGX_HTTP_CANARY_REASON         192   /* bytes, ends with a zero */
 #define NGX_HTTP_CANARY_PROBLEM        256   /* bytes, ends with a zero */
-#define NGX_HTTP_CANARY_FIGURES        8     /* rules shown in an event */
 #define NGX_HTTP_CANARY_FAILURES       32    /* kept of a rollout */
 
 #define NGX_HTTP_CANARY_UNSEEN         1     /* serial number of no
@@ -54,31 +51,10 @@
 #define NGX_HTTP_CANARY_LINE           128   /* bytes: no false sharing */
 
 
-/*
- * Counters of a release.  Each only ever grows, and so does what is shown of
- * them: that is sums only, no differences, which might fall for a moment.
- */
-
-typedef struct {
-    uint64_t                            responses[5];  /* 1xx to 5xx */
-    uint64_t                            failed;        /* before a header, */
-    uint64_t                            timeouts;      /* by a timeout */
-    uint64_t                            cut;           /* after a header, */
-    uint64_t                            cut_timeouts;  /* by a timeout */
-    uint64_t                            aborted;
-    uint64_t                            fallbacks;
-    uint64_t                            timed;
-    uint64_t                            time;          /* microseconds, of
-                                                          what is in the
-                                                          histogram, */
-    uint64_t                            other_time;    /* and of the rest */
-} ngx_http_canary_totals_t;
-
-
 /* What meters have counted that were given up, or that overflowed. */
 
 typedef struct {
-    ngx_http_canary_totals_t            totals;
+    canary_totals_t                     totals;
     uint64_t                            times[CANARY_BUCKETS + 1];
 } ngx_http_canary_past_t;
 
@@ -93,14 +69,20 @@ typedef struct {
 typedef struct ngx_http_canary_meter_s  ngx_http_canary_meter_t;
 
 struct ngx_http_canary_meter_s {
-    ngx_http_canary_totals_t            totals;
+    canary_totals_t                     totals;
     ngx_http_canary_meter_t            *next;          /* of those not in use,
                                                           under the lock */
-    u_char                              pad[NGX_HTTP_CANARY_LINE - 120];
+    u_char                              pad[NGX_HTTP_CANARY_LINE
+                                            - sizeof(canary_totals_t)
+                                            - sizeof(void *)];
     uint32_t                            histogram[CANARY_HISTOGRAM_BUCKETS];
                                                        /* of times that are
                                                           evidence */
 };
+
+_Static_assert(offsetof(ngx_http_canary_meter_t, histogram)
+               % NGX_HTTP_CANARY_LINE == 0,
+               "what a worker counts shares no line with a histogram");
 
 
 /*
@@ -113,7 +95,7 @@ typedef struct {
                                                           when the step began;
                                                           NULL: nothing */
     ngx_http_canary_past_t             *past;          /* or NULL */
-    canary_state_totals_t               seen;          /* in the state file,
+    canary_totals_t                     seen;          /* in the state file,
                                                           of all that count:
                                                           what was last read
                                                           or written */
@@ -124,47 +106,10 @@ typedef struct {
     ngx_uint_t                          wanted;        /* of one that may yet
                                                           fail */
     size_t                              len;           /* 0: it is free */
-    u_char                              name[NGX_HTTP_CANARY_NAME_MAX];
+    u_char                              name[CANARY_NAME_SIZE];
     ngx_http_canary_meter_t            *meters[];      /* [nphases], each
                                                           may be NULL */
 } ngx_http_canary_release_shared_t;
-
-
-/* The figures of one rule in an event, in the rule's own units. */
-
-typedef struct {
-    canary_rule_t                       rule;
-    canary_judgement_t                  judgement;
-} ngx_http_canary_figure_t;
-
-
-typedef struct {
-    u_char                              name[64];      /* zero-terminated */
-    u_char                              address[64];   /* may be empty */
-} ngx_http_canary_actor_t;
-
-
-/* Under the lock; an event is not changed once its id is published. */
-
-typedef struct {
-    uint64_t                            id;            /* of all endpoints */
-    uint64_t                            generation;
-    uint64_t                            time;          /* ms since 1970 */
-    uint64_t                            attempts;      /* of the step; only
-                                                          with figures */
-    uint32_t                            rollout;       /* its number */
-    uint32_t                            verb;          /* canary_verb_t */
-    uint32_t                            from_phase;
-    uint32_t                            from_weight;
-    uint32_t                            to_phase;
-    uint32_t                            to_weight;
-    uint32_t                            nfigures;
-    ngx_http_canary_figure_t            figures[NGX_HTTP_CANARY_FIGURES];
-    canary_outage_t                     outage;        /* of stable, if that
-                                                          holds the rollout */
-    ngx_http_canary_actor_t             actor;
-    u_char                              reason[NGX_HTTP_CANARY_REASON];
-} ngx_http_canary_event_t;
 
 
 /* How an attempt failed. */
@@ -231,9 +176,9 @@ typedef struct {
                                                           Verta's API stopped
                                                           telling how that
                                                           rollout ended */
-    u_char                              last_release[NGX_HTTP_CANARY_NAME_MAX];
+    u_char                              last_release[CANARY_NAME_SIZE];
                                         /* its name, zero-terminated */
-    u_char                              last_reason[NGX_HTTP_CANARY_REASON];
+    u_char                              last_reason[CANARY_REASON_SIZE];
 } ngx_http_canary_record_t;
 
 
@@ -258,7 +203,7 @@ typedef struct {
 
 typedef struct {
     ngx_http_canary_record_t            record;
-    ngx_http_canary_event_t             event;
+    canary_event_t                      event;
 } ngx_http_canary_after_t;
 
 
@@ -312,7 +257,7 @@ typedef struct {
 typedef struct {
     ngx_http_canary_after_t             pending;
     ngx_http_canary_turns_t             turns;
-    ngx_http_canary_event_t             events[NGX_HTTP_CANARY_EVENTS + 1];
+    canary_event_t                      events[CANARY_EVENTS + 1];
 } ngx_http_canary_history_t;
 
 
@@ -359,11 +304,11 @@ struct ngx_http_canary_shared_s {
     ngx_http_canary_settled_t           settled[NGX_HTTP_CANARY_SETTLED];
 
     ngx_http_canary_history_t          *history;       /* or NULL, and so is */
-    ngx_http_canary_event_t            *events;        /* the ring in it */
+    canary_event_t                     *events;        /* the ring in it */
     ngx_http_canary_failures_t         *failures;      /* or NULL */
 
     ngx_http_canary_release_shared_t   *releases
-                                            [NGX_HTTP_CANARY_RELEASES_SEEN];
+                                            [CANARY_RELEASES];
                                                        /* NULL: never used */
 
     uint32_t                           *phases;        /* one to a line, by

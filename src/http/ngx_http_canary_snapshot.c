@@ -158,12 +158,12 @@ ngx_http_canary_view_quantiles(const uint32_t *counts,
 
 ngx_int_t
 ngx_http_canary_event_before(ngx_http_canary_endpoint_t *endpoint,
-    uint64_t after, uint64_t *number, ngx_http_canary_event_t *event)
+    uint64_t after, uint64_t *number, canary_event_t *event)
 {
     uint64_t                   newest;
     ngx_int_t                  rc;
     ngx_slab_pool_t           *shpool;
-    ngx_http_canary_event_t   *found;
+    canary_event_t            *found;
     ngx_http_canary_shared_t  *shared;
 
     shpool = endpoint->main->shpool;
@@ -175,10 +175,10 @@ ngx_http_canary_event_before(ngx_http_canary_endpoint_t *endpoint,
     newest = shared->events ? ngx_http_canary_record(shared)->events : 0;
     *number = ngx_min(*number, newest);
 
-    if (*number && newest - *number < NGX_HTTP_CANARY_EVENTS) {
+    if (*number && newest - *number < CANARY_EVENTS) {
         (*number)--;
 
-        found = &shared->events[*number % (NGX_HTTP_CANARY_EVENTS + 1)];
+        found = &shared->events[*number % (CANARY_EVENTS + 1)];
 
         if (found->id > after) {
             *event = *found;

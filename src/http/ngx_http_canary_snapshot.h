@@ -25,9 +25,9 @@ typedef struct {
     ngx_str_t                           upstream;
     ngx_uint_t                          number;
     uint32_t                            id;
-    ngx_http_canary_totals_t            totals;        /* since the state
+    canary_totals_t                     totals;        /* since the state
                                                           began */
-    ngx_http_canary_totals_t            step;          /* since the step */
+    canary_totals_t                     step;          /* since the step */
     uint64_t                            measured;      /* since the step: times
                                                           in the histogram, */
     uint32_t                            quantiles[NGX_HTTP_CANARY_QUANTILES];
@@ -67,7 +67,7 @@ void ngx_http_canary_copy_problem(ngx_http_canary_main_conf_t *cmcf,
  */
 
 ngx_int_t ngx_http_canary_event_before(ngx_http_canary_endpoint_t *endpoint,
-    uint64_t after, uint64_t *number, ngx_http_canary_event_t *event);
+    uint64_t after, uint64_t *number, canary_event_t *event);
 
 
 #endif /* _NGX_HTTP_CANARY_SNAPSHOT_H_INCLUDED_ */

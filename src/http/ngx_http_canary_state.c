@@ -33,15 +33,11 @@ static void ngx_http_canary_take_kept(ngx_http_canary_shared_t *shared,
     canary_state_endpoint_t *to);
 static void ngx_http_canary_collect_releases(
     ngx_http_canary_shared_t *shared, canary_state_endpoint_t *to);
-static void ngx_http_canary_collect_totals(ngx_http_canary_shared_t *shared,
-    ngx_http_canary_release_shared_t *release, canary_state_totals_t *to);
 static void ngx_http_canary_all_totals(ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_shared_t *release,
-    ngx_http_canary_totals_t *sum);
+    canary_totals_t *sum);
 static void ngx_http_canary_collect_events(ngx_http_canary_shared_t *shared,
     uint64_t number, canary_state_endpoint_t *to);
-static void ngx_http_canary_collect_event(
-    const ngx_http_canary_event_t *event, canary_state_event_t *to);
 static void ngx_http_canary_collect_spent(ngx_http_canary_shared_t *shared,
     ngx_uint_t began, canary_state_endpoint_t *to);
 static void ngx_http_canary_see_again(ngx_http_canary_shared_t *shared,
@@ -200,7 +196,7 @@ ngx_http_canary_collect_endpoint(ngx_http_canary_shared_t *shared,
 
     nreleases = 0;
 
-    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+    for (i = 0; i < CANARY_RELEASES; i++) {
         nreleases += (shared->releases[i] && shared->releases[i]->serial);
     }
 
@@ -212,7 +208,7 @@ ngx_http_canary_collect_endpoint(ngx_http_canary_shared_t *shared,
         ngx_http_canary_take_kept(shared, present->events, before, to);
     }
 
-    nevents = ngx_min(present->events - to->noted, NGX_HTTP_CANARY_EVENTS);
+    nevents = ngx_min(present->events - to->noted, CANARY_EVENTS);
 
     if (!canary_state_reserve(to, nreleases, nevents + 1)) {
         return NGX_ERROR;
@@ -224,8 +220,8 @@ ngx_http_canary_collect_endpoint(ngx_http_canary_shared_t *shared,
     ngx_http_canary_name_of(shared, rollout->canary, to->canary);
 
     ngx_memcpy(to->last_release, record->last_release,
-               NGX_HTTP_CANARY_NAME_MAX);
-    ngx_memcpy(to->last_reason, record->last_reason, NGX_HTTP_CANARY_REASON);
+               CANARY_NAME_SIZE);
+    ngx_memcpy(to->last_reason, record->last_reason, CANARY_REASON_SIZE);
     to->ended = record->ended;
 
     ngx_http_canary_collect_releases(shared, to);
@@ -250,14 +246,14 @@ static void
 ngx_http_canary_take_kept(ngx_http_canary_shared_t *shared, uint64_t number,
     canary_state_endpoint_t *before, canary_state_endpoint_t *to)
 {
-    uint64_t                  first, oldest;
-    ngx_http_canary_event_t  *last;
+    uint64_t         first, oldest;
+    canary_event_t  *last;
 
     if (before->nkept == 0 || ngx_strcmp(before->name, to->name) != 0) {
         return;
     }
 
-    first = (number > NGX_HTTP_CANARY_EVENTS) ? number - NGX_HTTP_CANARY_EVENTS
+    first = (number > CANARY_EVENTS) ? number - CANARY_EVENTS
                                               : 0;
     oldest = before->noted - before->nkept;
 
@@ -265,7 +261,7 @@ ngx_http_canary_take_kept(ngx_http_canary_shared_t *shared, uint64_t number,
         return;
     }
 
-    last = &shared->events[(before->noted - 1) % (NGX_HTTP_CANARY_EVENTS + 1)];
+    last = &shared->events[(before->noted - 1) % (CANARY_EVENTS + 1)];
 
     if (last->id != before->kept_id) {
         return;
@@ -285,7 +281,7 @@ ngx_http_canary_collect_releases(ngx_http_canary_shared_t *shared,
     canary_state_release_t            *release;
     ngx_http_canary_release_shared_t  *place;
 
-    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+    for (i = 0; i < CANARY_RELEASES; i++) {
         place = shared->releases[i];
 
         if (place == NULL || place->serial == 0) {
@@ -295,7 +291,10 @@ ngx_http_canary_collect_releases(ngx_http_canary_shared_t *shared,
         release = &to->releases[to->nreleases++];
 
         ngx_http_canary_name_of(shared, i, release->name);
-        ngx_http_canary_collect_totals(shared, place, &release->totals);
+        ngx_http_canary_all_totals(shared, place, &release->totals);
+
+        release->totals.other_time += release->totals.time;
+        release->totals.time = 0;
 
         release->seen = place->seen;
         place->seen = release->totals;
@@ -304,36 +303,12 @@ ngx_http_canary_collect_releases(ngx_http_canary_shared_t *shared,
 
 
 static void
-ngx_http_canary_collect_totals(ngx_http_canary_shared_t *shared,
-    ngx_http_canary_release_shared_t *release, canary_state_totals_t *to)
-{
-    ngx_uint_t                i;
-    ngx_http_canary_totals_t  sum;
-
-    ngx_http_canary_all_totals(shared, release, &sum);
-
-    for (i = 0; i < 5; i++) {
-        to->responses[i] = sum.responses[i];
-    }
-
-    to->failed = sum.failed;
-    to->timeouts = sum.timeouts;
-    to->cut = sum.cut;
-    to->cut_timeouts = sum.cut_timeouts;
-    to->aborted = sum.aborted;
-    to->fallbacks = sum.fallbacks;
-    to->timed = sum.timed;
-    to->time = sum.time + sum.other_time;
-}
-
-
-static void
 ngx_http_canary_all_totals(ngx_http_canary_shared_t *shared,
-    ngx_http_canary_release_shared_t *release, ngx_http_canary_totals_t *sum)
+    ngx_http_canary_release_shared_t *release, canary_totals_t *sum)
 {
     ngx_uint_t  i;
 
-    ngx_memzero(sum, sizeof(ngx_http_canary_totals_t));
+    ngx_memzero(sum, sizeof(canary_totals_t));
 
     for (i = 0; i < shared->nphases; i++) {
         if (release->meters[i]) {
@@ -353,7 +328,7 @@ ngx_http_canary_collect_events(ngx_http_canary_shared_t *shared,
 {
     uint64_t  first;
 
-    first = (number > NGX_HTTP_CANARY_EVENTS) ? number - NGX_HTTP_CANARY_EVENTS
+    first = (number > CANARY_EVENTS) ? number - CANARY_EVENTS
                                               : 0;
     first = ngx_max(first, to->noted);
 
@@ -362,45 +337,13 @@ ngx_http_canary_collect_events(ngx_http_canary_shared_t *shared,
                    && shared->pending.after->event.id);
 
     for ( /* void */ ; shared->events && first < number; first++) {
-        ngx_http_canary_collect_event(
-                       &shared->events[first % (NGX_HTTP_CANARY_EVENTS + 1)],
-                       &to->events[to->nevents++]);
+        to->events[to->nevents++]
+                              = shared->events[first % (CANARY_EVENTS + 1)];
     }
 
     if (to->pending) {
-        ngx_http_canary_collect_event(&shared->pending.after->event,
-                                      &to->events[to->nevents++]);
+        to->events[to->nevents++] = shared->pending.after->event;
     }
-}
-
-
-static void
-ngx_http_canary_collect_event(const ngx_http_canary_event_t *event,
-    canary_state_event_t *to)
-{
-    ngx_uint_t  i;
-
-    to->id = event->id;
-    to->generation = event->generation;
-    to->time = event->time;
-    to->rollout = event->rollout;
-    to->verb = event->verb;
-    to->from_phase = event->from_phase;
-    to->from_weight = event->from_weight;
-    to->to_phase = event->to_phase;
-    to->to_weight = event->to_weight;
-    to->attempts = event->attempts;
-    to->outage = event->outage;
-    to->nfigures = event->nfigures;
-
-    for (i = 0; i < event->nfigures; i++) {
-        to->rules[i] = event->figures[i].rule;
-        to->judgements[i] = event->figures[i].judgement;
-    }
-
-    ngx_memcpy(to->actor, event->actor.name, sizeof(to->actor));
-    ngx_memcpy(to->address, event->actor.address, sizeof(to->address));
-    ngx_memcpy(to->reason, event->reason, sizeof(to->reason));
 }
 
 
@@ -499,7 +442,7 @@ ngx_http_canary_place_of(ngx_http_canary_shared_t *shared, const char *name)
 
     len = ngx_strlen(name);
 
-    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+    for (i = 0; i < CANARY_RELEASES; i++) {
         place = shared->releases[i];
 
         if (place && place->serial && place->len == len
@@ -519,12 +462,12 @@ ngx_http_canary_name_of(ngx_http_canary_shared_t *shared, uint32_t id,
 {
     ngx_http_canary_release_shared_t  *release;
 
-    ngx_memzero(name, CANARY_STATE_NAME);
+    ngx_memzero(name, CANARY_NAME_SIZE);
 
-    if (id < NGX_HTTP_CANARY_RELEASES_SEEN && shared->releases[id]) {
+    if (id < CANARY_RELEASES && shared->releases[id]) {
         release = shared->releases[id];
         ngx_memcpy(name, release->name, ngx_min(release->len,
-                                                CANARY_STATE_NAME - 1));
+                                                CANARY_NAME_SIZE - 1));
     }
 }
 
@@ -534,7 +477,7 @@ ngx_http_canary_attempts(ngx_http_canary_main_conf_t *cmcf)
 {
     uint64_t                            attempts;
     ngx_uint_t                          i, n, class;
-    ngx_http_canary_totals_t            sum;
+    canary_totals_t                     sum;
     ngx_http_canary_release_t          *releases;
     ngx_http_canary_endpoint_t        **endpoints;
     ngx_http_canary_release_shared_t   *place;

@@ -16,7 +16,7 @@
 
 typedef struct {
     ngx_http_canary_endpoint_t   *endpoint;
-    ngx_http_canary_event_t       event;
+    canary_event_t                event;
 } ngx_http_canary_found_t;
 
 

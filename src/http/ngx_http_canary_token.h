@@ -54,7 +54,7 @@ ngx_int_t ngx_http_canary_check_token(ngx_http_request_t *r,
 /* Who it is that asks. */
 
 void ngx_http_canary_find_actor(ngx_http_request_t *r,
-    ngx_http_canary_actor_t *actor);
+    canary_actor_t *actor);
 
 /* When the configuration is read: whether nginx has auth_basic. */
 

@@ -66,7 +66,7 @@ typedef struct {
     uint64_t                      ago;       /* and until now */
     uint64_t                      updated;   /* ms since 1970 */
     ngx_uint_t                    direct;    /* the last update was */
-    u_char                        reason[NGX_HTTP_CANARY_REASON];
+    u_char                        reason[CANARY_REASON_SIZE];
                                              /* of the end or the halt */
 } ngx_http_canary_verta_view_t;
 

@@ -9,7 +9,7 @@
 
 static void ngx_http_canary_verta_look_back(
     ngx_http_canary_verta_view_t *view, ngx_http_canary_shared_t *shared);
-static ngx_http_canary_event_t *ngx_http_canary_verta_event(
+static canary_event_t *ngx_http_canary_verta_event(
     ngx_http_canary_shared_t *shared, uint64_t number);
 static uint64_t ngx_http_canary_verta_ago(uint64_t time);
 
@@ -31,7 +31,7 @@ ngx_http_canary_verta_look(ngx_http_canary_endpoint_t *endpoint,
     view->ended = record->ended;
     view->updated = record->created;
     view->direct = 0;
-    ngx_memcpy(view->reason, record->last_reason, NGX_HTTP_CANARY_REASON);
+    ngx_memcpy(view->reason, record->last_reason, CANARY_REASON_SIZE);
 
     ngx_http_canary_verta_look_back(view, endpoint->shared);
 
@@ -48,17 +48,17 @@ static void
 ngx_http_canary_verta_look_back(ngx_http_canary_verta_view_t *view,
     ngx_http_canary_shared_t *shared)
 {
-    uint64_t                  number, oldest;
-    ngx_uint_t                halted;
-    ngx_http_canary_event_t  *event;
+    uint64_t         number, oldest;
+    ngx_uint_t       halted;
+    canary_event_t  *event;
 
     if (shared->events == NULL || view->record.events == 0) {
         return;
     }
 
     number = view->record.events;
-    oldest = (number > NGX_HTTP_CANARY_EVENTS)
-             ? number - NGX_HTTP_CANARY_EVENTS : 0;
+    oldest = (number > CANARY_EVENTS)
+             ? number - CANARY_EVENTS : 0;
 
     event = ngx_http_canary_verta_event(shared, number - 1);
     view->updated = ngx_max(view->updated, event->time);
@@ -71,7 +71,7 @@ ngx_http_canary_verta_look_back(ngx_http_canary_verta_view_t *view,
         if (halted && event->verb == CANARY_VIOLATION) {
             halted = 0;
             view->ended = event->time;
-            ngx_memcpy(view->reason, event->reason, NGX_HTTP_CANARY_REASON);
+            ngx_memcpy(view->reason, event->reason, CANARY_REASON_SIZE);
         }
 
         if (event->verb == CANARY_START || event->verb == CANARY_DIRECT) {
@@ -82,10 +82,10 @@ ngx_http_canary_verta_look_back(ngx_http_canary_verta_view_t *view,
 }
 
 
-static ngx_http_canary_event_t *
+static canary_event_t *
 ngx_http_canary_verta_event(ngx_http_canary_shared_t *shared, uint64_t number)
 {
-    return &shared->events[number % (NGX_HTTP_CANARY_EVENTS + 1)];
+    return &shared->events[number % (CANARY_EVENTS + 1)];
 }
 
 

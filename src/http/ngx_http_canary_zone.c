@@ -12,7 +12,7 @@
 #define NGX_HTTP_CANARY_MAGIC                                                 \
     (0x63616e6172790000ull ^ (uint64_t) 4 << 48                               \
      ^ (uint64_t) sizeof(ngx_http_canary_shared_t) << 20                      \
-     ^ (uint64_t) sizeof(ngx_http_canary_event_t) << 8                        \
+     ^ (uint64_t) sizeof(canary_event_t) << 8                        \
      ^ sizeof(canary_evidence_t))
 
 #define NGX_HTTP_CANARY_ZONE_SIZE  (16 * 1024 * 1024)

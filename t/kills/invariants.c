@@ -195,7 +195,7 @@ kills_add_endpoint(ngx_http_canary_shared_t *shared)
     kills_add(shared->failures, sizeof(ngx_http_canary_failures_t),
               "failures");
 
-    for (i = 0; i < NGX_HTTP_CANARY_RELEASES_SEEN; i++) {
+    for (i = 0; i < CANARY_RELEASES; i++) {
         release = shared->releases[i];
 
         if (release == NULL) {
@@ -294,16 +294,16 @@ kills_check_events(void)
 static void
 kills_check_ring(ngx_http_canary_shared_t *shared)
 {
-    uint64_t                  n, last, events;
-    ngx_http_canary_event_t  *event;
+    uint64_t         n, last, events;
+    canary_event_t  *event;
 
     last = 0;
     events = ngx_http_canary_record(shared)->events;
-    n = (events > NGX_HTTP_CANARY_EVENTS) ? events - NGX_HTTP_CANARY_EVENTS
+    n = (events > CANARY_EVENTS) ? events - CANARY_EVENTS
                                           : 0;
 
     for ( /* void */ ; shared->events && n < events; n++) {
-        event = &shared->events[n % (NGX_HTTP_CANARY_EVENTS + 1)];
+        event = &shared->events[n % (CANARY_EVENTS + 1)];
 
         if (event->id <= last || event->id > kills_conf()->sh->last_event) {
             kills_fail("event %llu of \"%.*s\" follows %llu, the last of all "

@@ -346,7 +346,7 @@ foreign_names(void)
 
     kills_become(NGX_PROCESS_MASTER);
 
-    for (n = 0; n < NGX_HTTP_CANARY_RELEASES_SEEN; n++) {
+    for (n = 0; n < CANARY_RELEASES; n++) {
         (void) snprintf(conf, sizeof(conf), "canary_zone zone=canary:1m;"
                         "upstream ep { canary_release v1 m1;"
                         " canary_release v2 m2; canary_release x%lu m3; }"
@@ -420,7 +420,7 @@ kills_follow_me(const char *last_release)
             rollout->last_number = rollout->number;
             rollout->last_result = CANARY_ROLLED_BACK;
             (void) ngx_cpystrn((u_char *) state->endpoints[i].last_release,
-                               (u_char *) last_release, CANARY_STATE_NAME);
+                               (u_char *) last_release, CANARY_NAME_SIZE);
         }
     }
 

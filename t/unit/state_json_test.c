@@ -62,7 +62,7 @@ a_state(void)
 {
     unsigned                  i;
     canary_state_t           *state;
-    canary_state_event_t     *event;
+    canary_event_t           *event;
     canary_state_endpoint_t  *endpoint;
 
     state = canary_state_create(2);
@@ -91,8 +91,8 @@ a_state(void)
     strcpy(endpoint->last_release, "v0");
     strcpy(endpoint->last_reason, "error_5xx_rate 0.21 > 0.1");
 
-    assert_true(canary_state_reserve(endpoint, CANARY_STATE_RELEASES_MAX,
-                                     CANARY_STATE_EVENTS_MAX));
+    assert_true(canary_state_reserve(endpoint, CANARY_RELEASES,
+                                     CANARY_EVENTS));
 
     endpoint->nreleases = 2;
     strcpy(endpoint->releases[0].name, "v1");
@@ -109,7 +109,7 @@ a_state(void)
     endpoint->releases[0].totals.aborted = 9;
     endpoint->releases[0].totals.fallbacks = 10;
     endpoint->releases[0].totals.timed = 1ull << 53;
-    endpoint->releases[0].totals.time = CANARY_STATE_SUM_MAX;
+    endpoint->releases[0].totals.other_time = CANARY_STATE_SUM_MAX;
 
     endpoint->nevents = 2;
     event = &endpoint->events[0];
@@ -117,9 +117,9 @@ a_state(void)
     event->verb = CANARY_START;
     event->to_phase = CANARY_PROGRESSING;
     event->to_weight = PERCENT;
-    strcpy(event->actor, "ci");
-    strcpy(event->address, "127.0.0.1");
-    strcpy(event->reason, "rollout of v2 started");
+    strcpy((char *) event->actor.name, "ci");
+    strcpy((char *) event->actor.address, "127.0.0.1");
+    strcpy((char *) event->reason, "rollout of v2 started");
 
     event = &endpoint->events[1];
     event->id = 77;
@@ -133,17 +133,17 @@ a_state(void)
     event->to_weight = 5 * PERCENT;
     event->attempts = 7800000000ull;    /* 90 days, 1,000 each second */
     event->nfigures = 2;
-    memcpy(event->rules, endpoint->rollout.strategy.rules,
-           2 * sizeof(canary_rule_t));
-    event->judgements[0].verdict = CANARY_PASSING;
-    event->judgements[0].value = 1.0 / 3;
-    event->judgements[0].attempts = 57;
-    event->judgements[1].value = NAN;
-    event->judgements[1].needed = 12;
+    event->figures[0].rule = endpoint->rollout.strategy.rules[0];
+    event->figures[1].rule = endpoint->rollout.strategy.rules[1];
+    event->figures[0].judgement.verdict = CANARY_PASSING;
+    event->figures[0].judgement.value = 1.0 / 3;
+    event->figures[0].judgement.attempts = 57;
+    event->figures[1].judgement.value = NAN;
+    event->figures[1].judgement.needed = 12;
     event->outage.ms = 500;
     event->outage.attempts = 33;
     event->outage.value = 0.5;
-    strcpy(event->actor, "controller");
+    strcpy((char *) event->actor.name, "controller");
 
     endpoint = &state->endpoints[1];
     assert_true(canary_state_set_name(endpoint, "idle", 4));
@@ -228,8 +228,9 @@ what_is_written_is_read_again(void **unused)
 {
     char                     *text, *again;
     size_t                    len, size;
+    unsigned                  i;
     canary_state_t           *state, *copy;
-    canary_state_event_t     *event;
+    canary_event_t           *event;
     canary_state_endpoint_t  *endpoint;
 
     (void) unused;
@@ -274,20 +275,23 @@ what_is_written_is_read_again(void **unused)
 
     assert_int_equal(endpoint->nevents, 2);
     assert_memory_equal(&endpoint->events[0], &state->endpoints[0].events[0],
-                        sizeof(canary_state_event_t));
+                        sizeof(canary_event_t));
 
     event = &endpoint->events[1];
     assert_int_equal(event->attempts, 7800000000ull);
     assert_int_equal(event->nfigures, 2);
-    assert_true(event->judgements[0].value == 1.0 / 3);
-    assert_true(isnan(event->judgements[1].value));
-    assert_int_equal(event->judgements[1].needed, 12);
+    assert_true(event->figures[0].judgement.value == 1.0 / 3);
+    assert_true(isnan(event->figures[1].judgement.value));
+    assert_int_equal(event->figures[1].judgement.needed, 12);
     assert_int_equal(event->outage.ms, 500);
     assert_int_equal(event->outage.attempts, 33);
     assert_true(event->outage.value == 0.5);
-    assert_memory_equal(event->rules,
-                        state->endpoints[0].rollout.strategy.rules,
-                        2 * sizeof(canary_rule_t));
+
+    for (i = 0; i < 2; i++) {
+        assert_memory_equal(&event->figures[i].rule,
+                            &endpoint->rollout.strategy.rules[i],
+                            sizeof(canary_rule_t));
+    }
 
     assert_int_equal(copy->endpoints[1].rollout.phase, CANARY_IDLE);
     assert_string_equal(copy->endpoints[1].stable, "a");
@@ -318,27 +322,27 @@ as_many_events_and_releases_as_there_may_be(void **unused)
     state = a_state();
     endpoint = &state->endpoints[0];
 
-    for (i = 0; i < CANARY_STATE_EVENTS_MAX; i++) {
+    for (i = 0; i < CANARY_EVENTS; i++) {
         endpoint->events[i] = endpoint->events[1];
         endpoint->events[i].id = 10 + i;
     }
 
-    for (i = 0; i < CANARY_STATE_RELEASES_MAX; i++) {
-        (void) snprintf(endpoint->releases[i].name, CANARY_STATE_NAME,
+    for (i = 0; i < CANARY_RELEASES; i++) {
+        (void) snprintf(endpoint->releases[i].name, CANARY_NAME_SIZE,
                         "r%u", i);
     }
 
-    endpoint->nevents = CANARY_STATE_EVENTS_MAX;
-    endpoint->nreleases = CANARY_STATE_RELEASES_MAX;
+    endpoint->nevents = CANARY_EVENTS;
+    endpoint->nreleases = CANARY_RELEASES;
 
     text = written(state, &len);
     copy = canary_state_json_read(text, len, error);
 
     assert_non_null(copy);
-    assert_int_equal(copy->endpoints[0].nevents, CANARY_STATE_EVENTS_MAX);
+    assert_int_equal(copy->endpoints[0].nevents, CANARY_EVENTS);
     assert_int_equal(copy->endpoints[0].events[63].id, 73);
     assert_int_equal(copy->endpoints[0].nreleases,
-                     CANARY_STATE_RELEASES_MAX);
+                     CANARY_RELEASES);
 
     free(text);
     canary_state_destroy(copy);
@@ -426,18 +430,18 @@ the_oldest_make_room_for_one_that_is_pending(void **unused)
     endpoint = &state->endpoints[0];
 
     assert_true(canary_state_reserve(endpoint, 0,
-                                     CANARY_STATE_EVENTS_MAX + 1));
+                                     CANARY_EVENTS + 1));
 
-    for (i = 0; i <= CANARY_STATE_EVENTS_MAX; i++) {
+    for (i = 0; i <= CANARY_EVENTS; i++) {
         endpoint->events[i].id = 10 + i;
     }
 
-    endpoint->nevents = CANARY_STATE_EVENTS_MAX + 1;
+    endpoint->nevents = CANARY_EVENTS + 1;
     endpoint->pending = 1;
     state->last_event = 10 + i;
 
     assert_true(canary_state_json_keep(state));
-    assert_int_equal(endpoint->nkept, CANARY_STATE_EVENTS_MAX);
+    assert_int_equal(endpoint->nkept, CANARY_EVENTS);
 
     text = written(state, &len);
     copy = canary_state_json_read(text, len, error);
@@ -446,7 +450,7 @@ the_oldest_make_room_for_one_that_is_pending(void **unused)
         fail_msg("%s: %s", error, text);
     }
 
-    assert_int_equal(copy->endpoints[0].nevents, CANARY_STATE_EVENTS_MAX);
+    assert_int_equal(copy->endpoints[0].nevents, CANARY_EVENTS);
     assert_int_equal(copy->endpoints[0].events[0].id, 11);
 
     free(text);
@@ -802,7 +806,7 @@ extreme_name(uint64_t *seed, char *name, size_t size)
 
 
 static void
-extreme_event(uint64_t *seed, canary_state_event_t *event,
+extreme_event(uint64_t *seed, canary_event_t *event,
     const canary_strategy_t *strategy, uint64_t id)
 {
     unsigned             i;
@@ -822,15 +826,16 @@ extreme_event(uint64_t *seed, canary_state_event_t *event,
     event->outage.attempts = event->outage.ms ? extreme(seed) : 0;
     event->outage.value = event->outage.ms ? extreme_double(seed) : 0;
 
-    extreme_text(seed, event->actor, sizeof(event->actor));
-    extreme_text(seed, event->address, sizeof(event->address));
-    extreme_text(seed, event->reason, sizeof(event->reason));
+    extreme_text(seed, (char *) event->actor.name, CANARY_NAME_SIZE);
+    extreme_text(seed, (char *) event->actor.address, CANARY_NAME_SIZE);
+    extreme_text(seed, (char *) event->reason, CANARY_REASON_SIZE);
 
     event->nfigures = unit_below(seed, strategy->nrules + 1);
-    memcpy(event->rules, strategy->rules, sizeof(event->rules));
 
     for (i = 0; i < event->nfigures; i++) {
-        judgement = &event->judgements[i];
+        event->figures[i].rule = strategy->rules[i];
+
+        judgement = &event->figures[i].judgement;
         judgement->verdict = (canary_verdict_t) unit_below(seed, 3);
         judgement->value = extreme_double(seed);
         judgement->low = extreme_double(seed);
@@ -903,7 +908,7 @@ extreme_strategy(uint64_t *seed, canary_strategy_t *strategy)
 
     given = CANARY_GIVEN_MIN_REQUESTS | CANARY_GIVEN_CONFIDENCE;
 
-    while (strategy->nrules < CANARY_STATE_FIGURES_MAX) {
+    while (strategy->nrules < CANARY_FIGURES) {
         i = strategy->nrules;
 
         do {
@@ -924,16 +929,20 @@ extreme_strategy(uint64_t *seed, canary_strategy_t *strategy)
 
 
 static void
-extreme_totals(uint64_t *seed, canary_state_totals_t *totals)
+extreme_totals(uint64_t *seed, canary_totals_t *totals)
 {
     uint64_t  *counter;
     unsigned   i;
 
     counter = (uint64_t *) totals;
 
-    for (i = 0; i < sizeof(canary_state_totals_t) / sizeof(uint64_t); i++) {
+    for (i = 0; i < CANARY_COUNTERS; i++) {
         counter[i] = extreme(seed);
     }
+
+    /* in files it is with that of the rest */
+
+    totals->time = 0;
 }
 
 
@@ -980,7 +989,7 @@ an_extreme_state(uint64_t *seed)
     for (i = 0, id = 0; i < 4; i++) {
         endpoint->releases[i].name[0] = (char) ('a' + i);
         extreme_name(seed, endpoint->releases[i].name + 1,
-                     CANARY_STATE_NAME - 1);
+                     CANARY_NAME_SIZE - 1);
         extreme_totals(seed, &endpoint->releases[i].totals);
 
         id += 1 + extreme(seed) % (CANARY_STATE_NUMBER_MAX / 4);
