@@ -436,7 +436,8 @@ $(BROWSER): t/dashboard/package.json t/dashboard/package-lock.json
 
 REPLAY         := build/canary-replay
 REPLAY_SRCS    := $(wildcard src/replay/*.c) \
-                  $(filter-out src/http/canary_state_%,$(UNIT_SRCS))
+                  $(filter-out src/http/canary_state_% src/http/canary_events%,\
+                    $(UNIT_SRCS))
 REPLAY_HEADERS := $(wildcard src/replay/*.h src/core/*.h src/http/canary_*.h)
 REPLAY_CFLAGS   = -std=c11 -Wall -Wextra -Werror -Isrc -Isrc/core -Isrc/http \
                   -Isrc/replay $(CFLAGS)

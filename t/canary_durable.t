@@ -56,14 +56,14 @@ subtest 'the file is on the disk before the answer' => sub {
     settle();
     forget();
     $t->start_rollout('ep', steps => [ 0.2, 0.4, 0.6 ]);
-    is_deeply([ calls() ], [qw(fsync rename dirsync)],
-              'fsync of the file, rename, fsync of the directory');
+    is_deeply([ calls() ], [qw(flush dirsync fsync rename dirsync)],
+              'the event, fsync of the file, rename, fsync of the directory');
     forget();
     $t->verb(ep => 'advance');
-    is_deeply([ calls() ], [qw(fsync rename dirsync)], 'each time');
+    is_deeply([ calls() ], [qw(flush fsync rename dirsync)], 'each time');
     forget();
     $t->verb(ep => 'rollback');
-    is_deeply([ calls() ], [qw(fsync rename dirsync)],
+    is_deeply([ calls() ], [qw(flush fsync rename dirsync)],
               'for what takes effect at once, too');
     forget();
     $t->endpoint('ep');
@@ -130,7 +130,7 @@ subtest "updates of Verta's client" => sub {
     settle();
     forget();
     is($update->(2)->status, 200);
-    is_deeply([ calls() ], [qw(fsync rename dirsync)],
+    is_deeply([ calls() ], [qw(flush fsync rename dirsync)],
               'on the disk before the answer');
     forget();
     is($update->(2)->status, 200, 'sent again');

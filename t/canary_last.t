@@ -154,7 +154,8 @@ $t->finish;
 
 sub renew($http) {
     $t->stop if $t->master_pid;
-    unlink map { $t->dir . "/$_/state.json" } qw(canary elsewhere);
+    unlink map { glob $t->dir . "/$_/{state.json,events.jsonl*}" }
+        qw(canary elsewhere);
     $t->start($http);
     return;
 }
@@ -169,19 +170,19 @@ sub written($path, $name) {
 }
 
 
-# The state file has it that the rollout is over, with the event that says so.
+# The state file has it that the rollout is over, and the file of events has
+# the event that says so.
 
 sub is_written($path, $name, $number, $reason) {
-    my $endpoint;
-
     $t->wait_for(sub {
-        $endpoint = written($path, $name);
+        my $endpoint = written($path, $name);
         return $endpoint && $endpoint->{phase} eq 'idle';
     }, 10, 'the state file');
 
-    my $event = $endpoint->{events}[-1];
+    my ($event) = reverse grep { ($_->{endpoint} // '') eq $name }
+        map { decode_json($_) } split /\n/, $t->read_file("$path/events.jsonl");
 
-    is($event->{id}, $number, 'the state file has the event');
+    is($event->{id}, $number, 'the file of events has the event');
     is($event->{reason}, $reason, 'which tells why');
 
     return;

@@ -23,27 +23,21 @@
 #define CANARY_STATE_LOCK  "state.lock"
 #define CANARY_STATE_NEW   "state.json.new"
 #define CANARY_STATE_KIN   "state."
+#define CANARY_EVENTS_KIN  "events.jsonl"
 
 
 static int canary_state_file_is_there(int fd, const char *path);
 static int canary_state_file_others(const char *dir, off_t start,
     pid_t writer);
-static int canary_state_file_check(const char *dir,
-    const canary_state_file_guard_t *guard,
-    canary_state_file_error_t *error);
 static int canary_state_file_path(const char *dir, const char *name,
     char *path, canary_state_file_error_t *error);
 static int canary_state_file_fill(int fd, const char *text, size_t len,
     canary_state_file_id_t *id, canary_state_file_error_t *error);
 static int canary_state_file_rename(const char *dir, const char *from,
     const char *to, canary_state_file_error_t *error);
-static int canary_state_file_sync_dir(const char *dir,
-    canary_state_file_error_t *error);
 static int canary_state_file_load(int fd, size_t max, char **text,
     size_t *len, canary_state_file_id_t *id,
     canary_state_file_error_t *error);
-static void canary_state_file_identify(const struct stat *st,
-    canary_state_file_id_t *id);
 static int canary_state_file_fail(const char *call,
     canary_state_file_error_t *error);
 
@@ -51,7 +45,9 @@ static int canary_state_file_fail(const char *call,
 int
 canary_state_file_is_ours(const char *name)
 {
-    return strncmp(name, CANARY_STATE_KIN, sizeof(CANARY_STATE_KIN) - 1) == 0;
+    return strncmp(name, CANARY_STATE_KIN, sizeof(CANARY_STATE_KIN) - 1) == 0
+           || strncmp(name, CANARY_EVENTS_KIN, sizeof(CANARY_EVENTS_KIN) - 1)
+              == 0;
 }
 
 
@@ -302,7 +298,7 @@ canary_state_file_write(const char *dir, const char *text, size_t len,
 }
 
 
-static int
+int
 canary_state_file_check(const char *dir,
     const canary_state_file_guard_t *guard, canary_state_file_error_t *error)
 {
@@ -382,7 +378,7 @@ canary_state_file_rename(const char *dir, const char *from, const char *to,
 }
 
 
-static int
+int
 canary_state_file_sync_dir(const char *dir, canary_state_file_error_t *error)
 {
     int  fd, rc;
@@ -553,7 +549,7 @@ canary_state_file_path(const char *dir, const char *name, char *path,
 }
 
 
-static void
+void
 canary_state_file_identify(const struct stat *st, canary_state_file_id_t *id)
 {
     id->device = (uint64_t) st->st_dev;

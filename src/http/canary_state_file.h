@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 
@@ -46,7 +47,7 @@ typedef struct {
 } canary_state_file_error_t;
 
 
-/* Whether a file in a directory is one of these, or of their kin. */
+/* Whether a file in a directory is one of these, of events, or of their kin. */
 
 int canary_state_file_is_ours(const char *name);
 
@@ -96,6 +97,11 @@ int canary_state_file_kept(const char *dir, pid_t writer);
 
 void canary_state_file_hand_over(const char *dir, uid_t user);
 
+/* 0: it is as it was; or one of the above, or -1. */
+
+int canary_state_file_check(const char *dir,
+    const canary_state_file_guard_t *guard, canary_state_file_error_t *error);
+
 /*
  * Replaces the file; it is on the disk when this returns 0.  After -1 either
  * the old or the new one is there, and *id tells: it is not zero if it is the
@@ -129,6 +135,14 @@ int canary_state_file_aside(const char *dir, const char *name,
 
 int canary_state_file_keep(const char *dir, const char *name,
     canary_state_file_error_t *error);
+
+/* The names in the directory are on the disk when this returns 0, else -1. */
+
+int canary_state_file_sync_dir(const char *dir,
+    canary_state_file_error_t *error);
+
+void canary_state_file_identify(const struct stat *st,
+    canary_state_file_id_t *id);
 
 
 #endif /* CANARY_STATE_FILE_H */

@@ -22,8 +22,6 @@
 #define CANARY_STATE_END    "}\n"
 
 
-static void canary_state_drop_kept(canary_state_endpoint_t *endpoint,
-    unsigned n);
 static const char *canary_state_open(const char *text, size_t len,
     size_t *size, char *error);
 static int canary_state_skip(const char **p, const char *last,
@@ -83,10 +81,10 @@ canary_state_reserve(canary_state_endpoint_t *endpoint, unsigned nreleases,
 
     endpoint->releases = calloc(nreleases ? nreleases : 1,
                                 sizeof(canary_state_release_t));
-    endpoint->events = calloc(nevents ? nevents : 1,
-                              sizeof(canary_event_t));
+    endpoint->events = nevents ? calloc(nevents, sizeof(canary_event_t))
+                               : NULL;
 
-    return endpoint->releases && endpoint->events;
+    return endpoint->releases && (endpoint->events || nevents == 0);
 }
 
 
@@ -99,13 +97,10 @@ canary_state_destroy(canary_state_t *state)
         return;
     }
 
-    canary_state_free_events(state);
-
     for (i = 0; i < state->nendpoints; i++) {
+        canary_state_free_events(&state->endpoints[i]);
         free(state->endpoints[i].name);
         free(state->endpoints[i].releases);
-        canary_state_drop_kept(&state->endpoints[i],
-                               state->endpoints[i].nkept);
     }
 
     free(state->endpoints);
@@ -114,19 +109,12 @@ canary_state_destroy(canary_state_t *state)
 
 
 void
-canary_state_free_events(canary_state_t *state)
+canary_state_free_events(canary_state_endpoint_t *endpoint)
 {
-    unsigned                  i;
-    canary_state_endpoint_t  *endpoint;
+    free(endpoint->events);
 
-    for (i = 0; i < state->nendpoints; i++) {
-        endpoint = &state->endpoints[i];
-
-        free(endpoint->events);
-
-        endpoint->events = NULL;
-        endpoint->nevents = 0;
-    }
+    endpoint->events = NULL;
+    endpoint->nevents = 0;
 }
 
 
@@ -151,39 +139,6 @@ canary_state_gain(canary_totals_t *seen,
     }
 
     return any;
-}
-
-
-void
-canary_state_take_kept(canary_state_endpoint_t *endpoint,
-    canary_state_endpoint_t *from, unsigned dropped)
-{
-    canary_state_drop_kept(from, dropped);
-
-    memcpy(endpoint->kept, from->kept, from->nkept * sizeof(char *));
-
-    endpoint->nkept = from->nkept;
-    endpoint->kept_id = from->kept_id;
-
-    from->nkept = 0;
-}
-
-
-/* the oldest */
-
-static void
-canary_state_drop_kept(canary_state_endpoint_t *endpoint, unsigned n)
-{
-    unsigned  i;
-
-    for (i = 0; i < n; i++) {
-        free(endpoint->kept[i]);
-    }
-
-    endpoint->nkept -= n;
-
-    memmove(endpoint->kept, &endpoint->kept[n],
-            endpoint->nkept * sizeof(char *));
 }
 
 

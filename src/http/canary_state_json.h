@@ -29,6 +29,9 @@
  * whoever adds one gives the document a new version, and goes on reading the
  * older ones; what is newer than the reader is refused.
  *
+ * Events are in a file of their own, see canary_events.h.  Earlier versions of
+ * the module have them here, so what reads the document goes on taking them.
+ *
  * A text that is no UTF-8 is {"hex":"..."}, and a number above 2^53 a text of
  * digits, since readers of JSON have doubles for numbers.
  *
@@ -39,7 +42,7 @@
 
 
 #define CANARY_STATE_VERSION        1
-#define CANARY_STATE_SIZE_MAX       (256u << 20)  /* bytes of a document */
+#define CANARY_STATE_SIZE_MAX       (1u << 30)    /* bytes of a document */
 #define CANARY_STATE_DEPTH_MAX      16            /* of brackets */
 
 #define CANARY_STATE_NUMBER_MAX     (1ull << 53)
@@ -47,9 +50,9 @@
 #define CANARY_STATE_TIME_MAX       253402300799999ull
                                     /* ms since 1970: the end of 9999 */
 
-#define CANARY_STATE_ENDPOINTS_MAX  65536
 #define CANARY_STATE_ENDPOINT_NAME  4096          /* bytes, with a zero */
 #define CANARY_STATE_ERROR          600           /* bytes, with a zero */
+#define CANARY_STATE_VOIDS          16            /* of an endpoint at once */
 
 
 typedef struct {
@@ -91,20 +94,16 @@ typedef struct {
     canary_state_release_t  *releases;
     unsigned                 nevents;
     canary_event_t          *events;        /* oldest first */
+    uint64_t                 appended;      /* id of the last one that the
+                                               file of events has; 0: none */
+    int                      loaded;        /* those of that file are here */
 
-    /*
-     * Events before these as the document has them, oldest first: what has
-     * been rendered once is kept for the next document.  The oldest of all
-     * are left out if there are too many.
-     */
-
-    unsigned                 nkept;
-    char                    *kept[CANARY_EVENTS];             /* allocated */
-    uint64_t                 kept_id;       /* of the last one */
-    uint64_t                 noted;         /* for the owner: events ever,
-                                               with the last one */
-    unsigned                 pending;       /* of events, that are none yet
-                                               and are not kept: the last */
+    unsigned                 nvoid;
+    uint64_t                 voids[CANARY_STATE_VOIDS];
+                                            /* ids of events that might be in
+                                               the file, and are none */
+    uint64_t                 told;          /* for the owner: voids ever, with
+                                               these */
 } canary_state_endpoint_t;
 
 
@@ -132,13 +131,7 @@ int canary_state_reserve(canary_state_endpoint_t *endpoint,
 int canary_state_set_name(canary_state_endpoint_t *endpoint,
     const char *name, size_t len);
 
-/*
- * Renders the events of all endpoints, which are kept from then on; 0: no
- * memory.  Once they have been written the events themselves may be freed.
- */
-
-int canary_state_json_keep(canary_state_t *state);
-void canary_state_free_events(canary_state_t *state);
+void canary_state_free_events(canary_state_endpoint_t *endpoint);
 
 /*
  * What totals have gained since they were seen, and makes them so; 0: nothing.
@@ -149,14 +142,9 @@ int canary_state_gain(canary_totals_t *seen,
     const canary_totals_t *totals, canary_totals_t *gain);
 
 /*
- * Takes over what is kept of an endpoint but for its oldest "dropped", which
- * are no more than there are.
+ * The document, to be freed with free(); NULL: no memory.  One that is larger
+ * than a document may be is not to be written to a file.
  */
-
-void canary_state_take_kept(canary_state_endpoint_t *endpoint,
-    canary_state_endpoint_t *from, unsigned dropped);
-
-/* The document, to be freed with free(); NULL: no memory. */
 
 char *canary_state_json_write(const canary_state_t *state, size_t *len);
 

@@ -12,13 +12,11 @@
 
 #include <openssl/sha.h>
 
+#include "canary_event_json.h"
 #include "canary_rule_json.h"
-#include "canary_state_json.h"
+#include "canary_state_write.h"
 #include "canary_strategy_json.h"
 #include "canary_text.h"
-
-
-#define CANARY_WEIGHT_DECIMALS  6
 
 
 static void canary_state_write_endpoint(cJSON *list,
@@ -31,12 +29,6 @@ static void canary_state_write_last(cJSON *object,
     const canary_state_endpoint_t *endpoint, int *failed);
 static void canary_state_write_release(cJSON *list,
     const canary_state_release_t *release, int *failed);
-static int canary_state_keep_events(canary_state_endpoint_t *endpoint);
-static char *canary_state_event_text(const canary_event_t *event);
-static void canary_state_write_events(cJSON *list,
-    const canary_state_endpoint_t *endpoint, int *failed);
-static void canary_state_write_event(cJSON *list,
-    const canary_event_t *event, int *failed);
 static void canary_state_write_point(cJSON *object, const char *name,
     uint32_t phase, uint32_t weight, int *failed);
 static void canary_state_write_outage(cJSON *object,
@@ -45,8 +37,6 @@ static void canary_state_write_figures(cJSON *object,
     const canary_event_t *event, int *failed);
 static void canary_state_write_double(cJSON *object, const char *name,
     double value, int *failed);
-static void canary_state_write_text(cJSON *object, const char *name,
-    const char *text, int *failed);
 static void canary_state_write_count(cJSON *object, const char *name,
     uint64_t value, int *failed);
 static void canary_state_write_time(cJSON *object, const char *name,
@@ -89,71 +79,6 @@ canary_state_json_write(const canary_state_t *state, size_t *len)
     cJSON_free(text);
 
     return document;
-}
-
-
-int
-canary_state_json_keep(canary_state_t *state)
-{
-    unsigned  i;
-
-    for (i = 0; i < state->nendpoints; i++) {
-        if (!canary_state_keep_events(&state->endpoints[i])) {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-static int
-canary_state_keep_events(canary_state_endpoint_t *endpoint)
-{
-    char      *text;
-    unsigned   i, n;
-
-    n = endpoint->nevents - endpoint->pending;
-
-    for (i = 0; i < n && endpoint->nkept < CANARY_EVENTS; i++) {
-
-        text = canary_state_event_text(&endpoint->events[i]);
-        if (text == NULL) {
-            return 0;
-        }
-
-        endpoint->kept[endpoint->nkept++] = text;
-        endpoint->kept_id = endpoint->events[i].id;
-    }
-
-    endpoint->nevents -= i;
-
-    if (endpoint->nevents) {
-        memmove(endpoint->events, &endpoint->events[i],
-                endpoint->nevents * sizeof(canary_event_t));
-    }
-
-    return 1;
-}
-
-
-static char *
-canary_state_event_text(const canary_event_t *event)
-{
-    int     failed;
-    char   *text;
-    cJSON  *list;
-
-    failed = 0;
-    list = cJSON_CreateArray();
-
-    canary_state_write_event(list, event, &failed);
-
-    text = failed ? NULL : cJSON_PrintUnformatted(cJSON_GetArrayItem(list, 0));
-
-    cJSON_Delete(list);
-
-    return text;
 }
 
 
@@ -225,27 +150,11 @@ canary_state_write_endpoint(cJSON *list,
         canary_state_write_release(part, &endpoint->releases[i], failed);
     }
 
-    canary_state_write_events(canary_json_add_array(object, "events", failed),
-                              endpoint, failed);
-}
+    part = canary_json_add_array(object, "events", failed);
 
-
-static void
-canary_state_write_events(cJSON *list,
-    const canary_state_endpoint_t *endpoint, int *failed)
-{
-    unsigned  i, n;
-
-    n = endpoint->nkept + endpoint->nevents;
-    i = (n > CANARY_EVENTS) ? n - CANARY_EVENTS : 0;
-
-    for ( /* void */ ; i < endpoint->nkept; i++) {
-        canary_json_add(list, NULL, cJSON_CreateRaw(endpoint->kept[i]),
-                        failed);
-    }
-
-    for (i -= endpoint->nkept; i < endpoint->nevents; i++) {
-        canary_state_write_event(list, &endpoint->events[i], failed);
+    for (i = 0; i < endpoint->nevents; i++) {
+        canary_state_write_event(canary_json_add_object(part, NULL, failed),
+                                 &endpoint->events[i], failed);
     }
 }
 
@@ -339,14 +248,10 @@ canary_state_write_release(cJSON *list, const canary_state_release_t *release,
 }
 
 
-static void
-canary_state_write_event(cJSON *list, const canary_event_t *event,
+void
+canary_state_write_event(cJSON *object, const canary_event_t *event,
     int *failed)
 {
-    cJSON  *object;
-
-    object = canary_json_add_object(list, NULL, failed);
-
     canary_state_write_count(object, "id", event->id, failed);
     canary_state_write_count(object, "generation", event->generation, failed);
     canary_state_write_time(object, "time", event->time, failed);
@@ -466,7 +371,7 @@ canary_state_write_double(cJSON *object, const char *name, double value,
 }
 
 
-static void
+void
 canary_state_write_text(cJSON *object, const char *name, const char *text,
     int *failed)
 {

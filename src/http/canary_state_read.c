@@ -4,6 +4,7 @@
  */
 
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "canary_state_read.h"
@@ -53,8 +54,9 @@ enum {
 static void canary_state_read_endpoints(const cJSON *list,
     const canary_json_at_t *at, canary_state_t *state,
     canary_json_errors_t *errors);
-static void canary_state_unique(const canary_state_t *state, unsigned i,
+static void canary_state_check_names(const canary_state_t *state,
     const canary_json_at_t *at, canary_json_errors_t *errors);
+static int canary_state_by_name(const void *first, const void *second);
 static void canary_state_read_endpoint(const cJSON *object,
     const canary_json_at_t *at, canary_state_endpoint_t *endpoint,
     canary_json_errors_t *errors);
@@ -143,12 +145,6 @@ canary_state_read(const cJSON *json, canary_json_errors_t *errors)
 
     n = cJSON_GetArraySize(values[CANARY_STATE_ENDPOINTS]);
 
-    if (n > CANARY_STATE_ENDPOINTS_MAX) {
-        canary_json_error(errors, &at, "there can be at most %d endpoints",
-                          CANARY_STATE_ENDPOINTS_MAX);
-        return NULL;
-    }
-
     state = canary_state_create((unsigned) n);
     if (state == NULL) {
         return NULL;
@@ -189,8 +185,6 @@ canary_state_read_endpoints(const cJSON *list, const canary_json_at_t *at,
             return;
         }
 
-        canary_state_unique(state, here.index, &here, errors);
-
         n = endpoint->nevents;
 
         if (n && endpoint->events[n - 1].id > state->last_event) {
@@ -200,23 +194,64 @@ canary_state_read_endpoints(const cJSON *list, const canary_json_at_t *at,
 
         here.index++;
     }
+
+    canary_state_check_names(state, at, errors);
 }
 
 
+/* no two are the same: there may be very many */
+
 static void
-canary_state_unique(const canary_state_t *state, unsigned i,
+canary_state_check_names(const canary_state_t *state,
     const canary_json_at_t *at, canary_json_errors_t *errors)
 {
-    unsigned          n;
-    canary_json_at_t  at_name = { at, "name", 0 };
+    unsigned                         i, n;
+    canary_json_at_t                 here = { at, NULL, 0 };
+    canary_json_at_t                 at_name = { &here, "name", 0 };
+    const canary_state_endpoint_t  **sorted;
 
-    for (n = 0; n < i; n++) {
-        if (strcmp(state->endpoints[n].name, state->endpoints[i].name) == 0) {
+    n = state->nendpoints;
+
+    sorted = malloc((n + 1) * sizeof(canary_state_endpoint_t *));
+    if (sorted == NULL) {
+        canary_json_error(errors, at, "there is no memory for them");
+        return;
+    }
+
+    for (i = 0; i < n; i++) {
+        sorted[i] = &state->endpoints[i];
+    }
+
+    qsort(sorted, n, sizeof(canary_state_endpoint_t *), canary_state_by_name);
+
+    for (i = 1; i < n; i++) {
+        if (strcmp(sorted[i - 1]->name, sorted[i]->name) == 0) {
+            here.index = (unsigned) (sorted[i] - state->endpoints);
+
             canary_json_error(errors, &at_name,
                               "another endpoint has this name");
-            return;
+            break;
         }
     }
+
+    free(sorted);
+}
+
+
+/* of the same name, in the order of the document */
+
+static int
+canary_state_by_name(const void *first, const void *second)
+{
+    int                             rc;
+    const canary_state_endpoint_t  *a, *b;
+
+    a = *(const canary_state_endpoint_t *const *) first;
+    b = *(const canary_state_endpoint_t *const *) second;
+
+    rc = strcmp(a->name, b->name);
+
+    return rc ? rc : (a < b) ? -1 : 1;
 }
 
 

@@ -13,12 +13,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "canary_events.h"
 #include "canary_state_thread.h"
 
 
 static int canary_state_thread_create(void);
 static void *canary_state_thread_run(void *unused);
 static void canary_state_thread_do(canary_state_job_t *job);
+static int canary_state_thread_append(canary_state_job_t *job);
+static int canary_state_thread_fail(canary_state_job_t *job, int err);
 
 
 static pthread_mutex_t      canary_state_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -199,26 +202,72 @@ canary_state_thread_run(void *unused)
 static void
 canary_state_thread_do(canary_state_job_t *job)
 {
-    char    *text;
-    size_t   len;
+    char      *text;
+    size_t     len;
+    unsigned   i;
 
-    text = NULL;
-    len = 0;
+    job->done = canary_state_thread_append(job);
 
-    if (canary_state_json_keep(job->state)) {
-        text = canary_state_json_write(job->state, &len);
-    }
-
-    canary_state_free_events(job->state);
-
-    if (text == NULL) {
-        job->done = -1;
-        job->error.call = "malloc()";
-        job->error.err = ENOMEM;
+    if (job->done != 0) {
         return;
     }
 
-    job->done = canary_state_file_write(job->dir, text, len, &job->guard,
-                                        &job->id, &job->error);
+    job->appended = 1;
+
+    for (i = 0; i < job->state->nendpoints; i++) {
+        canary_state_free_events(&job->state->endpoints[i]);
+    }
+
+    text = canary_state_json_write(job->state, &len);
+
+    if (text == NULL || len > CANARY_STATE_SIZE_MAX) {
+        job->done = canary_state_thread_fail(job, text ? EFBIG : ENOMEM);
+
+    } else {
+        job->done = canary_state_file_write(job->dir, text, len, &job->guard,
+                                            &job->id, &job->error);
+    }
+
     free(text);
+}
+
+
+/* before the state that they led to: so none of them is ever missing */
+
+static int
+canary_state_thread_append(canary_state_job_t *job)
+{
+    int      rc;
+    char    *text;
+    size_t   len;
+
+    text = canary_events_text(job->state, &len);
+
+    if (text == NULL) {
+        return canary_state_thread_fail(job, ENOMEM);
+    }
+
+    rc = 0;
+
+    if (len) {
+        rc = canary_state_file_check(job->dir, &job->guard, &job->error);
+
+        if (rc == 0) {
+            rc = canary_events_append(job->dir, text, len, &job->error);
+        }
+    }
+
+    free(text);
+
+    return rc;
+}
+
+
+static int
+canary_state_thread_fail(canary_state_job_t *job, int err)
+{
+    job->error.call = (err == ENOMEM) ? "malloc()" : "write()";
+    job->error.err = err;
+
+    return -1;
 }

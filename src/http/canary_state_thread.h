@@ -13,15 +13,16 @@
 
 
 /*
- * The thread that writes the state file, so that a disk that is slow delays
- * nobody.  It touches nothing but its job, and takes no signals.  All of this
- * is for one caller, the process's main thread.
+ * The thread that appends to the file of events what the state has of them,
+ * and then writes the state file, so that a disk that is slow delays nobody.
+ * It touches nothing but its job, and takes no signals.  All of this is for
+ * one caller, the process's main thread.
  */
 
 
 typedef struct {
-    canary_state_t             *state;     /* of whose events the thread
-                                              leaves only what is kept */
+    canary_state_t             *state;     /* of which the thread frees the
+                                              events */
     const char                 *dir;       /* to outlive the job */
     canary_state_file_guard_t   guard;
     uint64_t                    sequence;  /* these are the caller's */
@@ -29,6 +30,7 @@ typedef struct {
 
     /* result */
 
+    int                         appended;  /* the file of events has them */
     int                         done;      /* as of
                                               canary_state_file_write() */
     canary_state_file_id_t      id;

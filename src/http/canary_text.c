@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "canary_text.h"
 
@@ -73,6 +74,30 @@ canary_utf8_length(const char *text, size_t len)
     }
 
     return n;
+}
+
+
+void
+canary_utf8_replace(const char *text, size_t len, char *copy)
+{
+    size_t  i, n;
+
+    for (i = 0; i < len; i += n) {
+
+        n = canary_utf8_length(text + i, len - i);
+
+        if (n == 0 || text[i] == '\0') {
+            n = 1;
+            memcpy(copy, "\xef\xbf\xbd", 3);
+            copy += 3;
+
+        } else {
+            memcpy(copy, text + i, n);
+            copy += n;
+        }
+    }
+
+    *copy = '\0';
 }
 
 

@@ -28,6 +28,15 @@ uint32_t canary_utf8_decode(const char *text, size_t n);
 size_t canary_utf8_prefix(const char *text, size_t len);
 
 /*
+ * Copies a text, with a zero at its end, and U+FFFD for each byte that is no
+ * valid UTF-8, or zero: so it may take so many bytes for each.
+ */
+
+#define CANARY_UTF8_GROWS  3
+
+void canary_utf8_replace(const char *text, size_t len, char *copy);
+
+/*
  * Whether valid UTF-8 has control characters: C0, DEL, C1, and the line and
  * paragraph separators, U+2028 and U+2029.
  */

@@ -323,7 +323,8 @@ static void
 ngx_http_canary_adopt_events(ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t *next, canary_state_endpoint_t *from)
 {
-    ngx_uint_t  i;
+    ngx_uint_t                  i;
+    ngx_http_canary_journal_t  *journal;
 
     next->events = 0;
 
@@ -331,4 +332,11 @@ ngx_http_canary_adopt_events(ngx_http_canary_shared_t *shared,
         shared->events[next->events++ % (CANARY_EVENTS + 1)]
                                                           = from->events[i];
     }
+
+    /* what is void is so to whoever has written the file */
+
+    journal = &shared->history->journal;
+
+    journal->appended = from->appended;
+    journal->told = journal->nvoid;
 }

@@ -262,29 +262,13 @@ ngx_http_canary_add_etag(ngx_http_request_t *r, uint64_t generation)
 char *
 ngx_http_canary_utf8(ngx_pool_t *pool, ngx_str_t *text)
 {
-    char    *copy, *p;
-    size_t   i, n;
+    char  *copy;
 
-    copy = ngx_pnalloc(pool, text->len * 3 + 1);
-    if (copy == NULL) {
-        return NULL;
+    copy = ngx_pnalloc(pool, text->len * CANARY_UTF8_GROWS + 1);
+
+    if (copy) {
+        canary_utf8_replace((char *) text->data, text->len, copy);
     }
-
-    p = copy;
-
-    for (i = 0; i < text->len; i += ngx_max(n, 1)) {
-
-        n = canary_utf8_length((char *) text->data + i, text->len - i);
-
-        if (n == 0 || text->data[i] == '\0') {
-            p = (char *) ngx_cpymem(p, "\xef\xbf\xbd", 3);
-
-        } else {
-            p = (char *) ngx_cpymem(p, text->data + i, n);
-        }
-    }
-
-    *p = '\0';
 
     return copy;
 }

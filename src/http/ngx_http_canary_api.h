@@ -222,10 +222,6 @@ ngx_int_t ngx_http_canary_api_endpoint(ngx_http_request_t *r,
 ngx_int_t ngx_http_canary_api_send_endpoint(ngx_http_request_t *r,
     ngx_uint_t status, ngx_http_canary_snapshot_t *snapshot);
 
-/* adds {rule, threshold, value, attempts, verdict} of each to a list */
-void ngx_http_canary_render_figures(cJSON *list,
-    const canary_figure_t *figures, ngx_uint_t n, int *failed);
-
 void ngx_http_canary_render_name(cJSON *object, const char *name,
     ngx_str_t *text, ngx_pool_t *pool, int *failed);
 void ngx_http_canary_render_line(cJSON *object, const char *name,
@@ -249,7 +245,7 @@ ngx_int_t ngx_http_canary_api_events(ngx_http_request_t *r,
 
 void ngx_http_canary_render_event(cJSON *object,
     ngx_http_canary_endpoint_t *endpoint,
-    const canary_event_t *event, ngx_pool_t *pool, int *failed);
+    const canary_event_t *event, int *failed);
 
 
 /* ngx_http_canary_openapi.c: the description of the API */

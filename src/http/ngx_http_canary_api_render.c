@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_canary_feed.h"
+#include "canary_event_json.h"
 #include "canary_rule_json.h"
 #include "canary_strategy_json.h"
 
@@ -37,9 +38,6 @@ static void ngx_http_canary_render_totals(cJSON *object,
     canary_totals_t *totals, int *failed);
 static void ngx_http_canary_render_latency(cJSON *object,
     ngx_http_canary_release_view_t *release, int *failed);
-static void ngx_http_canary_render_proof(cJSON *object,
-    const canary_rule_t *rule, const canary_judgement_t *judgement,
-    int *failed);
 static void ngx_http_canary_render_last(cJSON *object,
     ngx_http_canary_record_t *record, ngx_pool_t *pool, int *failed);
 
@@ -174,8 +172,8 @@ ngx_http_canary_render_endpoint(cJSON *object,
     list = canary_json_add_array(object, "rules", failed);
 
     if (!idle) {
-        ngx_http_canary_render_figures(list, snapshot->judgement.figures,
-                                       snapshot->judgement.nfigures, failed);
+        canary_event_json_write_figures(list, snapshot->judgement.figures,
+                                        snapshot->judgement.nfigures, failed);
     }
 
     controller = canary_json_add_object(object, "controller", failed);
@@ -391,69 +389,6 @@ ngx_http_canary_render_latency(cJSON *object,
         } else {
             canary_json_add_null(latency, names[i], failed);
         }
-    }
-}
-
-
-void
-ngx_http_canary_render_figures(cJSON *list,
-    const canary_figure_t *figures, ngx_uint_t n, int *failed)
-{
-    cJSON                     *object;
-    ngx_uint_t                 i;
-    const canary_rule_t       *rule;
-    const canary_judgement_t  *judgement;
-
-    static const char *const  verdicts[] = {
-        "undecided", "passing", "failing"
-    };
-
-    for (i = 0; i < n; i++) {
-        rule = &figures[i].rule;
-        judgement = &figures[i].judgement;
-
-        object = canary_json_add_object(list, NULL, failed);
-
-        canary_json_add_text(object, "rule", canary_rule_info[rule->kind].name,
-                             failed);
-        canary_rule_json_write_threshold(object, "threshold", rule, failed);
-        canary_rule_json_write_value(object, "value", rule,
-                                     judgement->value, failed);
-
-        if (rule->baseline) {
-            canary_json_add_text(object, "baseline", "stable", failed);
-        }
-
-        canary_json_add_number(object, "attempts", judgement->attempts, 0,
-                               failed);
-        canary_json_add_text(object, "verdict", verdicts[judgement->verdict],
-                             failed);
-
-        if (rule->confidence) {
-            ngx_http_canary_render_proof(object, rule, judgement, failed);
-        }
-    }
-}
-
-
-/* between what the value is, and how many good attempts would do */
-
-static void
-ngx_http_canary_render_proof(cJSON *object, const canary_rule_t *rule,
-    const canary_judgement_t *judgement, int *failed)
-{
-    cJSON  *bounds;
-
-    bounds = canary_json_add_array(object, "bounds", failed);
-
-    canary_rule_json_write_value(bounds, NULL, rule, judgement->low, failed);
-    canary_rule_json_write_value(bounds, NULL, rule, judgement->high, failed);
-
-    if (judgement->needed >= CANARY_NEEDED_MAX) {
-        canary_json_add_null(object, "needs", failed);
-
-    } else {
-        canary_json_add_number(object, "needs", judgement->needed, 0, failed);
     }
 }
 

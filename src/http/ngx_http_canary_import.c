@@ -320,6 +320,8 @@ ngx_http_canary_import_events(ngx_http_canary_main_conf_t *cmcf,
 
     ngx_memcpy(to->events, from->events, n * sizeof(canary_event_t));
 
+    to->history->journal = from->history->journal;
+
     return NGX_OK;
 }
 

@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_canary_module.h"
+#include "canary_events_file.h"
 #include "ngx_http_canary_conf.h"
 
 
@@ -308,6 +309,8 @@ ngx_http_canary_init_module(ngx_cycle_t *cycle)
     if (geteuid() == 0 && ccf->master && !ngx_test_config) {
         canary_state_file_hand_over((char *) cmcf->state_path->name.data,
                                     ccf->user);
+        canary_events_hand_over((char *) cmcf->state_path->name.data,
+                                ccf->user);
     }
 
     /* a reload of a single process makes no new one that would start it */

@@ -46,6 +46,23 @@ ngx_http_canary_next_event_id(ngx_http_canary_zone_shared_t *sh)
 
 
 void
+ngx_http_canary_void_event(ngx_http_canary_shared_t *shared, uint64_t id)
+{
+    ngx_http_canary_journal_t  *journal;
+
+    if (shared->history == NULL || id == 0) {
+        return;
+    }
+
+    journal = &shared->history->journal;
+
+    journal->voids[journal->nvoid % CANARY_STATE_VOIDS] = id;
+
+    __atomic_store_n(&journal->nvoid, journal->nvoid + 1, __ATOMIC_RELEASE);
+}
+
+
+void
 ngx_http_canary_defer(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
     canary_event_t *event, uint64_t now)
@@ -102,6 +119,7 @@ ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
         shared->changed = now;
 
     } else {
+        ngx_http_canary_void_event(shared, pending->after->event.id);
         (void) ngx_http_canary_next_sequence(sh);
     }
 

@@ -20,6 +20,10 @@ uint64_t ngx_http_canary_next_sequence(ngx_http_canary_zone_shared_t *sh);
 /* the number of an event; 0: there are no more, so only the log has it */
 uint64_t ngx_http_canary_next_event_id(ngx_http_canary_zone_shared_t *sh);
 
+/* an event that the file may have is none: its change is not made */
+void ngx_http_canary_void_event(ngx_http_canary_shared_t *shared,
+    uint64_t id);
+
 void ngx_http_canary_defer(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
     canary_event_t *event, uint64_t now);

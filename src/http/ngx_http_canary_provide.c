@@ -301,6 +301,7 @@ ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
     }
 
     ngx_memzero(&shared->history->turns, sizeof(ngx_http_canary_turns_t));
+    ngx_memzero(&shared->history->journal, sizeof(ngx_http_canary_journal_t));
 
     shared->pending.after = &shared->history->pending;
 

@@ -19,7 +19,15 @@ typedef ngx_int_t (*ngx_http_canary_restore_pt)(
     ngx_http_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
     ngx_log_t *log);
 
+#define NGX_HTTP_CANARY_PARTS  4
 
+
+static void ngx_http_canary_restore_parts(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_t *state, ngx_uint_t part, ngx_log_t *log);
+static void ngx_http_canary_raise_last(ngx_http_canary_main_conf_t *cmcf,
+    uint64_t id);
+static void ngx_http_canary_restore_others(ngx_http_canary_main_conf_t *cmcf,
+    ngx_log_t *log);
 static canary_state_t *ngx_http_canary_read_state(
     ngx_http_canary_main_conf_t *cmcf, canary_state_file_id_t *id,
     ngx_log_t *log);
@@ -51,6 +59,8 @@ static ngx_int_t ngx_http_canary_restore_endpoint(
 static canary_state_t *ngx_http_canary_read_followed(
     ngx_http_canary_main_conf_t *cmcf, canary_state_file_id_t *id,
     ngx_log_t *log);
+static void ngx_http_canary_load_changed(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_t *state, ngx_uint_t own);
 static void ngx_http_canary_follow_state(ngx_http_canary_main_conf_t *cmcf,
     canary_state_t *state, ngx_uint_t own, uint64_t now, ngx_log_t *log);
 static void ngx_http_canary_see_state(ngx_http_canary_main_conf_t *cmcf,
@@ -60,7 +70,7 @@ static void ngx_http_canary_follow_unknown(ngx_http_canary_main_conf_t *cmcf,
 static void ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, canary_state_endpoint_t *from,
     ngx_uint_t own, uint64_t now, ngx_log_t *log);
-static ngx_uint_t ngx_http_canary_same_event(canary_event_t *last,
+static ngx_uint_t ngx_http_canary_is_same(ngx_http_canary_shared_t *shared,
     canary_state_endpoint_t *from);
 static void ngx_http_canary_stop_again(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, canary_event_t *stop,
@@ -72,48 +82,128 @@ static canary_event_t *ngx_http_canary_last_event(
 void
 ngx_http_canary_restore(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 {
-    ngx_uint_t               i, part, lost, removed;
+    uint64_t                 last;
+    ngx_uint_t               ours;
     canary_state_t          *state;
     canary_state_file_id_t   id;
+
+    state = ngx_http_canary_read_state(cmcf, &id, log);
+
+    /* without a state no event is newer: what happened can still be shown */
+
+    last = ngx_http_canary_read_events(cmcf, state ? state->last_event
+                                                   : (uint64_t) -1, log);
+
+    /* what another nginx is about to write is not ours to carry out */
+
+    ours = !canary_state_file_locked((char *) cmcf->state_path->name.data);
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    ngx_http_canary_raise_last(cmcf, last);
+
+    if (state) {
+        ngx_http_canary_raise_last(cmcf, state->last_event);
+        ngx_http_canary_restore_parts(cmcf, state, 0, log);
+    }
+
+    if (last) {
+        ngx_http_canary_restore_others(cmcf, log);
+    }
+
+    if (state && ours) {
+        cmcf->sh->file = id;
+        ngx_http_canary_newer_events(cmcf, state, log);
+    }
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+
+    canary_state_destroy(state);
+    ngx_http_canary_forget_events();
+}
+
+
+static void
+ngx_http_canary_raise_last(ngx_http_canary_main_conf_t *cmcf, uint64_t id)
+{
+    cmcf->sh->last_event = ngx_max(cmcf->sh->last_event, id);
+}
+
+
+static void
+ngx_http_canary_restore_parts(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_t *state, ngx_uint_t part, ngx_log_t *log)
+{
+    ngx_uint_t                i, n, lost, removed;
+    canary_state_endpoint_t  *from;
 
     /*
      * In the order of what matters most, should the zone be too small: which
      * release is stable, the rollouts, what was counted, and events of others.
      */
 
-    static const ngx_http_canary_restore_pt  parts[] = {
+    static const ngx_http_canary_restore_pt  parts[NGX_HTTP_CANARY_PARTS] = {
         ngx_http_canary_restore_idle,
         ngx_http_canary_restore_rollout,
         ngx_http_canary_restore_totals,
         ngx_http_canary_restore_history
     };
 
-    state = ngx_http_canary_read_state(cmcf, &id, log);
+    lost = 0;
+    removed = cmcf->sh->removed;
+
+    for (n = part; n < NGX_HTTP_CANARY_PARTS; n++) {
+        for (i = 0; i < state->nendpoints; i++) {
+            from = &state->endpoints[i];
+
+            lost |= (parts[n](cmcf, from, log) != NGX_OK);
+
+            if (from->loaded) {
+                canary_state_free_events(from);
+            }
+        }
+    }
+
+    lost |= (cmcf->sh->removed != removed);
+
+    if (lost && part == 0) {
+        ngx_http_canary_keep(cmcf, log);
+    }
+}
+
+
+/* events of endpoints that are configured, and that no state tells of */
+
+static void
+ngx_http_canary_restore_others(ngx_http_canary_main_conf_t *cmcf,
+    ngx_log_t *log)
+{
+    ngx_uint_t                    i;
+    canary_state_t               *state;
+    ngx_http_canary_shared_t     *shared;
+    ngx_http_canary_endpoint_t  **endpoints;
+
+    state = canary_state_create((unsigned) cmcf->endpoints.nelts);
+
     if (state == NULL) {
         return;
     }
 
-    lost = 0;
+    state->nendpoints = 0;
+    endpoints = cmcf->endpoints.elts;
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+        shared = endpoints[i]->shared;
 
-    removed = cmcf->sh->removed;
-    cmcf->sh->last_event = ngx_max(cmcf->sh->last_event, state->last_event);
-
-    for (part = 0; part < sizeof(parts) / sizeof(parts[0]); part++) {
-        for (i = 0; i < state->nendpoints; i++) {
-            lost |= (parts[part](cmcf, &state->endpoints[i], log) != NGX_OK);
+        if (ngx_http_canary_record(shared)->events == 0
+            && canary_state_set_name(&state->endpoints[state->nendpoints],
+                                     (char *) shared->name, shared->len))
+        {
+            state->nendpoints++;
         }
     }
 
-    cmcf->sh->file = id;
-    lost |= (cmcf->sh->removed != removed);
-
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
-
-    if (lost) {
-        ngx_http_canary_keep(cmcf, log);
-    }
+    ngx_http_canary_restore_parts(cmcf, state, NGX_HTTP_CANARY_PARTS - 1, log);
 
     canary_state_destroy(state);
 }
@@ -265,6 +355,8 @@ ngx_http_canary_restore_rollout(ngx_http_canary_main_conf_t *cmcf,
 
     shared = ngx_http_canary_restored(cmcf, from, log);
 
+    ngx_http_canary_load_events(from);
+
     if (shared == NULL
         || ngx_http_canary_restore_endpoint(cmcf, shared, from, log)
            != NGX_OK)
@@ -391,6 +483,8 @@ ngx_http_canary_restore_history(ngx_http_canary_main_conf_t *cmcf,
 
     shared = ngx_http_canary_find_from(cmcf, from);
 
+    ngx_http_canary_load_events(from);
+
     if (shared == NULL
         || ngx_http_canary_adopt_history(cmcf, shared, from) == NGX_OK)
     {
@@ -416,6 +510,7 @@ ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t own,
 {
     int                             rc;
     char                           *dir;
+    uint64_t                        last;
     ngx_uint_t                      foreign;
     canary_state_t                 *state;
     canary_state_file_id_t          id;
@@ -438,6 +533,15 @@ ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t own,
     state = ngx_http_canary_read_followed(cmcf, &id, log);
     foreign = (state && state->writer != sh->writer);
 
+    /* read after the state, before which they were appended */
+
+    last = 0;
+
+    if (foreign) {
+        last = ngx_http_canary_read_events(cmcf, state->last_event, log);
+        ngx_http_canary_load_changed(cmcf, state, own);
+    }
+
     ngx_shmtx_lock(&cmcf->shpool->mutex);
 
     if (sh->superseded || sh->serial != cmcf->serial) {
@@ -448,6 +552,7 @@ ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t own,
 
     } else {
         if (foreign) {
+            ngx_http_canary_raise_last(cmcf, last);
             ngx_http_canary_follow_state(cmcf, state, own, now, log);
 
         } else if (state) {
@@ -462,6 +567,10 @@ ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t own,
     ngx_shmtx_unlock(&cmcf->shpool->mutex);
 
     canary_state_destroy(state);
+
+    if (own) {
+        ngx_http_canary_forget_events();
+    }
 
     return foreign;
 }
@@ -499,6 +608,36 @@ ngx_http_canary_read_followed(ngx_http_canary_main_conf_t *cmcf,
 }
 
 
+/* so that the lock is not held while events are read */
+
+static void
+ngx_http_canary_load_changed(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_t *state, ngx_uint_t own)
+{
+    ngx_uint_t                 i, changed;
+    canary_state_endpoint_t   *from;
+    ngx_http_canary_shared_t  *shared;
+
+    for (i = 0; i < state->nendpoints; i++) {
+        from = &state->endpoints[i];
+
+        ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+        shared = ngx_http_canary_find_from(cmcf, from);
+
+        changed = shared ? (shared->serial == cmcf->serial
+                            && !ngx_http_canary_is_same(shared, from))
+                         : own;
+
+        ngx_shmtx_unlock(&cmcf->shpool->mutex);
+
+        if (changed) {
+            ngx_http_canary_load_events(from);
+        }
+    }
+}
+
+
 static void
 ngx_http_canary_follow_state(ngx_http_canary_main_conf_t *cmcf,
     canary_state_t *state, ngx_uint_t own, uint64_t now, ngx_log_t *log)
@@ -507,7 +646,7 @@ ngx_http_canary_follow_state(ngx_http_canary_main_conf_t *cmcf,
     canary_state_endpoint_t   *from;
     ngx_http_canary_shared_t  *shared;
 
-    cmcf->sh->last_event = ngx_max(cmcf->sh->last_event, state->last_event);
+    ngx_http_canary_raise_last(cmcf, state->last_event);
 
     for (i = 0; i < state->nendpoints; i++) {
         from = &state->endpoints[i];
@@ -527,6 +666,12 @@ ngx_http_canary_follow_state(ngx_http_canary_main_conf_t *cmcf,
             ngx_http_canary_follow_endpoint(cmcf, shared, from, own, now, log);
             ngx_http_canary_adopt_spent(shared, from);
         }
+    }
+
+    /* not of a file that was put there while we had the lock */
+
+    if (own && (cmcf->sh->foreign || cmcf->sh->durable == 0)) {
+        ngx_http_canary_newer_events(cmcf, state, log);
     }
 
     if (own) {
@@ -606,11 +751,11 @@ ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
     rollout = &ngx_http_canary_record(shared)->rollout;
     last = ngx_http_canary_last_event(shared);
 
-    if (rollout->generation == from->rollout.generation
-        && ngx_http_canary_same_event(last, from))
-    {
+    if (ngx_http_canary_is_same(shared, from)) {
         return;
     }
+
+    ngx_http_canary_load_events(from);
 
     ngx_http_canary_conclude(sh, cmcf->shpool, shared,
                              NGX_HTTP_CANARY_NOT_WRITTEN,
@@ -657,22 +802,14 @@ ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
 }
 
 
-/* another nginx gives the same numbers to events of its own */
-
 static ngx_uint_t
-ngx_http_canary_same_event(canary_event_t *last,
+ngx_http_canary_is_same(ngx_http_canary_shared_t *shared,
     canary_state_endpoint_t *from)
 {
-    canary_event_t  *event;
-
-    if (last == NULL || from->nevents == 0) {
-        return last == NULL && from->nevents == 0;
-    }
-
-    event = &from->events[from->nevents - 1];
-
-    return last->id == event->id && last->time == event->time
-           && last->verb == event->verb;
+    return ngx_http_canary_record(shared)->rollout.generation
+           == from->rollout.generation
+           && ngx_http_canary_same_event(ngx_http_canary_last_event(shared),
+                                         from);
 }
 
 

@@ -273,12 +273,51 @@ ngx_http_canary_note(ngx_http_canary_zone_shared_t *sh,
     uint64_t now, ngx_log_t *log)
 {
     if (shared->pending.sequence) {
+        ngx_http_canary_void_event(shared, shared->pending.after->event.id);
         shared->pending.after->event.id = ngx_http_canary_next_event_id(sh);
     }
 
     (void) ngx_http_canary_next_sequence(sh);
 
     ngx_http_canary_take_effect(sh, shpool, shared, next, event, now, log);
+}
+
+
+ngx_int_t
+ngx_http_canary_stop_by_event(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    canary_event_t *event, uint64_t now, ngx_log_t *log)
+{
+    canary_command_t          command;
+    ngx_http_canary_record_t  next;
+
+    ngx_http_canary_conclude(sh, shpool, shared, NGX_HTTP_CANARY_CANCELLED,
+                             now, log);
+
+    next = *ngx_http_canary_record(shared);
+
+    ngx_memzero(&command, sizeof(canary_command_t));
+
+    command.verb = event->verb;
+    command.release = next.rollout.stable;
+    command.now = now;
+
+    if (canary_verb_exposes(command.verb) || command.verb == CANARY_HOLDING
+        || canary_rollout_apply(&next.rollout, &command) != CANARY_CHANGED)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (next.rollout.phase == CANARY_IDLE) {
+        ngx_http_canary_set_last(shared, &next, event);
+    }
+
+    shared->sequence = ngx_http_canary_next_sequence(sh);
+    shared->changed = sh->changed;
+
+    ngx_http_canary_take_effect(sh, shpool, shared, &next, event, now, log);
+
+    return NGX_OK;
 }
 
 

@@ -79,6 +79,12 @@ ngx_http_canary_section_e ngx_http_canary_change_locked(
     const canary_figure_t *figures, ngx_uint_t nfigures,
     ngx_log_t *log);
 
+/* carries out what the state file does not have of an event that stops, as it
+   is; NGX_DECLINED: it does not apply */
+ngx_int_t ngx_http_canary_stop_by_event(ngx_http_canary_zone_shared_t *sh,
+    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+    canary_event_t *event, uint64_t now, ngx_log_t *log);
+
 /*
  * Does what a process that died in the middle of a change has left undone: by
  * whoever is about to look at an endpoint, and at all of them by whoever finds

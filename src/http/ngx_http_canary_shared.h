@@ -248,6 +248,22 @@ typedef struct {
 
 
 /*
+ * What the file of events has of the ring, and is yet to have.  A change that
+ * was pending and is never made leaves an event that may be in the file by
+ * then: it is void, and the file is told so.  Under the lock.
+ */
+
+typedef struct {
+    uint64_t                            appended;      /* id of the last event
+                                                          in the file */
+    uint64_t                            nvoid;         /* ever, and of these */
+    uint64_t                            told;          /* the file knows */
+    uint64_t                            voids[CANARY_STATE_VOIDS];
+                                                       /* their ids: a ring */
+} ngx_http_canary_journal_t;
+
+
+/*
  * What endpoints need that ever change: room for a change that is pending and
  * for those that wait for it, and a ring of events, one more than are shown,
  * so that the oldest of these survives the writing of the next.  Events are
@@ -257,6 +273,7 @@ typedef struct {
 typedef struct {
     ngx_http_canary_after_t             pending;
     ngx_http_canary_turns_t             turns;
+    ngx_http_canary_journal_t           journal;
     canary_event_t                      events[CANARY_EVENTS + 1];
 } ngx_http_canary_history_t;
 

@@ -19,27 +19,32 @@
  */
 
 
+typedef void (*ngx_http_canary_collected_pt)(ngx_http_canary_shared_t *shared,
+    const canary_state_endpoint_t *endpoint);
+
+
 static ngx_uint_t ngx_http_canary_count_shared(
     ngx_http_canary_main_conf_t *cmcf, uint64_t *sequence,
     canary_state_t *state);
 static ngx_int_t ngx_http_canary_collect_all(
-    ngx_http_canary_main_conf_t *cmcf, canary_state_t *before,
-    canary_state_t *state);
+    ngx_http_canary_main_conf_t *cmcf, canary_state_t *state);
 static ngx_int_t ngx_http_canary_collect_endpoint(
-    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *before,
-    canary_state_endpoint_t *to);
-static void ngx_http_canary_take_kept(ngx_http_canary_shared_t *shared,
-    uint64_t number, canary_state_endpoint_t *before,
-    canary_state_endpoint_t *to);
+    ngx_http_canary_shared_t *shared, canary_state_endpoint_t *to);
 static void ngx_http_canary_collect_releases(
     ngx_http_canary_shared_t *shared, canary_state_endpoint_t *to);
 static void ngx_http_canary_all_totals(ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_shared_t *release,
     canary_totals_t *sum);
+static unsigned ngx_http_canary_not_appended(
+    ngx_http_canary_shared_t *shared);
 static void ngx_http_canary_collect_events(ngx_http_canary_shared_t *shared,
-    uint64_t number, canary_state_endpoint_t *to);
+    canary_state_endpoint_t *to);
 static void ngx_http_canary_collect_spent(ngx_http_canary_shared_t *shared,
     ngx_uint_t began, canary_state_endpoint_t *to);
+static void ngx_http_canary_for_each(ngx_http_canary_main_conf_t *cmcf,
+    const canary_state_t *state, ngx_http_canary_collected_pt handler);
+static void ngx_http_canary_note_appended(ngx_http_canary_shared_t *shared,
+    const canary_state_endpoint_t *endpoint);
 static void ngx_http_canary_see_again(ngx_http_canary_shared_t *shared,
     const canary_state_endpoint_t *endpoint);
 static void ngx_http_canary_name_of(ngx_http_canary_shared_t *shared,
@@ -54,7 +59,7 @@ static void ngx_http_canary_name_of(ngx_http_canary_shared_t *shared,
 
 canary_state_t *
 ngx_http_canary_collect(ngx_http_canary_main_conf_t *cmcf,
-    canary_state_t *before, uint64_t *sequence)
+    uint64_t *sequence)
 {
     ngx_int_t        rc;
     ngx_uint_t       n;
@@ -70,7 +75,7 @@ ngx_http_canary_collect(ngx_http_canary_main_conf_t *cmcf,
 
         (void) ngx_http_canary_count_shared(cmcf, sequence, state);
 
-        rc = ngx_http_canary_collect_all(cmcf, before, state);
+        rc = ngx_http_canary_collect_all(cmcf, state);
 
         if (rc != NGX_OK) {
             ngx_http_canary_not_seen(cmcf, state);
@@ -116,7 +121,7 @@ ngx_http_canary_count_shared(ngx_http_canary_main_conf_t *cmcf,
 
 static ngx_int_t
 ngx_http_canary_collect_all(ngx_http_canary_main_conf_t *cmcf,
-    canary_state_t *before, canary_state_t *state)
+    canary_state_t *state)
 {
     ngx_int_t                       rc;
     ngx_uint_t                      i, n, removed;
@@ -149,9 +154,7 @@ ngx_http_canary_collect_all(ngx_http_canary_main_conf_t *cmcf,
                 && ngx_http_canary_record(shared)->rollout.generation)
             {
                 rc = ngx_http_canary_collect_endpoint(shared,
-                                          (before && n < before->nendpoints)
-                                          ? &before->endpoints[n] : NULL,
-                                          &state->endpoints[n]);
+                                                      &state->endpoints[n]);
                 n++;
             }
         }
@@ -160,16 +163,6 @@ ngx_http_canary_collect_all(ngx_http_canary_main_conf_t *cmcf,
 
         if (shared == NULL) {
             break;
-        }
-    }
-
-    /* an event may have come after the number was read */
-
-    for (i = 0; rc == NGX_OK && i < n; i++) {
-        if (state->endpoints[i].nevents) {
-            state->last_event = ngx_max(state->last_event,
-                                        state->endpoints[i].events[
-                                        state->endpoints[i].nevents - 1].id);
         }
     }
 
@@ -183,9 +176,9 @@ ngx_http_canary_collect_all(ngx_http_canary_main_conf_t *cmcf,
 
 static ngx_int_t
 ngx_http_canary_collect_endpoint(ngx_http_canary_shared_t *shared,
-    canary_state_endpoint_t *before, canary_state_endpoint_t *to)
+    canary_state_endpoint_t *to)
 {
-    ngx_uint_t                 i, began, nreleases, nevents;
+    ngx_uint_t                 i, began, nreleases;
     canary_rollout_t          *rollout;
     ngx_http_canary_record_t  *record, *present;
 
@@ -204,13 +197,9 @@ ngx_http_canary_collect_endpoint(ngx_http_canary_shared_t *shared,
         return NGX_ERROR;
     }
 
-    if (before && shared->events) {
-        ngx_http_canary_take_kept(shared, present->events, before, to);
-    }
-
-    nevents = ngx_min(present->events - to->noted, CANARY_EVENTS);
-
-    if (!canary_state_reserve(to, nreleases, nevents + 1)) {
+    if (!canary_state_reserve(to, nreleases,
+                              ngx_http_canary_not_appended(shared)))
+    {
         return NGX_ERROR;
     }
 
@@ -226,7 +215,7 @@ ngx_http_canary_collect_endpoint(ngx_http_canary_shared_t *shared,
 
     ngx_http_canary_collect_releases(shared, to);
 
-    ngx_http_canary_collect_events(shared, present->events, to);
+    ngx_http_canary_collect_events(shared, to);
 
     began = (present->rollout.phase != CANARY_IDLE
              && present->rollout.number == rollout->number);
@@ -234,42 +223,6 @@ ngx_http_canary_collect_endpoint(ngx_http_canary_shared_t *shared,
     ngx_http_canary_collect_spent(shared, began, to);
 
     return NGX_OK;
-}
-
-
-/*
- * Events that the file had before are not copied again, so that many of them
- * cost nothing but their first time.
- */
-
-static void
-ngx_http_canary_take_kept(ngx_http_canary_shared_t *shared, uint64_t number,
-    canary_state_endpoint_t *before, canary_state_endpoint_t *to)
-{
-    uint64_t         first, oldest;
-    canary_event_t  *last;
-
-    if (before->nkept == 0 || ngx_strcmp(before->name, to->name) != 0) {
-        return;
-    }
-
-    first = (number > CANARY_EVENTS) ? number - CANARY_EVENTS
-                                              : 0;
-    oldest = before->noted - before->nkept;
-
-    if (before->noted > number || before->noted <= first || oldest > first) {
-        return;
-    }
-
-    last = &shared->events[(before->noted - 1) % (CANARY_EVENTS + 1)];
-
-    if (last->id != before->kept_id) {
-        return;
-    }
-
-    canary_state_take_kept(to, before, (unsigned) (first - oldest));
-
-    to->noted = before->noted;
 }
 
 
@@ -322,27 +275,73 @@ ngx_http_canary_all_totals(ngx_http_canary_shared_t *shared,
 }
 
 
-static void
-ngx_http_canary_collect_events(ngx_http_canary_shared_t *shared,
-    uint64_t number, canary_state_endpoint_t *to)
+/*
+ * Events that the file does not have yet.  One that is pending may be there,
+ * if the writer has died, and will be there twice: who reads takes it once.
+ */
+
+static unsigned
+ngx_http_canary_not_appended(ngx_http_canary_shared_t *shared)
 {
-    uint64_t  first;
+    uint64_t                    number;
+    unsigned                    n;
+    ngx_http_canary_journal_t  *journal;
 
-    first = (number > CANARY_EVENTS) ? number - CANARY_EVENTS
-                                              : 0;
-    first = ngx_max(first, to->noted);
-
-    to->noted = number;
-    to->pending = (shared->pending.sequence
-                   && shared->pending.after->event.id);
-
-    for ( /* void */ ; shared->events && first < number; first++) {
-        to->events[to->nevents++]
-                              = shared->events[first % (CANARY_EVENTS + 1)];
+    if (shared->events == NULL) {
+        return 0;
     }
 
-    if (to->pending) {
+    n = 0;
+    number = ngx_http_canary_record(shared)->events;
+    journal = &shared->history->journal;
+
+    while (n < number && n < CANARY_EVENTS
+           && shared->events[(number - n - 1) % (CANARY_EVENTS + 1)].id
+              > journal->appended)
+    {
+        n++;
+    }
+
+    return n + (shared->pending.sequence && shared->pending.after->event.id);
+}
+
+
+static void
+ngx_http_canary_collect_events(ngx_http_canary_shared_t *shared,
+    canary_state_endpoint_t *to)
+{
+    uint64_t                    first, number;
+    unsigned                    n, pending;
+    ngx_http_canary_journal_t  *journal;
+
+    if (shared->events == NULL) {
+        return;
+    }
+
+    journal = &shared->history->journal;
+
+    first = (journal->nvoid > CANARY_STATE_VOIDS)
+            ? journal->nvoid - CANARY_STATE_VOIDS : 0;
+    first = ngx_max(first, journal->told);
+
+    for (to->told = journal->nvoid; first < to->told; first++) {
+        to->voids[to->nvoid++] = journal->voids[first % CANARY_STATE_VOIDS];
+    }
+
+    pending = (shared->pending.sequence && shared->pending.after->event.id);
+    number = ngx_http_canary_record(shared)->events;
+
+    for (n = ngx_http_canary_not_appended(shared) - pending; n; n--) {
+        to->events[to->nevents++]
+                       = shared->events[(number - n) % (CANARY_EVENTS + 1)];
+    }
+
+    if (pending) {
         to->events[to->nevents++] = shared->pending.after->event;
+    }
+
+    if (to->nevents) {
+        to->appended = to->events[to->nevents - 1].id;
     }
 }
 
@@ -374,15 +373,40 @@ ngx_http_canary_see_spent(ngx_http_canary_shared_t *shared,
 }
 
 
-/*
- * The file does not have what was collected for it, so what is in it was not
- * seen.  Endpoints are in the order of the list, which others may have put in
- * front of it, or taken out, meanwhile.
- */
+/* the file does not have what was collected for it: it was not seen */
 
 void
 ngx_http_canary_not_seen(ngx_http_canary_main_conf_t *cmcf,
     const canary_state_t *state)
+{
+    ngx_http_canary_for_each(cmcf, state, ngx_http_canary_see_again);
+}
+
+
+void
+ngx_http_canary_has_events(ngx_http_canary_main_conf_t *cmcf,
+    const canary_state_t *state)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < state->nendpoints; i++) {
+        if (state->endpoints[i].appended || state->endpoints[i].nvoid) {
+            ngx_http_canary_for_each(cmcf, state,
+                                     ngx_http_canary_note_appended);
+            break;
+        }
+    }
+}
+
+
+/*
+ * Endpoints are in the order of the list, which others may have put in front
+ * of it, or taken out, meanwhile.
+ */
+
+static void
+ngx_http_canary_for_each(ngx_http_canary_main_conf_t *cmcf,
+    const canary_state_t *state, ngx_http_canary_collected_pt handler)
 {
     size_t                     len;
     ngx_uint_t                 i;
@@ -401,7 +425,7 @@ ngx_http_canary_not_seen(ngx_http_canary_main_conf_t *cmcf,
                 && ngx_memcmp(shared->name, state->endpoints[i].name, len)
                    == 0)
             {
-                ngx_http_canary_see_again(shared, &state->endpoints[i]);
+                handler(shared, &state->endpoints[i]);
                 next = shared->next;
                 break;
             }
@@ -409,6 +433,23 @@ ngx_http_canary_not_seen(ngx_http_canary_main_conf_t *cmcf,
     }
 
     ngx_shmtx_unlock(&cmcf->shpool->mutex);
+}
+
+
+static void
+ngx_http_canary_note_appended(ngx_http_canary_shared_t *shared,
+    const canary_state_endpoint_t *endpoint)
+{
+    ngx_http_canary_journal_t  *journal;
+
+    if (shared->history == NULL) {
+        return;
+    }
+
+    journal = &shared->history->journal;
+
+    journal->appended = ngx_max(journal->appended, endpoint->appended);
+    journal->told = ngx_max(journal->told, endpoint->told);
 }
 
 

@@ -18,14 +18,18 @@
 
 /* ngx_http_canary_state.c: what the state file has of the zone */
 
-/* what is kept of the state before, if any, is taken over; NULL: no memory, or
-   the configuration was replaced meanwhile; *sequence: the last change that
-   it has */
+/* with the events that their file does not have yet; NULL: no memory, or the
+   configuration was replaced meanwhile; *sequence: the last change that it
+   has */
 canary_state_t *ngx_http_canary_collect(ngx_http_canary_main_conf_t *cmcf,
-    canary_state_t *before, uint64_t *sequence);
+    uint64_t *sequence);
 
 /* what was collected is not in the file */
 void ngx_http_canary_not_seen(ngx_http_canary_main_conf_t *cmcf,
+    const canary_state_t *state);
+
+/* the file of events has what was collected of them */
+void ngx_http_canary_has_events(ngx_http_canary_main_conf_t *cmcf,
     const canary_state_t *state);
 
 /* under the lock: the file has that */
@@ -49,6 +53,27 @@ void ngx_http_canary_restore(ngx_http_canary_main_conf_t *cmcf,
    the file is one that another nginx has written */
 ngx_uint_t ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf,
     ngx_uint_t own, uint64_t now, ngx_log_t *log);
+
+
+/* ngx_http_canary_history.c: events, while a state is restored or followed */
+
+/* reads what their file has, of which a state has those up to a number;
+   returns the highest one there, 0: it has none, or cannot be read */
+uint64_t ngx_http_canary_read_events(ngx_http_canary_main_conf_t *cmcf,
+    uint64_t until, ngx_log_t *log);
+void ngx_http_canary_forget_events(void);
+
+/* adds those of the file to those of the state, but for newer ones; without
+   memory for them they are not shown */
+void ngx_http_canary_load_events(canary_state_endpoint_t *from);
+
+/* whether "last", NULL: none, is the last one of both */
+ngx_uint_t ngx_http_canary_same_event(const canary_event_t *last,
+    const canary_state_endpoint_t *from);
+
+/* under the lock: carries out newer ones that stop, the others are void */
+void ngx_http_canary_newer_events(ngx_http_canary_main_conf_t *cmcf,
+    canary_state_t *state, ngx_log_t *log);
 
 
 /* ngx_http_canary_adopt.c: of one endpoint, under the lock */

@@ -667,7 +667,7 @@ ngx_http_canary_news_event(ngx_pool_t *pool, ngx_http_canary_found_t *found)
 
     json = cJSON_CreateObject();
 
-    ngx_http_canary_render_event(json, found->endpoint, &found->event, pool,
+    ngx_http_canary_render_event(json, found->endpoint, &found->event,
                                  &failed);
 
     printed = failed ? NULL : cJSON_PrintUnformatted(json);

@@ -37,6 +37,7 @@ static ngx_uint_t ngx_http_canary_have_lock(ngx_http_canary_main_conf_t *cmcf,
     uint64_t now);
 static void ngx_http_canary_got_lock(ngx_http_canary_main_conf_t *cmcf,
     uint64_t now);
+static void ngx_http_canary_append_again(ngx_http_canary_main_conf_t *cmcf);
 static void ngx_http_canary_no_lock(ngx_http_canary_main_conf_t *cmcf,
     pid_t holder, uint64_t now);
 static void ngx_http_canary_forget_written(void);
@@ -264,10 +265,6 @@ ngx_http_canary_got_lock(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 
     ngx_http_canary_nameless = 0;
 
-    /* numbers of events are those of who has the lock */
-
-    ngx_http_canary_forget_written();
-
     /*
      * Another nginx may have written to the file since we did.  But a path
      * that a reload has changed leads to what is older than what we know.
@@ -278,6 +275,7 @@ ngx_http_canary_got_lock(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 
     } else {
         (void) canary_state_file_stat(ngx_http_canary_dir, &sh->file);
+        ngx_http_canary_append_again(cmcf);
     }
 
     ngx_shmtx_lock(&cmcf->shpool->mutex);
@@ -300,6 +298,25 @@ ngx_http_canary_got_lock(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 
     sh->locker = ngx_pid;
     sh->path = path;
+
+    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+}
+
+
+/* in another directory there is another file of events, or none */
+
+static void
+ngx_http_canary_append_again(ngx_http_canary_main_conf_t *cmcf)
+{
+    ngx_http_canary_shared_t  *shared;
+
+    ngx_shmtx_lock(&cmcf->shpool->mutex);
+
+    for (shared = cmcf->sh->endpoints; shared; shared = shared->next) {
+        if (shared->history) {
+            shared->history->journal.appended = 0;
+        }
+    }
 
     ngx_shmtx_unlock(&cmcf->shpool->mutex);
 }
@@ -521,16 +538,11 @@ ngx_http_canary_to_write(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 static void
 ngx_http_canary_begin_write(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 {
-    canary_state_t      *before;
     canary_state_job_t  *job;
 
     job = &ngx_http_canary_job;
 
-    if (job->zone != cmcf->sh) {
-        ngx_http_canary_forget_written();
-    }
-
-    before = job->state;
+    ngx_http_canary_forget_written();
 
     ngx_memzero(job, sizeof(canary_state_job_t));
 
@@ -538,9 +550,7 @@ ngx_http_canary_begin_write(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
     job->guard.lock = ngx_http_canary_lock_fd;
     job->guard.file = cmcf->sh->file;
     job->zone = cmcf->sh;
-    job->state = ngx_http_canary_collect(cmcf, before, &job->sequence);
-
-    canary_state_destroy(before);
+    job->state = ngx_http_canary_collect(cmcf, &job->sequence);
 
     if (job->state) {
         canary_state_thread_start(job);
@@ -574,6 +584,10 @@ ngx_http_canary_end_write(ngx_http_canary_main_conf_t *cmcf,
 
     if (job->zone != sh) {
         return;
+    }
+
+    if (job->appended) {
+        ngx_http_canary_has_events(cmcf, job->state);
     }
 
     if (job->done == 0) {
@@ -643,8 +657,6 @@ ngx_http_canary_file_replaced(ngx_http_canary_main_conf_t *cmcf,
     uint64_t now)
 {
     ngx_uint_t  foreign;
-
-    ngx_http_canary_forget_written();
 
     foreign = ngx_http_canary_follow(cmcf, 1, now, ngx_cycle->log);
 

@@ -12,7 +12,8 @@
  *   CALL ERRNO MS
  *
  * CALL is open, write, fsync, rename or dirsync (fsync of the directory); read,
- * which is the opening of the file to read it; lock, that of the lock.  It
+ * which is the opening of the file to read it; lock, that of the lock; append
+ * and flush, which are write and fsync of the file of events.  It
  * takes that many milliseconds, with -1 until the line is gone, and then fails
  * with ERRNO, unless that is 0.
  * The file CANARY_FAULTS.log gets a line for each call that was done, and
@@ -49,7 +50,8 @@ static int faults_meet(const char *call);
 static void faults_sleep(int ms);
 static int faults_is_state(const char *path);
 static int faults_is(const char *path, const char *name);
-static const char *faults_of(int fd, const char *file, const char *dir);
+static const char *faults_of(int fd, const char *file, const char *events,
+    const char *dir);
 
 
 static void
@@ -182,10 +184,10 @@ faults_is(const char *path, const char *name)
 }
 
 
-/* what the descriptor is of: "file", "dir" or nothing of ours */
+/* what the descriptor is of: "file", "events", "dir" or nothing of ours */
 
 static const char *
-faults_of(int fd, const char *file, const char *dir)
+faults_of(int fd, const char *file, const char *events, const char *dir)
 {
     char         link[64], path[PATH_MAX];
     ssize_t      n;
@@ -206,6 +208,10 @@ faults_of(int fd, const char *file, const char *dir)
 
     if (strstr(path, "/state.json.new")) {
         return file;
+    }
+
+    if (strstr(path, "/events.jsonl")) {
+        return events;
     }
 
     return (dir && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) ? dir : NULL;
@@ -266,10 +272,13 @@ open64(const char *path, int flags, ...)
 ssize_t
 write(int fd, const void *buf, size_t len)
 {
-    int  err;
+    int          err;
+    const char  *call;
 
-    if (faults_of(fd, "write", NULL)) {
-        err = faults_meet("write");
+    call = faults_of(fd, "write", "append", NULL);
+
+    if (call) {
+        err = faults_meet(call);
 
         if (err) {
             errno = err;
@@ -287,7 +296,7 @@ fsync(int fd)
     int          err;
     const char  *call;
 
-    call = faults_of(fd, "fsync", "dirsync");
+    call = faults_of(fd, "fsync", "flush", "dirsync");
 
     if (call) {
         err = faults_meet(call);

@@ -9,6 +9,8 @@
 #include "scenarios.h"
 #include "world.h"
 
+#include "canary_events_file.h"
+
 
 /*
  * Every store can be the last one
@@ -98,6 +100,7 @@ typedef struct {
     u_char        *zone;
     size_t         size;
     uint64_t       now;
+    off_t          events;    /* bytes of their file */
 } kills_copy_t;
 
 
@@ -473,7 +476,8 @@ kills_report(const kills_scenario_t *scenario, uint64_t n,
 static void
 kills_keep(kills_copy_t *copy)
 {
-    char  file[NGX_MAX_PATH], kept[NGX_MAX_PATH];
+    char         file[NGX_MAX_PATH], kept[NGX_MAX_PATH];
+    struct stat  st;
 
     copy->size = kills_conf()->zone->shm.size;
     copy->zone = malloc(copy->size);
@@ -485,6 +489,9 @@ kills_keep(kills_copy_t *copy)
     kills_state(kept, sizeof(kept), "kept.json");
     (void) unlink(kept);
     (void) link(file, kept);
+
+    kills_state(file, sizeof(file), CANARY_EVENTS_FILE);
+    copy->events = (stat(file, &st) == 0) ? st.st_size : 0;
 }
 
 
@@ -501,6 +508,14 @@ kills_restore(const kills_copy_t *copy)
     kills_state(kept, sizeof(kept), "kept.json");
     (void) unlink(file);
     (void) link(kept, file);
+
+    /* it is only appended to */
+
+    kills_state(file, sizeof(file), CANARY_EVENTS_FILE);
+
+    if (truncate(file, copy->events) == -1 && errno != ENOENT) {
+        kills_fail("truncate() of %s: %s", file, strerror(errno));
+    }
 }
 
 
@@ -512,6 +527,8 @@ kills_clear(void)
     kills_state(path, sizeof(path), "state.json");
     (void) unlink(path);
     kills_state(path, sizeof(path), "kept.json");
+    (void) unlink(path);
+    kills_state(path, sizeof(path), CANARY_EVENTS_FILE);
     (void) unlink(path);
 }
 

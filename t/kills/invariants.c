@@ -7,6 +7,8 @@
 #include "common.h"
 #include "invariants.h"
 
+#include "canary_events.h"
+
 
 /* What is true at any time at which everybody has looked. */
 
@@ -32,6 +34,8 @@ static int kills_compare(const void *one, const void *two);
 static ngx_uint_t kills_is_listed(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_shared_t *shared);
 static canary_state_t *kills_read_file(void);
+static void kills_check_endpoint_events(ngx_http_canary_shared_t *shared,
+    const canary_events_t *events, const char *name);
 static void kills_check_endpoint_file(ngx_http_canary_shared_t *shared,
     canary_state_endpoint_t *file);
 static void kills_check_ring(ngx_http_canary_shared_t *shared);
@@ -325,11 +329,21 @@ kills_check_ring(ngx_http_canary_shared_t *shared)
 void
 kills_check_file(void)
 {
-    unsigned                   i;
-    canary_state_t            *state;
-    ngx_http_canary_shared_t  *shared;
+    unsigned                    i;
+    canary_state_t             *state;
+    canary_events_t            *events;
+    ngx_http_canary_shared_t   *shared;
+    canary_state_file_error_t   error;
 
     state = kills_read_file();
+    events = canary_events_create();
+
+    if (canary_events_read(events, (char *) kills_conf()->state_path->name.data,
+                           &error)
+        != 0)
+    {
+        kills_fail("the events cannot be read: %s", error.call);
+    }
 
     for (shared = kills_conf()->sh->endpoints; shared; shared = shared->next) {
 
@@ -343,6 +357,8 @@ kills_check_file(void)
                                shared->len) == 0)
             {
                 kills_check_endpoint_file(shared, &state->endpoints[i]);
+                kills_check_endpoint_events(shared, events,
+                                            state->endpoints[i].name);
                 break;
             }
         }
@@ -353,7 +369,35 @@ kills_check_file(void)
         }
     }
 
+    canary_events_destroy(events);
     canary_state_destroy(state);
+}
+
+
+/* the last ones, and no others */
+
+static void
+kills_check_endpoint_events(ngx_http_canary_shared_t *shared,
+    const canary_events_t *events, const char *name)
+{
+    uint64_t                      n, first, number, id;
+    unsigned                      nfile;
+    const canary_events_entry_t  *file;
+
+    number = shared->events ? ngx_http_canary_record(shared)->events : 0;
+    first = (number > CANARY_EVENTS) ? number - CANARY_EVENTS : 0;
+    file = canary_events_find(events, name, &nfile);
+
+    for (n = number; n > first; n--) {
+        id = shared->events[(n - 1) % (CANARY_EVENTS + 1)].id;
+
+        if (number - n >= nfile || file[nfile - 1 - (number - n)].id != id) {
+            kills_fail("event %llu of \"%s\" is %llu in the file",
+                       (unsigned long long) id, name,
+                       (unsigned long long) ((number - n >= nfile)
+                                ? 0 : file[nfile - 1 - (number - n)].id));
+        }
+    }
 }
 
 

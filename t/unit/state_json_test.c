@@ -351,115 +351,6 @@ as_many_events_and_releases_as_there_may_be(void **unused)
 
 
 static void
-events_that_are_kept_are_written_as_before(void **unused)
-{
-    char            *text, *again;
-    size_t           len, size;
-    unsigned         pending;
-    canary_state_t  *state;
-
-    (void) unused;
-
-    for (pending = 0; pending < 2; pending++) {
-        state = a_state();
-        text = written(state, &len);
-
-        state->endpoints[0].pending = pending;
-        assert_true(canary_state_json_keep(state));
-        assert_int_equal(state->endpoints[0].nkept, 2 - pending);
-        assert_int_equal(state->endpoints[0].nevents, pending);
-        assert_int_equal(state->endpoints[0].kept_id, pending ? 5 : 77);
-
-        again = written(state, &size);
-        assert_string_equal(again, text);
-
-        free(again);
-        free(text);
-        canary_state_destroy(state);
-    }
-}
-
-
-static void
-what_is_kept_is_taken_over_but_for_the_oldest(void **unused)
-{
-    char                     *text;
-    size_t                    len;
-    canary_state_t           *before, *state;
-    canary_state_endpoint_t  *endpoint;
-
-    (void) unused;
-
-    before = a_state();
-    assert_true(canary_state_json_keep(before));
-    canary_state_free_events(before);
-
-    state = a_state();
-    endpoint = &state->endpoints[0];
-    endpoint->events[0].id = 78;
-    endpoint->nevents = 1;
-
-    canary_state_take_kept(endpoint, &before->endpoints[0], 1);
-    canary_state_destroy(before);
-
-    assert_int_equal(endpoint->nkept, 1);
-    assert_int_equal(endpoint->kept_id, 77);
-
-    text = written(state, &len);
-    assert_null(strstr(text, "\"id\":5,"));
-    assert_non_null(strstr(text, "\"id\":77,"));
-    assert_non_null(strstr(strstr(text, "\"id\":77,"), "\"id\":78,"));
-
-    free(text);
-    canary_state_destroy(state);
-}
-
-
-static void
-the_oldest_make_room_for_one_that_is_pending(void **unused)
-{
-    char                     *text;
-    size_t                    len;
-    unsigned                  i;
-    canary_state_t           *state, *copy;
-    canary_state_endpoint_t  *endpoint;
-
-    (void) unused;
-
-    state = a_state();
-    endpoint = &state->endpoints[0];
-
-    assert_true(canary_state_reserve(endpoint, 0,
-                                     CANARY_EVENTS + 1));
-
-    for (i = 0; i <= CANARY_EVENTS; i++) {
-        endpoint->events[i].id = 10 + i;
-    }
-
-    endpoint->nevents = CANARY_EVENTS + 1;
-    endpoint->pending = 1;
-    state->last_event = 10 + i;
-
-    assert_true(canary_state_json_keep(state));
-    assert_int_equal(endpoint->nkept, CANARY_EVENTS);
-
-    text = written(state, &len);
-    copy = canary_state_json_read(text, len, error);
-
-    if (copy == NULL) {
-        fail_msg("%s: %s", error, text);
-    }
-
-    assert_int_equal(copy->endpoints[0].nevents, CANARY_EVENTS);
-    assert_int_equal(copy->endpoints[0].events[0].id, 11);
-
-    free(text);
-    canary_state_destroy(copy);
-    canary_state_destroy(state);
-}
-
-
-static void
 any_part_of_it_is_not_enough(void **unused)
 {
     char            *text, *part;
@@ -1045,9 +936,6 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(what_is_written_is_read_again),
         cmocka_unit_test(as_many_events_and_releases_as_there_may_be),
-        cmocka_unit_test(events_that_are_kept_are_written_as_before),
-        cmocka_unit_test(what_is_kept_is_taken_over_but_for_the_oldest),
-        cmocka_unit_test(the_oldest_make_room_for_one_that_is_pending),
         cmocka_unit_test(any_part_of_it_is_not_enough),
         cmocka_unit_test(a_flipped_bit_anywhere_is_found),
         cmocka_unit_test(another_version_is_refused),

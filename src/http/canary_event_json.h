@@ -1,0 +1,30 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef CANARY_EVENT_JSON_H
+#define CANARY_EVENT_JSON_H
+
+
+#include "canary_event.h"
+#include "canary_json.h"
+
+
+/*
+ * An event as answers and the file of events show it: these add its members
+ * to an object, or the figures of rules to a list.  The name of the endpoint
+ * has len bytes; what is no UTF-8 in a text is U+FFFD.
+ */
+
+#define CANARY_WEIGHT_DECIMALS  6
+
+void canary_event_json_write(cJSON *object, const char *endpoint, size_t len,
+    const canary_event_t *event, int *failed);
+
+void canary_event_json_write_figures(cJSON *list,
+    const canary_figure_t *figures, unsigned n, int *failed);
+
+
+#endif /* CANARY_EVENT_JSON_H */
