@@ -343,6 +343,38 @@ subtest 'without a state file they are still shown' => sub {
     is_deeply([ $t->events('ep') ], \@events, 'and they stay');
 };
 
+subtest 'of two nginx one appends, and the other shows what it did' => sub {
+    $t->start_rollout('ep', steps => [ 0.2, 0.4 ]);
+    my $ports = $config =~ s/%%PORT_(v\d)%%/$t->port($1)/ger;
+    my $second = Canary::Test->new(timeout => 240);
+
+    $second->start("canary_state_path $dir; $ports");
+    $second->wait_for(sub { exists $second->endpoint('ep')->{durable} }, 20,
+                      'the lock to be refused');
+    $t->verb(ep => 'advance');
+    my @events = $t->events('ep');
+    ok($second->wait_for(sub {
+        join(' ', map { $_->{id} } $second->events('ep')) eq ids();
+    }, 20, 'its events'), 'the other one has its events');
+    is_deeply([ $second->events('ep') ], \@events, 'as they are');
+
+    my $before = $t->read_file('canary/events.jsonl');
+    is($second->verb(ep => 'pause')->{phase}, 'paused', 'a pause there');
+    is($t->verb(ep => 'pause')->{phase}, 'paused', 'and here');
+    my $new = substr $t->read_file('canary/events.jsonl'), length $before;
+    is($new =~ tr/\n//, 1, 'is one line, of who has the lock');
+
+    $t->stop;
+    $second->wait_for(sub { !exists $second->endpoint('ep')->{durable} }, 20,
+                      'it to take over');
+    is($second->verb(ep => 'rollback')->{phase}, 'idle', 'then it goes on');
+    my ($event) = $second->events('ep');
+    is((events_in_file())[-1]{id}, $event->{id}, 'and appends itself');
+    is($second->stop, 0, 'its end');
+    start();
+    is_deeply(($t->events('ep'))[0], $event, 'which is read as any other');
+};
+
 subtest 'nginx -t writes nothing' => sub {
     $t->stop;
     append('{"id":');
