@@ -50,7 +50,7 @@ ngx_http_canary_adopt(ngx_http_canary_main_conf_t *cmcf,
             && present->number == rollout->number);
 
     fits = (rollout->phase == CANARY_IDLE
-            || ngx_http_canary_provide(sh, cmcf->shpool, shared, rollout)
+            || ngx_http_canary_provide(shared, rollout)
                == NGX_OK);
 
     /* numbers of our own may be those of other events there: so all of them */
@@ -77,7 +77,7 @@ ngx_http_canary_adopt(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_repair(shared);
 
     if (rollout->phase == CANARY_IDLE) {
-        ngx_http_canary_put_spare(sh, shared);
+        ngx_http_canary_put_spare(shared);
 
     } else {
         (void) canary_judge_tick(shared->evidence, rollout, now);
@@ -130,7 +130,7 @@ ngx_http_canary_adopt_history(ngx_http_canary_main_conf_t *cmcf,
         return NGX_OK;
     }
 
-    if (ngx_http_canary_provide_history(cmcf->sh, cmcf->shpool, shared)
+    if (ngx_http_canary_provide_history(shared)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -204,8 +204,7 @@ ngx_http_canary_adopt_release(ngx_http_canary_main_conf_t *cmcf,
     text.data = (u_char *) name;
     text.len = ngx_strlen(name);
 
-    return (uint32_t) ngx_http_canary_remember_place(cmcf->sh, cmcf->shpool,
-                                                     shared, &text,
+    return (uint32_t) ngx_http_canary_remember_place(shared, &text,
                                                      NGX_HTTP_CANARY_UNSEEN,
                                                      rollout);
 }
@@ -249,7 +248,7 @@ ngx_http_canary_adopt_totals(ngx_http_canary_main_conf_t *cmcf,
             continue;
         }
 
-        if (ngx_http_canary_add_past(cmcf->sh, cmcf->shpool, release)
+        if (ngx_http_canary_add_past(cmcf->sh, release)
             != NGX_OK)
         {
             rc = NGX_ERROR;

@@ -451,7 +451,7 @@ ngx_http_canary_wait_fate(ngx_http_canary_write_t *w)
     shared = w->endpoint->shared;
     now = ngx_http_canary_milliseconds();
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(sh);
 
     superseded = sh->superseded;
     fate = ngx_http_canary_fate(shared, w->change.sequence);
@@ -459,14 +459,13 @@ ngx_http_canary_wait_fate(ngx_http_canary_write_t *w)
     if (fate == NGX_HTTP_CANARY_IS_PENDING && !superseded
         && ngx_http_canary_too_late(w, now))
     {
-        ngx_http_canary_conclude(sh, cmcf->shpool, shared,
-                                 NGX_HTTP_CANARY_NOT_WRITTEN, now,
+        ngx_http_canary_conclude(shared, NGX_HTTP_CANARY_NOT_WRITTEN, now,
                                  w->request->connection->log);
 
         fate = ngx_http_canary_fate(shared, w->change.sequence);
     }
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(sh);
 
     switch (fate) {
 

@@ -57,8 +57,7 @@ ngx_http_canary_check_releases(ngx_http_canary_main_conf_t *cmcf,
         && !ngx_http_canary_has_releases(endpoint,
                                          &pending->after->record.rollout))
     {
-        ngx_http_canary_conclude(cmcf->sh, cmcf->shpool, endpoint->shared,
-                                 NGX_HTTP_CANARY_CANCELLED,
+        ngx_http_canary_conclude(endpoint->shared, NGX_HTTP_CANARY_CANCELLED,
                                  ngx_http_canary_milliseconds(), log);
     }
 
@@ -99,6 +98,5 @@ ngx_http_canary_release_gone(ngx_http_canary_main_conf_t *cmcf,
                            sizeof(change.reason));
     }
 
-    (void) ngx_http_canary_change_locked(cmcf->sh, cmcf->shpool, shared,
-                                         &change, NULL, 0, log);
+    (void) ngx_http_canary_change_locked(shared, &change, NULL, 0, log);
 }

@@ -30,7 +30,6 @@ static void ngx_http_canary_timer(ngx_event_t *ev);
 static void ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf,
     uint64_t now);
 static ngx_uint_t ngx_http_canary_control_endpoint(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared, uint64_t now);
 static ngx_uint_t ngx_http_canary_lead(ngx_http_canary_main_conf_t *cmcf,
     uint64_t now);
@@ -94,13 +93,12 @@ ngx_http_canary_outlast(ngx_http_canary_main_conf_t *cmcf)
     while (ngx_quit && !ngx_terminate
            && ngx_http_canary_milliseconds() < until)
     {
-        ngx_shmtx_lock(&cmcf->shpool->mutex);
+        ngx_http_canary_lock(cmcf->sh);
 
-        ngx_http_canary_bury(cmcf->sh, cmcf->shpool,
-                             ngx_http_canary_milliseconds());
+        ngx_http_canary_bury(cmcf->sh, ngx_http_canary_milliseconds());
         alive = ngx_http_canary_serial_alive(cmcf->sh, 0, (ngx_uint_t) -1);
 
-        ngx_shmtx_unlock(&cmcf->shpool->mutex);
+        ngx_http_canary_unlock(cmcf->sh);
 
         if (!alive) {
             break;
@@ -118,12 +116,11 @@ ngx_http_canary_outlast(ngx_http_canary_main_conf_t *cmcf)
 void
 ngx_http_canary_begin_process(ngx_http_canary_main_conf_t *cmcf)
 {
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(cmcf->sh);
 
-    ngx_http_canary_bury(cmcf->sh, cmcf->shpool,
-                         ngx_http_canary_milliseconds());
+    ngx_http_canary_bury(cmcf->sh, ngx_http_canary_milliseconds());
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(cmcf->sh);
 
     ngx_http_canary_enter_process(cmcf);
 }
@@ -219,30 +216,28 @@ ngx_http_canary_timer(ngx_event_t *ev)
 static void
 ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 {
-    ngx_slab_pool_t                *shpool;
     ngx_http_canary_shared_t       *shared, **next;
     ngx_http_canary_zone_shared_t  *sh;
 
     static uint64_t  reaped, halved;
 
     sh = cmcf->sh;
-    shpool = cmcf->shpool;
 
-    ngx_shmtx_lock(&shpool->mutex);
+    ngx_http_canary_lock(sh);
 
     if (!ngx_http_canary_lead(cmcf, now)) {
-        ngx_shmtx_unlock(&shpool->mutex);
+        ngx_http_canary_unlock(sh);
         return;
     }
 
     if (now - reaped >= NGX_HTTP_CANARY_REAP) {
-        ngx_http_canary_bury(sh, shpool, now);
+        ngx_http_canary_bury(sh, now);
         reaped = now;
     }
 
     next = &sh->active;
 
-    ngx_shmtx_unlock(&shpool->mutex);
+    ngx_http_canary_unlock(sh);
 
     if (now - halved >= NGX_HTTP_CANARY_HALVE) {
         ngx_http_canary_halve_steps(cmcf);
@@ -258,23 +253,23 @@ ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 
     for ( ;; ) {
 
-        ngx_shmtx_lock(&shpool->mutex);
+        ngx_http_canary_lock(sh);
 
         shared = (sh->superseded || sh->serial != cmcf->serial) ? NULL : *next;
 
         if (shared == NULL) {
-            ngx_shmtx_unlock(&shpool->mutex);
+            ngx_http_canary_unlock(sh);
             return;
         }
 
-        if (ngx_http_canary_control_endpoint(sh, shpool, shared, now)) {
+        if (ngx_http_canary_control_endpoint(shared, now)) {
             next = &shared->next_active;
 
         } else {
             *next = shared->next_active;
         }
 
-        ngx_shmtx_unlock(&shpool->mutex);
+        ngx_http_canary_unlock(sh);
     }
 }
 
@@ -282,12 +277,12 @@ ngx_http_canary_control(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 /* returns 0 when there is nothing to do for the endpoint */
 
 static ngx_uint_t
-ngx_http_canary_control_endpoint(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t now)
+ngx_http_canary_control_endpoint(ngx_http_canary_shared_t *shared,
+    uint64_t now)
 {
     ngx_http_canary_record_t  *record;
 
-    ngx_http_canary_mend(sh, shpool, shared, now);
+    ngx_http_canary_mend(shared, now);
 
     record = ngx_http_canary_record(shared);
 
@@ -302,7 +297,7 @@ ngx_http_canary_control_endpoint(ngx_http_canary_zone_shared_t *sh,
         return 1;
     }
 
-    ngx_http_canary_progress(sh, shpool, shared, now, ngx_cycle->log);
+    ngx_http_canary_progress(shared, now, ngx_cycle->log);
 
     return 1;
 }
@@ -322,7 +317,7 @@ ngx_http_canary_lead(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
     /* the helper before this one may have died at any time */
 
     if (sh->controller != ngx_pid) {
-        ngx_http_canary_mend_all(sh, cmcf->shpool, now);
+        ngx_http_canary_mend_all(sh, now);
     }
 
     sh->controller = ngx_pid;

@@ -9,16 +9,14 @@
 #include "ngx_http_canary_event.h"
 
 
-static void ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+static void ngx_http_canary_publish(ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t *next, canary_event_t *event);
 
 
 void
-ngx_http_canary_take_effect(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_record_t *next, canary_event_t *event,
-    uint64_t now, ngx_log_t *log)
+ngx_http_canary_take_effect(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, canary_event_t *event, uint64_t now,
+    ngx_log_t *log)
 {
     ngx_uint_t      begins;
     canary_times_t  times;
@@ -30,10 +28,10 @@ ngx_http_canary_take_effect(ngx_http_canary_zone_shared_t *sh,
         canary_judge_begin(shared->evidence, &next->rollout, now, &times);
     }
 
-    ngx_http_canary_publish(sh, shpool, shared, next, event);
+    ngx_http_canary_publish(shared, next, event);
 
     if (next->rollout.phase == CANARY_IDLE) {
-        ngx_http_canary_put_spare(sh, shared);
+        ngx_http_canary_put_spare(shared);
 
     } else {
         (void) canary_judge_tick(shared->evidence, &next->rollout, now);
@@ -44,8 +42,7 @@ ngx_http_canary_take_effect(ngx_http_canary_zone_shared_t *sh,
 
 
 static void
-ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+ngx_http_canary_publish(ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t *next, canary_event_t *event)
 {
     ngx_uint_t                 place;
@@ -65,7 +62,7 @@ ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
     }
 
     if (next->rollout.tests != record->rollout.tests) {
-        ngx_http_canary_begin_step(sh, shpool, shared);
+        ngx_http_canary_begin_step(shared);
     }
 
     place = !(shared->current & 1);
@@ -78,15 +75,14 @@ ngx_http_canary_publish(ngx_http_canary_zone_shared_t *sh,
 
 
 void
-ngx_http_canary_mend_effect(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t now)
+ngx_http_canary_mend_effect(ngx_http_canary_shared_t *shared, uint64_t now)
 {
     canary_rollout_t  *rollout;
 
     ngx_http_canary_repair(shared);
 
     if (shared->basing) {
-        ngx_http_canary_begin_step(sh, shpool, shared);
+        ngx_http_canary_begin_step(shared);
     }
 
     if (shared->evidence == NULL) {
@@ -106,6 +102,6 @@ ngx_http_canary_mend_effect(ngx_http_canary_zone_shared_t *sh,
     /* else it waits for a rollout whose start is pending */
 
     if (shared->pending.sequence == 0) {
-        ngx_http_canary_put_spare(sh, shared);
+        ngx_http_canary_put_spare(shared);
     }
 }

@@ -19,18 +19,17 @@
 
 
 /* makes a record that was decided the present one, with its event */
-void ngx_http_canary_take_effect(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_record_t *next, canary_event_t *event,
-    uint64_t now, ngx_log_t *log);
+void ngx_http_canary_take_effect(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, canary_event_t *event, uint64_t now,
+    ngx_log_t *log);
 
 /*
  * Does what a process that died has left undone of a change that has taken
  * effect; evidence that no rollout needs now, nor one that is pending, may be
  * used again.
  */
-void ngx_http_canary_mend_effect(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t now);
+void ngx_http_canary_mend_effect(ngx_http_canary_shared_t *shared,
+    uint64_t now);
 
 
 #endif /* _NGX_HTTP_CANARY_EFFECT_H_INCLUDED_ */

@@ -145,10 +145,8 @@ struct ngx_http_canary_main_conf_s {
     ngx_path_t                         *state_path;
 
     ngx_cycle_t                        *cycle;
-    ngx_slab_pool_t                    *shpool;
     ngx_http_canary_zone_shared_t      *sh;
     ngx_http_canary_zone_shared_t      *old;           /* zone it came from */
-    ngx_slab_pool_t                    *old_shpool;
     ngx_uint_t                          reused;        /* the zone is that of
                                                           the one before */
     ngx_uint_t                          fresh;         /* the zone knows

@@ -18,8 +18,7 @@
  */
 
 
-static void ngx_http_canary_put_failure(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+static void ngx_http_canary_put_failure(ngx_http_canary_shared_t *shared,
     const ngx_http_canary_failure_t *failure);
 
 
@@ -28,15 +27,13 @@ ngx_http_canary_add_failure(ngx_http_canary_endpoint_t *endpoint,
     uint32_t epoch, ngx_http_canary_failure_t *failure)
 {
     canary_rollout_t             *rollout;
-    ngx_slab_pool_t              *shpool;
     ngx_http_canary_shared_t     *shared;
     ngx_http_canary_main_conf_t  *cmcf;
 
     cmcf = endpoint->main;
-    shpool = cmcf->shpool;
     shared = endpoint->shared;
 
-    ngx_shmtx_lock(&shpool->mutex);
+    ngx_http_canary_lock(cmcf->sh);
 
     rollout = &ngx_http_canary_record(shared)->rollout;
 
@@ -48,10 +45,10 @@ ngx_http_canary_add_failure(ngx_http_canary_endpoint_t *endpoint,
         failure->step = rollout->step;
         failure->weight = rollout->weight;
 
-        ngx_http_canary_put_failure(cmcf->sh, shpool, shared, failure);
+        ngx_http_canary_put_failure(shared, failure);
     }
 
-    ngx_shmtx_unlock(&shpool->mutex);
+    ngx_http_canary_unlock(cmcf->sh);
 }
 
 
@@ -61,8 +58,7 @@ ngx_http_canary_add_failure(ngx_http_canary_endpoint_t *endpoint,
  */
 
 static void
-ngx_http_canary_put_failure(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+ngx_http_canary_put_failure(ngx_http_canary_shared_t *shared,
     const ngx_http_canary_failure_t *failure)
 {
     uint32_t                     number;
@@ -71,9 +67,9 @@ ngx_http_canary_put_failure(ngx_http_canary_zone_shared_t *sh,
     failures = shared->failures;
 
     if (failures == NULL) {
-        failures = ngx_http_canary_alloc_for(sh, shpool,
-                                      ngx_http_canary_configured(sh, shared),
-                                      sizeof(ngx_http_canary_failures_t));
+        failures = ngx_http_canary_alloc_for(shared->zone,
+                                           ngx_http_canary_configured(shared),
+                                           sizeof(ngx_http_canary_failures_t));
         if (failures == NULL) {
             return;
         }
@@ -103,15 +99,13 @@ ngx_http_canary_failure_before(ngx_http_canary_endpoint_t *endpoint,
     uint64_t                     newest;
     uint32_t                     present;
     ngx_int_t                    rc;
-    ngx_slab_pool_t             *shpool;
     ngx_http_canary_shared_t    *shared;
     ngx_http_canary_failures_t  *failures;
 
-    shpool = endpoint->main->shpool;
     shared = endpoint->shared;
     rc = NGX_DECLINED;
 
-    ngx_shmtx_lock(&shpool->mutex);
+    ngx_http_canary_lock(endpoint->main->sh);
 
     present = ngx_http_canary_record(shared)->rollout.number;
 
@@ -133,22 +127,22 @@ ngx_http_canary_failure_before(ngx_http_canary_endpoint_t *endpoint,
         rc = NGX_OK;
     }
 
-    ngx_shmtx_unlock(&shpool->mutex);
+    ngx_http_canary_unlock(endpoint->main->sh);
 
     return rc;
 }
 
 
 void
-ngx_http_canary_import_failures(ngx_slab_pool_t *shpool,
-    ngx_http_canary_shared_t *to, ngx_http_canary_shared_t *from)
+ngx_http_canary_import_failures(ngx_http_canary_shared_t *to,
+    ngx_http_canary_shared_t *from)
 {
     if (from->failures == NULL) {
         return;
     }
 
     if (to->failures == NULL) {
-        to->failures = ngx_slab_alloc_locked(shpool,
+        to->failures = ngx_slab_alloc_locked(to->zone->pool,
                                           sizeof(ngx_http_canary_failures_t));
     }
 

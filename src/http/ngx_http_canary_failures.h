@@ -25,8 +25,8 @@ ngx_int_t ngx_http_canary_failure_before(ngx_http_canary_endpoint_t *endpoint,
     uint32_t *rollout, uint64_t *number, ngx_http_canary_failure_t *failure);
 
 /* under the lock: copies those of another zone, if there is memory */
-void ngx_http_canary_import_failures(ngx_slab_pool_t *shpool,
-    ngx_http_canary_shared_t *to, ngx_http_canary_shared_t *from);
+void ngx_http_canary_import_failures(ngx_http_canary_shared_t *to,
+    ngx_http_canary_shared_t *from);
 
 
 #endif /* _NGX_HTTP_CANARY_FAILURES_H_INCLUDED_ */

@@ -64,7 +64,7 @@ ngx_http_canary_settled(ngx_http_canary_main_conf_t *cmcf)
     for (i = 0; i < cmcf->endpoints.nelts; i++) {
         shared = endpoints[i]->shared;
 
-        ngx_shmtx_lock(&cmcf->shpool->mutex);
+        ngx_http_canary_lock(cmcf->sh);
 
         if (shared->pending.sequence
             && shared->pending.after->event.id <= settled)
@@ -72,7 +72,7 @@ ngx_http_canary_settled(ngx_http_canary_main_conf_t *cmcf)
             settled = shared->pending.after->event.id - 1;
         }
 
-        ngx_shmtx_unlock(&cmcf->shpool->mutex);
+        ngx_http_canary_unlock(cmcf->sh);
     }
 
     return settled;
@@ -84,14 +84,12 @@ ngx_http_canary_gather_endpoint(ngx_http_canary_batch_t *batch,
     ngx_http_canary_endpoint_t *endpoint, uint64_t after)
 {
     uint64_t                   number, first, oldest;
-    ngx_slab_pool_t           *shpool;
     canary_event_t            *events;
     ngx_http_canary_shared_t  *shared;
 
     shared = endpoint->shared;
-    shpool = endpoint->main->shpool;
 
-    ngx_shmtx_lock(&shpool->mutex);
+    ngx_http_canary_lock(endpoint->main->sh);
 
     events = shared->events;
     number = events ? ngx_http_canary_record(shared)->events : 0;
@@ -113,7 +111,7 @@ ngx_http_canary_gather_endpoint(ngx_http_canary_batch_t *batch,
         }
     }
 
-    ngx_shmtx_unlock(&shpool->mutex);
+    ngx_http_canary_unlock(endpoint->main->sh);
 }
 
 

@@ -60,10 +60,9 @@ ngx_http_canary_named(ngx_http_canary_zone_shared_t *sh, ngx_uint_t serial,
 
 
 ngx_uint_t
-ngx_http_canary_configured(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared)
+ngx_http_canary_configured(ngx_http_canary_shared_t *shared)
 {
-    return ngx_http_canary_named(sh, shared->serial, shared->wanted);
+    return ngx_http_canary_named(shared->zone, shared->serial, shared->wanted);
 }
 
 

@@ -25,8 +25,7 @@ ngx_uint_t ngx_http_canary_generation_alive(
     ngx_http_canary_generation_t *generation);
 
 /* by the newest configuration, or by one that is being registered */
-ngx_uint_t ngx_http_canary_configured(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared);
+ngx_uint_t ngx_http_canary_configured(ngx_http_canary_shared_t *shared);
 ngx_uint_t ngx_http_canary_release_configured(
     ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_release_shared_t *place);

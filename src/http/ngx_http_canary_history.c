@@ -137,15 +137,14 @@ ngx_http_canary_newer_event(ngx_http_canary_main_conf_t *cmcf,
 {
     canary_event_t  event;
 
-    if (ngx_http_canary_provide_history(cmcf->sh, cmcf->shpool, shared)
+    if (ngx_http_canary_provide_history(shared)
         != NGX_OK)
     {
         return;
     }
 
     if (canary_events_get(ngx_http_canary_events, entry, &event)
-        && ngx_http_canary_stop_by_event(cmcf->sh, cmcf->shpool, shared,
-                                         &event,
+        && ngx_http_canary_stop_by_event(shared, &event,
                                          ngx_http_canary_milliseconds(), log)
            == NGX_OK)
     {

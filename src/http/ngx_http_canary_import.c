@@ -55,8 +55,8 @@ ngx_http_canary_import(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
     rc = NGX_OK;
     endpoints = cmcf->endpoints.elts;
 
-    ngx_shmtx_lock(&cmcf->old_shpool->mutex);
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(cmcf->old);
+    ngx_http_canary_lock(cmcf->sh);
 
     cmcf->sh->last_event = cmcf->old->last_event;
 
@@ -78,8 +78,8 @@ ngx_http_canary_import(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
         ngx_http_canary_close_old(cmcf);
     }
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
-    ngx_shmtx_unlock(&cmcf->old_shpool->mutex);
+    ngx_http_canary_unlock(cmcf->sh);
+    ngx_http_canary_unlock(cmcf->old);
 
     return rc;
 }
@@ -138,7 +138,7 @@ ngx_http_canary_import_endpoint(ngx_http_canary_main_conf_t *cmcf,
     /* one that ended after it had been imported */
 
     if (rollout->phase == CANARY_IDLE) {
-        ngx_http_canary_put_spare(cmcf->sh, to);
+        ngx_http_canary_put_spare(to);
     }
 
     ngx_http_canary_repair(to);
@@ -168,8 +168,7 @@ ngx_http_canary_import_remembered(ngx_http_canary_main_conf_t *cmcf,
         return;
     }
 
-    to = ngx_http_canary_create_shared(cmcf->sh, cmcf->shpool, &name,
-                                       from->serial, 0);
+    to = ngx_http_canary_create_shared(cmcf->sh, &name, from->serial, 0);
     if (to) {
         (void) ngx_http_canary_import_all(cmcf, to, from);
 
@@ -178,8 +177,7 @@ ngx_http_canary_import_remembered(ngx_http_canary_main_conf_t *cmcf,
             return;
         }
 
-        ngx_http_canary_remove_shared(cmcf->sh, cmcf->shpool,
-                                      &cmcf->sh->endpoints);
+        ngx_http_canary_remove_shared(cmcf->sh, &cmcf->sh->endpoints);
     }
 
     ngx_log_error(NGX_LOG_NOTICE, log, 0,
@@ -226,7 +224,7 @@ ngx_http_canary_import_all(ngx_http_canary_main_conf_t *cmcf,
         rc = NGX_ERROR;
     }
 
-    ngx_http_canary_import_failures(cmcf->shpool, to, from);
+    ngx_http_canary_import_failures(to, from);
 
     return rc;
 }
@@ -245,7 +243,7 @@ ngx_http_canary_import_evidence(ngx_http_canary_main_conf_t *cmcf,
 
     if (rollout->stable == CANARY_NO_RELEASE
         || rollout->canary == CANARY_NO_RELEASE
-        || ngx_http_canary_provide(cmcf->sh, cmcf->shpool, to, rollout)
+        || ngx_http_canary_provide(to, rollout)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -309,7 +307,7 @@ ngx_http_canary_import_events(ngx_http_canary_main_conf_t *cmcf,
 {
     uint64_t  n;
 
-    if (ngx_http_canary_provide_history(cmcf->sh, cmcf->shpool, to)
+    if (ngx_http_canary_provide_history(to)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -345,8 +343,7 @@ ngx_http_canary_import_place(ngx_http_canary_main_conf_t *cmcf,
     name.data = release->name;
     name.len = release->len;
 
-    return (uint32_t) ngx_http_canary_remember_place(cmcf->sh, cmcf->shpool,
-                                                     to, &name,
+    return (uint32_t) ngx_http_canary_remember_place(to, &name,
                                                      release->serial, rollout);
 }
 
@@ -378,8 +375,8 @@ ngx_http_canary_import_counted(ngx_http_canary_main_conf_t *cmcf,
 
         to->releases[place]->seen = release->seen;
 
-        if (ngx_http_canary_import_meters(cmcf->sh, cmcf->shpool,
-                                          to->releases[place], from, release)
+        if (ngx_http_canary_import_meters(cmcf->sh, to->releases[place], from,
+                                          release)
             != NGX_OK
             && ngx_http_canary_release_configured(cmcf->sh,
                                                   to->releases[place]))

@@ -11,12 +11,10 @@
 /* of the control step: whose rollout it looks at */
 
 typedef struct {
-    canary_control_t                control;
-    ngx_http_canary_zone_shared_t  *sh;
-    ngx_slab_pool_t                *shpool;
-    ngx_http_canary_shared_t       *shared;
-    ngx_log_t                      *log;
-    canary_times_t                  times;
+    canary_control_t           control;
+    ngx_http_canary_shared_t  *shared;
+    ngx_log_t                 *log;
+    canary_times_t             times;
 } ngx_http_canary_look_t;
 
 
@@ -25,7 +23,6 @@ static void ngx_http_canary_show(const canary_strategy_t *strategy,
 static void ngx_http_canary_set_figures(const canary_strategy_t *strategy,
     const canary_result_t *result, canary_figure_t *figures);
 static void ngx_http_canary_open_look(ngx_http_canary_look_t *look,
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared, uint64_t now, ngx_log_t *log);
 static const canary_times_t *ngx_http_canary_look_times(void *data,
     int detail);
@@ -107,13 +104,15 @@ ngx_http_canary_set_figures(const canary_strategy_t *strategy,
 
 
 void
-ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t now,
+ngx_http_canary_progress(ngx_http_canary_shared_t *shared, uint64_t now,
     ngx_log_t *log)
 {
-    ngx_http_canary_look_t  look;
+    ngx_http_canary_look_t          look;
+    ngx_http_canary_zone_shared_t  *sh;
 
-    ngx_http_canary_open_look(&look, sh, shpool, shared, now, log);
+    sh = shared->zone;
+
+    ngx_http_canary_open_look(&look, shared, now, log);
 
     /* a step that cannot be put down is none */
 
@@ -123,7 +122,6 @@ ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
 
 static void
 ngx_http_canary_open_look(ngx_http_canary_look_t *look,
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared, uint64_t now, ngx_log_t *log)
 {
     look->control.evidence = shared->evidence;
@@ -134,8 +132,6 @@ ngx_http_canary_open_look(ngx_http_canary_look_t *look,
     look->control.begin_step = ngx_http_canary_look_begin_step;
     look->control.change = ngx_http_canary_look_change;
 
-    look->sh = sh;
-    look->shpool = shpool;
     look->shared = shared;
     look->log = log;
 }
@@ -158,7 +154,7 @@ ngx_http_canary_look_begin_step(void *data)
 {
     ngx_http_canary_look_t  *look = data;
 
-    ngx_http_canary_begin_step(look->sh, look->shpool, look->shared);
+    ngx_http_canary_begin_step(look->shared);
 }
 
 
@@ -199,8 +195,8 @@ ngx_http_canary_look_change(void *data, const canary_command_t *command,
     (void) ngx_cpystrn(change.actor.name, (u_char *) actor,
                        sizeof(change.actor.name));
 
-    (void) ngx_http_canary_change_locked(look->sh, look->shpool, look->shared,
-                                         &change, first, nfigures, look->log);
+    (void) ngx_http_canary_change_locked(look->shared, &change, first,
+                                         nfigures, look->log);
 }
 
 
@@ -215,21 +211,19 @@ ngx_http_canary_trip(ngx_http_canary_endpoint_t *endpoint, uint32_t epoch,
 {
     uint64_t                        now;
     canary_route_t                  route;
-    ngx_slab_pool_t                *shpool;
     ngx_http_canary_look_t          look;
     ngx_http_canary_main_conf_t    *cmcf;
     ngx_http_canary_zone_shared_t  *sh;
 
     cmcf = endpoint->main;
     sh = cmcf->sh;
-    shpool = cmcf->shpool;
 
-    ngx_shmtx_lock(&shpool->mutex);
+    ngx_http_canary_lock(sh);
 
     now = ngx_http_canary_milliseconds();
 
     if (!sh->superseded) {
-        ngx_http_canary_mend(sh, shpool, endpoint->shared, now);
+        ngx_http_canary_mend(endpoint->shared, now);
     }
 
     route = canary_route_decode(endpoint->shared->route);
@@ -237,12 +231,11 @@ ngx_http_canary_trip(ngx_http_canary_endpoint_t *endpoint, uint32_t epoch,
     if (!sh->superseded && route.epoch == epoch
         && endpoint->shared->evidence)
     {
-        ngx_http_canary_open_look(&look, sh, shpool, endpoint->shared, now,
-                                  log);
+        ngx_http_canary_open_look(&look, endpoint->shared, now, log);
 
         canary_control_trip(&look.control,
                             now - sh->heartbeat < NGX_HTTP_CANARY_STALE);
     }
 
-    ngx_shmtx_unlock(&shpool->mutex);
+    ngx_http_canary_unlock(sh);
 }

@@ -41,8 +41,7 @@ void ngx_http_canary_judge(ngx_http_canary_shared_t *shared, uint64_t now,
 
 /* the control loop: judges if there is a reason to, acts when a rule is
    broken, and takes the next step when it is time to */
-void ngx_http_canary_progress(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t now,
+void ngx_http_canary_progress(ngx_http_canary_shared_t *shared, uint64_t now,
     ngx_log_t *log);
 
 /* a failed attempt: judged at once, by the process that saw it */

@@ -16,20 +16,16 @@
  */
 
 
-static ngx_int_t ngx_http_canary_add_side(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+static ngx_int_t ngx_http_canary_add_side(ngx_http_canary_shared_t *shared,
     ngx_uint_t id);
 static ngx_int_t ngx_http_canary_need_meter(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_release_shared_t *place,
-    ngx_http_canary_meter_t **meter);
+    ngx_http_canary_release_shared_t *place, ngx_http_canary_meter_t **meter);
 static void ngx_http_canary_add_buckets(ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_shared_t *place, uint64_t *buckets);
-static void ngx_http_canary_halve_endpoint(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared);
+static void ngx_http_canary_halve_endpoint(ngx_http_canary_shared_t *shared);
 static ngx_int_t ngx_http_canary_import_carries(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
-    ngx_http_canary_release_shared_t *place, ngx_http_canary_shared_t *from,
-    ngx_http_canary_release_shared_t *release);
+    ngx_http_canary_zone_shared_t *sh, ngx_http_canary_release_shared_t *place,
+    ngx_http_canary_shared_t *from, ngx_http_canary_release_shared_t *release);
 
 
 /* counts what no memory is left for, and nobody reads */
@@ -49,18 +45,18 @@ ngx_http_canary_make_meter(ngx_http_canary_endpoint_t *endpoint,
     cmcf = endpoint->main;
     shared = endpoint->shared;
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(cmcf->sh);
 
     place = shared->releases[release->id];
     own = &place->meters[ngx_worker % shared->nphases];
 
     /* additions are atomic, so workers may share a meter */
 
-    meter = (ngx_http_canary_need_meter(cmcf->sh, cmcf->shpool, place, own)
+    meter = (ngx_http_canary_need_meter(cmcf->sh, place, own)
              == NGX_OK)
             ? *own : ngx_http_canary_any_meter(shared, place);
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(cmcf->sh);
 
     if (meter == NULL) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
@@ -95,37 +91,37 @@ ngx_http_canary_any_meter(ngx_http_canary_shared_t *shared,
 
 
 ngx_int_t
-ngx_http_canary_add_meters(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+ngx_http_canary_add_meters(ngx_http_canary_shared_t *shared,
     const canary_rollout_t *rollout)
 {
-    if (ngx_http_canary_add_side(sh, shpool, shared, rollout->stable)
+    if (ngx_http_canary_add_side(shared, rollout->stable)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_http_canary_add_side(sh, shpool, shared, rollout->canary);
+    return ngx_http_canary_add_side(shared, rollout->canary);
 }
 
 
 /* a base of zeros is as good as none */
 
 static ngx_int_t
-ngx_http_canary_add_side(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, ngx_uint_t id)
+ngx_http_canary_add_side(ngx_http_canary_shared_t *shared, ngx_uint_t id)
 {
+    ngx_http_canary_zone_shared_t     *sh;
     ngx_http_canary_release_shared_t  *place;
 
+    sh = shared->zone;
     place = shared->releases[id];
 
     if (ngx_http_canary_any_meter(shared, place) == NULL
-        && ngx_http_canary_add_meter(sh, shpool, &place->meters[0]) != NGX_OK)
+        && ngx_http_canary_add_meter(sh, &place->meters[0]) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_http_canary_add_meter(sh, shpool, &place->base);
+    return ngx_http_canary_add_meter(sh, &place->base);
 }
 
 
@@ -148,13 +144,14 @@ ngx_http_canary_has_meters(ngx_http_canary_shared_t *shared,
 
 
 void
-ngx_http_canary_drop_meters(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, const canary_rollout_t *rollout,
-    ngx_uint_t kept)
+ngx_http_canary_drop_meters(ngx_http_canary_shared_t *shared,
+    const canary_rollout_t *rollout, ngx_uint_t kept)
 {
     ngx_uint_t                         added;
+    ngx_http_canary_zone_shared_t     *sh;
     ngx_http_canary_release_shared_t  *stable, *canary;
 
+    sh = shared->zone;
     stable = shared->releases[rollout->stable];
     canary = shared->releases[rollout->canary];
     added = ngx_http_canary_has_meters(shared, rollout) & ~kept;
@@ -183,8 +180,7 @@ ngx_http_canary_drop_meters(ngx_http_canary_zone_shared_t *sh,
  */
 
 void
-ngx_http_canary_begin_step(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared)
+ngx_http_canary_begin_step(ngx_http_canary_shared_t *shared)
 {
     ngx_uint_t                         i;
     ngx_http_canary_release_shared_t  *place;
@@ -195,7 +191,7 @@ ngx_http_canary_begin_step(ngx_http_canary_zone_shared_t *sh,
         place = shared->releases[i];
 
         if (place && ngx_http_canary_any_meter(shared, place)
-            && ngx_http_canary_add_meter(sh, shpool, &place->base) == NGX_OK)
+            && ngx_http_canary_add_meter(shared->zone, &place->base) == NGX_OK)
         {
             ngx_http_canary_sum_meters(shared, place, place->base);
         }
@@ -323,11 +319,11 @@ ngx_http_canary_subtract_base(ngx_http_canary_release_shared_t *place,
 
 ngx_int_t
 ngx_http_canary_import_meters(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_release_shared_t *place,
-    ngx_http_canary_shared_t *from, ngx_http_canary_release_shared_t *release)
+    ngx_http_canary_release_shared_t *place, ngx_http_canary_shared_t *from,
+    ngx_http_canary_release_shared_t *release)
 {
     if (release->past) {
-        if (ngx_http_canary_add_past(sh, shpool, place) != NGX_OK) {
+        if (ngx_http_canary_add_past(sh, place) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -335,7 +331,7 @@ ngx_http_canary_import_meters(ngx_http_canary_zone_shared_t *sh,
     }
 
     if (release->base) {
-        if (ngx_http_canary_need_meter(sh, shpool, place, &place->base)
+        if (ngx_http_canary_need_meter(sh, place, &place->base)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -347,7 +343,7 @@ ngx_http_canary_import_meters(ngx_http_canary_zone_shared_t *sh,
     /* nobody counts in the new zone yet, so any meter will do */
 
     if (ngx_http_canary_any_meter(from, release)) {
-        if (ngx_http_canary_need_meter(sh, shpool, place, &place->meters[0])
+        if (ngx_http_canary_need_meter(sh, place, &place->meters[0])
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -356,7 +352,7 @@ ngx_http_canary_import_meters(ngx_http_canary_zone_shared_t *sh,
         ngx_http_canary_sum_meters(from, release, place->meters[0]);
     }
 
-    return ngx_http_canary_import_carries(sh, shpool, place, from, release);
+    return ngx_http_canary_import_carries(sh, place, from, release);
 }
 
 
@@ -364,8 +360,8 @@ ngx_http_canary_import_meters(ngx_http_canary_zone_shared_t *sh,
 
 static ngx_int_t
 ngx_http_canary_import_carries(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_release_shared_t *place,
-    ngx_http_canary_shared_t *from, ngx_http_canary_release_shared_t *release)
+    ngx_http_canary_release_shared_t *place, ngx_http_canary_shared_t *from,
+    ngx_http_canary_release_shared_t *release)
 {
     uint64_t    before[CANARY_BUCKETS + 1], after[CANARY_BUCKETS + 1];
     ngx_uint_t  i;
@@ -386,7 +382,7 @@ ngx_http_canary_import_carries(ngx_http_canary_zone_shared_t *sh,
             continue;
         }
 
-        if (ngx_http_canary_add_past(sh, shpool, place) != NGX_OK) {
+        if (ngx_http_canary_add_past(sh, place) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -479,21 +475,19 @@ ngx_http_canary_halve_steps(ngx_http_canary_main_conf_t *cmcf)
 
     for (i = 0; i < cmcf->endpoints.nelts; i++) {
 
-        ngx_shmtx_lock(&cmcf->shpool->mutex);
+        ngx_http_canary_lock(cmcf->sh);
 
         if (!cmcf->sh->superseded) {
-            ngx_http_canary_halve_endpoint(cmcf->sh, cmcf->shpool,
-                                           endpoints[i]->shared);
+            ngx_http_canary_halve_endpoint(endpoints[i]->shared);
         }
 
-        ngx_shmtx_unlock(&cmcf->shpool->mutex);
+        ngx_http_canary_unlock(cmcf->sh);
     }
 }
 
 
 static void
-ngx_http_canary_halve_endpoint(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared)
+ngx_http_canary_halve_endpoint(ngx_http_canary_shared_t *shared)
 {
     ngx_uint_t                         i;
     ngx_http_canary_meter_t            sum;
@@ -513,7 +507,7 @@ ngx_http_canary_halve_endpoint(ngx_http_canary_zone_shared_t *sh,
         if (canary_histogram_is_full(sum.histogram,
                                      place->base ? place->base->histogram
                                                  : NULL)
-            && ngx_http_canary_add_meter(sh, shpool, &place->base) == NGX_OK)
+            && ngx_http_canary_add_meter(shared->zone, &place->base) == NGX_OK)
         {
             canary_histogram_halve(sum.histogram, place->base->histogram);
         }
@@ -535,27 +529,26 @@ ngx_http_canary_carry(ngx_http_canary_endpoint_t *endpoint,
 
     cmcf = endpoint->main;
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(cmcf->sh);
 
     place = endpoint->shared->releases[release->id];
 
-    if (ngx_http_canary_add_past(cmcf->sh, cmcf->shpool, place) == NGX_OK) {
+    if (ngx_http_canary_add_past(cmcf->sh, place) == NGX_OK) {
         place->past->times[canary_bucket(index)] += 1ull << 32;
     }
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(cmcf->sh);
 }
 
 
 ngx_int_t
-ngx_http_canary_retire_meters(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+ngx_http_canary_retire_meters(ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_shared_t *place)
 {
     ngx_http_canary_meter_t  sum;
 
     if (ngx_http_canary_any_meter(shared, place)) {
-        if (ngx_http_canary_add_past(sh, shpool, place) != NGX_OK) {
+        if (ngx_http_canary_add_past(shared->zone, place) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -564,7 +557,7 @@ ngx_http_canary_retire_meters(ngx_http_canary_zone_shared_t *sh,
         ngx_http_canary_add_buckets(shared, place, place->past->times);
     }
 
-    ngx_http_canary_forget_meters(sh, shared, place);
+    ngx_http_canary_forget_meters(shared, place);
 
     return NGX_OK;
 }
@@ -574,12 +567,11 @@ ngx_http_canary_retire_meters(ngx_http_canary_zone_shared_t *sh,
 
 static ngx_int_t
 ngx_http_canary_need_meter(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_release_shared_t *place,
-    ngx_http_canary_meter_t **meter)
+    ngx_http_canary_release_shared_t *place, ngx_http_canary_meter_t **meter)
 {
-    while (ngx_http_canary_add_meter(sh, shpool, meter) != NGX_OK) {
+    while (ngx_http_canary_add_meter(sh, meter) != NGX_OK) {
         if (!ngx_http_canary_release_configured(sh, place)
-            || !ngx_http_canary_give_way(sh, shpool))
+            || !ngx_http_canary_give_way(sh))
         {
             return NGX_ERROR;
         }
@@ -591,7 +583,7 @@ ngx_http_canary_need_meter(ngx_http_canary_zone_shared_t *sh,
 
 ngx_int_t
 ngx_http_canary_add_past(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_release_shared_t *place)
+    ngx_http_canary_release_shared_t *place)
 {
     ngx_http_canary_past_t  *past;
 
@@ -599,9 +591,9 @@ ngx_http_canary_add_past(ngx_http_canary_zone_shared_t *sh,
         return NGX_OK;
     }
 
-    past = ngx_http_canary_alloc_for(sh, shpool,
-                                ngx_http_canary_release_configured(sh, place),
-                                sizeof(ngx_http_canary_past_t));
+    past = ngx_http_canary_alloc_for(sh,
+                                 ngx_http_canary_release_configured(sh, place),
+                                 sizeof(ngx_http_canary_past_t));
     if (past == NULL) {
         return NGX_ERROR;
     }

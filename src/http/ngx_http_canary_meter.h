@@ -38,21 +38,18 @@ void ngx_http_canary_halve_steps(ngx_http_canary_main_conf_t *cmcf);
 
 /* makes sure of what both sides of a rollout need to be counted, and to be
    shown by steps; NGX_ERROR: the zone is full */
-ngx_int_t ngx_http_canary_add_meters(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+ngx_int_t ngx_http_canary_add_meters(ngx_http_canary_shared_t *shared,
     const canary_rollout_t *rollout);
 
 /* which of these there are, and in the same section of the lock back to those:
    nobody counts in the others yet */
 ngx_uint_t ngx_http_canary_has_meters(ngx_http_canary_shared_t *shared,
     const canary_rollout_t *rollout);
-void ngx_http_canary_drop_meters(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, const canary_rollout_t *rollout,
-    ngx_uint_t kept);
+void ngx_http_canary_drop_meters(ngx_http_canary_shared_t *shared,
+    const canary_rollout_t *rollout, ngx_uint_t kept);
 
 /* what is shown of the current step counts from here */
-void ngx_http_canary_begin_step(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared);
+void ngx_http_canary_begin_step(ngx_http_canary_shared_t *shared);
 
 /* NULL: nothing was counted of a release lately */
 ngx_http_canary_meter_t *ngx_http_canary_any_meter(
@@ -89,20 +86,19 @@ void ngx_http_canary_add_totals(canary_totals_t *to,
 /* makes sure of room for what is not in meters any more; NGX_ERROR: the zone
    is full */
 ngx_int_t ngx_http_canary_add_past(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_release_shared_t *place);
+    ngx_http_canary_release_shared_t *place);
 
 /* all that another zone knows of a release; NGX_ERROR: the zone is full */
 ngx_int_t ngx_http_canary_import_meters(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_release_shared_t *place,
-    ngx_http_canary_shared_t *from, ngx_http_canary_release_shared_t *release);
+    ngx_http_canary_release_shared_t *place, ngx_http_canary_shared_t *from,
+    ngx_http_canary_release_shared_t *release);
 
 /*
  * When no process uses the release: gives its meters up, and what they
  * counted is kept with it; NGX_ERROR: the zone is full, nothing is done.
  */
 
-ngx_int_t ngx_http_canary_retire_meters(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+ngx_int_t ngx_http_canary_retire_meters(ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_shared_t *place);
 
 

@@ -486,17 +486,15 @@ static void
 ngx_http_canary_metrics_record(ngx_http_canary_metrics_t *m,
     ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_record_t *record)
 {
-    ngx_slab_pool_t  *shpool;
 
     ngx_http_canary_metrics_labels(m, &endpoint->name, NULL);
 
-    shpool = endpoint->main->shpool;
 
-    ngx_shmtx_lock(&shpool->mutex);
+    ngx_http_canary_lock(endpoint->main->sh);
 
     *record = *ngx_http_canary_record(endpoint->shared);
 
-    ngx_shmtx_unlock(&shpool->mutex);
+    ngx_http_canary_unlock(endpoint->main->sh);
 }
 
 
@@ -507,18 +505,16 @@ ngx_http_canary_metrics_judge(ngx_http_canary_metrics_t *m,
     ngx_http_canary_endpoint_t *endpoint, ngx_uint_t detail,
     ngx_http_canary_judgement_t *judgement)
 {
-    ngx_slab_pool_t  *shpool;
 
     ngx_http_canary_metrics_labels(m, &endpoint->name, NULL);
 
-    shpool = endpoint->main->shpool;
 
-    ngx_shmtx_lock(&shpool->mutex);
+    ngx_http_canary_lock(endpoint->main->sh);
 
     ngx_http_canary_judge(endpoint->shared, ngx_http_canary_milliseconds(),
                           detail, judgement);
 
-    ngx_shmtx_unlock(&shpool->mutex);
+    ngx_http_canary_unlock(endpoint->main->sh);
 }
 
 
@@ -527,14 +523,12 @@ ngx_http_canary_metrics_totals(ngx_http_canary_metrics_t *m,
     ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_release_t *release,
     canary_totals_t *totals, uint64_t *buckets)
 {
-    ngx_slab_pool_t                   *shpool;
     ngx_http_canary_release_shared_t  *place;
 
     ngx_http_canary_metrics_labels(m, &endpoint->name, &release->name);
 
-    shpool = endpoint->main->shpool;
 
-    ngx_shmtx_lock(&shpool->mutex);
+    ngx_http_canary_lock(endpoint->main->sh);
 
     place = endpoint->shared->releases[release->id];
 
@@ -544,5 +538,5 @@ ngx_http_canary_metrics_totals(ngx_http_canary_metrics_t *m,
         ngx_http_canary_sum_buckets(endpoint->shared, place, buckets);
     }
 
-    ngx_shmtx_unlock(&shpool->mutex);
+    ngx_http_canary_unlock(endpoint->main->sh);
 }

@@ -63,12 +63,13 @@ ngx_http_canary_void_event(ngx_http_canary_shared_t *shared, uint64_t id)
 
 
 void
-ngx_http_canary_defer(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
-    canary_event_t *event, uint64_t now)
+ngx_http_canary_defer(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, canary_event_t *event, uint64_t now)
 {
-    ngx_http_canary_pending_t  *pending;
+    ngx_http_canary_pending_t      *pending;
+    ngx_http_canary_zone_shared_t  *sh;
 
+    sh = shared->zone;
     pending = &shared->pending;
 
     pending->decided = now;
@@ -81,8 +82,7 @@ ngx_http_canary_defer(ngx_http_canary_zone_shared_t *sh,
 
 
 void
-ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+ngx_http_canary_conclude(ngx_http_canary_shared_t *shared,
     ngx_http_canary_fate_e fate, uint64_t now, ngx_log_t *log)
 {
     uint64_t                    waited;
@@ -110,8 +110,8 @@ ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
 
         canary_rollout_delay(&record->rollout, &next.rollout, waited);
 
-        ngx_http_canary_take_effect(sh, shpool, shared, &next,
-                                    &pending->after->event, now, log);
+        ngx_http_canary_take_effect(shared, &next, &pending->after->event, now,
+                                    log);
     }
 
     if (fate == NGX_HTTP_CANARY_APPLIED) {
@@ -120,7 +120,7 @@ ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
 
     } else {
         ngx_http_canary_void_event(shared, pending->after->event.id);
-        (void) ngx_http_canary_next_sequence(sh);
+        (void) ngx_http_canary_next_sequence(shared->zone);
     }
 
     settled = &shared->settled[shared->nsettled % NGX_HTTP_CANARY_SETTLED];
@@ -133,7 +133,7 @@ ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
 
     /* what that one left undone, and evidence that nothing waits for now */
 
-    ngx_http_canary_mend_effect(sh, shpool, shared, now);
+    ngx_http_canary_mend_effect(shared, now);
 }
 
 
@@ -172,9 +172,12 @@ ngx_http_canary_fate(ngx_http_canary_shared_t *shared, uint64_t sequence)
 
 
 ngx_uint_t
-ngx_http_canary_durable(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, uint64_t now)
+ngx_http_canary_durable(ngx_http_canary_shared_t *shared, uint64_t now)
 {
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = shared->zone;
+
     if (sh->foreign) {
         return 0;
     }

@@ -24,13 +24,11 @@ uint64_t ngx_http_canary_next_event_id(ngx_http_canary_zone_shared_t *sh);
 void ngx_http_canary_void_event(ngx_http_canary_shared_t *shared,
     uint64_t id);
 
-void ngx_http_canary_defer(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_record_t *next,
-    canary_event_t *event, uint64_t now);
+void ngx_http_canary_defer(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, canary_event_t *event, uint64_t now);
 
 /* ends what is pending, if anything is; APPLIED makes it happen */
-void ngx_http_canary_conclude(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+void ngx_http_canary_conclude(ngx_http_canary_shared_t *shared,
     ngx_http_canary_fate_e fate, uint64_t now, ngx_log_t *log);
 
 /* whether a process has died when that had happened, and nothing pends */
@@ -41,8 +39,8 @@ ngx_http_canary_fate_e ngx_http_canary_fate(ngx_http_canary_shared_t *shared,
     uint64_t sequence);
 
 /* whether the file has, or will soon have, what the endpoint is */
-ngx_uint_t ngx_http_canary_durable(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, uint64_t now);
+ngx_uint_t ngx_http_canary_durable(ngx_http_canary_shared_t *shared,
+    uint64_t now);
 
 
 #endif /* _NGX_HTTP_CANARY_PENDING_H_INCLUDED_ */

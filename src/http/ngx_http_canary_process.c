@@ -31,17 +31,17 @@ static ngx_http_canary_generation_t *ngx_http_canary_generation(
     ngx_http_canary_main_conf_t *cmcf);
 static void ngx_http_canary_unrecorded(ngx_http_canary_main_conf_t *cmcf);
 static void ngx_http_canary_drop_generations(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
+    ngx_http_canary_zone_shared_t *sh);
 static ngx_uint_t ngx_http_canary_free_slot(
     ngx_http_canary_zone_shared_t *sh);
 static void ngx_http_canary_use_slot(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_uint_t slot);
+    ngx_uint_t slot);
 static ngx_uint_t ngx_http_canary_slot_owners(
     ngx_http_canary_zone_shared_t *sh, ngx_uint_t slot);
 static void ngx_http_canary_clear_slot(ngx_http_canary_zone_shared_t *sh,
     ngx_uint_t slot);
 static void ngx_http_canary_forget_process(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_process_t **place);
+    ngx_http_canary_process_t **place);
 
 
 ngx_uint_t                             ngx_http_canary_slot;
@@ -66,7 +66,7 @@ ngx_http_canary_enter_process(ngx_http_canary_main_conf_t *cmcf)
         return;
     }
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(sh);
 
     ngx_http_canary_slot = ngx_http_canary_free_slot(sh);
 
@@ -74,12 +74,12 @@ ngx_http_canary_enter_process(ngx_http_canary_main_conf_t *cmcf)
         ngx_http_canary_unrecorded(cmcf);
     }
 
-    ngx_http_canary_use_slot(sh, cmcf->shpool, ngx_http_canary_slot);
+    ngx_http_canary_use_slot(sh, ngx_http_canary_slot);
 
     ngx_http_canary_entered = sh;
     ngx_http_canary_entered_by = ngx_pid;
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(sh);
 }
 
 
@@ -92,7 +92,7 @@ ngx_http_canary_leave_process(ngx_http_canary_main_conf_t *cmcf)
 
     sh = cmcf->sh;
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(sh);
 
     for (generation = sh->generations;
          generation;
@@ -100,7 +100,7 @@ ngx_http_canary_leave_process(ngx_http_canary_main_conf_t *cmcf)
     {
         for (place = &generation->processes; *place; /* void */ ) {
             if ((*place)->pid == ngx_pid) {
-                ngx_http_canary_forget_process(sh, cmcf->shpool, place);
+                ngx_http_canary_forget_process(sh, place);
 
             } else {
                 place = &(*place)->next;
@@ -108,9 +108,9 @@ ngx_http_canary_leave_process(ngx_http_canary_main_conf_t *cmcf)
         }
     }
 
-    ngx_http_canary_drop_generations(sh, cmcf->shpool);
+    ngx_http_canary_drop_generations(sh);
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(sh);
 }
 
 
@@ -139,8 +139,7 @@ ngx_http_canary_has_dead(ngx_http_canary_zone_shared_t *sh)
 
 
 void
-ngx_http_canary_reap(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool)
+ngx_http_canary_reap(ngx_http_canary_zone_shared_t *sh)
 {
     ngx_http_canary_process_t     **place;
     ngx_http_canary_generation_t   *generation;
@@ -155,11 +154,11 @@ ngx_http_canary_reap(ngx_http_canary_zone_shared_t *sh,
                 continue;
             }
 
-            ngx_http_canary_forget_process(sh, shpool, place);
+            ngx_http_canary_forget_process(sh, place);
         }
     }
 
-    ngx_http_canary_drop_generations(sh, shpool);
+    ngx_http_canary_drop_generations(sh);
 }
 
 
@@ -221,7 +220,7 @@ ngx_http_canary_record_process(ngx_http_canary_main_conf_t *cmcf)
         return NGX_ERROR;
     }
 
-    process = ngx_http_canary_alloc(cmcf->sh, cmcf->shpool,
+    process = ngx_http_canary_alloc(cmcf->sh,
                                     sizeof(ngx_http_canary_process_t));
     if (process == NULL) {
         return NGX_ERROR;
@@ -258,7 +257,7 @@ ngx_http_canary_generation(ngx_http_canary_main_conf_t *cmcf)
         }
     }
 
-    generation = ngx_http_canary_alloc(sh, cmcf->shpool,
+    generation = ngx_http_canary_alloc(sh,
                                        sizeof(ngx_http_canary_generation_t));
     if (generation == NULL) {
         return NULL;
@@ -302,8 +301,7 @@ ngx_http_canary_unrecorded(ngx_http_canary_main_conf_t *cmcf)
 
 
 static void
-ngx_http_canary_drop_generations(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool)
+ngx_http_canary_drop_generations(ngx_http_canary_zone_shared_t *sh)
 {
     ngx_http_canary_generation_t  *generation, **place;
 
@@ -317,7 +315,7 @@ ngx_http_canary_drop_generations(ngx_http_canary_zone_shared_t *sh,
 
         __atomic_store_n(place, generation->next, __ATOMIC_RELEASE);
 
-        ngx_slab_free_locked(shpool, generation);
+        ngx_slab_free_locked(sh->pool, generation);
     }
 }
 
@@ -365,8 +363,7 @@ ngx_http_canary_free_slot(ngx_http_canary_zone_shared_t *sh)
 /* there is no memory for a slot before somebody has it */
 
 static void
-ngx_http_canary_use_slot(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_uint_t slot)
+ngx_http_canary_use_slot(ngx_http_canary_zone_shared_t *sh, ngx_uint_t slot)
 {
     ngx_http_canary_shared_t  *shared;
 
@@ -376,8 +373,7 @@ ngx_http_canary_use_slot(ngx_http_canary_zone_shared_t *sh,
 
     for (shared = sh->endpoints; shared; shared = shared->next) {
         if (shared->evidence) {
-            ngx_http_canary_add_slots(sh, shpool, 1, shared->evidence,
-                                      slot + 1);
+            ngx_http_canary_add_slots(sh, 1, shared->evidence, slot + 1);
         }
     }
 
@@ -442,7 +438,7 @@ ngx_http_canary_clear_slot(ngx_http_canary_zone_shared_t *sh, ngx_uint_t slot)
 
 static void
 ngx_http_canary_forget_process(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_process_t **place)
+    ngx_http_canary_process_t **place)
 {
     ngx_http_canary_process_t  *process;
 
@@ -452,5 +448,5 @@ ngx_http_canary_forget_process(ngx_http_canary_zone_shared_t *sh,
 
     __atomic_store_n(place, process->next, __ATOMIC_RELEASE);
 
-    ngx_slab_free_locked(shpool, process);
+    ngx_slab_free_locked(sh->pool, process);
 }

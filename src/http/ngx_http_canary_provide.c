@@ -14,28 +14,20 @@
 
 
 static ngx_int_t ngx_http_canary_provide_meters(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared, const canary_rollout_t *rollout);
-static ngx_int_t ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared);
-static void ngx_http_canary_enlist(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared);
-static ngx_int_t ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
-    ngx_http_canary_shared_t *shared);
+static ngx_int_t ngx_http_canary_equip(ngx_http_canary_shared_t *shared);
+static void ngx_http_canary_enlist(ngx_http_canary_shared_t *shared);
+static ngx_int_t ngx_http_canary_add_history(ngx_http_canary_shared_t *shared);
 static canary_evidence_t *ngx_http_canary_take_evidence(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
-    ngx_uint_t configured);
+    ngx_http_canary_zone_shared_t *sh, ngx_uint_t configured);
 static canary_evidence_t *ngx_http_canary_any_evidence(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
+    ngx_http_canary_zone_shared_t *sh);
 static canary_evidence_t *ngx_http_canary_new_evidence(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
-static ngx_int_t ngx_http_canary_add_books(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
+    ngx_http_canary_zone_shared_t *sh);
+static ngx_int_t ngx_http_canary_add_books(ngx_http_canary_zone_shared_t *sh,
     ngx_uint_t configured, canary_evidence_t *evidence);
-static void ngx_http_canary_free_history(ngx_slab_pool_t *shpool,
-    ngx_http_canary_shared_t *shared);
-static ngx_uint_t ngx_http_canary_make_room(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
+static void ngx_http_canary_free_history(ngx_http_canary_shared_t *shared);
+static ngx_uint_t ngx_http_canary_make_room(ngx_http_canary_zone_shared_t *sh,
     ngx_uint_t configured);
 
 
@@ -46,37 +38,35 @@ static ngx_uint_t ngx_http_canary_make_room(
  */
 
 ngx_int_t
-ngx_http_canary_provide(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+ngx_http_canary_provide(ngx_http_canary_shared_t *shared,
     const canary_rollout_t *rollout)
 {
     ngx_uint_t  kept;
 
     kept = ngx_http_canary_has_meters(shared, rollout);
 
-    if (ngx_http_canary_provide_meters(sh, shpool, shared, rollout) == NGX_OK
-        && ngx_http_canary_equip(sh, shpool, shared) == NGX_OK)
+    if (ngx_http_canary_provide_meters(shared, rollout) == NGX_OK
+        && ngx_http_canary_equip(shared) == NGX_OK)
     {
         return NGX_OK;
     }
 
-    ngx_http_canary_drop_meters(sh, shared, rollout, kept);
+    ngx_http_canary_drop_meters(shared, rollout, kept);
 
     return NGX_ERROR;
 }
 
 
 static ngx_int_t
-ngx_http_canary_provide_meters(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+ngx_http_canary_provide_meters(ngx_http_canary_shared_t *shared,
     const canary_rollout_t *rollout)
 {
     ngx_uint_t  configured;
 
-    configured = ngx_http_canary_configured(sh, shared);
+    configured = ngx_http_canary_configured(shared);
 
-    while (ngx_http_canary_add_meters(sh, shpool, shared, rollout) != NGX_OK) {
-        if (!ngx_http_canary_make_room(sh, shpool, configured)) {
+    while (ngx_http_canary_add_meters(shared, rollout) != NGX_OK) {
+        if (!ngx_http_canary_make_room(shared->zone, configured)) {
             return NGX_ERROR;
         }
     }
@@ -86,15 +76,14 @@ ngx_http_canary_provide_meters(ngx_http_canary_zone_shared_t *sh,
 
 
 ngx_int_t
-ngx_http_canary_provide_history(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared)
+ngx_http_canary_provide_history(ngx_http_canary_shared_t *shared)
 {
     ngx_uint_t  configured;
 
-    configured = ngx_http_canary_configured(sh, shared);
+    configured = ngx_http_canary_configured(shared);
 
-    while (ngx_http_canary_add_history(shpool, shared) != NGX_OK) {
-        if (!ngx_http_canary_make_room(sh, shpool, configured)) {
+    while (ngx_http_canary_add_history(shared) != NGX_OK) {
+        if (!ngx_http_canary_make_room(shared->zone, configured)) {
             return NGX_ERROR;
         }
     }
@@ -104,13 +93,12 @@ ngx_http_canary_provide_history(ngx_http_canary_zone_shared_t *sh,
 
 
 static ngx_int_t
-ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared)
+ngx_http_canary_equip(ngx_http_canary_shared_t *shared)
 {
     ngx_uint_t          known;
     canary_evidence_t  *evidence;
 
-    ngx_http_canary_enlist(sh, shared);
+    ngx_http_canary_enlist(shared);
 
     if (shared->evidence) {
         return NGX_OK;
@@ -118,12 +106,12 @@ ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
 
     known = (shared->events != NULL);
 
-    if (ngx_http_canary_provide_history(sh, shpool, shared) != NGX_OK) {
+    if (ngx_http_canary_provide_history(shared) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    evidence = ngx_http_canary_take_evidence(sh, shpool,
-                                     ngx_http_canary_configured(sh, shared));
+    evidence = ngx_http_canary_take_evidence(shared->zone,
+                                           ngx_http_canary_configured(shared));
 
     if (evidence) {
         __atomic_store_n(&shared->evidence, evidence, __ATOMIC_RELEASE);
@@ -131,7 +119,7 @@ ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
     }
 
     if (!known) {
-        ngx_http_canary_free_history(shpool, shared);
+        ngx_http_canary_free_history(shared);
     }
 
     return NGX_ERROR;
@@ -139,10 +127,13 @@ ngx_http_canary_equip(ngx_http_canary_zone_shared_t *sh,
 
 
 static void
-ngx_http_canary_enlist(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared)
+ngx_http_canary_enlist(ngx_http_canary_shared_t *shared)
 {
-    if (ngx_http_canary_is_active(sh, shared)) {
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = shared->zone;
+
+    if (ngx_http_canary_is_active(shared)) {
         return;
     }
 
@@ -160,30 +151,29 @@ ngx_http_canary_enlist(ngx_http_canary_zone_shared_t *sh,
 
 static canary_evidence_t *
 ngx_http_canary_take_evidence(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_uint_t configured)
+    ngx_uint_t configured)
 {
     canary_evidence_t  *evidence;
 
-    evidence = ngx_http_canary_any_evidence(sh, shpool);
+    evidence = ngx_http_canary_any_evidence(sh);
 
     while (evidence == NULL) {
-        if (!ngx_http_canary_make_room(sh, shpool, configured)) {
+        if (!ngx_http_canary_make_room(sh, configured)) {
             return NULL;
         }
 
-        evidence = ngx_http_canary_any_evidence(sh, shpool);
+        evidence = ngx_http_canary_any_evidence(sh);
     }
 
     /* processes can share the first slot, so the others come last */
 
-    ngx_http_canary_add_slots(sh, shpool, configured, evidence, 1);
+    ngx_http_canary_add_slots(sh, configured, evidence, 1);
 
     if (evidence->nused
-        && ngx_http_canary_add_books(sh, shpool, configured, evidence)
+        && ngx_http_canary_add_books(sh, configured, evidence)
            == NGX_OK)
     {
-        ngx_http_canary_add_slots(sh, shpool, configured, evidence,
-                                  sh->nused);
+        ngx_http_canary_add_slots(sh, configured, evidence, sh->nused);
         return evidence;
     }
 
@@ -197,8 +187,7 @@ ngx_http_canary_take_evidence(ngx_http_canary_zone_shared_t *sh,
 /* one that has rested, or a new one, or else one that has not rested */
 
 static canary_evidence_t *
-ngx_http_canary_any_evidence(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool)
+ngx_http_canary_any_evidence(ngx_http_canary_zone_shared_t *sh)
 {
     uint64_t            now;
     canary_evidence_t  *evidence;
@@ -211,7 +200,7 @@ ngx_http_canary_any_evidence(ngx_http_canary_zone_shared_t *sh,
         return evidence;
     }
 
-    evidence = ngx_http_canary_new_evidence(sh, shpool);
+    evidence = ngx_http_canary_new_evidence(sh);
 
     return evidence ? evidence : ngx_http_canary_take_spare(sh, now);
 }
@@ -220,8 +209,7 @@ ngx_http_canary_any_evidence(ngx_http_canary_zone_shared_t *sh,
 /* first the books: where these do not fit, the rest is not to take the room */
 
 static canary_evidence_t *
-ngx_http_canary_new_evidence(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool)
+ngx_http_canary_new_evidence(ngx_http_canary_zone_shared_t *sh)
 {
     void               *books;
     uint32_t            nslots;
@@ -229,14 +217,14 @@ ngx_http_canary_new_evidence(ngx_http_canary_zone_shared_t *sh,
 
     nslots = (uint32_t) sh->nslots;
 
-    books = ngx_slab_alloc_locked(shpool, ngx_http_canary_books_size());
+    books = ngx_slab_alloc_locked(sh->pool, ngx_http_canary_books_size());
     if (books == NULL) {
         return NULL;
     }
 
-    evidence = ngx_slab_alloc_locked(shpool, canary_evidence_size(nslots));
+    evidence = ngx_slab_alloc_locked(sh->pool, canary_evidence_size(nslots));
     if (evidence == NULL) {
-        ngx_slab_free_locked(shpool, books);
+        ngx_slab_free_locked(sh->pool, books);
         return NULL;
     }
 
@@ -254,17 +242,16 @@ ngx_http_canary_new_evidence(ngx_http_canary_zone_shared_t *sh,
 
 void
 ngx_http_canary_add_slots(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_uint_t configured,
-    canary_evidence_t *evidence, ngx_uint_t n)
+    ngx_uint_t configured, canary_evidence_t *evidence, ngx_uint_t n)
 {
     canary_slot_t  *slot;
 
     while (evidence->nused < n) {
 
         do {
-            slot = ngx_slab_alloc_locked(shpool, sizeof(canary_slot_t));
+            slot = ngx_slab_alloc_locked(sh->pool, sizeof(canary_slot_t));
         } while (slot == NULL
-                 && ngx_http_canary_make_room(sh, shpool, configured));
+                 && ngx_http_canary_make_room(sh, configured));
 
         if (slot == NULL && evidence->nused == 0) {
             return;
@@ -282,8 +269,7 @@ ngx_http_canary_add_slots(ngx_http_canary_zone_shared_t *sh,
  */
 
 static ngx_int_t
-ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
-    ngx_http_canary_shared_t *shared)
+ngx_http_canary_add_history(ngx_http_canary_shared_t *shared)
 {
     if (shared->events) {
         return NGX_OK;
@@ -292,7 +278,7 @@ ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
     /* last the events: a process that dies in between leaves the history */
 
     if (shared->history == NULL) {
-        shared->history = ngx_slab_alloc_locked(shpool,
+        shared->history = ngx_slab_alloc_locked(shared->zone->pool,
                                             sizeof(ngx_http_canary_history_t));
     }
 
@@ -313,8 +299,7 @@ ngx_http_canary_add_history(ngx_slab_pool_t *shpool,
 
 
 static void
-ngx_http_canary_free_history(ngx_slab_pool_t *shpool,
-    ngx_http_canary_shared_t *shared)
+ngx_http_canary_free_history(ngx_http_canary_shared_t *shared)
 {
     ngx_http_canary_history_t  *history;
 
@@ -326,7 +311,7 @@ ngx_http_canary_free_history(ngx_slab_pool_t *shpool,
 
         __atomic_store_n(&shared->history, NULL, __ATOMIC_RELEASE);
 
-        ngx_slab_free_locked(shpool, history);
+        ngx_slab_free_locked(shared->zone->pool, history);
     }
 }
 
@@ -343,8 +328,7 @@ ngx_http_canary_books_size(void)
 
 static ngx_int_t
 ngx_http_canary_add_books(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_uint_t configured,
-    canary_evidence_t *evidence)
+    ngx_uint_t configured, canary_evidence_t *evidence)
 {
     void  *memory;
 
@@ -353,9 +337,9 @@ ngx_http_canary_add_books(ngx_http_canary_zone_shared_t *sh,
     }
 
     do {
-        memory = ngx_slab_alloc_locked(shpool, ngx_http_canary_books_size());
+        memory = ngx_slab_alloc_locked(sh->pool, ngx_http_canary_books_size());
     } while (memory == NULL
-             && ngx_http_canary_make_room(sh, shpool, configured));
+             && ngx_http_canary_make_room(sh, configured));
 
     if (memory == NULL) {
         return NGX_ERROR;
@@ -371,8 +355,8 @@ ngx_http_canary_add_books(ngx_http_canary_zone_shared_t *sh,
 
 static ngx_uint_t
 ngx_http_canary_make_room(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_uint_t configured)
+    ngx_uint_t configured)
 {
-    return configured ? ngx_http_canary_give_way(sh, shpool)
-                      : ngx_http_canary_free_books(sh, shpool);
+    return configured ? ngx_http_canary_give_way(sh)
+                      : ngx_http_canary_free_books(sh);
 }

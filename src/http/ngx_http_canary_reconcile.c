@@ -53,10 +53,9 @@ ngx_http_canary_reconcile(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
         ngx_http_canary_give_up_unguarded(cmcf);
 
         cmcf->old = NULL;
-        cmcf->old_shpool = NULL;
     }
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(cmcf->sh);
 
     if (unseen) {
         ngx_http_canary_end_unseen(cmcf, log);
@@ -75,7 +74,7 @@ ngx_http_canary_reconcile(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 
     (void) ngx_http_canary_next_sequence(cmcf->sh);
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(cmcf->sh);
 }
 
 
@@ -86,7 +85,7 @@ ngx_http_canary_give_up_unguarded(ngx_http_canary_main_conf_t *cmcf)
     canary_rollout_t             *rollout;
     ngx_http_canary_endpoint_t  **endpoints;
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(cmcf->sh);
 
     endpoints = cmcf->endpoints.elts;
 
@@ -100,7 +99,7 @@ ngx_http_canary_give_up_unguarded(ngx_http_canary_main_conf_t *cmcf)
         }
     }
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(cmcf->sh);
 }
 
 
@@ -141,7 +140,7 @@ ngx_http_canary_commit(ngx_http_canary_main_conf_t *cmcf)
 
     cmcf->committed = 1;
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(cmcf->sh);
 
     endpoints = cmcf->endpoints.elts;
 
@@ -156,7 +155,7 @@ ngx_http_canary_commit(ngx_http_canary_main_conf_t *cmcf)
 
     cmcf->sh->serial = cmcf->serial;
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(cmcf->sh);
 }
 
 
@@ -262,8 +261,7 @@ ngx_http_canary_drop_endpoints(ngx_http_canary_main_conf_t *cmcf,
             continue;
         }
 
-        ngx_http_canary_conclude(sh, cmcf->shpool, shared,
-                                 NGX_HTTP_CANARY_CANCELLED,
+        ngx_http_canary_conclude(shared, NGX_HTTP_CANARY_CANCELLED,
                                  ngx_http_canary_milliseconds(), log);
 
         rollout = &ngx_http_canary_record(shared)->rollout;
@@ -278,7 +276,7 @@ ngx_http_canary_drop_endpoints(ngx_http_canary_main_conf_t *cmcf,
             && !ngx_http_canary_serial_alive(sh, shared->first,
                                              shared->serial))
         {
-            ngx_http_canary_remove_shared(sh, cmcf->shpool, next);
+            ngx_http_canary_remove_shared(sh, next);
             continue;
         }
 
@@ -303,8 +301,7 @@ ngx_http_canary_retire_releases(ngx_http_canary_main_conf_t *cmcf)
             if (place && ngx_http_canary_any_meter(shared, place)
                 && !ngx_http_canary_release_in_use(cmcf->sh, place))
             {
-                (void) ngx_http_canary_retire_meters(cmcf->sh, cmcf->shpool,
-                                                     shared, place);
+                (void) ngx_http_canary_retire_meters(shared, place);
             }
         }
     }

@@ -27,8 +27,7 @@ static size_t ngx_http_canary_shared_size(ngx_str_t *name);
 static size_t ngx_http_canary_slab_size(size_t size);
 static size_t ngx_http_canary_rollout_size(ngx_uint_t nslots,
     ngx_uint_t workers);
-static ngx_int_t ngx_http_canary_add_phases(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared);
+static ngx_int_t ngx_http_canary_add_phases(ngx_http_canary_shared_t *shared);
 static void ngx_http_canary_unwant(ngx_http_canary_shared_t *shared,
     ngx_uint_t serial);
 static ngx_int_t ngx_http_canary_register_endpoint(
@@ -37,17 +36,14 @@ static ngx_int_t ngx_http_canary_register_endpoint(
 static ngx_uint_t ngx_http_canary_add_place(
     ngx_http_canary_main_conf_t *cmcf, ngx_http_canary_shared_t *shared,
     ngx_str_t *name);
-static ngx_uint_t ngx_http_canary_take_place(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
-    ngx_http_canary_shared_t *shared, ngx_uint_t id, ngx_uint_t configured,
-    ngx_str_t *name);
+static ngx_uint_t ngx_http_canary_take_place(ngx_http_canary_shared_t *shared,
+    ngx_uint_t id, ngx_uint_t configured, ngx_str_t *name);
 static ngx_uint_t ngx_http_canary_find_place(
     ngx_http_canary_shared_t *shared, ngx_str_t *name);
 static ngx_uint_t ngx_http_canary_free_place(
     ngx_http_canary_shared_t *shared);
 static ngx_uint_t ngx_http_canary_oldest_place(
-    ngx_http_canary_zone_shared_t *sh, ngx_http_canary_shared_t *shared,
-    const canary_rollout_t *rollout);
+    ngx_http_canary_shared_t *shared, const canary_rollout_t *rollout);
 static ngx_uint_t ngx_http_canary_no_place(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, ngx_str_t *name);
 
@@ -171,7 +167,7 @@ ngx_http_canary_register(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 
     rc = NGX_OK;
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(cmcf->sh);
 
     cmcf->serial = cmcf->sh->serial + 1;
 
@@ -184,7 +180,7 @@ ngx_http_canary_register(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
         }
     }
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(cmcf->sh);
 
     return rc;
 }
@@ -198,7 +194,7 @@ ngx_http_canary_unregister(ngx_http_canary_main_conf_t *cmcf)
 
     sh = cmcf->sh;
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(sh);
 
     for (next = &sh->endpoints; *next; /* void */ ) {
         shared = *next;
@@ -206,14 +202,14 @@ ngx_http_canary_unregister(ngx_http_canary_main_conf_t *cmcf)
         ngx_http_canary_unwant(shared, cmcf->serial);
 
         if (shared->serial == 0) {
-            ngx_http_canary_remove_shared(sh, cmcf->shpool, next);
+            ngx_http_canary_remove_shared(sh, next);
 
         } else {
             next = &shared->next;
         }
     }
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(sh);
 }
 
 
@@ -252,8 +248,7 @@ ngx_http_canary_register_endpoint(ngx_http_canary_main_conf_t *cmcf,
     shared = ngx_http_canary_find_shared(cmcf->sh, &endpoint->name);
 
     if (shared == NULL) {
-        shared = ngx_http_canary_create_shared(cmcf->sh, cmcf->shpool,
-                                               &endpoint->name, 0,
+        shared = ngx_http_canary_create_shared(cmcf->sh, &endpoint->name, 0,
                                                cmcf->serial);
         if (shared == NULL) {
             return NGX_ERROR;
@@ -315,8 +310,7 @@ ngx_http_canary_find_shared(ngx_http_canary_zone_shared_t *sh,
 
 ngx_http_canary_shared_t *
 ngx_http_canary_create_shared(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_str_t *name, ngx_uint_t serial,
-    ngx_uint_t wanted)
+    ngx_str_t *name, ngx_uint_t serial, ngx_uint_t wanted)
 {
     size_t                     size;
     ngx_time_t                *tp;
@@ -324,21 +318,22 @@ ngx_http_canary_create_shared(ngx_http_canary_zone_shared_t *sh,
 
     size = ngx_http_canary_shared_size(name);
 
-    shared = ngx_http_canary_alloc_for(sh, shpool, wanted, size);
+    shared = ngx_http_canary_alloc_for(sh, wanted, size);
     if (shared == NULL) {
         return NULL;
     }
 
     ngx_memzero(shared, size);
 
+    shared->zone = sh;
     shared->first = serial;
     shared->serial = serial;
     shared->wanted = wanted;
 
     /* half of the slots are for the workers of an older configuration */
 
-    if (ngx_http_canary_add_phases(sh, shpool, shared) != NGX_OK) {
-        ngx_slab_free_locked(shpool, shared);
+    if (ngx_http_canary_add_phases(shared) != NGX_OK) {
+        ngx_slab_free_locked(sh->pool, shared);
         return NULL;
     }
 
@@ -360,17 +355,17 @@ ngx_http_canary_create_shared(ngx_http_canary_zone_shared_t *sh,
 
 
 static ngx_int_t
-ngx_http_canary_add_phases(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared)
+ngx_http_canary_add_phases(ngx_http_canary_shared_t *shared)
 {
-    uint32_t    *phase;
-    ngx_uint_t   i;
+    uint32_t                       *phase;
+    ngx_uint_t                      i;
+    ngx_http_canary_zone_shared_t  *sh;
 
+    sh = shared->zone;
     shared->nphases = sh->nslots / 2;
 
-    shared->phases = ngx_http_canary_alloc_for(sh, shpool, shared->wanted,
-                                               shared->nphases
-                                               * NGX_HTTP_CANARY_LINE);
+    shared->phases = ngx_http_canary_alloc_for(sh, shared->wanted,
+                                       shared->nphases * NGX_HTTP_CANARY_LINE);
     if (shared->phases == NULL) {
         return NGX_ERROR;
     }
@@ -394,9 +389,8 @@ ngx_http_canary_add_place(ngx_http_canary_main_conf_t *cmcf,
     id = ngx_http_canary_find_place(shared, name);
 
     if (id == CANARY_NO_RELEASE) {
-        id = ngx_http_canary_oldest_place(cmcf->sh, shared, NULL);
-        id = ngx_http_canary_take_place(cmcf->sh, cmcf->shpool, shared, id, 1,
-                                        name);
+        id = ngx_http_canary_oldest_place(shared, NULL);
+        id = ngx_http_canary_take_place(shared, id, 1, name);
     }
 
     if (id != CANARY_NO_RELEASE) {
@@ -408,8 +402,7 @@ ngx_http_canary_add_place(ngx_http_canary_main_conf_t *cmcf,
 
 
 ngx_uint_t
-ngx_http_canary_remember_place(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+ngx_http_canary_remember_place(ngx_http_canary_shared_t *shared,
     ngx_str_t *name, ngx_uint_t serial, const canary_rollout_t *rollout)
 {
     ngx_uint_t                         id, configured;
@@ -421,12 +414,12 @@ ngx_http_canary_remember_place(ngx_http_canary_zone_shared_t *sh,
         return id;
     }
 
-    id = rollout ? ngx_http_canary_oldest_place(sh, shared, rollout)
+    id = rollout ? ngx_http_canary_oldest_place(shared, rollout)
                  : ngx_http_canary_free_place(shared);
 
-    configured = (rollout && ngx_http_canary_configured(sh, shared));
+    configured = (rollout && ngx_http_canary_configured(shared));
 
-    id = ngx_http_canary_take_place(sh, shpool, shared, id, configured, name);
+    id = ngx_http_canary_take_place(shared, id, configured, name);
 
     if (id != CANARY_NO_RELEASE) {
         place = shared->releases[id];
@@ -441,8 +434,7 @@ ngx_http_canary_remember_place(ngx_http_canary_zone_shared_t *sh,
 /* the name last: before that the place is free */
 
 static ngx_uint_t
-ngx_http_canary_take_place(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, ngx_uint_t id,
+ngx_http_canary_take_place(ngx_http_canary_shared_t *shared, ngx_uint_t id,
     ngx_uint_t configured, ngx_str_t *name)
 {
     size_t                             size;
@@ -458,7 +450,7 @@ ngx_http_canary_take_place(ngx_http_canary_zone_shared_t *sh,
         size = sizeof(ngx_http_canary_release_shared_t)
                + shared->nphases * sizeof(ngx_http_canary_meter_t *);
 
-        place = ngx_http_canary_alloc_for(sh, shpool, configured, size);
+        place = ngx_http_canary_alloc_for(shared->zone, configured, size);
         if (place == NULL) {
             return CANARY_NO_RELEASE;
         }
@@ -521,8 +513,8 @@ ngx_http_canary_free_place(ngx_http_canary_shared_t *shared)
  */
 
 static ngx_uint_t
-ngx_http_canary_oldest_place(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, const canary_rollout_t *rollout)
+ngx_http_canary_oldest_place(ngx_http_canary_shared_t *shared,
+    const canary_rollout_t *rollout)
 {
     ngx_uint_t                         i, id;
     canary_rollout_t                  *present;
@@ -541,7 +533,7 @@ ngx_http_canary_oldest_place(ngx_http_canary_zone_shared_t *sh,
 
         if (present->stable == i || present->canary == i
             || (rollout && (rollout->stable == i || rollout->canary == i))
-            || ngx_http_canary_release_in_use(sh, place))
+            || ngx_http_canary_release_in_use(shared->zone, place))
         {
             continue;
         }
@@ -555,7 +547,7 @@ ngx_http_canary_oldest_place(ngx_http_canary_zone_shared_t *sh,
     }
 
     if (id != CANARY_NO_RELEASE) {
-        ngx_http_canary_forget_release(sh, shared, id);
+        ngx_http_canary_forget_release(shared, id);
     }
 
     return id;
@@ -569,6 +561,6 @@ ngx_http_canary_no_place(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_shared_t *shared, ngx_str_t *name)
 {
     return ngx_http_canary_find_place(shared, name) == CANARY_NO_RELEASE
-           && ngx_http_canary_oldest_place(cmcf->sh, shared, NULL)
+           && ngx_http_canary_oldest_place(shared, NULL)
               == CANARY_NO_RELEASE;
 }

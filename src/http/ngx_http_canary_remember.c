@@ -27,25 +27,23 @@
 
 
 static ngx_uint_t ngx_http_canary_forget_oldest(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
+    ngx_http_canary_zone_shared_t *sh);
 static ngx_uint_t ngx_http_canary_forget_releases(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
+    ngx_http_canary_zone_shared_t *sh);
 static ngx_uint_t ngx_http_canary_forget_idle(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared);
-static void ngx_http_canary_free_release(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, ngx_uint_t id);
+static void ngx_http_canary_free_release(ngx_http_canary_shared_t *shared,
+    ngx_uint_t id);
 
 
 void *
-ngx_http_canary_alloc(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, size_t size)
+ngx_http_canary_alloc(ngx_http_canary_zone_shared_t *sh, size_t size)
 {
     void  *p;
 
     do {
-        p = ngx_slab_alloc_locked(shpool, size);
-    } while (p == NULL && ngx_http_canary_give_way(sh, shpool));
+        p = ngx_slab_alloc_locked(sh->pool, size);
+    } while (p == NULL && ngx_http_canary_give_way(sh));
 
     return p;
 }
@@ -53,31 +51,29 @@ ngx_http_canary_alloc(ngx_http_canary_zone_shared_t *sh,
 
 void *
 ngx_http_canary_alloc_for(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_uint_t configured, size_t size)
+    ngx_uint_t configured, size_t size)
 {
-    return configured ? ngx_http_canary_alloc(sh, shpool, size)
-                      : ngx_slab_alloc_locked(shpool, size);
+    return configured ? ngx_http_canary_alloc(sh, size)
+                      : ngx_slab_alloc_locked(sh->pool, size);
 }
 
 
 /* in the order of what is missed least */
 
 ngx_uint_t
-ngx_http_canary_give_way(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool)
+ngx_http_canary_give_way(ngx_http_canary_zone_shared_t *sh)
 {
-    return ngx_http_canary_free_spare_evidence(sh, shpool)
-           || ngx_http_canary_free_spare_meters(sh, shpool)
-           || ngx_http_canary_forget_oldest(sh, shpool)
-           || ngx_http_canary_forget_releases(sh, shpool);
+    return ngx_http_canary_free_spare_evidence(sh)
+           || ngx_http_canary_free_spare_meters(sh)
+           || ngx_http_canary_forget_oldest(sh)
+           || ngx_http_canary_forget_releases(sh);
 }
 
 
 /* the control loop may be on its way through those that are active */
 
 static ngx_uint_t
-ngx_http_canary_forget_oldest(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool)
+ngx_http_canary_forget_oldest(ngx_http_canary_zone_shared_t *sh)
 {
     ngx_http_canary_shared_t  *shared, **next, **oldest;
 
@@ -86,10 +82,10 @@ ngx_http_canary_forget_oldest(ngx_http_canary_zone_shared_t *sh,
     for (next = &sh->endpoints; *next; next = &shared->next) {
         shared = *next;
 
-        if (!ngx_http_canary_configured(sh, shared)
+        if (!ngx_http_canary_configured(shared)
             && shared->evidence == NULL
             && (oldest == NULL || shared->serial < (*oldest)->serial)
-            && !ngx_http_canary_is_active(sh, shared)
+            && !ngx_http_canary_is_active(shared)
             && !ngx_http_canary_serial_alive(sh, shared->first,
                                              shared->serial))
         {
@@ -106,7 +102,7 @@ ngx_http_canary_forget_oldest(ngx_http_canary_zone_shared_t *sh,
                   "forgotten, since its memory is needed",
                   (*oldest)->len, (*oldest)->name);
 
-    ngx_http_canary_remove_shared(sh, shpool, oldest);
+    ngx_http_canary_remove_shared(sh, oldest);
 
     return 1;
 }
@@ -115,12 +111,11 @@ ngx_http_canary_forget_oldest(ngx_http_canary_zone_shared_t *sh,
 /* if it is found in the list: no flag can differ */
 
 ngx_uint_t
-ngx_http_canary_is_active(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared)
+ngx_http_canary_is_active(ngx_http_canary_shared_t *shared)
 {
     ngx_http_canary_shared_t  *listed;
 
-    for (listed = sh->active; listed; listed = listed->next_active) {
+    for (listed = shared->zone->active; listed; listed = listed->next_active) {
         if (listed == shared) {
             return 1;
         }
@@ -131,13 +126,12 @@ ngx_http_canary_is_active(ngx_http_canary_zone_shared_t *sh,
 
 
 static ngx_uint_t
-ngx_http_canary_forget_releases(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool)
+ngx_http_canary_forget_releases(ngx_http_canary_zone_shared_t *sh)
 {
     ngx_http_canary_shared_t  *shared;
 
     for (shared = sh->endpoints; shared; shared = shared->next) {
-        if (ngx_http_canary_forget_idle(sh, shpool, shared)) {
+        if (ngx_http_canary_forget_idle(shared)) {
             return 1;
         }
     }
@@ -152,12 +146,13 @@ ngx_http_canary_forget_releases(ngx_http_canary_zone_shared_t *sh,
  */
 
 static ngx_uint_t
-ngx_http_canary_forget_idle(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared)
+ngx_http_canary_forget_idle(ngx_http_canary_shared_t *shared)
 {
-    ngx_uint_t         id, n;
-    canary_rollout_t  *rollout;
+    ngx_uint_t                      id, n;
+    canary_rollout_t               *rollout;
+    ngx_http_canary_zone_shared_t  *sh;
 
+    sh = shared->zone;
     n = 0;
     rollout = &ngx_http_canary_record(shared)->rollout;
 
@@ -172,7 +167,7 @@ ngx_http_canary_forget_idle(ngx_http_canary_zone_shared_t *sh,
             continue;
         }
 
-        ngx_http_canary_free_release(sh, shpool, shared, id);
+        ngx_http_canary_free_release(shared, id);
         n++;
     }
 
@@ -186,8 +181,7 @@ ngx_http_canary_forget_idle(ngx_http_canary_zone_shared_t *sh,
  */
 
 void
-ngx_http_canary_forget_release(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, ngx_uint_t id)
+ngx_http_canary_forget_release(ngx_http_canary_shared_t *shared, ngx_uint_t id)
 {
     canary_rollout_t                  *rollout;
     ngx_http_canary_release_shared_t  *place;
@@ -195,7 +189,7 @@ ngx_http_canary_forget_release(ngx_http_canary_zone_shared_t *sh,
     place = shared->releases[id];
     rollout = &ngx_http_canary_record(shared)->rollout;
 
-    ngx_http_canary_forget_meters(sh, shared, place);
+    ngx_http_canary_forget_meters(shared, place);
 
     if (place->past) {
         ngx_memzero(place->past, sizeof(ngx_http_canary_past_t));
@@ -213,7 +207,7 @@ ngx_http_canary_forget_release(ngx_http_canary_zone_shared_t *sh,
 
 void
 ngx_http_canary_remove_shared(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t **place)
+    ngx_http_canary_shared_t **place)
 {
     ngx_uint_t                  i;
     ngx_http_canary_shared_t   *shared, **next;
@@ -233,40 +227,41 @@ ngx_http_canary_remove_shared(ngx_http_canary_zone_shared_t *sh,
 
     for (i = 0; i < CANARY_RELEASES; i++) {
         if (shared->releases[i]) {
-            ngx_http_canary_free_release(sh, shpool, shared, i);
+            ngx_http_canary_free_release(shared, i);
         }
     }
 
-    ngx_http_canary_put_spare(sh, shared);
+    ngx_http_canary_put_spare(shared);
 
     if (shared->history) {
-        ngx_slab_free_locked(shpool, shared->history);
+        ngx_slab_free_locked(sh->pool, shared->history);
     }
 
     if (shared->failures) {
-        ngx_slab_free_locked(shpool, shared->failures);
+        ngx_slab_free_locked(sh->pool, shared->failures);
     }
 
-    ngx_slab_free_locked(shpool, shared->phases);
-    ngx_slab_free_locked(shpool, shared);
+    ngx_slab_free_locked(sh->pool, shared->phases);
+    ngx_slab_free_locked(sh->pool, shared);
 }
 
 
 static void
-ngx_http_canary_free_release(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, ngx_uint_t id)
+ngx_http_canary_free_release(ngx_http_canary_shared_t *shared, ngx_uint_t id)
 {
+    ngx_http_canary_zone_shared_t     *sh;
     ngx_http_canary_release_shared_t  *place;
 
+    sh = shared->zone;
     place = shared->releases[id];
 
-    ngx_http_canary_forget_meters(sh, shared, place);
+    ngx_http_canary_forget_meters(shared, place);
 
     __atomic_store_n(&shared->releases[id], NULL, __ATOMIC_RELEASE);
 
     if (place->past) {
-        ngx_slab_free_locked(shpool, place->past);
+        ngx_slab_free_locked(sh->pool, place->past);
     }
 
-    ngx_slab_free_locked(shpool, place);
+    ngx_slab_free_locked(sh->pool, place);
 }

@@ -98,7 +98,7 @@ ngx_http_canary_restore(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
 
     ours = !canary_state_file_locked((char *) cmcf->state_path->name.data);
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(cmcf->sh);
 
     ngx_http_canary_raise_last(cmcf, last);
 
@@ -116,7 +116,7 @@ ngx_http_canary_restore(ngx_http_canary_main_conf_t *cmcf, ngx_log_t *log)
         ngx_http_canary_newer_events(cmcf, state, log);
     }
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(cmcf->sh);
 
     canary_state_destroy(state);
     ngx_http_canary_forget_events();
@@ -407,7 +407,7 @@ ngx_http_canary_restored(ngx_http_canary_main_conf_t *cmcf,
     name.data = (u_char *) from->name;
     name.len = ngx_strlen(from->name);
 
-    shared = ngx_http_canary_create_shared(cmcf->sh, cmcf->shpool, &name,
+    shared = ngx_http_canary_create_shared(cmcf->sh, &name,
                                            NGX_HTTP_CANARY_UNSEEN, 0);
 
     if (shared == NULL) {
@@ -542,7 +542,7 @@ ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t own,
         ngx_http_canary_load_changed(cmcf, state, own);
     }
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(sh);
 
     if (sh->superseded || sh->serial != cmcf->serial) {
 
@@ -564,7 +564,7 @@ ngx_http_canary_follow(ngx_http_canary_main_conf_t *cmcf, ngx_uint_t own,
         sh->file = id;
     }
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(sh);
 
     canary_state_destroy(state);
 
@@ -621,7 +621,7 @@ ngx_http_canary_load_changed(ngx_http_canary_main_conf_t *cmcf,
     for (i = 0; i < state->nendpoints; i++) {
         from = &state->endpoints[i];
 
-        ngx_shmtx_lock(&cmcf->shpool->mutex);
+        ngx_http_canary_lock(cmcf->sh);
 
         shared = ngx_http_canary_find_from(cmcf, from);
 
@@ -629,7 +629,7 @@ ngx_http_canary_load_changed(ngx_http_canary_main_conf_t *cmcf,
                             && !ngx_http_canary_is_same(shared, from))
                          : own;
 
-        ngx_shmtx_unlock(&cmcf->shpool->mutex);
+        ngx_http_canary_unlock(cmcf->sh);
 
         if (changed) {
             ngx_http_canary_load_events(from);
@@ -757,9 +757,7 @@ ngx_http_canary_follow_endpoint(ngx_http_canary_main_conf_t *cmcf,
 
     ngx_http_canary_load_events(from);
 
-    ngx_http_canary_conclude(sh, cmcf->shpool, shared,
-                             NGX_HTTP_CANARY_NOT_WRITTEN,
-                             now, log);
+    ngx_http_canary_conclude(shared, NGX_HTTP_CANARY_NOT_WRITTEN, now, log);
 
     stopped = (shared->sequence > sh->durable && last
                && !canary_verb_exposes(last->verb)
@@ -829,8 +827,7 @@ ngx_http_canary_stop_again(ngx_http_canary_main_conf_t *cmcf,
     change.actor = stop->actor;
     ngx_memcpy(change.reason, stop->reason, CANARY_REASON_SIZE);
 
-    (void) ngx_http_canary_change_locked(cmcf->sh, cmcf->shpool, shared,
-                                         &change, stop->figures,
+    (void) ngx_http_canary_change_locked(shared, &change, stop->figures,
                                          stop->nfigures, log);
 }
 

@@ -17,23 +17,19 @@
  */
 
 
-static ngx_uint_t ngx_http_canary_may_expose(
-    ngx_http_canary_zone_shared_t *sh, ngx_http_canary_shared_t *shared,
+static ngx_uint_t ngx_http_canary_may_expose(ngx_http_canary_shared_t *shared,
     const canary_command_t *command);
-static void ngx_http_canary_forestall(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+static void ngx_http_canary_forestall(ngx_http_canary_shared_t *shared,
     ngx_http_canary_change_t *change, ngx_log_t *log);
-static void ngx_http_canary_set_sequence(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change);
+static void ngx_http_canary_set_sequence(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_change_t *change);
 static ngx_http_canary_section_e ngx_http_canary_carry_out(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change,
     ngx_http_canary_record_t *next, const canary_figure_t *figures,
     ngx_uint_t nfigures, ngx_log_t *log);
-static void ngx_http_canary_note(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_record_t *next, canary_event_t *event,
-    uint64_t now, ngx_log_t *log);
+static void ngx_http_canary_note(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, canary_event_t *event, uint64_t now,
+    ngx_log_t *log);
 static void ngx_http_canary_set_last(ngx_http_canary_shared_t *shared,
     ngx_http_canary_record_t *next, canary_event_t *event);
 
@@ -42,38 +38,38 @@ ngx_http_canary_section_e
 ngx_http_canary_change(ngx_http_canary_endpoint_t *endpoint,
     ngx_http_canary_change_t *change)
 {
-    ngx_slab_pool_t              *shpool;
     ngx_http_canary_section_e     rc;
     ngx_http_canary_main_conf_t  *cmcf;
 
     cmcf = endpoint->main;
-    shpool = cmcf->shpool;
 
-    ngx_shmtx_lock(&shpool->mutex);
+    ngx_http_canary_lock(cmcf->sh);
 
     change->command.now = ngx_http_canary_milliseconds();
 
-    rc = ngx_http_canary_change_locked(cmcf->sh, shpool, endpoint->shared,
-                                       change, NULL, 0, ngx_cycle->log);
+    rc = ngx_http_canary_change_locked(endpoint->shared, change, NULL, 0,
+                                       ngx_cycle->log);
 
-    ngx_shmtx_unlock(&shpool->mutex);
+    ngx_http_canary_unlock(cmcf->sh);
 
     return rc;
 }
 
 
 ngx_http_canary_section_e
-ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+ngx_http_canary_change_locked(ngx_http_canary_shared_t *shared,
     ngx_http_canary_change_t *change, const canary_figure_t *figures,
     ngx_uint_t nfigures, ngx_log_t *log)
 {
-    ngx_uint_t                 exposes;
-    ngx_http_canary_record_t   next, *record;
-    ngx_http_canary_section_e  rc;
+    ngx_uint_t                      exposes;
+    ngx_http_canary_record_t        next, *record;
+    ngx_http_canary_section_e       rc;
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = shared->zone;
 
     if (!sh->superseded) {
-        ngx_http_canary_mend(sh, shpool, shared, change->command.now);
+        ngx_http_canary_mend(shared, change->command.now);
     }
 
     record = ngx_http_canary_record(shared);
@@ -85,7 +81,7 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
 
     if (sh->superseded
         || (exposes
-            && !ngx_http_canary_may_expose(sh, shared, &change->command)))
+            && !ngx_http_canary_may_expose(shared, &change->command)))
     {
         return NGX_HTTP_CANARY_SUPERSEDED;
     }
@@ -109,7 +105,7 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
     change->status = canary_rollout_apply(&next.rollout, &change->command);
 
     if (change->status != CANARY_CHANGED) {
-        ngx_http_canary_forestall(sh, shpool, shared, change, log);
+        ngx_http_canary_forestall(shared, change, log);
         return NGX_HTTP_CANARY_DONE;
     }
 
@@ -119,7 +115,7 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
     }
 
     if (next.rollout.phase != CANARY_IDLE
-        && ngx_http_canary_provide(sh, shpool, shared, &next.rollout)
+        && ngx_http_canary_provide(shared, &next.rollout)
            != NGX_OK)
     {
         change->status = CANARY_UNCHANGED;
@@ -128,31 +124,33 @@ ngx_http_canary_change_locked(ngx_http_canary_zone_shared_t *sh,
 
     /* else only the log has the event */
 
-    if (ngx_http_canary_provide_history(sh, shpool, shared) != NGX_OK
+    if (ngx_http_canary_provide_history(shared) != NGX_OK
         && exposes)
     {
         change->status = CANARY_UNCHANGED;
         return NGX_HTTP_CANARY_NO_MEMORY;
     }
 
-    return ngx_http_canary_carry_out(sh, shpool, shared, change, &next,
-                                     figures, nfigures, log);
+    return ngx_http_canary_carry_out(shared, change, &next, figures, nfigures,
+                                     log);
 }
 
 
 /* a worker of an earlier configuration may know what is gone from this one */
 
 static ngx_uint_t
-ngx_http_canary_may_expose(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, const canary_command_t *command)
+ngx_http_canary_may_expose(ngx_http_canary_shared_t *shared,
+    const canary_command_t *command)
 {
-    ngx_uint_t  id;
+    ngx_uint_t                      id;
+    ngx_http_canary_zone_shared_t  *sh;
 
+    sh = shared->zone;
     id = (command->verb == CANARY_START || command->verb == CANARY_DIRECT)
          ? command->release
          : ngx_http_canary_record(shared)->rollout.stable;
 
-    return !sh->closed && ngx_http_canary_configured(sh, shared)
+    return !sh->closed && ngx_http_canary_configured(shared)
            && id < CANARY_RELEASES && shared->releases[id]
            && ngx_http_canary_release_configured(sh, shared->releases[id]);
 }
@@ -165,8 +163,7 @@ ngx_http_canary_may_expose(ngx_http_canary_zone_shared_t *sh,
  */
 
 static void
-ngx_http_canary_forestall(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+ngx_http_canary_forestall(ngx_http_canary_shared_t *shared,
     ngx_http_canary_change_t *change, ngx_log_t *log)
 {
     uint64_t       now;
@@ -185,21 +182,23 @@ ngx_http_canary_forestall(ngx_http_canary_zone_shared_t *sh,
 
     ngx_http_canary_stop_queued(shared, change);
 
-    ngx_http_canary_conclude(sh, shpool, shared, NGX_HTTP_CANARY_CANCELLED,
-                             now, log);
+    ngx_http_canary_conclude(shared, NGX_HTTP_CANARY_CANCELLED, now, log);
 
     /* the file may have what was pending */
 
-    ngx_http_canary_set_sequence(sh, shared, change);
+    ngx_http_canary_set_sequence(shared, change);
 
     change->status = CANARY_CHANGED;
 }
 
 
 static void
-ngx_http_canary_set_sequence(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change)
+ngx_http_canary_set_sequence(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_change_t *change)
 {
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = shared->zone;
     shared->sequence = ngx_http_canary_next_sequence(sh);
     shared->changed = sh->changed;
     change->sequence = shared->sequence;
@@ -207,11 +206,9 @@ ngx_http_canary_set_sequence(ngx_http_canary_zone_shared_t *sh,
 
 
 static ngx_http_canary_section_e
-ngx_http_canary_carry_out(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+ngx_http_canary_carry_out(ngx_http_canary_shared_t *shared,
     ngx_http_canary_change_t *change, ngx_http_canary_record_t *next,
-    const canary_figure_t *figures, ngx_uint_t nfigures,
-    ngx_log_t *log)
+    const canary_figure_t *figures, ngx_uint_t nfigures, ngx_log_t *log)
 {
     canary_rollout_t         *before;
     canary_event_t            event;
@@ -221,7 +218,7 @@ ngx_http_canary_carry_out(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_make_event(&event, shared, before, &next->rollout, change,
                                figures, nfigures);
 
-    event.id = ngx_http_canary_next_event_id(sh);
+    event.id = ngx_http_canary_next_event_id(shared->zone);
 
     if (next->rollout.phase == CANARY_IDLE
         && (before->phase != CANARY_IDLE
@@ -231,14 +228,13 @@ ngx_http_canary_carry_out(ngx_http_canary_zone_shared_t *sh,
     }
 
     if (canary_verb_exposes(change->command.verb)) {
-        ngx_http_canary_defer(sh, shared, next, &event, change->command.now);
+        ngx_http_canary_defer(shared, next, &event, change->command.now);
         change->sequence = shared->pending.sequence;
         return NGX_HTTP_CANARY_PENDING;
     }
 
     if (change->command.verb == CANARY_HOLDING) {
-        ngx_http_canary_note(sh, shpool, shared, next, &event,
-                             change->command.now, log);
+        ngx_http_canary_note(shared, next, &event, change->command.now, log);
         return NGX_HTTP_CANARY_DONE;
     }
 
@@ -246,15 +242,15 @@ ngx_http_canary_carry_out(ngx_http_canary_zone_shared_t *sh,
 
     ngx_http_canary_stop_queued(shared, change);
 
-    ngx_http_canary_conclude(sh, shpool, shared, NGX_HTTP_CANARY_CANCELLED,
+    ngx_http_canary_conclude(shared, NGX_HTTP_CANARY_CANCELLED,
                              change->command.now, log);
 
     /* first: who dies in between leaves a change that will be in the file */
 
-    ngx_http_canary_set_sequence(sh, shared, change);
+    ngx_http_canary_set_sequence(shared, change);
 
-    ngx_http_canary_take_effect(sh, shpool, shared, next, &event,
-                                change->command.now, log);
+    ngx_http_canary_take_effect(shared, next, &event, change->command.now,
+                                log);
 
     return NGX_HTTP_CANARY_DONE;
 }
@@ -267,11 +263,14 @@ ngx_http_canary_carry_out(ngx_http_canary_zone_shared_t *sh,
  */
 
 static void
-ngx_http_canary_note(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
-    ngx_http_canary_record_t *next, canary_event_t *event,
-    uint64_t now, ngx_log_t *log)
+ngx_http_canary_note(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_record_t *next, canary_event_t *event, uint64_t now,
+    ngx_log_t *log)
 {
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = shared->zone;
+
     if (shared->pending.sequence) {
         ngx_http_canary_void_event(shared, shared->pending.after->event.id);
         shared->pending.after->event.id = ngx_http_canary_next_event_id(sh);
@@ -279,20 +278,21 @@ ngx_http_canary_note(ngx_http_canary_zone_shared_t *sh,
 
     (void) ngx_http_canary_next_sequence(sh);
 
-    ngx_http_canary_take_effect(sh, shpool, shared, next, event, now, log);
+    ngx_http_canary_take_effect(shared, next, event, now, log);
 }
 
 
 ngx_int_t
-ngx_http_canary_stop_by_event(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+ngx_http_canary_stop_by_event(ngx_http_canary_shared_t *shared,
     canary_event_t *event, uint64_t now, ngx_log_t *log)
 {
-    canary_command_t          command;
-    ngx_http_canary_record_t  next;
+    canary_command_t                command;
+    ngx_http_canary_record_t        next;
+    ngx_http_canary_zone_shared_t  *sh;
 
-    ngx_http_canary_conclude(sh, shpool, shared, NGX_HTTP_CANARY_CANCELLED,
-                             now, log);
+    sh = shared->zone;
+
+    ngx_http_canary_conclude(shared, NGX_HTTP_CANARY_CANCELLED, now, log);
 
     next = *ngx_http_canary_record(shared);
 
@@ -315,48 +315,45 @@ ngx_http_canary_stop_by_event(ngx_http_canary_zone_shared_t *sh,
     shared->sequence = ngx_http_canary_next_sequence(sh);
     shared->changed = sh->changed;
 
-    ngx_http_canary_take_effect(sh, shpool, shared, &next, event, now, log);
+    ngx_http_canary_take_effect(shared, &next, event, now, log);
 
     return NGX_OK;
 }
 
 
 void
-ngx_http_canary_mend(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t now)
+ngx_http_canary_mend(ngx_http_canary_shared_t *shared, uint64_t now)
 {
     ngx_http_canary_repair(shared);
 
     if (ngx_http_canary_has_taken_effect(shared)) {
-        ngx_http_canary_conclude(sh, shpool, shared, NGX_HTTP_CANARY_APPLIED,
-                                 now, ngx_cycle->log);
+        ngx_http_canary_conclude(shared, NGX_HTTP_CANARY_APPLIED, now,
+                                 ngx_cycle->log);
     }
 
-    ngx_http_canary_mend_effect(sh, shpool, shared, now);
+    ngx_http_canary_mend_effect(shared, now);
 }
 
 
 void
-ngx_http_canary_mend_all(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, uint64_t now)
+ngx_http_canary_mend_all(ngx_http_canary_zone_shared_t *sh, uint64_t now)
 {
     ngx_http_canary_shared_t  *shared;
 
     for (shared = sh->endpoints; shared; shared = shared->next) {
-        ngx_http_canary_mend(sh, shpool, shared, now);
+        ngx_http_canary_mend(shared, now);
     }
 }
 
 
 void
-ngx_http_canary_bury(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, uint64_t now)
+ngx_http_canary_bury(ngx_http_canary_zone_shared_t *sh, uint64_t now)
 {
     if (ngx_http_canary_has_dead(sh)) {
-        ngx_http_canary_mend_all(sh, shpool, now);
+        ngx_http_canary_mend_all(sh, now);
     }
 
-    ngx_http_canary_reap(sh, shpool);
+    ngx_http_canary_reap(sh);
 }
 
 

@@ -74,15 +74,12 @@ ngx_http_canary_section_e ngx_http_canary_change(
 
 /* as above, with the lock held; figures may be NULL */
 ngx_http_canary_section_e ngx_http_canary_change_locked(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
     ngx_http_canary_shared_t *shared, ngx_http_canary_change_t *change,
-    const canary_figure_t *figures, ngx_uint_t nfigures,
-    ngx_log_t *log);
+    const canary_figure_t *figures, ngx_uint_t nfigures, ngx_log_t *log);
 
 /* carries out what the state file does not have of an event that stops, as it
    is; NGX_DECLINED: it does not apply */
-ngx_int_t ngx_http_canary_stop_by_event(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+ngx_int_t ngx_http_canary_stop_by_event(ngx_http_canary_shared_t *shared,
     canary_event_t *event, uint64_t now, ngx_log_t *log);
 
 /*
@@ -90,14 +87,11 @@ ngx_int_t ngx_http_canary_stop_by_event(ngx_http_canary_zone_shared_t *sh,
  * whoever is about to look at an endpoint, and at all of them by whoever finds
  * another process dead.
  */
-void ngx_http_canary_mend(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared, uint64_t now);
-void ngx_http_canary_mend_all(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, uint64_t now);
+void ngx_http_canary_mend(ngx_http_canary_shared_t *shared, uint64_t now);
+void ngx_http_canary_mend_all(ngx_http_canary_zone_shared_t *sh, uint64_t now);
 
 /* takes dead processes out, when what they have left undone is mended */
-void ngx_http_canary_bury(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, uint64_t now);
+void ngx_http_canary_bury(ngx_http_canary_zone_shared_t *sh, uint64_t now);
 
 
 /* ngx_http_canary_turn.c: who waits for whom */
@@ -135,14 +129,11 @@ void ngx_http_canary_leave_turn(ngx_http_canary_endpoint_t *endpoint,
 
 /* memory for all that a rollout needs, or for events only, if need be from
    rollouts that have ended; NGX_ERROR: the zone is full */
-ngx_int_t ngx_http_canary_provide(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared,
+ngx_int_t ngx_http_canary_provide(ngx_http_canary_shared_t *shared,
     const canary_rollout_t *rollout);
-ngx_int_t ngx_http_canary_provide_history(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t *shared);
+ngx_int_t ngx_http_canary_provide_history(ngx_http_canary_shared_t *shared);
 void ngx_http_canary_add_slots(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_uint_t configured,
-    canary_evidence_t *evidence, ngx_uint_t n);
+    ngx_uint_t configured, canary_evidence_t *evidence, ngx_uint_t n);
 size_t ngx_http_canary_books_size(void);
 
 

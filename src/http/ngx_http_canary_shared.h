@@ -279,6 +279,7 @@ typedef struct {
 
 
 typedef struct ngx_http_canary_shared_s  ngx_http_canary_shared_t;
+typedef struct ngx_http_canary_zone_shared_s  ngx_http_canary_zone_shared_t;
 
 struct ngx_http_canary_shared_s {
 
@@ -288,6 +289,8 @@ struct ngx_http_canary_shared_s {
     canary_evidence_t                  *evidence;      /* NULL when idle */
 
     u_char                              pad[NGX_HTTP_CANARY_LINE - 16];
+
+    ngx_http_canary_zone_shared_t      *zone;          /* it lies in */
 
     /* under the lock */
 
@@ -361,8 +364,9 @@ struct ngx_http_canary_generation_s {
 };
 
 
-typedef struct {
+struct ngx_http_canary_zone_shared_s {
     uint64_t                            magic;         /* and layout */
+    ngx_slab_pool_t                    *pool;          /* it is made of */
     ngx_uint_t                          nslots;
     ngx_uint_t                          nused;         /* slots that ever had
                                                           a process */
@@ -418,7 +422,21 @@ typedef struct {
     ngx_uint_t                          removed;       /* endpoints, ever: tells
                                                           who goes through the
                                                           list of them */
-} ngx_http_canary_zone_shared_t;
+};
+
+
+static ngx_inline void
+ngx_http_canary_lock(ngx_http_canary_zone_shared_t *sh)
+{
+    ngx_shmtx_lock(&sh->pool->mutex);
+}
+
+
+static ngx_inline void
+ngx_http_canary_unlock(ngx_http_canary_zone_shared_t *sh)
+{
+    ngx_shmtx_unlock(&sh->pool->mutex);
+}
 
 
 static ngx_inline ngx_http_canary_record_t *

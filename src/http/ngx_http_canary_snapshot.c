@@ -18,7 +18,6 @@ ngx_http_canary_snapshot(ngx_http_canary_endpoint_t *endpoint,
     ngx_http_canary_snapshot_t *snapshot)
 {
     ngx_uint_t                      i;
-    ngx_slab_pool_t                *shpool;
     ngx_http_canary_shared_t       *shared;
     ngx_http_canary_release_t      *releases;
     ngx_http_canary_main_conf_t    *cmcf;
@@ -28,7 +27,6 @@ ngx_http_canary_snapshot(ngx_http_canary_endpoint_t *endpoint,
 
     cmcf = endpoint->main;
     sh = cmcf->sh;
-    shpool = cmcf->shpool;
     shared = endpoint->shared;
 
     snapshot->endpoint = endpoint;
@@ -36,17 +34,17 @@ ngx_http_canary_snapshot(ngx_http_canary_endpoint_t *endpoint,
 
     releases = endpoint->releases.elts;
 
-    ngx_shmtx_lock(&shpool->mutex);
+    ngx_http_canary_lock(sh);
 
     snapshot->now = ngx_http_canary_milliseconds();
 
     if (!sh->superseded) {
-        ngx_http_canary_mend(sh, shpool, shared, snapshot->now);
+        ngx_http_canary_mend(shared, snapshot->now);
     }
 
     snapshot->heartbeat = sh->heartbeat ? snapshot->now - sh->heartbeat : 0;
     snapshot->record = *ngx_http_canary_record(shared);
-    snapshot->durable = ngx_http_canary_durable(sh, shared, snapshot->now);
+    snapshot->durable = ngx_http_canary_durable(shared, snapshot->now);
     ngx_memcpy(snapshot->problem, sh->problem, NGX_HTTP_CANARY_PROBLEM);
 
     ngx_http_canary_judge(shared, snapshot->now, CANARY_DETAIL_ALL,
@@ -57,7 +55,7 @@ ngx_http_canary_snapshot(ngx_http_canary_endpoint_t *endpoint,
                                      &snapshot->releases[i]);
     }
 
-    ngx_shmtx_unlock(&shpool->mutex);
+    ngx_http_canary_unlock(sh);
 }
 
 
@@ -65,15 +63,13 @@ void
 ngx_http_canary_copy_rollout(ngx_http_canary_endpoint_t *endpoint,
     canary_rollout_t *rollout)
 {
-    ngx_slab_pool_t  *shpool;
 
-    shpool = endpoint->main->shpool;
 
-    ngx_shmtx_lock(&shpool->mutex);
+    ngx_http_canary_lock(endpoint->main->sh);
 
     *rollout = ngx_http_canary_record(endpoint->shared)->rollout;
 
-    ngx_shmtx_unlock(&shpool->mutex);
+    ngx_http_canary_unlock(endpoint->main->sh);
 }
 
 
@@ -81,11 +77,11 @@ void
 ngx_http_canary_copy_problem(ngx_http_canary_main_conf_t *cmcf,
     u_char *problem)
 {
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(cmcf->sh);
 
     ngx_memcpy(problem, cmcf->sh->problem, NGX_HTTP_CANARY_PROBLEM);
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(cmcf->sh);
 }
 
 
@@ -162,15 +158,13 @@ ngx_http_canary_event_before(ngx_http_canary_endpoint_t *endpoint,
 {
     uint64_t                   newest;
     ngx_int_t                  rc;
-    ngx_slab_pool_t           *shpool;
     canary_event_t            *found;
     ngx_http_canary_shared_t  *shared;
 
-    shpool = endpoint->main->shpool;
     shared = endpoint->shared;
     rc = NGX_DECLINED;
 
-    ngx_shmtx_lock(&shpool->mutex);
+    ngx_http_canary_lock(endpoint->main->sh);
 
     newest = shared->events ? ngx_http_canary_record(shared)->events : 0;
     *number = ngx_min(*number, newest);
@@ -186,7 +180,7 @@ ngx_http_canary_event_before(ngx_http_canary_endpoint_t *endpoint,
         }
     }
 
-    ngx_shmtx_unlock(&shpool->mutex);
+    ngx_http_canary_unlock(endpoint->main->sh);
 
     return rc;
 }

@@ -8,16 +8,17 @@
 #include "ngx_http_canary_spare.h"
 
 
-static void ngx_http_canary_free_evidence(ngx_slab_pool_t *shpool,
+static void ngx_http_canary_free_evidence(ngx_http_canary_zone_shared_t *sh,
     canary_evidence_t *evidence);
 
 
 void
-ngx_http_canary_put_spare(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared)
+ngx_http_canary_put_spare(ngx_http_canary_shared_t *shared)
 {
-    canary_evidence_t  *evidence;
+    canary_evidence_t              *evidence;
+    ngx_http_canary_zone_shared_t  *sh;
 
+    sh = shared->zone;
     evidence = shared->evidence;
 
     if (evidence == NULL) {
@@ -62,12 +63,11 @@ ngx_http_canary_take_spare(ngx_http_canary_zone_shared_t *sh,
  */
 
 ngx_uint_t
-ngx_http_canary_free_spare_evidence(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool)
+ngx_http_canary_free_spare_evidence(ngx_http_canary_zone_shared_t *sh)
 {
     canary_evidence_t  *evidence, **place;
 
-    if (ngx_http_canary_free_books(sh, shpool)) {
+    if (ngx_http_canary_free_books(sh)) {
         return 1;
     }
 
@@ -76,7 +76,7 @@ ngx_http_canary_free_spare_evidence(ngx_http_canary_zone_shared_t *sh,
 
         if (!ngx_http_canary_serial_alive(sh, 0, evidence->serial)) {
             __atomic_store_n(place, evidence->next, __ATOMIC_RELEASE);
-            ngx_http_canary_free_evidence(shpool, evidence);
+            ngx_http_canary_free_evidence(sh, evidence);
             return 1;
         }
     }
@@ -86,24 +86,23 @@ ngx_http_canary_free_spare_evidence(ngx_http_canary_zone_shared_t *sh,
 
 
 static void
-ngx_http_canary_free_evidence(ngx_slab_pool_t *shpool,
+ngx_http_canary_free_evidence(ngx_http_canary_zone_shared_t *sh,
     canary_evidence_t *evidence)
 {
     uint32_t  i;
 
     for (i = evidence->nused; i > 0; i--) {
         if (i == 1 || evidence->slots[i - 1] != evidence->slots[0]) {
-            ngx_slab_free_locked(shpool, evidence->slots[i - 1]);
+            ngx_slab_free_locked(sh->pool, evidence->slots[i - 1]);
         }
     }
 
-    ngx_slab_free_locked(shpool, evidence);
+    ngx_slab_free_locked(sh->pool, evidence);
 }
 
 
 ngx_uint_t
-ngx_http_canary_free_books(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool)
+ngx_http_canary_free_books(ngx_http_canary_zone_shared_t *sh)
 {
     canary_books_t     *books;
     canary_evidence_t  *evidence;
@@ -113,7 +112,7 @@ ngx_http_canary_free_books(ngx_http_canary_zone_shared_t *sh,
 
         if (books) {
             __atomic_store_n(&evidence->books, NULL, __ATOMIC_RELEASE);
-            ngx_slab_free_locked(shpool, books);
+            ngx_slab_free_locked(sh->pool, books);
             return 1;
         }
     }

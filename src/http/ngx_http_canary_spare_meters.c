@@ -18,10 +18,8 @@
 #define NGX_HTTP_CANARY_METERS_RUN  4    /* are 3 pages of 4 KB */
 
 
-static void ngx_http_canary_cut_meters(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool);
-static ngx_uint_t ngx_http_canary_free_runs(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
+static void ngx_http_canary_cut_meters(ngx_http_canary_zone_shared_t *sh);
+static ngx_uint_t ngx_http_canary_free_runs(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_meter_t **meters, ngx_uint_t n);
 static int ngx_libc_cdecl ngx_http_canary_compare_meters(const void *one,
     const void *two);
@@ -35,7 +33,7 @@ static size_t ngx_http_canary_run_size(void);
 
 ngx_int_t
 ngx_http_canary_add_meter(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_meter_t **meter)
+    ngx_http_canary_meter_t **meter)
 {
     ngx_http_canary_meter_t  *spare;
 
@@ -44,7 +42,7 @@ ngx_http_canary_add_meter(ngx_http_canary_zone_shared_t *sh,
     }
 
     if (sh->spare_meters == NULL) {
-        ngx_http_canary_cut_meters(sh, shpool);
+        ngx_http_canary_cut_meters(sh);
     }
 
     spare = sh->spare_meters;
@@ -64,8 +62,7 @@ ngx_http_canary_add_meter(ngx_http_canary_zone_shared_t *sh,
 
 
 static void
-ngx_http_canary_cut_meters(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool)
+ngx_http_canary_cut_meters(ngx_http_canary_zone_shared_t *sh)
 {
     size_t                    size;
     ngx_uint_t                n;
@@ -73,7 +70,7 @@ ngx_http_canary_cut_meters(ngx_http_canary_zone_shared_t *sh,
 
     size = ngx_http_canary_run_size();
 
-    meter = ngx_slab_alloc_locked(shpool, size);
+    meter = ngx_slab_alloc_locked(sh->pool, size);
     if (meter == NULL) {
         return;
     }
@@ -107,10 +104,13 @@ ngx_http_canary_put_meter(ngx_http_canary_zone_shared_t *sh,
 
 
 void
-ngx_http_canary_forget_meters(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, ngx_http_canary_release_shared_t *place)
+ngx_http_canary_forget_meters(ngx_http_canary_shared_t *shared,
+    ngx_http_canary_release_shared_t *place)
 {
-    ngx_uint_t  i;
+    ngx_uint_t                      i;
+    ngx_http_canary_zone_shared_t  *sh;
+
+    sh = shared->zone;
 
     ngx_http_canary_put_meter(sh, &place->base);
 
@@ -121,8 +121,7 @@ ngx_http_canary_forget_meters(ngx_http_canary_zone_shared_t *sh,
 
 
 ngx_uint_t
-ngx_http_canary_free_spare_meters(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool)
+ngx_http_canary_free_spare_meters(ngx_http_canary_zone_shared_t *sh)
 {
     ngx_uint_t                n, freed;
     ngx_http_canary_meter_t  *meter, **meters;
@@ -151,7 +150,7 @@ ngx_http_canary_free_spare_meters(ngx_http_canary_zone_shared_t *sh,
     ngx_qsort(meters, n, sizeof(ngx_http_canary_meter_t *),
               ngx_http_canary_compare_meters);
 
-    freed = ngx_http_canary_free_runs(sh, shpool, meters, n);
+    freed = ngx_http_canary_free_runs(sh, meters, n);
 
     ngx_free(meters);
 
@@ -167,7 +166,7 @@ ngx_http_canary_free_spare_meters(ngx_http_canary_zone_shared_t *sh,
 
 static ngx_uint_t
 ngx_http_canary_free_runs(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_meter_t **meters, ngx_uint_t n)
+    ngx_http_canary_meter_t **meters, ngx_uint_t n)
 {
     ngx_uint_t                i, run, freed;
     ngx_http_canary_meter_t  *meter;
@@ -183,7 +182,7 @@ ngx_http_canary_free_runs(ngx_http_canary_zone_shared_t *sh,
         if ((uintptr_t) meter % ngx_pagesize == 0
             && i + run <= n && meters[i + run - 1] == meter + run - 1)
         {
-            ngx_slab_free_locked(shpool, meter);
+            ngx_slab_free_locked(sh->pool, meter);
             i += run;
             freed = 1;
             continue;

@@ -16,20 +16,19 @@
 
 /* a meter of zeros, unless there is one; NGX_ERROR: the zone is full */
 ngx_int_t ngx_http_canary_add_meter(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_meter_t **meter);
+    ngx_http_canary_meter_t **meter);
 
 /* gives one up, if there is one; or all of a release that no process uses,
    and what they counted is forgotten */
 void ngx_http_canary_put_meter(ngx_http_canary_zone_shared_t *sh,
     ngx_http_canary_meter_t **meter);
-void ngx_http_canary_forget_meters(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared,
+void ngx_http_canary_forget_meters(ngx_http_canary_shared_t *shared,
     ngx_http_canary_release_shared_t *place);
 
 /* gives the zone back what it can be given of meters that were given up; 0:
    nothing */
 ngx_uint_t ngx_http_canary_free_spare_meters(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool);
+    ngx_http_canary_zone_shared_t *sh);
 
 
 #endif /* _NGX_HTTP_CANARY_SPARE_METERS_H_INCLUDED_ */

@@ -100,7 +100,7 @@ ngx_http_canary_count_shared(ngx_http_canary_main_conf_t *cmcf,
     sh = cmcf->sh;
     n = 0;
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(sh);
 
     *sequence = sh->sequence;
 
@@ -113,7 +113,7 @@ ngx_http_canary_count_shared(ngx_http_canary_main_conf_t *cmcf,
         state->last_event = sh->last_event;
     }
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(sh);
 
     return n;
 }
@@ -135,7 +135,7 @@ ngx_http_canary_collect_all(ngx_http_canary_main_conf_t *cmcf,
 
     for (i = 0, n = 0; rc == NGX_OK; i++) {
 
-        ngx_shmtx_lock(&cmcf->shpool->mutex);
+        ngx_http_canary_lock(sh);
 
         if (i == 0) {
             removed = sh->removed;
@@ -159,7 +159,7 @@ ngx_http_canary_collect_all(ngx_http_canary_main_conf_t *cmcf,
             }
         }
 
-        ngx_shmtx_unlock(&cmcf->shpool->mutex);
+        ngx_http_canary_unlock(sh);
 
         if (shared == NULL) {
             break;
@@ -412,7 +412,7 @@ ngx_http_canary_for_each(ngx_http_canary_main_conf_t *cmcf,
     ngx_uint_t                 i;
     ngx_http_canary_shared_t  *shared, *next;
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(cmcf->sh);
 
     next = cmcf->sh->endpoints;
 
@@ -432,7 +432,7 @@ ngx_http_canary_for_each(ngx_http_canary_main_conf_t *cmcf,
         }
     }
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(cmcf->sh);
 }
 
 

@@ -301,17 +301,15 @@ ngx_http_canary_is_turn(ngx_http_canary_endpoint_t *endpoint,
     ngx_http_canary_change_t *change)
 {
     ngx_uint_t        is;
-    ngx_slab_pool_t  *shpool;
 
-    shpool = endpoint->main->shpool;
 
-    ngx_shmtx_lock(&shpool->mutex);
+    ngx_http_canary_lock(endpoint->main->sh);
 
     is = endpoint->main->sh->superseded
          || ngx_http_canary_may_go(endpoint->shared, change,
                                    ngx_http_canary_milliseconds());
 
-    ngx_shmtx_unlock(&shpool->mutex);
+    ngx_http_canary_unlock(endpoint->main->sh);
 
     return is;
 }
@@ -321,12 +319,10 @@ void
 ngx_http_canary_leave_turn(ngx_http_canary_endpoint_t *endpoint,
     ngx_http_canary_change_t *change)
 {
-    ngx_slab_pool_t          *shpool;
     ngx_http_canary_place_t  *place;
 
-    shpool = endpoint->main->shpool;
 
-    ngx_shmtx_lock(&shpool->mutex);
+    ngx_http_canary_lock(endpoint->main->sh);
 
     place = ngx_http_canary_own_place(endpoint->shared, change);
 
@@ -334,7 +330,7 @@ ngx_http_canary_leave_turn(ngx_http_canary_endpoint_t *endpoint,
         place->pid = 0;
     }
 
-    ngx_shmtx_unlock(&shpool->mutex);
+    ngx_http_canary_unlock(endpoint->main->sh);
 
     change->ticket = 0;
 }

@@ -479,11 +479,11 @@ ngx_http_canary_verta_created(ngx_http_canary_endpoint_t *endpoint)
 
     cmcf = endpoint->main;
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(cmcf->sh);
 
     created = ngx_http_canary_record(endpoint->shared)->created;
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(cmcf->sh);
 
     return created;
 }

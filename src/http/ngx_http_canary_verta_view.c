@@ -24,7 +24,7 @@ ngx_http_canary_verta_look(ngx_http_canary_endpoint_t *endpoint,
     cmcf = endpoint->main;
     record = &view->record;
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(cmcf->sh);
 
     *record = *ngx_http_canary_record(endpoint->shared);
 
@@ -35,7 +35,7 @@ ngx_http_canary_verta_look(ngx_http_canary_endpoint_t *endpoint,
 
     ngx_http_canary_verta_look_back(view, endpoint->shared);
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(cmcf->sh);
 
     view->ago = ngx_http_canary_verta_ago(view->ended);
     view->settled = (record->settled == record->rollout.generation);

@@ -360,7 +360,7 @@ ngx_http_canary_verta_settle(ngx_http_canary_verta_write_t *v,
         generation++;
     }
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(cmcf->sh);
 
     record = ngx_http_canary_record(w->endpoint->shared);
 
@@ -368,7 +368,7 @@ ngx_http_canary_verta_settle(ngx_http_canary_verta_write_t *v,
         record->settled = generation;
     }
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(cmcf->sh);
 }
 
 

@@ -278,10 +278,10 @@ ngx_http_canary_got_lock(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
         ngx_http_canary_append_again(cmcf);
     }
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(sh);
 
     if (!ngx_http_canary_leads(cmcf)) {
-        ngx_shmtx_unlock(&cmcf->shpool->mutex);
+        ngx_http_canary_unlock(sh);
         ngx_http_canary_free_lock();
         return;
     }
@@ -299,7 +299,7 @@ ngx_http_canary_got_lock(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
     sh->locker = ngx_pid;
     sh->path = path;
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(sh);
 }
 
 
@@ -310,7 +310,7 @@ ngx_http_canary_append_again(ngx_http_canary_main_conf_t *cmcf)
 {
     ngx_http_canary_shared_t  *shared;
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(cmcf->sh);
 
     for (shared = cmcf->sh->endpoints; shared; shared = shared->next) {
         if (shared->history) {
@@ -318,7 +318,7 @@ ngx_http_canary_append_again(ngx_http_canary_main_conf_t *cmcf)
         }
     }
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(cmcf->sh);
 }
 
 
@@ -343,7 +343,7 @@ ngx_http_canary_no_lock(ngx_http_canary_main_conf_t *cmcf, pid_t holder,
         return;
     }
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(sh);
 
     if (!sh->foreign) {
         ngx_snprintf(sh->problem, NGX_HTTP_CANARY_PROBLEM - 1,
@@ -360,7 +360,7 @@ ngx_http_canary_no_lock(ngx_http_canary_main_conf_t *cmcf, pid_t holder,
     sh->foreign = 1;
     sh->locker = 0;
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(sh);
 
     ngx_http_canary_settle_all(cmcf, NGX_HTTP_CANARY_NOT_WRITTEN, (uint64_t) -1,
                                now);
@@ -402,20 +402,19 @@ ngx_http_canary_expire(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 
     last = now;
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(cmcf->sh);
 
     for (shared = cmcf->sh->endpoints; shared; shared = shared->next) {
         if (shared->pending.sequence
             && now - shared->pending.decided >= NGX_HTTP_CANARY_PATIENCE
             && now > shared->pending.decided)
         {
-            ngx_http_canary_conclude(cmcf->sh, cmcf->shpool, shared,
-                                     NGX_HTTP_CANARY_NOT_WRITTEN,
-                                     now, ngx_cycle->log);
+            ngx_http_canary_conclude(shared, NGX_HTTP_CANARY_NOT_WRITTEN, now,
+                                     ngx_cycle->log);
         }
     }
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(cmcf->sh);
 }
 
 
@@ -443,9 +442,9 @@ ngx_http_canary_counted(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
     counted = ngx_http_canary_attempts(cmcf);
 
     if (counted != known && sh->sequence <= sh->durable) {
-        ngx_shmtx_lock(&cmcf->shpool->mutex);
+        ngx_http_canary_lock(sh);
         (void) ngx_http_canary_next_sequence(sh);
-        ngx_shmtx_unlock(&cmcf->shpool->mutex);
+        ngx_http_canary_unlock(sh);
     }
 
     known = counted;
@@ -471,7 +470,7 @@ ngx_http_canary_spent(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
 
     moved = 0;
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(sh);
 
     for (shared = sh->active; shared && !moved; shared = shared->next_active) {
         moved = ngx_http_canary_spent_moved(shared);
@@ -482,7 +481,7 @@ ngx_http_canary_spent(ngx_http_canary_main_conf_t *cmcf, uint64_t now)
         last = now;
     }
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(sh);
 }
 
 
@@ -594,12 +593,12 @@ ngx_http_canary_end_write(ngx_http_canary_main_conf_t *cmcf,
         ngx_http_canary_settle_all(cmcf, NGX_HTTP_CANARY_APPLIED,
                                    job->sequence, now);
 
-        ngx_shmtx_lock(&cmcf->shpool->mutex);
+        ngx_http_canary_lock(sh);
 
         sh->file = job->id;
         sh->durable = ngx_max(sh->durable, job->sequence);
 
-        ngx_shmtx_unlock(&cmcf->shpool->mutex);
+        ngx_http_canary_unlock(sh);
 
         ngx_http_canary_write_worked(cmcf);
         return;
@@ -684,11 +683,11 @@ ngx_http_canary_write_refused(ngx_http_canary_main_conf_t *cmcf,
     ngx_http_canary_settle_all(cmcf, NGX_HTTP_CANARY_NOT_WRITTEN, sequence,
                                now);
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(sh);
 
     sh->refused = ngx_max(sh->refused, all ? sh->sequence : sequence);
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(sh);
 }
 
 
@@ -706,7 +705,7 @@ ngx_http_canary_settle_all(ngx_http_canary_main_conf_t *cmcf,
 
     sh = cmcf->sh;
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(sh);
 
     for (shared = sh->superseded ? NULL : sh->endpoints;
          shared;
@@ -715,12 +714,11 @@ ngx_http_canary_settle_all(ngx_http_canary_main_conf_t *cmcf,
         if (shared->pending.sequence
             && shared->pending.sequence <= sequence)
         {
-            ngx_http_canary_conclude(sh, cmcf->shpool, shared, fate, now,
-                                     ngx_cycle->log);
+            ngx_http_canary_conclude(shared, fate, now, ngx_cycle->log);
         }
     }
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(sh);
 }
 
 
@@ -735,7 +733,7 @@ ngx_http_canary_write_failed(ngx_http_canary_main_conf_t *cmcf,
 
     ngx_http_canary_failed = now;
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(sh);
 
     known = sh->failing;
     sh->failing = 1;
@@ -747,7 +745,7 @@ ngx_http_canary_write_failed(ngx_http_canary_main_conf_t *cmcf,
                  error->err, strerror(error->err));
     sh->problem[NGX_HTTP_CANARY_PROBLEM - 1] = '\0';
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(sh);
 
     if (!known) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
@@ -768,12 +766,12 @@ ngx_http_canary_write_worked(ngx_http_canary_main_conf_t *cmcf)
         return;
     }
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(sh);
 
     sh->failing = 0;
     sh->problem[0] = '\0';
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(sh);
 
     ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                   "canary: the state file in \"%V\" is written again",

@@ -205,7 +205,7 @@ ngx_http_canary_at_rest(ngx_http_canary_main_conf_t *cmcf)
 
     sh = cmcf->sh;
 
-    ngx_shmtx_lock(&cmcf->shpool->mutex);
+    ngx_http_canary_lock(sh);
 
     /* that of endpoints is written by their helper when it ends */
 
@@ -219,7 +219,7 @@ ngx_http_canary_at_rest(ngx_http_canary_main_conf_t *cmcf)
         }
     }
 
-    ngx_shmtx_unlock(&cmcf->shpool->mutex);
+    ngx_http_canary_unlock(sh);
 
     return rests;
 }
@@ -279,10 +279,11 @@ ngx_http_canary_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     ngx_http_canary_main_conf_t *ocmcf = data;
 
     ngx_int_t                     rc;
+    ngx_slab_pool_t              *shpool;
     ngx_http_canary_main_conf_t  *cmcf;
 
     cmcf = shm_zone->data;
-    cmcf->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
 
     if (shm_zone->shm.size < ngx_http_canary_zone_needed(cmcf,
                                                ngx_http_canary_slots(cmcf)))
@@ -294,7 +295,7 @@ ngx_http_canary_init_zone(ngx_shm_zone_t *shm_zone, void *data)
         cmcf->sh = ocmcf->sh;
 
     } else if (shm_zone->shm.exists) {
-        cmcf->sh = cmcf->shpool->data;
+        cmcf->sh = shpool->data;
 
     } else if (ngx_http_canary_create_zone(shm_zone, cmcf) != NGX_OK) {
         goto too_small;
@@ -408,7 +409,7 @@ ngx_http_canary_create_zone(ngx_shm_zone_t *shm_zone,
     ngx_http_canary_main_conf_t    *ocmcf;
     ngx_http_canary_zone_shared_t  *sh;
 
-    shpool = cmcf->shpool;
+    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
 
     /* that the zone is full is told where it matters, in words of its own */
 
@@ -429,6 +430,7 @@ ngx_http_canary_create_zone(ngx_shm_zone_t *shm_zone,
                 &shm_zone->shm.name);
 
     sh->magic = NGX_HTTP_CANARY_MAGIC;
+    sh->pool = shpool;
     sh->nslots = ngx_http_canary_slots(cmcf);
 
     sh->serial = NGX_HTTP_CANARY_UNSEEN + 1;
@@ -440,7 +442,6 @@ ngx_http_canary_create_zone(ngx_shm_zone_t *shm_zone,
 
     if (ocmcf) {
         cmcf->old = ocmcf->sh;
-        cmcf->old_shpool = ocmcf->shpool;
         sh->serial = ocmcf->sh->serial + 1;
     }
 

@@ -59,10 +59,9 @@ void ngx_http_canary_expect_processes(ngx_http_canary_main_conf_t *cmcf,
     ngx_uint_t n, ngx_log_t *log);
 
 /* under the lock: whether a process has died, and once what it has left undone
-   is mended, takes it out; see ngx_http_canary_bury() */
+   is mended, takes it out; see ngx_http_canary_bury( */
 ngx_uint_t ngx_http_canary_has_dead(ngx_http_canary_zone_shared_t *sh);
-void ngx_http_canary_reap(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool);
+void ngx_http_canary_reap(ngx_http_canary_zone_shared_t *sh);
 
 
 /* ngx_http_canary_registry.c: endpoints and releases in the zone */
@@ -79,10 +78,8 @@ void ngx_http_canary_unregister(ngx_http_canary_main_conf_t *cmcf);
 /* under the lock: the id of a release that is only remembered, unless it is
    configured; CANARY_NO_RELEASE: the zone is full, or the table is.  With
    "rollout" another one gives way that is in neither its roles nor use. */
-ngx_uint_t ngx_http_canary_remember_place(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
-    ngx_http_canary_shared_t *shared, ngx_str_t *name, ngx_uint_t serial,
-    const canary_rollout_t *rollout);
+ngx_uint_t ngx_http_canary_remember_place(ngx_http_canary_shared_t *shared,
+    ngx_str_t *name, ngx_uint_t serial, const canary_rollout_t *rollout);
 
 /* under the lock: an endpoint by its name; NULL: there is none */
 ngx_http_canary_shared_t *ngx_http_canary_find_shared(
@@ -91,8 +88,8 @@ ngx_http_canary_shared_t *ngx_http_canary_find_shared(
 /* under the lock: one that was named last by the configuration "serial", or
    that the one which is being registered wants; NULL: the zone is full */
 ngx_http_canary_shared_t *ngx_http_canary_create_shared(
-    ngx_http_canary_zone_shared_t *sh, ngx_slab_pool_t *shpool,
-    ngx_str_t *name, ngx_uint_t serial, ngx_uint_t wanted);
+    ngx_http_canary_zone_shared_t *sh, ngx_str_t *name, ngx_uint_t serial,
+    ngx_uint_t wanted);
 
 /* bytes of a zone that is large enough for the configuration */
 size_t ngx_http_canary_zone_needed(ngx_http_canary_main_conf_t *cmcf,
@@ -107,26 +104,23 @@ size_t ngx_http_canary_zone_wanted(ngx_http_canary_main_conf_t *cmcf,
 /* memory, not zeroed, for something that is configured: what is not in use
    gives way to it; or for something that may not be, and then takes what is
    left; NULL: the zone is full */
-void *ngx_http_canary_alloc(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, size_t size);
+void *ngx_http_canary_alloc(ngx_http_canary_zone_shared_t *sh, size_t size);
 void *ngx_http_canary_alloc_for(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_uint_t configured, size_t size);
+    ngx_uint_t configured, size_t size);
 
 /* frees something that is not in use; 0: there is nothing */
-ngx_uint_t ngx_http_canary_give_way(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool);
+ngx_uint_t ngx_http_canary_give_way(ngx_http_canary_zone_shared_t *sh);
 
 /* whether the control loop looks at it, and may be on its way to it */
-ngx_uint_t ngx_http_canary_is_active(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared);
+ngx_uint_t ngx_http_canary_is_active(ngx_http_canary_shared_t *shared);
 
 /* makes the place of a release, which is not in use, free for another */
-void ngx_http_canary_forget_release(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared, ngx_uint_t id);
+void ngx_http_canary_forget_release(ngx_http_canary_shared_t *shared,
+    ngx_uint_t id);
 
 /* takes an endpoint out of the list, and frees it */
 void ngx_http_canary_remove_shared(ngx_http_canary_zone_shared_t *sh,
-    ngx_slab_pool_t *shpool, ngx_http_canary_shared_t **place);
+    ngx_http_canary_shared_t **place);
 
 
 /* ngx_http_canary_reconcile.c: a new configuration is certain */

@@ -608,7 +608,7 @@ kills_child(kills_end_t *end, const kills_scenario_t *scenario,
 static void
 kills_unlock(pid_t pid)
 {
-    (void) ngx_shmtx_force_unlock(&kills_conf()->shpool->mutex, pid);
+    (void) ngx_shmtx_force_unlock(&kills_conf()->sh->pool->mutex, pid);
 }
 
 

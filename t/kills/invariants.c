@@ -128,7 +128,7 @@ kills_check_memory(void)
         }
     }
 
-    kills_add_free(kills_conf()->shpool);
+    kills_add_free(kills_conf()->sh->pool);
 
     ngx_qsort(kills_regions, kills_nregions, sizeof(kills_region_t),
               kills_compare);
