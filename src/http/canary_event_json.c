@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "canary_event_json.h"
+#include "canary_split.h"
 #include "canary_rule_json.h"
 #include "canary_text.h"
 

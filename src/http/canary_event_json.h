@@ -18,7 +18,6 @@
  * has len bytes; what is no UTF-8 in a text is U+FFFD.
  */
 
-#define CANARY_WEIGHT_DECIMALS  6
 
 void canary_event_json_write(cJSON *object, const char *endpoint, size_t len,
     const canary_event_t *event, int *failed);

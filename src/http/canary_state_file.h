@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "canary_kept.h"
+
 
 /*
  * The state file and its lock, by system calls alone: they are done by a
@@ -27,16 +29,6 @@
 
 #define CANARY_STATE_FILE       "state.json"
 #define CANARY_STATE_FILE_NAME  64      /* bytes, of a file in the directory */
-
-
-/* Which file it was: another one after each write; all zero: none. */
-
-typedef struct {
-    uint64_t     device;
-    uint64_t     inode;
-    uint64_t     size;
-    uint64_t     mtime;                 /* ns since 1970 */
-} canary_state_file_id_t;
 
 
 /* What went wrong: the system call and of what, and its errno. */

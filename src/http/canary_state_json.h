@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "canary_kept.h"
 #include "canary_event.h"
 #include "canary_evidence_layout.h"
 #include "canary_outage.h"
@@ -45,14 +46,12 @@
 #define CANARY_STATE_SIZE_MAX       (1u << 30)    /* bytes of a document */
 #define CANARY_STATE_DEPTH_MAX      16            /* of brackets */
 
-#define CANARY_STATE_NUMBER_MAX     (1ull << 53)
 #define CANARY_STATE_SUM_MAX        (1ull << 63)  /* of times, microseconds */
 #define CANARY_STATE_TIME_MAX       253402300799999ull
                                     /* ms since 1970: the end of 9999 */
 
 #define CANARY_STATE_ENDPOINT_NAME  4096          /* bytes, with a zero */
 #define CANARY_STATE_ERROR          600           /* bytes, with a zero */
-#define CANARY_STATE_VOIDS          16            /* of an endpoint at once */
 
 
 typedef struct {
@@ -61,14 +60,6 @@ typedef struct {
     canary_totals_t          seen;          /* for the owner: what the file
                                                had before */
 } canary_state_release_t;
-
-
-/* What budgets have spent, by sides of a rollout. */
-
-typedef struct {
-    uint64_t                 sides[CANARY_SIDES];
-    uint32_t                 rollout;       /* its number */
-} canary_state_spent_t;
 
 
 /*

@@ -8,7 +8,6 @@
 #include "ngx_http_canary_api.h"
 #include "ngx_http_canary_conf_location.h"
 #include "ngx_http_canary_token.h"
-#include "ngx_http_canary_verta.h"
 
 
 /* The module of the APIs: directives of locations, and nothing else. */

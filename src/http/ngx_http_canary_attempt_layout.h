@@ -16,12 +16,6 @@
 /* An attempt on a release, whatever the protocol. */
 
 
-/* for what is rare beside what is not: it takes no registers from it */
-
-#define ngx_http_canary_noinline       __attribute__((noinline))
-#define ngx_http_canary_rarely(x)      __builtin_expect(!!(x), 0)
-
-
 /* how a release came to be chosen */
 
 typedef enum {

@@ -12,6 +12,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_canary_endpoint.h"
+
 
 /* What a location of the APIs is configured to be. */
 
@@ -47,6 +49,22 @@ char *ngx_http_canary_check_location(ngx_conf_t *cf,
 
 void ngx_http_canary_take_body_limit(ngx_http_core_loc_conf_t *clcf,
     ngx_http_canary_loc_conf_t *lcf);
+
+
+/*
+ * The other dialect, whose room lies below: its directive, and what of it is to
+ * be known when all directives have been.
+ */
+
+char *ngx_http_canary_verta_api(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* for the blocks of if and limit_except */
+void ngx_http_canary_verta_merge(ngx_conf_t *cf,
+    ngx_http_canary_loc_conf_t *prev, ngx_http_canary_loc_conf_t *conf);
+
+/* gives each endpoint its id */
+void ngx_http_canary_verta_number(ngx_http_canary_main_conf_t *cmcf);
 
 
 #endif /* _NGX_HTTP_CANARY_CONF_LOCATION_H_INCLUDED_ */

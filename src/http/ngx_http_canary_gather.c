@@ -4,7 +4,8 @@
  */
 
 
-#include "ngx_http_canary_stream.h"
+#include "ngx_http_canary_module.h"
+#include "ngx_http_canary_gather.h"
 
 
 /*

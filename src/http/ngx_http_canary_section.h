@@ -18,7 +18,6 @@
 /* Changes of rollouts: those that take effect at once, and pending ones. */
 
 
-#define NGX_HTTP_CANARY_QUARANTINE     60000 /* ms: used evidence rests */
 #define NGX_HTTP_CANARY_PATIENCE       5000  /* ms: no durability within them
                                                 is a refusal */
 

@@ -16,11 +16,10 @@
 #include "canary_event.h"
 #include "canary_evidence_layout.h"
 #include "canary_histogram.h"
+#include "canary_kept.h"
 #include "canary_outage.h"
 #include "canary_rollout.h"
 #include "canary_rule.h"
-#include "canary_state_file.h"
-#include "canary_state_json.h"
 #include "canary_totals.h"
 
 
@@ -48,7 +47,18 @@
                                                 that is pending, the others
                                                 wait for their turn */
 
+#define NGX_HTTP_CANARY_NEWEST     ((uint64_t) -1)    /* a number that comes
+                                                         after all others */
+
+#define NGX_HTTP_CANARY_QUARANTINE     60000 /* ms: used evidence rests */
+
 #define NGX_HTTP_CANARY_LINE           128   /* bytes: no false sharing */
+
+
+/* for what is rare beside what is not: it takes no registers from it */
+
+#define ngx_http_canary_noinline       __attribute__((noinline))
+#define ngx_http_canary_rarely(x)      __builtin_expect(!!(x), 0)
 
 
 /* What meters have counted that were given up, or that overflowed. */

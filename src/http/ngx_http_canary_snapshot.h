@@ -16,8 +16,6 @@
 
 
 #define NGX_HTTP_CANARY_QUANTILES  4                  /* p50, p90, p95, p99 */
-#define NGX_HTTP_CANARY_NEWEST     ((uint64_t) -1)    /* a number that comes
-                                                         after all others */
 
 
 typedef struct {

@@ -107,17 +107,4 @@ ngx_int_t ngx_http_canary_verta_error_body(ngx_http_request_t *r,
 ngx_int_t ngx_http_canary_verta_too_large(ngx_http_request_t *r);
 
 
-/* ngx_http_canary_verta_conf.c */
-
-char *ngx_http_canary_verta_api(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-
-/* for the blocks of if and limit_except */
-void ngx_http_canary_verta_merge(ngx_conf_t *cf,
-    ngx_http_canary_loc_conf_t *prev, ngx_http_canary_loc_conf_t *conf);
-
-/* gives each endpoint its id */
-void ngx_http_canary_verta_number(ngx_http_canary_main_conf_t *cmcf);
-
-
 #endif /* _NGX_HTTP_CANARY_VERTA_H_INCLUDED_ */

@@ -4,11 +4,14 @@
  */
 
 
-#ifndef _NGX_HTTP_CANARY_STREAM_H_INCLUDED_
-#define _NGX_HTTP_CANARY_STREAM_H_INCLUDED_
+#ifndef _NGX_HTTP_CANARY_GATHER_H_INCLUDED_
+#define _NGX_HTTP_CANARY_GATHER_H_INCLUDED_
 
 
-#include "ngx_http_canary_api.h"
+#include "ngx_http_canary_endpoint.h"
+
+
+/* Events of all endpoints. */
 
 
 #define NGX_HTTP_CANARY_BATCH  32
@@ -29,10 +32,9 @@ typedef struct {
 } ngx_http_canary_batch_t;
 
 
-/* ngx_http_canary_gather.c */
-
+/* those after an id, in their order */
 void ngx_http_canary_gather(ngx_http_canary_main_conf_t *cmcf, uint64_t after,
     ngx_http_canary_batch_t *batch);
 
 
-#endif /* _NGX_HTTP_CANARY_STREAM_H_INCLUDED_ */
+#endif /* _NGX_HTTP_CANARY_GATHER_H_INCLUDED_ */
