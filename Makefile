@@ -311,8 +311,8 @@ clean:
 
 CTL        := build/canaryctl
 CTL_CFLAGS  = -std=c11 -W -Wall -Wpointer-arith -Wno-unused-parameter -Werror \
-              $(CFLAGS) -Isrc/http -Isrc/ctl
-CTL_SHARED := $(addprefix src/http/canary_,json.c json_check.c text.c)
+              $(CFLAGS) -Isrc/format -Isrc/ctl
+CTL_SHARED := $(addprefix src/format/canary_,json.c json_check.c text.c)
 CTL_SRCS   := $(wildcard src/ctl/*.c) $(CTL_SHARED)
 CTL_OBJS    = $(CTL_SRCS:%.c=$(CTL).obj/%.o)
 CTL_LIBS   := -lcurl -lcjson -lcrypto -lm
@@ -335,15 +335,22 @@ $(CTL).obj/flags: FORCE
 -include $(wildcard $(CTL).obj/*/*/*.d)
 
 
-# Unit tests: each t/unit/*_test.c is one program, with all of src/core and
-# what in src/http needs no nginx: canary_*.c; ctl_*_test.c with src/ctl.
+# What needs no nginx: canary_*.c of all rooms but the replay.
+
+ROOMS      := $(filter-out ctl replay,$(notdir $(wildcard src/*)))
+PURE_SRCS  := $(wildcard $(ROOMS:%=src/%/canary_*.c))
+PURE_INCS  := -Isrc $(ROOMS:%=-Isrc/%)
+
+
+# Unit tests: each t/unit/*_test.c is one program, with all of that;
+# ctl_*_test.c with src/ctl.
 # t/vectors/*.c and t/simulate/*.c are one each.
 
 UNIT_DIR      := build/unit
 UNIT_SANITIZE :=
 UNIT_CFLAGS    = -std=c11 -Wall -Wextra -Werror -O1 -g \
-                 -Isrc -Isrc/core -Isrc/http -Isrc/ctl $(UNIT_SANITIZE)
-UNIT_SRCS     := $(wildcard src/core/*.c src/http/canary_*.c)
+                 $(PURE_INCS) -Isrc/ctl $(UNIT_SANITIZE)
+UNIT_SRCS     := $(PURE_SRCS)
 UNIT_CTL_SRCS := $(filter-out src/ctl/ctl_main.c,$(wildcard src/ctl/*.c)) \
                  $(CTL_SHARED)
 UNIT_CTL_OBJS := $(UNIT_CTL_SRCS:%.c=$(UNIT_DIR)/obj/%.o)
@@ -396,7 +403,7 @@ $(FAULTS): $(wildcard t/faults/*.[ch])
 
 STORES_INCS = $(addprefix -isystem $(STORES)/obj/tree/src/,core event \
                 event/modules os/unix http http/modules http/v2) \
-              -isystem $(STORES)/obj -Isrc -Isrc/core -Isrc/http
+              -isystem $(STORES)/obj $(PURE_INCS)
 STORES_CFLAGS := -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Werror -O1 -g \
                  -shared -fPIC
 
@@ -436,10 +443,9 @@ $(BROWSER): t/dashboard/package.json t/dashboard/package-lock.json
 
 REPLAY         := build/canary-replay
 REPLAY_SRCS    := $(wildcard src/replay/*.c) \
-                  $(filter-out src/http/canary_state_% src/http/canary_events%,\
-                    $(UNIT_SRCS))
-REPLAY_HEADERS := $(wildcard src/replay/*.h src/core/*.h src/http/canary_*.h)
-REPLAY_CFLAGS   = -std=c11 -Wall -Wextra -Werror -Isrc -Isrc/core -Isrc/http \
+                  $(filter-out src/state/% src/verta/%,$(PURE_SRCS))
+REPLAY_HEADERS := $(wildcard src/replay/*.h $(ROOMS:%=src/%/canary_*.h))
+REPLAY_CFLAGS   = -std=c11 -Wall -Wextra -Werror $(PURE_INCS) \
                   -Isrc/replay $(CFLAGS)
 
 $(REPLAY): $(REPLAY_SRCS) $(REPLAY_HEADERS) $(REPLAY).flags
@@ -456,7 +462,7 @@ $(REPLAY).flags: FORCE
 # and with what is in src/replay but for its main().
 
 FUZZ_DIR     := build/fuzz
-FUZZ_CFLAGS  := -std=c11 -Wall -Wextra -Werror -O1 -g -Isrc -Isrc/core -Isrc/http \
+FUZZ_CFLAGS  := -std=c11 -Wall -Wextra -Werror -O1 -g $(PURE_INCS) \
                 -Isrc/replay -fsanitize=fuzzer,address,undefined \
                 -fno-sanitize-recover=undefined
 FUZZ_TARGETS := $(notdir $(basename $(wildcard t/fuzz/*_fuzz.c)))

@@ -3,14 +3,14 @@
 
 ngx_canary_files=$NGX_OBJS/ngx_http_canary_dashboard_files.c
 ngx_canary_embed=$ngx_addon_dir/tools/embed
-ngx_canary_dir=$ngx_addon_dir/src/http/dashboard
+ngx_canary_dir=$ngx_addon_dir/src/api/page
 ngx_canary_deps=`echo $ngx_canary_embed $ngx_canary_dir/*`
 
 cat << END                                                    >> $NGX_MAKEFILE
 
-$NGX_OBJS/ngx_http_canary_openapi.h:	$ngx_addon_dir/src/http/openapi.json
+$NGX_OBJS/ngx_http_canary_openapi_text.h:	$ngx_addon_dir/src/api/openapi.json
 	sed -e 's/[\\\\"]/\\\\&/g' -e 's/.*/"&\\\\n"/' \\
-		$ngx_addon_dir/src/http/openapi.json >\$@
+		$ngx_addon_dir/src/api/openapi.json >\$@
 
 $ngx_canary_files:	$ngx_canary_deps
 	$ngx_canary_embed $ngx_canary_dir > $ngx_canary_files.new

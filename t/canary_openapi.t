@@ -15,7 +15,7 @@ use Canary::Test;
 
 my $t = Canary::Test->new;
 my %backend = map { $_ => $t->backend($_) } qw(v1 v2);
-my $file = "$FindBin::Bin/../src/http/openapi.json";
+my $file = "$FindBin::Bin/../src/api/openapi.json";
 
 $t->start(<<'EOC');
     upstream model_v1 { server 127.0.0.1:%%PORT_v1%%; }

@@ -4,18 +4,33 @@
  */
 
 
-#include "ngx_http_canary_module.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_canary_choice.h"
+
+#include "canary_key.h"
+#include "canary_route.h"
+#include "canary_split.h"
+
+#include "ngx_canary_endpoint.h"
+#include "ngx_canary_shared.h"
+#include "ngx_canary_attempt_layout.h"
+#include "ngx_canary_routing.h"
+
+#include "ngx_http_canary_request.h"
 
 
 static ngx_http_canary_ctx_t *ngx_http_canary_choose_any(
-    ngx_http_request_t *r, ngx_http_canary_endpoint_t *endpoint);
+    ngx_http_request_t *r, ngx_canary_endpoint_t *endpoint);
 static ngx_inline ngx_http_canary_ctx_t *ngx_http_canary_decide(
     ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
-    ngx_http_canary_choice_t *choice, ngx_http_canary_endpoint_t *endpoint,
-    ngx_http_canary_routing_t *routing);
+    ngx_http_canary_choice_t *choice, ngx_canary_endpoint_t *endpoint,
+    ngx_canary_routing_t *routing);
 static ngx_http_canary_choice_t *ngx_http_canary_next_choice(
     ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
-    ngx_http_canary_endpoint_t *endpoint);
+    ngx_canary_endpoint_t *endpoint);
 static ngx_http_canary_ctx_t *ngx_http_canary_get_ctx(ngx_http_request_t *r);
 static ngx_http_canary_ctx_t *ngx_http_canary_find_ctx(ngx_http_request_t *r);
 static ngx_http_canary_ctx_t *ngx_http_canary_take_ctx(ngx_http_request_t *r);
@@ -27,7 +42,7 @@ static ngx_http_canary_ctx_t *ngx_http_canary_decide_by_strings(
     ngx_http_canary_choice_t *choice);
 static ngx_uint_t ngx_http_canary_force(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice);
-static ngx_http_canary_release_t *ngx_http_canary_release_named(
+static ngx_canary_release_t *ngx_http_canary_release_named(
     ngx_http_canary_choice_t *choice, ngx_str_t *name);
 static ngx_inline ngx_uint_t ngx_http_canary_is_for_canary(
     ngx_http_request_t *r, ngx_http_canary_choice_t *choice);
@@ -47,11 +62,11 @@ static ngx_http_canary_ctx_t  *ngx_http_canary_spare;
 
 ngx_http_canary_ctx_t *
 ngx_http_canary_choose(ngx_http_request_t *r,
-    ngx_http_canary_endpoint_t *endpoint)
+    ngx_canary_endpoint_t *endpoint)
 {
-    ngx_http_request_t         *mr;
-    ngx_http_canary_ctx_t      *ctx;
-    ngx_http_canary_routing_t  *routing;
+    ngx_http_request_t     *mr;
+    ngx_canary_routing_t   *routing;
+    ngx_http_canary_ctx_t  *ctx;
 
     mr = r->main;
     ctx = ngx_http_canary_spare;
@@ -59,7 +74,7 @@ ngx_http_canary_choose(ngx_http_request_t *r,
 
     if (ctx == NULL || ngx_http_get_module_ctx(mr, ngx_http_canary_module)
         || mr->internal || mr->filter_finalize
-        || routing->word != ngx_http_canary_word(endpoint))
+        || routing->word != ngx_canary_word(endpoint))
     {
         return ngx_http_canary_choose_any(r, endpoint);
     }
@@ -72,9 +87,9 @@ ngx_http_canary_choose(ngx_http_request_t *r,
 }
 
 
-static ngx_http_canary_noinline ngx_http_canary_ctx_t *
+static ngx_canary_noinline ngx_http_canary_ctx_t *
 ngx_http_canary_choose_any(ngx_http_request_t *r,
-    ngx_http_canary_endpoint_t *endpoint)
+    ngx_canary_endpoint_t *endpoint)
 {
     ngx_http_canary_ctx_t     *ctx;
     ngx_http_canary_choice_t  *choice;
@@ -99,7 +114,7 @@ ngx_http_canary_choose_any(ngx_http_request_t *r,
     }
 
     return ngx_http_canary_decide(r, ctx, choice, endpoint,
-                                  ngx_http_canary_routing(endpoint));
+                                  ngx_canary_routing(endpoint));
 }
 
 
@@ -110,14 +125,14 @@ ngx_http_canary_choose_any(ngx_http_request_t *r,
 
 static ngx_inline ngx_http_canary_ctx_t *
 ngx_http_canary_decide(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
-    ngx_http_canary_choice_t *choice, ngx_http_canary_endpoint_t *endpoint,
-    ngx_http_canary_routing_t *routing)
+    ngx_http_canary_choice_t *choice, ngx_canary_endpoint_t *endpoint,
+    ngx_canary_routing_t *routing)
 {
     choice->word = routing->word;
     choice->endpoint = endpoint;
     choice->release = routing->stable;
-    choice->reason = NGX_HTTP_CANARY_BY_WEIGHT;
-    choice->role = NGX_HTTP_CANARY_STABLE;
+    choice->reason = NGX_CANARY_BY_WEIGHT;
+    choice->role = NGX_CANARY_STABLE;
     choice->in_cache_key = 0;
     choice->moved = 0;
 
@@ -129,7 +144,7 @@ ngx_http_canary_decide(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
 
     if (routing->step && canary_split_take(routing->phase, routing->step)) {
         choice->release = routing->canary;
-        choice->role = NGX_HTTP_CANARY_CANARY;
+        choice->role = NGX_CANARY_CANARY;
     }
 
     return ctx;
@@ -138,9 +153,9 @@ ngx_http_canary_decide(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
 
 /* the choice of the endpoint, or else a new one, without an endpoint yet */
 
-static ngx_http_canary_noinline ngx_http_canary_choice_t *
+static ngx_canary_noinline ngx_http_canary_choice_t *
 ngx_http_canary_next_choice(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
-    ngx_http_canary_endpoint_t *endpoint)
+    ngx_canary_endpoint_t *endpoint)
 {
     ngx_http_canary_choice_t  *choice;
 
@@ -162,12 +177,12 @@ ngx_http_canary_next_choice(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
 }
 
 
-static ngx_http_canary_noinline ngx_http_canary_ctx_t *
+static ngx_canary_noinline ngx_http_canary_ctx_t *
 ngx_http_canary_decide_by_strings(ngx_http_request_t *r,
     ngx_http_canary_ctx_t *ctx, ngx_http_canary_choice_t *choice)
 {
-    canary_route_t              route;
-    ngx_http_canary_release_t  *release;
+    canary_route_t         route;
+    ngx_canary_release_t  *release;
 
     route = canary_route_decode(choice->word);
 
@@ -175,11 +190,11 @@ ngx_http_canary_decide_by_strings(ngx_http_request_t *r,
         && route.phase != CANARY_IDLE && route.canary != CANARY_NO_RELEASE
         && ngx_http_canary_is_for_canary(r->main, choice))
     {
-        release = ngx_http_canary_release(choice->endpoint, route.canary);
+        release = ngx_canary_release(choice->endpoint, route.canary);
 
         if (release) {
             choice->release = release;
-            choice->role = NGX_HTTP_CANARY_CANARY;
+            choice->role = NGX_CANARY_CANARY;
         }
     }
 
@@ -196,12 +211,12 @@ ngx_http_canary_decide_by_strings(ngx_http_request_t *r,
  * the choice is made for all of them.
  */
 
-static ngx_http_canary_noinline ngx_uint_t
+static ngx_canary_noinline ngx_uint_t
 ngx_http_canary_force(ngx_http_request_t *r, ngx_http_canary_choice_t *choice)
 {
-    ngx_str_t                   name;
-    canary_route_t              route;
-    ngx_http_canary_release_t  *release;
+    ngx_str_t              name;
+    canary_route_t         route;
+    ngx_canary_release_t  *release;
 
     if (ngx_http_complex_value(r->main, choice->endpoint->force, &name)
         != NGX_OK)
@@ -216,15 +231,15 @@ ngx_http_canary_force(ngx_http_request_t *r, ngx_http_canary_choice_t *choice)
     }
 
     choice->release = release;
-    choice->reason = NGX_HTTP_CANARY_BY_FORCE;
+    choice->reason = NGX_CANARY_BY_FORCE;
 
     route = canary_route_decode(choice->word);
 
     if (release->id == route.canary) {
-        choice->role = NGX_HTTP_CANARY_CANARY;
+        choice->role = NGX_CANARY_CANARY;
 
     } else if (release->id != route.stable) {
-        choice->role = NGX_HTTP_CANARY_NEITHER;
+        choice->role = NGX_CANARY_NEITHER;
     }
 
     return 1;
@@ -233,13 +248,13 @@ ngx_http_canary_force(ngx_http_request_t *r, ngx_http_canary_choice_t *choice)
 
 /* a release by its name, or else by its role; NULL: there is none */
 
-static ngx_http_canary_release_t *
+static ngx_canary_release_t *
 ngx_http_canary_release_named(ngx_http_canary_choice_t *choice,
     ngx_str_t *name)
 {
-    ngx_uint_t                   i;
-    ngx_http_canary_release_t   *releases;
-    ngx_http_canary_endpoint_t  *endpoint;
+    ngx_uint_t              i;
+    ngx_canary_release_t   *releases;
+    ngx_canary_endpoint_t  *endpoint;
 
     if (name->len == 0) {
         return NULL;
@@ -261,8 +276,8 @@ ngx_http_canary_release_named(ngx_http_canary_choice_t *choice,
     }
 
     if (name->len == 6 && ngx_memcmp(name->data, "canary", 6) == 0) {
-        return ngx_http_canary_release(endpoint,
-                                   canary_route_decode(choice->word).canary);
+        return ngx_canary_release(endpoint,
+                                canary_route_decode(choice->word).canary);
     }
 
     return NULL;
@@ -273,8 +288,8 @@ static ngx_inline ngx_uint_t
 ngx_http_canary_is_for_canary(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice)
 {
-    ngx_http_variable_value_t   *value;
-    ngx_http_canary_endpoint_t  *endpoint;
+    ngx_canary_endpoint_t      *endpoint;
+    ngx_http_variable_value_t  *value;
 
     endpoint = choice->endpoint;
 
@@ -293,7 +308,7 @@ ngx_http_canary_is_for_canary(ngx_http_request_t *r,
 }
 
 
-static ngx_http_canary_noinline ngx_uint_t
+static ngx_canary_noinline ngx_uint_t
 ngx_http_canary_by_value(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice)
 {
@@ -310,8 +325,8 @@ static ngx_inline ngx_uint_t
 ngx_http_canary_by_key(ngx_http_canary_choice_t *choice, u_char *key,
     size_t len)
 {
-    canary_route_t               route;
-    ngx_http_canary_endpoint_t  *endpoint;
+    canary_route_t          route;
+    ngx_canary_endpoint_t  *endpoint;
 
     endpoint = choice->endpoint;
     route = canary_route_decode(choice->word);
@@ -321,7 +336,7 @@ ngx_http_canary_by_key(ngx_http_canary_choice_t *choice, u_char *key,
                                  canary_split_step(route.weight));
     }
 
-    choice->reason = NGX_HTTP_CANARY_BY_KEY;
+    choice->reason = NGX_CANARY_BY_KEY;
 
     return canary_key_place(endpoint->salt, route.epoch, key, len)
            < route.weight;
@@ -461,7 +476,7 @@ ngx_http_canary_set_ctx(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx)
 static void
 ngx_http_canary_cleanup(void *data)
 {
-    ngx_http_canary_ctx_t *ctx = data;
+    ngx_http_canary_ctx_t  *ctx = data;
 
 #if !(NGX_DEBUG_PALLOC)
     ctx->spare = ngx_http_canary_spare;

@@ -4,8 +4,16 @@
  */
 
 
-#include "ngx_http_canary_module.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
 #include "ngx_http_canary_conf.h"
+
+#include "canary_split.h"
+#include "canary_strategy.h"
+
+#include "ngx_canary_endpoint.h"
 
 
 /*
@@ -17,7 +25,7 @@
 char *
 ngx_http_canary_step(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_canary_srv_conf_t *cscf = conf;
+    ngx_canary_srv_conf_t  *cscf = conf;
 
     uint32_t               *step, at;
     uint64_t                parts;
@@ -192,7 +200,7 @@ ngx_http_canary_endpoint_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 char *
 ngx_http_canary_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_canary_srv_conf_t *cscf = conf;
+    ngx_canary_srv_conf_t  *cscf = conf;
 
     char       *rv;
     u_char     *p, *last;
@@ -241,7 +249,7 @@ ngx_http_canary_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 char *
 ngx_http_canary_check_positive(ngx_conf_t *cf, void *post, void *data)
 {
-    ngx_msec_t *value = data;
+    ngx_msec_t  *value = data;
 
     return (*value == 0) ? "must be above 0" : NGX_CONF_OK;
 }
@@ -250,7 +258,7 @@ ngx_http_canary_check_positive(ngx_conf_t *cf, void *post, void *data)
 char *
 ngx_http_canary_state_path(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_canary_main_conf_t *cmcf = conf;
+    ngx_canary_main_conf_t  *cmcf = conf;
 
     ngx_str_t  *value;
 
@@ -279,7 +287,7 @@ ngx_http_canary_state_path(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 void
 ngx_http_canary_note_directive(ngx_conf_t *cf,
-    ngx_http_canary_srv_conf_t *conf)
+    ngx_canary_srv_conf_t *conf)
 {
     ngx_str_t  *value;
 

@@ -8,7 +8,11 @@
 #define _NGX_HTTP_CANARY_CONF_H_INCLUDED_
 
 
-#include "ngx_http_canary_endpoint.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_canary_endpoint.h"
 
 
 /* directives */
@@ -34,7 +38,7 @@ char *ngx_http_canary_state_path(ngx_conf_t *cf, ngx_command_t *cmd,
 /* remembers where the first canary directive of an upstream{} stands */
 
 void ngx_http_canary_note_directive(ngx_conf_t *cf,
-    ngx_http_canary_srv_conf_t *conf);
+    ngx_canary_srv_conf_t *conf);
 
 /*
  * A ratio, "0.2" or "20%", as a whole number of parts, of which 10^decimals
@@ -54,15 +58,8 @@ ngx_int_t ngx_http_canary_init_upstream(ngx_conf_t *cf,
 /* postconfiguration */
 
 ngx_int_t ngx_http_canary_check_upstreams(ngx_conf_t *cf,
-    ngx_http_canary_main_conf_t *cmcf);
+    ngx_canary_main_conf_t *cmcf);
 void ngx_http_canary_check_grpc(ngx_conf_t *cf);
-
-
-/* ngx_http_canary_conf_state.c */
-
-/* refuses what is no directory for the state, and does not touch it */
-ngx_int_t ngx_http_canary_add_state_path(ngx_conf_t *cf,
-    ngx_http_canary_main_conf_t *cmcf);
 
 
 #endif /* _NGX_HTTP_CANARY_CONF_H_INCLUDED_ */

@@ -4,18 +4,29 @@
  */
 
 
-#include "ngx_http_canary_module.h"
-#include "ngx_http_canary_conf.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "canary_key.h"
+#include "canary_route.h"
+#include "canary_rule.h"
+#include "canary_strategy.h"
+
+#include "ngx_canary_endpoint.h"
+
 #include "ngx_http_canary_compat.h"
+#include "ngx_http_canary_conf.h"
+#include "ngx_http_canary_upstream.h"
 
 
 static ngx_int_t ngx_http_canary_check_upstream(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *uscf);
 static ngx_int_t ngx_http_canary_check_endpoint(ngx_conf_t *cf,
-    ngx_http_canary_srv_conf_t *cscf);
+    ngx_canary_srv_conf_t *cscf);
 static ngx_int_t ngx_http_canary_find_upstream(ngx_conf_t *cf,
-    ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_release_t *release);
-static void ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf);
+    ngx_canary_endpoint_t *endpoint, ngx_canary_release_t *release);
+static void ngx_http_canary_set_strategy(ngx_canary_srv_conf_t *cscf);
 static ngx_int_t ngx_http_canary_check_keepalive(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *uscf);
 #if (NGX_HTTP_CANARY_GRPC_RETRY_UNSAFE                                       \
@@ -36,11 +47,11 @@ ngx_http_canary_init_upstream(ngx_conf_t *cf,
 
 ngx_int_t
 ngx_http_canary_check_upstreams(ngx_conf_t *cf,
-    ngx_http_canary_main_conf_t *cmcf)
+    ngx_canary_main_conf_t *cmcf)
 {
-    ngx_uint_t                       i;
-    ngx_http_upstream_srv_conf_t   **uscfp;
-    ngx_http_upstream_main_conf_t   *umcf;
+    ngx_uint_t                      i;
+    ngx_http_upstream_srv_conf_t  **uscfp;
+    ngx_http_upstream_main_conf_t  *umcf;
 
     umcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_upstream_module);
     uscfp = umcf->upstreams.elts;
@@ -66,7 +77,7 @@ static ngx_int_t
 ngx_http_canary_check_upstream(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *uscf)
 {
-    ngx_http_canary_srv_conf_t  *cscf;
+    ngx_canary_srv_conf_t  *cscf;
 
     cscf = ngx_http_conf_upstream_srv_conf(uscf, ngx_http_canary_module);
 
@@ -88,12 +99,12 @@ ngx_http_canary_check_upstream(ngx_conf_t *cf,
 
 static ngx_int_t
 ngx_http_canary_check_endpoint(ngx_conf_t *cf,
-    ngx_http_canary_srv_conf_t *cscf)
+    ngx_canary_srv_conf_t *cscf)
 {
     char                          *wrong;
     ngx_uint_t                     i;
-    ngx_http_canary_release_t     *releases;
-    ngx_http_canary_endpoint_t    *endpoint;
+    ngx_canary_release_t          *releases;
+    ngx_canary_endpoint_t         *endpoint;
     ngx_http_upstream_srv_conf_t  *uscf;
 
     endpoint = cscf->endpoint;
@@ -155,13 +166,13 @@ ngx_http_canary_check_endpoint(ngx_conf_t *cf,
 
 static ngx_int_t
 ngx_http_canary_find_upstream(ngx_conf_t *cf,
-    ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_release_t *release)
+    ngx_canary_endpoint_t *endpoint, ngx_canary_release_t *release)
 {
-    ngx_str_t                       *name;
-    ngx_uint_t                       i;
-    ngx_http_canary_srv_conf_t      *cscf;
-    ngx_http_upstream_srv_conf_t   **uscfp;
-    ngx_http_upstream_main_conf_t   *umcf;
+    ngx_str_t                      *name;
+    ngx_uint_t                      i;
+    ngx_canary_srv_conf_t          *cscf;
+    ngx_http_upstream_srv_conf_t  **uscfp;
+    ngx_http_upstream_main_conf_t  *umcf;
 
     name = &release->upstream_name;
 
@@ -207,11 +218,11 @@ ngx_http_canary_find_upstream(ngx_conf_t *cf,
 /* upstream{} blocks are never merged, so the defaults are set here */
 
 static void
-ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
+ngx_http_canary_set_strategy(ngx_canary_srv_conf_t *cscf)
 {
-    uint32_t                     at;
-    canary_strategy_t           *strategy;
-    ngx_http_canary_endpoint_t  *endpoint;
+    uint32_t                at;
+    canary_strategy_t      *strategy;
+    ngx_canary_endpoint_t  *endpoint;
 
     endpoint = cscf->endpoint;
     strategy = &endpoint->strategy;
@@ -222,7 +233,7 @@ ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
     ngx_conf_init_msec_value(cscf->bake, 0);
     ngx_conf_init_uint_value(cscf->on_undecided, CANARY_HOLD);
     ngx_conf_init_uint_value(cscf->on_violation, CANARY_ROLL_BACK);
-    ngx_conf_init_uint_value(cscf->latency, NGX_HTTP_CANARY_LATENCY_HEADER);
+    ngx_conf_init_uint_value(cscf->latency, NGX_CANARY_LATENCY_HEADER);
     ngx_conf_init_value(cscf->fallback, 1);
 
     strategy->interval = cscf->interval;
@@ -265,9 +276,9 @@ ngx_http_canary_check_grpc(ngx_conf_t *cf)
     ngx_module_t                  *module;
     ngx_http_conf_ctx_t           *ctx;
     ngx_http_upstream_conf_t      *conf;
-    ngx_http_canary_release_t     *release;
-    ngx_http_canary_srv_conf_t    *cscf;
-    ngx_http_canary_main_conf_t   *cmcf;
+    ngx_canary_release_t          *release;
+    ngx_canary_srv_conf_t         *cscf;
+    ngx_canary_main_conf_t        *cmcf;
     ngx_http_upstream_srv_conf_t  *uscf;
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_canary_module);
@@ -326,8 +337,8 @@ ngx_http_canary_check_keepalive(ngx_conf_t *cf,
     ngx_uint_t                  *set, *unset;
     ngx_module_t                *module;
     ngx_http_module_t           *ctx;
-    ngx_http_canary_release_t   *release;
-    ngx_http_canary_srv_conf_t  *cscf;
+    ngx_canary_release_t        *release;
+    ngx_canary_srv_conf_t       *cscf;
 
     module = ngx_http_canary_find_module(cf,
                                          "ngx_http_upstream_keepalive_module");

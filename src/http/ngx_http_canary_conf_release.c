@@ -4,28 +4,35 @@
  */
 
 
-#include "ngx_http_canary_module.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "canary_event.h"
+#include "canary_text.h"
+
+#include "ngx_canary_endpoint.h"
+
 #include "ngx_http_canary_conf.h"
 #include "ngx_http_canary_failure.h"
-#include "canary_text.h"
 
 
 /* canary_release: what makes an upstream{} an endpoint. */
 
 
 static ngx_int_t ngx_http_canary_release_number(ngx_conf_t *cf,
-    ngx_str_t *parameter, ngx_http_canary_release_t *release);
-static ngx_http_canary_endpoint_t *ngx_http_canary_create_endpoint(
+    ngx_str_t *parameter, ngx_canary_release_t *release);
+static ngx_canary_endpoint_t *ngx_http_canary_create_endpoint(
     ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *uscf);
 static ngx_int_t ngx_http_canary_add_placeholder(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *uscf);
 static ngx_int_t ngx_http_canary_check_name(ngx_conf_t *cf, const char *what,
     ngx_str_t *name);
 static char *ngx_http_canary_check_release(ngx_conf_t *cf,
-    ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_release_t *release);
+    ngx_canary_endpoint_t *endpoint, ngx_canary_release_t *release);
 
 
-static const ngx_http_canary_shell_t  ngx_http_canary_shell = {
+static const ngx_canary_shell_t       ngx_http_canary_shell = {
     "http", ngx_http_canary_describe
 };
 
@@ -33,11 +40,11 @@ static const ngx_http_canary_shell_t  ngx_http_canary_shell = {
 char *
 ngx_http_canary_add_release(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_canary_srv_conf_t *cscf = conf;
+    ngx_canary_srv_conf_t  *cscf = conf;
 
     ngx_str_t                     *value;
-    ngx_http_canary_release_t     *release;
-    ngx_http_canary_endpoint_t    *endpoint;
+    ngx_canary_release_t          *release;
+    ngx_canary_endpoint_t         *endpoint;
     ngx_http_upstream_srv_conf_t  *uscf;
 
     ngx_http_canary_note_directive(cf, cscf);
@@ -61,11 +68,11 @@ ngx_http_canary_add_release(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     endpoint = cscf->endpoint;
 
-    if (endpoint->releases.nelts == NGX_HTTP_CANARY_RELEASES_MAX) {
+    if (endpoint->releases.nelts == NGX_CANARY_RELEASES_MAX) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "too many releases in upstream \"%V\", "
                            "at most %d are possible",
-                           &endpoint->name, NGX_HTTP_CANARY_RELEASES_MAX);
+                           &endpoint->name, NGX_CANARY_RELEASES_MAX);
         return NGX_CONF_ERROR;
     }
 
@@ -74,7 +81,7 @@ ngx_http_canary_add_release(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    ngx_memzero(release, sizeof(ngx_http_canary_release_t));
+    ngx_memzero(release, sizeof(ngx_canary_release_t));
 
     value = cf->args->elts;
 
@@ -96,7 +103,7 @@ ngx_http_canary_add_release(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 static ngx_int_t
 ngx_http_canary_release_number(ngx_conf_t *cf, ngx_str_t *parameter,
-    ngx_http_canary_release_t *release)
+    ngx_canary_release_t *release)
 {
     ngx_int_t  n;
 
@@ -122,18 +129,18 @@ ngx_http_canary_release_number(ngx_conf_t *cf, ngx_str_t *parameter,
 }
 
 
-static ngx_http_canary_endpoint_t *
+static ngx_canary_endpoint_t *
 ngx_http_canary_create_endpoint(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *uscf)
 {
-    ngx_http_canary_endpoint_t   *endpoint, **place;
-    ngx_http_canary_main_conf_t  *cmcf;
+    ngx_canary_endpoint_t   *endpoint, **place;
+    ngx_canary_main_conf_t  *cmcf;
 
     if (ngx_http_canary_check_name(cf, "endpoint", &uscf->host) != NGX_OK) {
         return NULL;
     }
 
-    endpoint = ngx_pcalloc(cf->pool, sizeof(ngx_http_canary_endpoint_t));
+    endpoint = ngx_pcalloc(cf->pool, sizeof(ngx_canary_endpoint_t));
     if (endpoint == NULL) {
         return NULL;
     }
@@ -148,7 +155,7 @@ ngx_http_canary_create_endpoint(ngx_conf_t *cf,
     ngx_queue_init(&endpoint->writes);
 
     if (ngx_array_init(&endpoint->releases, cf->pool, 2,
-                       sizeof(ngx_http_canary_release_t))
+                       sizeof(ngx_canary_release_t))
         != NGX_OK)
     {
         return NULL;
@@ -242,11 +249,11 @@ ngx_http_canary_check_name(ngx_conf_t *cf, const char *what, ngx_str_t *name)
 
 static char *
 ngx_http_canary_check_release(ngx_conf_t *cf,
-    ngx_http_canary_endpoint_t *endpoint, ngx_http_canary_release_t *release)
+    ngx_canary_endpoint_t *endpoint, ngx_canary_release_t *release)
 {
-    u_char                     *p, *last;
-    ngx_uint_t                  i;
-    ngx_http_canary_release_t  *releases;
+    u_char                *p, *last;
+    ngx_uint_t             i;
+    ngx_canary_release_t  *releases;
 
     if (release->name.len
         && ngx_http_canary_check_name(cf, "release", &release->name)

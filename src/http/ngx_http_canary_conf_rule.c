@@ -4,7 +4,14 @@
  */
 
 
-#include "ngx_http_canary_module.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "canary_rule.h"
+#include "canary_strategy.h"
+
+#include "ngx_canary_endpoint.h"
+
 #include "ngx_http_canary_conf.h"
 
 
@@ -29,7 +36,7 @@ static char *ngx_http_canary_rule_complete(ngx_conf_t *cf,
 char *
 ngx_http_canary_add_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_canary_srv_conf_t *cscf = conf;
+    ngx_canary_srv_conf_t  *cscf = conf;
 
     char           *rv;
     ngx_str_t      *value;
@@ -123,9 +130,9 @@ static char *
 ngx_http_canary_rule_kind(ngx_conf_t *cf, ngx_str_t *name,
     canary_rule_t *rule)
 {
-    int          kind;
-    u_char      *p, known[256];
-    ngx_uint_t   i;
+    int         kind;
+    u_char     *p, known[256];
+    ngx_uint_t  i;
 
     kind = canary_rule_by_name((char *) name->data, name->len);
 
@@ -229,8 +236,8 @@ static char *
 ngx_http_canary_rule_parameter(ngx_conf_t *cf, ngx_str_t *parameter,
     canary_rule_t *rule, ngx_uint_t *given)
 {
-    char        *rv;
-    ngx_uint_t   bit;
+    char       *rv;
+    ngx_uint_t  bit;
 
     if (ngx_strncmp(parameter->data, "min_requests=", 13) == 0) {
         bit = CANARY_GIVEN_MIN_REQUESTS;

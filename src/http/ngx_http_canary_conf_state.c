@@ -4,9 +4,15 @@
  */
 
 
-#include "ngx_http_canary_module.h"
-#include "ngx_http_canary_conf.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_http_canary_conf_state.h"
+
 #include "canary_state_file.h"
+
+#include "ngx_canary_endpoint.h"
+#include "ngx_canary_control.h"
 
 
 /*
@@ -34,7 +40,7 @@ static ngx_int_t ngx_http_canary_refuse_state(ngx_conf_t *cf,
 
 ngx_int_t
 ngx_http_canary_add_state_path(ngx_conf_t *cf,
-    ngx_http_canary_main_conf_t *cmcf)
+    ngx_canary_main_conf_t *cmcf)
 {
     ngx_path_t  *path;
     ngx_uint_t   npaths;
@@ -61,7 +67,7 @@ ngx_http_canary_add_state_path(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    path->manager = ngx_http_canary_manager;
+    path->manager = ngx_canary_manager;
     path->data = cmcf;
 
     npaths = cf->cycle->paths.nelts;
@@ -119,9 +125,9 @@ ngx_http_canary_look_at_state(ngx_conf_t *cf, ngx_path_t *path)
 static ngx_int_t
 ngx_http_canary_look_for_parent(ngx_conf_t *cf, ngx_path_t *path)
 {
-    u_char           *parent;
-    size_t            len;
-    ngx_file_info_t   fi;
+    u_char          *parent;
+    size_t           len;
+    ngx_file_info_t  fi;
 
     for (len = path->name.len; len > 1; len--) {
         if (path->name.data[len - 1] == '/') {
@@ -171,8 +177,8 @@ ngx_http_canary_file_kind(ngx_uint_t mode)
 static ngx_int_t
 ngx_http_canary_look_into_state(ngx_conf_t *cf, ngx_path_t *path)
 {
-    ngx_dir_t   dir;
     u_char     *name;
+    ngx_dir_t   dir;
     ngx_uint_t  others;
 
     if (ngx_open_dir(&path->name, &dir) == NGX_ERROR) {

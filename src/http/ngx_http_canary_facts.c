@@ -4,8 +4,13 @@
  */
 
 
-#include "ngx_http_canary_module.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
 #include "ngx_http_canary_facts.h"
+
+#include "canary_outcome.h"
 
 
 /*

@@ -4,21 +4,30 @@
  */
 
 
-#include "ngx_http_canary_module.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
 #include "ngx_http_canary_failure.h"
-#include "ngx_http_canary_facts.h"
+
 #include "canary_text.h"
+
+#include "ngx_canary_shared.h"
+#include "ngx_canary_attempt_layout.h"
+
+#include "ngx_http_canary_facts.h"
+#include "ngx_http_canary_request.h"
 
 
 /* What a failed attempt was, in words and numbers of http. */
 
 
-static ngx_http_canary_how_e ngx_http_canary_how(ngx_http_canary_peer_t *cp);
-static ngx_http_canary_how_e ngx_http_canary_how_without_header(
+static ngx_canary_how_e ngx_http_canary_how(ngx_http_canary_peer_t *cp);
+static ngx_canary_how_e ngx_http_canary_how_without_header(
     ngx_http_request_t *r);
 static ngx_uint_t ngx_http_canary_in_handshake(ngx_connection_t *c);
 static void ngx_http_canary_describe_status(
-    ngx_http_canary_failure_t *failure, ngx_http_request_t *r);
+    ngx_canary_failure_t *failure, ngx_http_request_t *r);
 static void ngx_http_canary_write_text(u_char *text, size_t size,
     ngx_str_t *value);
 static void ngx_http_canary_write_uri(u_char *text, size_t size,
@@ -28,8 +37,8 @@ static void ngx_http_canary_write_request_id(u_char *text, size_t size,
 
 
 void
-ngx_http_canary_describe(ngx_http_canary_attempt_t *attempt,
-    uint64_t elapsed, ngx_http_canary_failure_t *failure)
+ngx_http_canary_describe(ngx_canary_attempt_t *attempt,
+    uint64_t elapsed, ngx_canary_failure_t *failure)
 {
     struct timeval           tv;
     ngx_http_request_t      *r;
@@ -40,7 +49,7 @@ ngx_http_canary_describe(ngx_http_canary_attempt_t *attempt,
 
     r = cp->request;
 
-    ngx_memzero(failure, sizeof(ngx_http_canary_failure_t));
+    ngx_memzero(failure, sizeof(ngx_canary_failure_t));
 
     ngx_gettimeofday(&tv);
 
@@ -58,7 +67,7 @@ ngx_http_canary_describe(ngx_http_canary_attempt_t *attempt,
 
     /* the name may be that of a peer before */
 
-    if (failure->how != NGX_HTTP_CANARY_NO_LIVE && r->upstream->peer.name) {
+    if (failure->how != NGX_CANARY_NO_LIVE && r->upstream->peer.name) {
         ngx_http_canary_write_text(failure->peer, sizeof(failure->peer),
                                    r->upstream->peer.name);
     }
@@ -67,7 +76,7 @@ ngx_http_canary_describe(ngx_http_canary_attempt_t *attempt,
 
 /* more closely than it has to be known to be counted */
 
-static ngx_http_canary_how_e
+static ngx_canary_how_e
 ngx_http_canary_how(ngx_http_canary_peer_t *cp)
 {
     ngx_http_request_t  *r;
@@ -76,23 +85,23 @@ ngx_http_canary_how(ngx_http_canary_peer_t *cp)
 
     switch (cp->attempt.how) {
 
-    case NGX_HTTP_CANARY_CLOSED:
+    case NGX_CANARY_CLOSED:
         return ngx_http_canary_how_without_header(r);
 
-    case NGX_HTTP_CANARY_TIMEOUT:
+    case NGX_CANARY_TIMEOUT:
         if (r->upstream->request_sent) {
-            return NGX_HTTP_CANARY_TIMEOUT;
+            return NGX_CANARY_TIMEOUT;
         }
 
         return ngx_http_canary_in_handshake(r->upstream->peer.connection)
-               ? NGX_HTTP_CANARY_HANDSHAKE : NGX_HTTP_CANARY_NO_CONNECTION;
+               ? NGX_CANARY_HANDSHAKE : NGX_CANARY_NO_CONNECTION;
 
-    case NGX_HTTP_CANARY_CUT:
+    case NGX_CANARY_CUT:
 
         /* a response that nginx found to be complete: only gRPC knows more */
 
-        return (cp->finalized && cp->rc == NGX_OK) ? NGX_HTTP_CANARY_CUT_GRPC
-                                                   : NGX_HTTP_CANARY_CUT;
+        return (cp->finalized && cp->rc == NGX_OK) ? NGX_CANARY_CUT_GRPC
+                                                   : NGX_CANARY_CUT;
 
     default:
         return cp->attempt.how;
@@ -100,7 +109,7 @@ ngx_http_canary_how(ngx_http_canary_peer_t *cp)
 }
 
 
-static ngx_http_canary_how_e
+static ngx_canary_how_e
 ngx_http_canary_how_without_header(ngx_http_request_t *r)
 {
     ngx_connection_t     *c;
@@ -112,23 +121,23 @@ ngx_http_canary_how_without_header(ngx_http_request_t *r)
     /* a header that is none: see ngx_http_canary_status() */
 
     if (u->state->header_time != (ngx_msec_t) -1) {
-        return NGX_HTTP_CANARY_INVALID;
+        return NGX_CANARY_INVALID;
     }
 
     if (c == NULL) {
-        return NGX_HTTP_CANARY_REFUSED;
+        return NGX_CANARY_REFUSED;
     }
 
     if (!u->request_sent) {
-        return ngx_http_canary_in_handshake(c) ? NGX_HTTP_CANARY_HANDSHAKE
-                                               : NGX_HTTP_CANARY_REFUSED;
+        return ngx_http_canary_in_handshake(c) ? NGX_CANARY_HANDSHAKE
+                                               : NGX_CANARY_REFUSED;
     }
 
     if (u->state->bytes_received && !c->read->eof && !c->read->error) {
-        return NGX_HTTP_CANARY_INVALID;
+        return NGX_CANARY_INVALID;
     }
 
-    return NGX_HTTP_CANARY_CLOSED;
+    return NGX_CANARY_CLOSED;
 }
 
 
@@ -146,26 +155,26 @@ ngx_http_canary_in_handshake(ngx_connection_t *c)
 
 
 static void
-ngx_http_canary_describe_status(ngx_http_canary_failure_t *failure,
+ngx_http_canary_describe_status(ngx_canary_failure_t *failure,
     ngx_http_request_t *r)
 {
     failure->grpc_status = -1;
 
     switch (failure->how) {
 
-    case NGX_HTTP_CANARY_ANSWERED:
+    case NGX_CANARY_ANSWERED:
         failure->status = (uint32_t) ngx_http_canary_status(r);
         failure->grpc_status = (int32_t) ngx_http_canary_grpc_status(r);
         break;
 
-    case NGX_HTTP_CANARY_CUT_GRPC:
+    case NGX_CANARY_CUT_GRPC:
         failure->status = (uint32_t) ngx_http_canary_status(r);
         failure->grpc_status = (int32_t) ngx_http_canary_grpc_code(
                                             &r->upstream->headers_in.trailers);
         break;
 
-    case NGX_HTTP_CANARY_CUT:
-    case NGX_HTTP_CANARY_CUT_TIMEOUT:
+    case NGX_CANARY_CUT:
+    case NGX_CANARY_CUT_TIMEOUT:
         failure->status = (uint32_t) ngx_http_canary_status(r);
         break;
 

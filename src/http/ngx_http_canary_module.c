@@ -4,9 +4,25 @@
  */
 
 
-#include "ngx_http_canary_module.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "canary_strategy.h"
 #include "canary_events_file.h"
+#include "canary_state_file.h"
+
+#include "ngx_canary_endpoint.h"
+#include "ngx_canary_process.h"
+#include "ngx_canary_zone.h"
+#include "ngx_canary_control.h"
+#include "ngx_canary_reconcile.h"
+
+#include "ngx_http_canary_choice.h"
 #include "ngx_http_canary_conf.h"
+#include "ngx_http_canary_conf_state.h"
+#include "ngx_http_canary_upstream.h"
+#include "ngx_http_canary_variables.h"
 
 
 static void *ngx_http_canary_create_main_conf(ngx_conf_t *cf);
@@ -35,8 +51,8 @@ static ngx_conf_enum_t  ngx_http_canary_on_violation[] = {
 
 
 static ngx_conf_enum_t  ngx_http_canary_latency[] = {
-    { ngx_string("header"), NGX_HTTP_CANARY_LATENCY_HEADER },
-    { ngx_string("response"), NGX_HTTP_CANARY_LATENCY_RESPONSE },
+    { ngx_string("header"), NGX_CANARY_LATENCY_HEADER },
+    { ngx_string("response"), NGX_CANARY_LATENCY_RESPONSE },
     { ngx_null_string, 0 }
 };
 
@@ -50,7 +66,7 @@ static ngx_command_t  ngx_http_canary_commands[] = {
 
     { ngx_string("canary_zone"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_http_canary_zone,
+      ngx_canary_zone,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -73,7 +89,7 @@ static ngx_command_t  ngx_http_canary_commands[] = {
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
       ngx_http_canary_endpoint_msec,
       NGX_HTTP_SRV_CONF_OFFSET,
-      offsetof(ngx_http_canary_srv_conf_t, interval),
+      offsetof(ngx_canary_srv_conf_t, interval),
       &ngx_http_canary_interval_post },
 
     { ngx_string("canary_step"),
@@ -94,49 +110,49 @@ static ngx_command_t  ngx_http_canary_commands[] = {
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
       ngx_http_canary_endpoint_enum,
       NGX_HTTP_SRV_CONF_OFFSET,
-      offsetof(ngx_http_canary_srv_conf_t, on_undecided),
+      offsetof(ngx_canary_srv_conf_t, on_undecided),
       ngx_http_canary_on_undecided },
 
     { ngx_string("canary_on_violation"),
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
       ngx_http_canary_endpoint_enum,
       NGX_HTTP_SRV_CONF_OFFSET,
-      offsetof(ngx_http_canary_srv_conf_t, on_violation),
+      offsetof(ngx_canary_srv_conf_t, on_violation),
       ngx_http_canary_on_violation },
 
     { ngx_string("canary_bake"),
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
       ngx_http_canary_endpoint_msec,
       NGX_HTTP_SRV_CONF_OFFSET,
-      offsetof(ngx_http_canary_srv_conf_t, bake),
+      offsetof(ngx_canary_srv_conf_t, bake),
       NULL },
 
     { ngx_string("canary_key"),
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
       ngx_http_canary_key,
       NGX_HTTP_SRV_CONF_OFFSET,
-      offsetof(ngx_http_canary_srv_conf_t, key),
+      offsetof(ngx_canary_srv_conf_t, key),
       NULL },
 
     { ngx_string("canary_force"),
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
       ngx_http_canary_endpoint_value,
       NGX_HTTP_SRV_CONF_OFFSET,
-      offsetof(ngx_http_canary_srv_conf_t, force),
+      offsetof(ngx_canary_srv_conf_t, force),
       NULL },
 
     { ngx_string("canary_latency"),
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
       ngx_http_canary_endpoint_enum,
       NGX_HTTP_SRV_CONF_OFFSET,
-      offsetof(ngx_http_canary_srv_conf_t, latency),
+      offsetof(ngx_canary_srv_conf_t, latency),
       ngx_http_canary_latency },
 
     { ngx_string("canary_fallback"),
       NGX_HTTP_UPS_CONF|NGX_CONF_FLAG,
       ngx_http_canary_endpoint_flag,
       NGX_HTTP_SRV_CONF_OFFSET,
-      offsetof(ngx_http_canary_srv_conf_t, fallback),
+      offsetof(ngx_canary_srv_conf_t, fallback),
       NULL },
 
       ngx_null_command
@@ -177,15 +193,15 @@ ngx_module_t  ngx_http_canary_module = {
 static void *
 ngx_http_canary_create_main_conf(ngx_conf_t *cf)
 {
-    ngx_http_canary_main_conf_t  *cmcf;
+    ngx_canary_main_conf_t  *cmcf;
 
-    cmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_canary_main_conf_t));
+    cmcf = ngx_pcalloc(cf->pool, sizeof(ngx_canary_main_conf_t));
     if (cmcf == NULL) {
         return NULL;
     }
 
     if (ngx_array_init(&cmcf->endpoints, cf->pool, 4,
-                       sizeof(ngx_http_canary_endpoint_t *))
+                       sizeof(ngx_canary_endpoint_t *))
         != NGX_OK)
     {
         return NULL;
@@ -198,9 +214,9 @@ ngx_http_canary_create_main_conf(ngx_conf_t *cf)
 static void *
 ngx_http_canary_create_srv_conf(ngx_conf_t *cf)
 {
-    ngx_http_canary_srv_conf_t  *conf;
+    ngx_canary_srv_conf_t  *conf;
 
-    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_canary_srv_conf_t));
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_canary_srv_conf_t));
     if (conf == NULL) {
         return NULL;
     }
@@ -248,8 +264,8 @@ ngx_http_canary_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_canary_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_int_t                     rc;
-    ngx_http_canary_main_conf_t  *cmcf;
+    ngx_int_t                rc;
+    ngx_canary_main_conf_t  *cmcf;
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_canary_module);
 
@@ -261,14 +277,14 @@ ngx_http_canary_postconfiguration(ngx_conf_t *cf)
        that there were */
 
     if (cmcf->endpoints.nelts == 0) {
-        rc = ngx_http_canary_outlived(cf, cmcf);
+        rc = ngx_canary_outlived(cf, cmcf);
 
         if (rc != NGX_OK) {
             return (rc == NGX_DECLINED) ? NGX_OK : NGX_ERROR;
         }
     }
 
-    if (ngx_http_canary_add_zone(cf, cmcf) != NGX_OK) {
+    if (ngx_canary_add_zone(cf, cmcf) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -290,17 +306,17 @@ ngx_http_canary_postconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_canary_init_module(ngx_cycle_t *cycle)
 {
-    ngx_core_conf_t              *ccf;
-    ngx_http_canary_main_conf_t  *cmcf;
+    ngx_core_conf_t         *ccf;
+    ngx_canary_main_conf_t  *cmcf;
 
     cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_canary_module);
 
-    if (cmcf == NULL || cmcf->sh == NULL) {
-        ngx_http_canary_close_zone();
+    if (cmcf == NULL || cmcf->zone == NULL) {
+        ngx_canary_close_zone();
         return NGX_OK;
     }
 
-    ngx_http_canary_reconcile(cmcf, cycle->log);
+    ngx_canary_reconcile(cmcf, cycle->log);
 
     /* nginx gives the directory to the worker user, but not what is in it */
 
@@ -318,7 +334,7 @@ ngx_http_canary_init_module(ngx_cycle_t *cycle)
     if (ngx_process == NGX_PROCESS_SINGLE
         && !ngx_is_init_cycle(cycle->old_cycle))
     {
-        ngx_http_canary_start_timer();
+        ngx_canary_start_timer();
     }
 
     return NGX_OK;
@@ -328,7 +344,7 @@ ngx_http_canary_init_module(ngx_cycle_t *cycle)
 static ngx_int_t
 ngx_http_canary_init_process(ngx_cycle_t *cycle)
 {
-    ngx_http_canary_main_conf_t  *cmcf;
+    ngx_canary_main_conf_t  *cmcf;
 
     if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
     {
@@ -337,14 +353,14 @@ ngx_http_canary_init_process(ngx_cycle_t *cycle)
 
     cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_canary_module);
 
-    if (cmcf == NULL || cmcf->sh == NULL) {
+    if (cmcf == NULL || cmcf->zone == NULL) {
         return NGX_OK;
     }
 
-    ngx_http_canary_begin_process(cmcf);
+    ngx_canary_begin_process(cmcf);
 
     if (ngx_process == NGX_PROCESS_SINGLE) {
-        ngx_http_canary_start_timer();
+        ngx_canary_start_timer();
     }
 
     return NGX_OK;
@@ -354,7 +370,7 @@ ngx_http_canary_init_process(ngx_cycle_t *cycle)
 static void
 ngx_http_canary_exit_process(ngx_cycle_t *cycle)
 {
-    ngx_http_canary_main_conf_t  *cmcf;
+    ngx_canary_main_conf_t  *cmcf;
 
     if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
     {
@@ -365,11 +381,11 @@ ngx_http_canary_exit_process(ngx_cycle_t *cycle)
 
     cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_canary_module);
 
-    if (cmcf && cmcf->sh) {
-        ngx_http_canary_leave_process(cmcf);
+    if (cmcf && cmcf->zone) {
+        ngx_canary_leave_process(cmcf);
 
         if (ngx_process == NGX_PROCESS_SINGLE) {
-            ngx_http_canary_finish(cmcf);
+            ngx_canary_finish(cmcf);
         }
     }
 }

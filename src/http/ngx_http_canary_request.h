@@ -12,9 +12,10 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_canary_endpoint.h"
+#include "ngx_canary_attempt_layout.h"
+
 #include "ngx_http_canary_compat.h"
-#include "ngx_http_canary_attempt_layout.h"
-#include "ngx_http_canary_endpoint.h"
 
 
 /* What becomes of a request: a choice, and attempts on releases. */
@@ -28,8 +29,8 @@ struct ngx_http_canary_choice_s {
     ngx_http_canary_choice_t           *next;
     uint64_t                            word;          /* routing word that it
                                                           was made by */
-    ngx_http_canary_endpoint_t         *endpoint;
-    ngx_http_canary_release_t          *release;       /* of the last attempt,
+    ngx_canary_endpoint_t              *endpoint;
+    ngx_canary_release_t               *release;       /* of the last attempt,
                                                           or chosen for it */
     uint8_t                             reason;        /* of the enums above */
     uint8_t                             role;
@@ -43,7 +44,7 @@ struct ngx_http_canary_choice_s {
 /* The balancer of a request to an endpoint; see ngx_http_canary_upstream.c. */
 
 typedef struct {
-    ngx_http_canary_attempt_t           attempt;
+    ngx_canary_attempt_t                attempt;
     ngx_http_canary_choice_t           *choice;
 
     /* the balancer of the release, in nginx's order: copied in wide words */
@@ -96,30 +97,6 @@ struct ngx_http_canary_ctx_s {
     ngx_http_canary_peer_t              peer;          /* used if it has a
                                                           request */
 };
-
-
-/* ngx_http_canary_upstream.c */
-
-ngx_int_t ngx_http_canary_init_peer(ngx_http_request_t *r,
-    ngx_http_upstream_srv_conf_t *us);
-void ngx_http_canary_add_header_filter(void);
-
-/* the last attempt that the request itself made; NULL: none */
-ngx_http_canary_attempt_t *ngx_http_canary_last_attempt(
-    ngx_http_request_t *r);
-
-
-/* ngx_http_canary_choice.c */
-
-/* the context, whose last choice is that of the endpoint; NULL: no memory */
-ngx_http_canary_ctx_t *ngx_http_canary_choose(ngx_http_request_t *r,
-    ngx_http_canary_endpoint_t *endpoint);
-
-/* contexts that no request has, when the process ends */
-void ngx_http_canary_free_spare(void);
-
-/* NULL: the request has not come to an endpoint */
-ngx_http_canary_choice_t *ngx_http_canary_last_choice(ngx_http_request_t *r);
 
 
 #endif /* _NGX_HTTP_CANARY_REQUEST_H_INCLUDED_ */

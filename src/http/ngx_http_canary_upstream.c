@@ -4,10 +4,25 @@
  */
 
 
-#include "ngx_http_canary_module.h"
-#include "ngx_http_canary_attempt.h"
-#include "ngx_http_canary_facts.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_canary_upstream.h"
+
+#include "canary_outcome.h"
+#include "canary_route.h"
+
+#include "ngx_canary_endpoint.h"
+#include "ngx_canary_shared.h"
+#include "ngx_canary_attempt.h"
+#include "ngx_canary_attempt_layout.h"
+#include "ngx_canary_routing.h"
+
+#include "ngx_http_canary_choice.h"
 #include "ngx_http_canary_compat.h"
+#include "ngx_http_canary_facts.h"
+#include "ngx_http_canary_request.h"
 
 
 /*
@@ -26,7 +41,7 @@ static ngx_inline ngx_uint_t ngx_http_canary_is_canary(
     ngx_http_canary_peer_t *cp);
 static ngx_inline ngx_int_t ngx_http_canary_attach(
     ngx_http_canary_peer_t *cp, ngx_http_request_t *r,
-    ngx_http_upstream_t *u, ngx_http_canary_release_t *release);
+    ngx_http_upstream_t *u, ngx_canary_release_t *release);
 static ngx_int_t ngx_http_canary_get_peer(ngx_peer_connection_t *pc,
     void *data);
 static ngx_int_t ngx_http_canary_again(ngx_http_canary_peer_t *cp,
@@ -54,10 +69,10 @@ static void ngx_http_canary_save_session(ngx_peer_connection_t *pc,
 static void ngx_http_canary_finalize_request(ngx_http_request_t *r,
     ngx_int_t rc);
 
-static ngx_http_canary_release_t *ngx_http_canary_fallback(
+static ngx_canary_release_t *ngx_http_canary_fallback(
     ngx_http_canary_peer_t *cp, ngx_uint_t retry);
 static ngx_int_t ngx_http_canary_switch(ngx_http_canary_peer_t *cp,
-    ngx_peer_connection_t *pc, ngx_http_canary_release_t *release);
+    ngx_peer_connection_t *pc, ngx_canary_release_t *release);
 static void ngx_http_canary_drop_cookies(ngx_http_canary_peer_t *cp);
 static ngx_uint_t ngx_http_canary_may_retry(ngx_http_request_t *r);
 static ngx_inline void ngx_http_canary_settle(ngx_http_request_t *r,
@@ -70,7 +85,7 @@ static ngx_int_t ngx_http_canary_header_filter(ngx_http_request_t *r);
 static ngx_inline void ngx_http_canary_count_header(ngx_http_request_t *r,
     ngx_http_upstream_t *u);
 static void ngx_http_canary_count_grpc_header(ngx_http_request_t *r,
-    ngx_http_canary_attempt_t *attempt, uint64_t elapsed);
+    ngx_canary_attempt_t *attempt, uint64_t elapsed);
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
@@ -80,11 +95,11 @@ ngx_int_t
 ngx_http_canary_init_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us)
 {
-    ngx_http_upstream_t         *u;
-    ngx_http_canary_ctx_t       *ctx;
-    ngx_http_canary_peer_t      *cp;
-    ngx_http_canary_choice_t    *choice;
-    ngx_http_canary_srv_conf_t  *cscf;
+    ngx_http_upstream_t       *u;
+    ngx_http_canary_ctx_t     *ctx;
+    ngx_canary_srv_conf_t     *cscf;
+    ngx_http_canary_peer_t    *cp;
+    ngx_http_canary_choice_t  *choice;
 
     cscf = ngx_http_conf_upstream_srv_conf(us, ngx_http_canary_module);
 
@@ -117,7 +132,7 @@ ngx_http_canary_init_peer(ngx_http_request_t *r,
     cp->attempt.reason = choice->reason;
     cp->attempt.role = choice->role;
     cp->attempt.response = 0;
-    cp->attempt.state = NGX_HTTP_CANARY_ENDED;
+    cp->attempt.state = NGX_CANARY_ENDED;
 
     cp->headers = r->headers_out.headers.last;
     cp->nheaders = cp->headers->nelts;
@@ -144,11 +159,11 @@ ngx_http_canary_init_peer(ngx_http_request_t *r,
 static ngx_inline ngx_uint_t
 ngx_http_canary_is_canary(ngx_http_canary_peer_t *cp)
 {
-    return cp->attempt.role == NGX_HTTP_CANARY_CANARY;
+    return cp->attempt.role == NGX_CANARY_CANARY;
 }
 
 
-ngx_http_canary_attempt_t *
+ngx_canary_attempt_t *
 ngx_http_canary_last_attempt(ngx_http_request_t *r)
 {
     ngx_http_canary_peer_t  *cp;
@@ -174,19 +189,19 @@ ngx_http_canary_last_attempt(ngx_http_request_t *r)
 static ngx_inline void
 ngx_http_canary_settle(ngx_http_request_t *r, ngx_http_canary_choice_t *choice)
 {
-    ngx_http_canary_routing_t  *routing;
+    ngx_canary_routing_t  *routing;
 
-    if (choice->role == NGX_HTTP_CANARY_CANARY
-        && choice->reason != NGX_HTTP_CANARY_BY_FORCE)
+    if (choice->role == NGX_CANARY_CANARY
+        && choice->reason != NGX_CANARY_BY_FORCE)
     {
-        routing = ngx_http_canary_routing(choice->endpoint);
+        routing = ngx_canary_routing(choice->endpoint);
 
         if (choice->release->id != routing->route.canary
             && choice->release->id != routing->route.stable)
         {
             choice->word = routing->word;
             choice->release = routing->stable;
-            choice->role = NGX_HTTP_CANARY_STABLE;
+            choice->role = NGX_CANARY_STABLE;
             choice->moved = 1;
         }
     }
@@ -232,7 +247,7 @@ ngx_http_canary_keep_uncached(ngx_http_request_t *r,
 
 static ngx_inline ngx_int_t
 ngx_http_canary_attach(ngx_http_canary_peer_t *cp, ngx_http_request_t *r,
-    ngx_http_upstream_t *u, ngx_http_canary_release_t *release)
+    ngx_http_upstream_t *u, ngx_canary_release_t *release)
 {
     ngx_peer_connection_t  *pc;
 
@@ -287,7 +302,7 @@ ngx_http_canary_attach(ngx_http_canary_peer_t *cp, ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_canary_get_peer(ngx_peer_connection_t *pc, void *data)
 {
-    ngx_http_canary_peer_t *cp = data;
+    ngx_http_canary_peer_t  *cp = data;
 
     ngx_int_t  rc;
 
@@ -308,7 +323,7 @@ ngx_http_canary_get_peer(ngx_peer_connection_t *pc, void *data)
 
     cp->used++;
 
-    ngx_http_canary_attempt_begin(&cp->attempt);
+    ngx_canary_attempt_begin(&cp->attempt);
 
     return rc;
 }
@@ -316,10 +331,10 @@ ngx_http_canary_get_peer(ngx_peer_connection_t *pc, void *data)
 
 /* another attempt: where it is to be made */
 
-static ngx_http_canary_noinline ngx_int_t
+static ngx_canary_noinline ngx_int_t
 ngx_http_canary_again(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc)
 {
-    ngx_http_canary_release_t  *stable;
+    ngx_canary_release_t  *stable;
 
     if (cp->failed && ngx_http_canary_is_canary(cp)) {
         stable = ngx_http_canary_fallback(cp, 1);
@@ -380,11 +395,11 @@ ngx_http_canary_get_inner(ngx_http_canary_peer_t *cp,
  * other release is tried.
  */
 
-static ngx_http_canary_noinline ngx_int_t
+static ngx_canary_noinline ngx_int_t
 ngx_http_canary_no_live(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc)
 {
-    ngx_int_t                   rc;
-    ngx_http_canary_release_t  *other;
+    ngx_int_t              rc;
+    ngx_canary_release_t  *other;
 
     rc = ngx_http_canary_get_changed(cp, pc);
 
@@ -392,7 +407,7 @@ ngx_http_canary_no_live(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc)
         return rc;
     }
 
-    ngx_http_canary_attempt_no_live(&cp->attempt);
+    ngx_canary_attempt_no_live(&cp->attempt);
 
     other = ngx_http_canary_fallback(cp, cp->used != 0);
 
@@ -417,7 +432,7 @@ ngx_http_canary_no_live(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc)
     }
 
     if (rc == NGX_BUSY) {
-        ngx_http_canary_attempt_no_live(&cp->attempt);
+        ngx_canary_attempt_no_live(&cp->attempt);
         pc->name = &cp->attempt.endpoint->name;
     }
 
@@ -439,7 +454,7 @@ ngx_http_canary_get_changed(ngx_http_canary_peer_t *cp,
 
     ngx_uint_t                  tries;
     ngx_http_request_t         *r;
-    ngx_http_canary_release_t  *release;
+    ngx_canary_release_t       *release;
 
     r = cp->request;
     release = cp->attempt.release;
@@ -478,31 +493,31 @@ ngx_http_canary_get_changed(ngx_http_canary_peer_t *cp,
  * peer has been asked before.
  */
 
-static ngx_http_canary_release_t *
+static ngx_canary_release_t *
 ngx_http_canary_fallback(ngx_http_canary_peer_t *cp, ngx_uint_t retry)
 {
-    canary_route_t               route;
-    ngx_http_canary_release_t   *release;
-    ngx_http_canary_endpoint_t  *endpoint;
+    canary_route_t          route;
+    ngx_canary_release_t   *release;
+    ngx_canary_endpoint_t  *endpoint;
 
     endpoint = cp->attempt.endpoint;
 
     if (!endpoint->fallback || cp->switched
-        || cp->attempt.reason == NGX_HTTP_CANARY_BY_FORCE
+        || cp->attempt.reason == NGX_CANARY_BY_FORCE
         || (retry && !ngx_http_canary_may_retry(cp->request)))
     {
         return NULL;
     }
 
-    route = ngx_http_canary_route(endpoint);
+    route = ngx_canary_route(endpoint);
 
     if (ngx_http_canary_is_canary(cp)) {
-        release = ngx_http_canary_stable(endpoint, route.stable);
+        release = ngx_canary_stable(endpoint, route.stable);
 
     } else if (route.phase != CANARY_IDLE
-               && cp->attempt.reason != NGX_HTTP_CANARY_BY_FALLBACK)
+               && cp->attempt.reason != NGX_CANARY_BY_FALLBACK)
     {
-        release = ngx_http_canary_release(endpoint, route.canary);
+        release = ngx_canary_release(endpoint, route.canary);
 
     } else {
         release = NULL;
@@ -525,7 +540,7 @@ ngx_http_canary_may_retry(ngx_http_request_t *r)
 
 static ngx_int_t
 ngx_http_canary_switch(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc,
-    ngx_http_canary_release_t *release)
+    ngx_canary_release_t *release)
 {
     ngx_uint_t                 limit, tries;
     ngx_http_request_t        *r;
@@ -541,9 +556,9 @@ ngx_http_canary_switch(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc,
 
     cp->switched = 1;
 
-    cp->attempt.reason = NGX_HTTP_CANARY_BY_FALLBACK;
+    cp->attempt.reason = NGX_CANARY_BY_FALLBACK;
     cp->attempt.role = ngx_http_canary_is_canary(cp)
-                       ? NGX_HTTP_CANARY_STABLE : NGX_HTTP_CANARY_CANARY;
+                       ? NGX_CANARY_STABLE : NGX_CANARY_CANARY;
 
     /* for what else the client's request still needs */
 
@@ -623,23 +638,23 @@ static void
 ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state)
 {
-    ngx_http_canary_peer_t *cp = data;
+    ngx_http_canary_peer_t  *cp = data;
 
     if (state || !cp->finalized || cp->rc != NGX_OK
-        || cp->attempt.state != NGX_HTTP_CANARY_COUNTED)
+        || cp->attempt.state != NGX_CANARY_COUNTED)
     {
         ngx_http_canary_free_any(pc, cp, state);
         return;
     }
 
-    cp->attempt.state = NGX_HTTP_CANARY_ENDED;
+    cp->attempt.state = NGX_CANARY_ENDED;
 
     pc->tries = cp->tries;
     cp->free(pc, cp->data, 0);
 }
 
 
-static ngx_http_canary_noinline void
+static ngx_canary_noinline void
 ngx_http_canary_free_any(ngx_peer_connection_t *pc, ngx_http_canary_peer_t *cp,
     ngx_uint_t state)
 {
@@ -682,7 +697,7 @@ static void
 ngx_http_canary_notify_peer(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t type)
 {
-    ngx_http_canary_peer_t *cp = data;
+    ngx_http_canary_peer_t  *cp = data;
 
     cp->notify(pc, cp->data, type);
 }
@@ -693,7 +708,7 @@ ngx_http_canary_notify_peer(ngx_peer_connection_t *pc, void *data,
 static ngx_int_t
 ngx_http_canary_set_session(ngx_peer_connection_t *pc, void *data)
 {
-    ngx_http_canary_peer_t *cp = data;
+    ngx_http_canary_peer_t  *cp = data;
 
     return cp->set_session(pc, cp->data);
 }
@@ -702,7 +717,7 @@ ngx_http_canary_set_session(ngx_peer_connection_t *pc, void *data)
 static void
 ngx_http_canary_save_session(ngx_peer_connection_t *pc, void *data)
 {
-    ngx_http_canary_peer_t *cp = data;
+    ngx_http_canary_peer_t  *cp = data;
 
     cp->save_session(pc, cp->data);
 }
@@ -739,7 +754,7 @@ ngx_http_canary_account(ngx_http_canary_peer_t *cp, ngx_uint_t state)
         ngx_http_canary_facts_of_end(cp->rc, &facts);
     }
 
-    elapsed = ngx_http_canary_attempt_elapsed(&cp->attempt);
+    elapsed = ngx_canary_attempt_elapsed(&cp->attempt);
 
     /*
      * A header that no filter has seen, though the response went on for
@@ -747,7 +762,7 @@ ngx_http_canary_account(ngx_http_canary_peer_t *cp, ngx_uint_t state)
      */
 
     if (facts.header && !cp->attempt.response
-        && cp->attempt.endpoint->latency == NGX_HTTP_CANARY_LATENCY_HEADER)
+        && cp->attempt.endpoint->latency == NGX_CANARY_LATENCY_HEADER)
     {
         header = (uint64_t) r->upstream->state->header_time * 1000;
 
@@ -756,10 +771,10 @@ ngx_http_canary_account(ngx_http_canary_peer_t *cp, ngx_uint_t state)
         }
     }
 
-    ngx_http_canary_attempt_end(&cp->attempt, &facts,
-                                facts.header ? ngx_http_canary_grpc_status(r)
-                                             : -1,
-                                elapsed);
+    ngx_canary_attempt_end(&cp->attempt, &facts,
+                           facts.header ? ngx_http_canary_grpc_status(r)
+                                        : -1,
+                           elapsed);
 
     /* a dead kept connection is tried again where it was */
 
@@ -797,13 +812,13 @@ ngx_http_canary_count_header(ngx_http_request_t *r, ngx_http_upstream_t *u)
 
     cp = u->peer.data;
 
-    if (cp->attempt.state != NGX_HTTP_CANARY_OPEN || u->state == NULL
+    if (cp->attempt.state != NGX_CANARY_OPEN || u->state == NULL
         || u->state->header_time == (ngx_msec_t) -1)
     {
         return;
     }
 
-    elapsed = ngx_http_canary_attempt_elapsed(&cp->attempt);
+    elapsed = ngx_canary_attempt_elapsed(&cp->attempt);
 
     if (ngx_http_canary_is_grpc(r)) {
         ngx_http_canary_count_grpc_header(r, &cp->attempt, elapsed);
@@ -814,16 +829,16 @@ ngx_http_canary_count_header(ngx_http_request_t *r, ngx_http_upstream_t *u)
 
     cp->attempt.upgraded = u->upgrade;
 
-    ngx_http_canary_attempt_header(&cp->attempt, ngx_http_canary_status(r),
-                                   -1, 0, elapsed);
+    ngx_canary_attempt_header(&cp->attempt, ngx_http_canary_status(r),
+                              -1, 0, elapsed);
 }
 
 
-static ngx_http_canary_noinline void
+static ngx_canary_noinline void
 ngx_http_canary_count_grpc_header(ngx_http_request_t *r,
-    ngx_http_canary_attempt_t *attempt, uint64_t elapsed)
+    ngx_canary_attempt_t *attempt, uint64_t elapsed)
 {
-    ngx_http_canary_attempt_any_header(attempt, ngx_http_canary_status(r),
-                                       ngx_http_canary_grpc_status(r), 1,
-                                       elapsed);
+    ngx_canary_attempt_any_header(attempt, ngx_http_canary_status(r),
+                                  ngx_http_canary_grpc_status(r), 1,
+                                  elapsed);
 }

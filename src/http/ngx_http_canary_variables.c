@@ -4,7 +4,22 @@
  */
 
 
-#include "ngx_http_canary_module.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_canary_variables.h"
+
+#include "canary_rollout.h"
+#include "canary_route.h"
+#include "canary_split.h"
+
+#include "ngx_canary_endpoint.h"
+#include "ngx_canary_attempt_layout.h"
+
+#include "ngx_http_canary_choice.h"
+#include "ngx_http_canary_request.h"
+#include "ngx_http_canary_upstream.h"
 
 
 typedef enum {
@@ -55,7 +70,7 @@ static ngx_http_variable_t  ngx_http_canary_vars[] = {
 };
 
 
-/* by ngx_http_canary_role_e and ngx_http_canary_reason_e */
+/* by ngx_canary_role_e and ngx_canary_reason_e */
 
 static ngx_str_t  ngx_http_canary_roles[] = {
     ngx_string("stable"),
@@ -95,9 +110,9 @@ static ngx_int_t
 ngx_http_canary_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    ngx_str_t                   value;
-    ngx_http_canary_choice_t   *choice;
-    ngx_http_canary_attempt_t   last, *attempt;
+    ngx_str_t                  value;
+    ngx_canary_attempt_t       last, *attempt;
+    ngx_http_canary_choice_t  *choice;
 
     choice = ngx_http_canary_present_choice(r);
 
@@ -175,7 +190,7 @@ static ngx_http_canary_choice_t *
 ngx_http_canary_present_choice(ngx_http_request_t *r)
 {
     ngx_http_canary_ctx_t         *ctx;
-    ngx_http_canary_srv_conf_t    *cscf;
+    ngx_canary_srv_conf_t         *cscf;
     ngx_http_upstream_srv_conf_t  *uscf;
 
     /* answered from the cache: it goes nowhere */
@@ -205,11 +220,11 @@ ngx_http_canary_present_choice(ngx_http_request_t *r)
 static ngx_http_upstream_srv_conf_t *
 ngx_http_canary_request_upstream(ngx_http_request_t *r)
 {
-    ngx_str_t                       *host;
-    ngx_uint_t                       i;
-    ngx_http_upstream_t             *u;
-    ngx_http_upstream_srv_conf_t   **uscfp;
-    ngx_http_upstream_main_conf_t   *umcf;
+    ngx_str_t                      *host;
+    ngx_uint_t                      i;
+    ngx_http_upstream_t            *u;
+    ngx_http_upstream_srv_conf_t  **uscfp;
+    ngx_http_upstream_main_conf_t  *umcf;
 
     u = r->upstream;
 

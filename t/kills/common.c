@@ -6,6 +6,11 @@
 
 #include "common.h"
 
+#include "canary_rollout.h"
+
+#include "ngx_canary_endpoint.h"
+#include "ngx_canary_shared.h"
+
 
 int  kills_pipe = -1;
 
@@ -33,7 +38,7 @@ kills_fail(const char *format, ...)
 }
 
 
-ngx_http_canary_main_conf_t *
+ngx_canary_main_conf_t *
 kills_conf(void)
 {
     return ngx_http_cycle_get_module_main_conf(ngx_cycle,
@@ -41,10 +46,10 @@ kills_conf(void)
 }
 
 
-ngx_http_canary_endpoint_t *
+ngx_canary_endpoint_t *
 kills_endpoint(ngx_uint_t n)
 {
-    ngx_http_canary_endpoint_t  **endpoints;
+    ngx_canary_endpoint_t  **endpoints;
 
     endpoints = kills_conf()->endpoints.elts;
 
@@ -53,9 +58,9 @@ kills_endpoint(ngx_uint_t n)
 
 
 canary_rollout_t *
-kills_rollout(ngx_http_canary_endpoint_t *endpoint)
+kills_rollout(ngx_canary_endpoint_t *endpoint)
 {
-    return &ngx_http_canary_record(endpoint->shared)->rollout;
+    return &ngx_canary_record(endpoint->shared)->rollout;
 }
 
 

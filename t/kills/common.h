@@ -8,7 +8,13 @@
 #define KILLS_COMMON_H
 
 
-#include "ngx_http_canary_module.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "canary_rollout.h"
+
+#include "ngx_canary_endpoint.h"
 
 #include "kills.h"
 
@@ -20,9 +26,9 @@ extern int  kills_pipe;
 
 void kills_fail(const char *format, ...)
     __attribute__((format(printf, 1, 2), noreturn));
-ngx_http_canary_main_conf_t *kills_conf(void);
-ngx_http_canary_endpoint_t *kills_endpoint(ngx_uint_t n);
-canary_rollout_t *kills_rollout(ngx_http_canary_endpoint_t *endpoint);
+ngx_canary_main_conf_t *kills_conf(void);
+ngx_canary_endpoint_t *kills_endpoint(ngx_uint_t n);
+canary_rollout_t *kills_rollout(ngx_canary_endpoint_t *endpoint);
 
 /* http.conf, which there is */
 FILE *kills_open_conf(const char *mode);

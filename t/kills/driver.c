@@ -9,7 +9,18 @@
 #include "scenarios.h"
 #include "world.h"
 
+#include "canary_judge.h"
+#include "canary_rollout.h"
+#include "canary_route.h"
 #include "canary_events_file.h"
+
+#include "ngx_canary_endpoint.h"
+#include "ngx_canary_process.h"
+#include "ngx_canary_shared.h"
+#include "ngx_canary_judge.h"
+#include "ngx_canary_snapshot.h"
+#include "ngx_canary_routing.h"
+#include "ngx_canary_control.h"
 
 
 /*
@@ -36,7 +47,7 @@
  *     record, is computed again by whoever looks.
  *   - Where that cannot be done in one store, a mark says that it is being
  *     done, before and after (busy, basing).  Who finds the mark set
- *     does it anew: see ngx_http_canary_mend().
+ *     does it anew: see ngx_canary_mend().
  *   - A number that must not be used twice is raised before it is used.
  *
  * This is the test of it, as SQLite tests errors of I/O: something happens,
@@ -148,7 +159,7 @@ static uint64_t                   kills_at;
 
 static pid_t                      kills_pid;
 static kills_copy_t               kills_start, kills_before;
-static ngx_http_canary_record_t  *kills_records;      /* before, and after */
+static ngx_canary_record_t       *kills_records;      /* before, and after */
 static kills_look_e               kills_who;
 static ngx_uint_t                 kills_good;
 static uint64_t                   kills_deaths;
@@ -223,7 +234,7 @@ kills_init_process(ngx_cycle_t *cycle)
     kills->simulated = 1;
     kills->now = KILLS_BEGIN;
 
-    kills_records = mmap(NULL, 4 * sizeof(ngx_http_canary_record_t),
+    kills_records = mmap(NULL, 4 * sizeof(ngx_canary_record_t),
                          PROT_READ|PROT_WRITE, MAP_SHARED|MAP_ANONYMOUS, -1,
                          0);
 
@@ -479,11 +490,11 @@ kills_keep(kills_copy_t *copy)
     char         file[NGX_MAX_PATH], kept[NGX_MAX_PATH];
     struct stat  st;
 
-    copy->size = kills_conf()->zone->shm.size;
+    copy->size = kills_conf()->shm_zone->shm.size;
     copy->zone = malloc(copy->size);
     copy->now = kills->now;
 
-    ngx_memcpy(copy->zone, kills_conf()->zone->shm.addr, copy->size);
+    ngx_memcpy(copy->zone, kills_conf()->shm_zone->shm.addr, copy->size);
 
     kills_state(file, sizeof(file), "state.json");
     kills_state(kept, sizeof(kept), "kept.json");
@@ -500,7 +511,7 @@ kills_restore(const kills_copy_t *copy)
 {
     char  file[NGX_MAX_PATH], kept[NGX_MAX_PATH];
 
-    ngx_memcpy(kills_conf()->zone->shm.addr, copy->zone, copy->size);
+    ngx_memcpy(kills_conf()->shm_zone->shm.addr, copy->zone, copy->size);
 
     kills->now = copy->now;
 
@@ -608,7 +619,7 @@ kills_child(kills_end_t *end, const kills_scenario_t *scenario,
 static void
 kills_unlock(pid_t pid)
 {
-    (void) ngx_shmtx_force_unlock(&kills_conf()->sh->pool->mutex, pid);
+    (void) ngx_shmtx_force_unlock(&kills_conf()->zone->pool->mutex, pid);
 }
 
 
@@ -616,14 +627,14 @@ static void
 kills_prepare(const kills_scenario_t *scenario)
 {
     kills_become(NGX_PROCESS_WORKER);
-    ngx_http_canary_begin_process(kills_conf());
+    ngx_canary_begin_process(kills_conf());
     kills_ticks(2);
 
     scenario->prepare();
 
     /* its number will be that of another process before long */
 
-    ngx_http_canary_leave_process(kills_conf());
+    ngx_canary_leave_process(kills_conf());
 }
 
 
@@ -635,7 +646,7 @@ kills_act(const kills_scenario_t *scenario)
     kills_become(NGX_PROCESS_WORKER);
 
     for (i = 0; i < 2; i++) {
-        kills_records[i] = *ngx_http_canary_record(kills_endpoint(i)->shared);
+        kills_records[i] = *ngx_canary_record(kills_endpoint(i)->shared);
     }
 
     kills->kind = -1;
@@ -645,7 +656,7 @@ kills_act(const kills_scenario_t *scenario)
     if (kills->left < 0 && kills->room) {
         for (i = 0; i < 2 && i < kills_conf()->endpoints.nelts; i++) {
             kills_records[2 + i]
-                = *ngx_http_canary_record(kills_endpoint(i)->shared);
+                = *ngx_canary_record(kills_endpoint(i)->shared);
         }
     }
 }
@@ -660,7 +671,7 @@ kills_die_looking(const kills_scenario_t *scenario)
 
     kills->kind = -1;
     kills_look(kills_who);
-    ngx_http_canary_begin_process(kills_conf());
+    ngx_canary_begin_process(kills_conf());
     kills_ticks(2);
     kills->kind = 0;
 }
@@ -689,13 +700,13 @@ kills_look_next(const kills_scenario_t *scenario)
         kills_check_change(scenario);
     }
 
-    ngx_http_canary_begin_process(kills_conf());
+    ngx_canary_begin_process(kills_conf());
 
     if (scenario->parts & KILLS_RELOAD) {
         kills_become(NGX_PROCESS_MASTER);
         kills_reload();
         kills_become(NGX_PROCESS_WORKER);
-        ngx_http_canary_begin_process(kills_conf());
+        ngx_canary_begin_process(kills_conf());
     }
 
     kills_settle();
@@ -724,9 +735,9 @@ kills_look_next(const kills_scenario_t *scenario)
 static void
 kills_look(kills_look_e look)
 {
-    ngx_uint_t                  i;
-    canary_route_t              route;
-    ngx_http_canary_snapshot_t  snapshot;
+    ngx_uint_t             i;
+    canary_route_t         route;
+    ngx_canary_snapshot_t  snapshot;
 
     switch (look) {
 
@@ -736,14 +747,14 @@ kills_look(kills_look_e look)
 
     case KILLS_BY_API:
         for (i = 0; i < kills_conf()->endpoints.nelts; i++) {
-            ngx_http_canary_snapshot(kills_endpoint(i), &snapshot);
+            ngx_canary_snapshot(kills_endpoint(i), &snapshot);
         }
 
         break;
 
     case KILLS_BY_FAILURE:
-        route = ngx_http_canary_route(kills_endpoint(0));
-        ngx_http_canary_trip(kills_endpoint(0), route.epoch, ngx_cycle->log);
+        route = ngx_canary_route(kills_endpoint(0));
+        ngx_canary_trip(kills_endpoint(0), route.epoch, ngx_cycle->log);
         break;
 
     default: /* KILLS_BY_COMMAND */
@@ -756,7 +767,7 @@ kills_look(kills_look_e look)
 static ngx_uint_t
 kills_is_torn(void)
 {
-    ngx_http_canary_shared_t  *shared;
+    ngx_canary_shared_t  *shared;
 
     shared = kills_endpoint(0)->shared;
 
@@ -791,8 +802,8 @@ kills_check_quiet(void)
 static void
 kills_check_change(const kills_scenario_t *scenario)
 {
-    ngx_uint_t                 i;
-    canary_rollout_t          *now, *before, *after;
+    ngx_uint_t         i;
+    canary_rollout_t  *now, *before, *after;
 
     for (i = 0; i < 2; i++) {
         now = kills_rollout(kills_endpoint(i));
@@ -829,9 +840,9 @@ kills_check_change(const kills_scenario_t *scenario)
 static void
 kills_see_through(const kills_scenario_t *scenario, ngx_uint_t good)
 {
-    ngx_uint_t                   n;
-    canary_rollout_t            *rollout;
-    ngx_http_canary_endpoint_t  *endpoint;
+    ngx_uint_t              n;
+    canary_rollout_t       *rollout;
+    ngx_canary_endpoint_t  *endpoint;
 
     endpoint = kills_endpoint(0);
     rollout = kills_rollout(endpoint);

@@ -7,7 +7,19 @@
 #include "common.h"
 #include "invariants.h"
 
+#include "canary_event.h"
+#include "canary_evidence_layout.h"
+#include "canary_evidence_places.h"
+#include "canary_judge_layout.h"
+#include "canary_kept.h"
+#include "canary_rollout.h"
+#include "canary_route.h"
 #include "canary_events.h"
+#include "canary_state_file.h"
+#include "canary_state_json.h"
+
+#include "ngx_canary_memory.h"
+#include "ngx_canary_shared.h"
 
 
 /* What is true at any time at which everybody has looked. */
@@ -27,18 +39,18 @@ typedef struct {
 
 
 static void kills_add(const void *from, size_t size, const char *what);
-static void kills_add_endpoint(ngx_http_canary_shared_t *shared);
+static void kills_add_endpoint(ngx_canary_shared_t *shared);
 static void kills_add_evidence(canary_evidence_t *evidence);
 static void kills_add_free(ngx_slab_pool_t *shpool);
 static int kills_compare(const void *one, const void *two);
-static ngx_uint_t kills_is_listed(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared);
+static ngx_uint_t kills_is_listed(ngx_canary_zone_t *zone,
+    ngx_canary_shared_t *shared);
 static canary_state_t *kills_read_file(void);
-static void kills_check_endpoint_events(ngx_http_canary_shared_t *shared,
+static void kills_check_endpoint_events(ngx_canary_shared_t *shared,
     const canary_events_t *events, const char *name);
-static void kills_check_endpoint_file(ngx_http_canary_shared_t *shared,
+static void kills_check_endpoint_file(ngx_canary_shared_t *shared,
     canary_state_endpoint_t *file);
-static void kills_check_ring(ngx_http_canary_shared_t *shared);
+static void kills_check_ring(ngx_canary_shared_t *shared);
 
 
 static kills_region_t  kills_regions[KILLS_REGIONS];
@@ -50,15 +62,15 @@ static ngx_uint_t      kills_nids;
 void
 kills_check_words(void)
 {
-    canary_route_t                  route;
-    canary_rollout_t               *rollout;
-    ngx_http_canary_shared_t       *shared;
-    ngx_http_canary_zone_shared_t  *sh;
+    canary_route_t        route;
+    canary_rollout_t     *rollout;
+    ngx_canary_zone_t    *zone;
+    ngx_canary_shared_t  *shared;
 
-    sh = kills_conf()->sh;
+    zone = kills_conf()->zone;
 
-    for (shared = sh->endpoints; shared; shared = shared->next) {
-        rollout = &ngx_http_canary_record(shared)->rollout;
+    for (shared = zone->endpoints; shared; shared = shared->next) {
+        rollout = &ngx_canary_record(shared)->rollout;
         route = canary_rollout_route(rollout);
 
         if (rollout->generation
@@ -75,22 +87,22 @@ kills_check_words(void)
 void
 kills_check_memory(void)
 {
-    ngx_uint_t                      i, n;
-    canary_rollout_t               *rollout;
-    canary_evidence_t              *evidence;
-    ngx_http_canary_meter_t        *meter;
-    ngx_http_canary_shared_t       *shared;
-    ngx_http_canary_zone_shared_t  *sh;
+    ngx_uint_t            i, n;
+    canary_rollout_t     *rollout;
+    canary_evidence_t    *evidence;
+    ngx_canary_zone_t    *zone;
+    ngx_canary_meter_t   *meter;
+    ngx_canary_shared_t  *shared;
 
-    sh = kills_conf()->sh;
+    zone = kills_conf()->zone;
     kills_nregions = 0;
 
-    kills_add(sh, sizeof(ngx_http_canary_zone_shared_t), "the zone");
+    kills_add(zone, sizeof(ngx_canary_zone_t), "the zone");
 
-    for (shared = sh->endpoints, n = 0; shared; shared = shared->next, n++) {
+    for (shared = zone->endpoints, n = 0; shared; shared = shared->next, n++) {
         kills_add_endpoint(shared);
 
-        rollout = &ngx_http_canary_record(shared)->rollout;
+        rollout = &ngx_canary_record(shared)->rollout;
 
         if ((rollout->phase != CANARY_IDLE) != (shared->evidence != NULL)) {
             kills_fail("\"%.*s\" is %s, with%s evidence",
@@ -106,13 +118,13 @@ kills_check_memory(void)
                        (int) shared->len, shared->name);
         }
 
-        if (rollout->phase != CANARY_IDLE && !kills_is_listed(sh, shared)) {
+        if (rollout->phase != CANARY_IDLE && !kills_is_listed(zone, shared)) {
             kills_fail("\"%.*s\" has a rollout, and is in no list",
                        (int) shared->len, shared->name);
         }
     }
 
-    for (evidence = sh->spare, n = 0; evidence; evidence = evidence->next) {
+    for (evidence = zone->spare, n = 0; evidence; evidence = evidence->next) {
         kills_add_evidence(evidence);
 
         if (++n > KILLS_LONG) {
@@ -120,15 +132,15 @@ kills_check_memory(void)
         }
     }
 
-    for (meter = sh->spare_meters, n = 0; meter; meter = meter->next) {
-        kills_add(meter, sizeof(ngx_http_canary_meter_t), "a spare meter");
+    for (meter = zone->spare_meters, n = 0; meter; meter = meter->next) {
+        kills_add(meter, sizeof(ngx_canary_meter_t), "a spare meter");
 
         if (++n > KILLS_LONG) {
             kills_fail("the list of spare meters has no end");
         }
     }
 
-    kills_add_free(kills_conf()->sh->pool);
+    kills_add_free(kills_conf()->zone->pool);
 
     ngx_qsort(kills_regions, kills_nregions, sizeof(kills_region_t),
               kills_compare);
@@ -143,13 +155,13 @@ kills_check_memory(void)
 
 
 static ngx_uint_t
-kills_is_listed(ngx_http_canary_zone_shared_t *sh,
-    ngx_http_canary_shared_t *shared)
+kills_is_listed(ngx_canary_zone_t *zone,
+    ngx_canary_shared_t *shared)
 {
-    ngx_uint_t                 n;
-    ngx_http_canary_shared_t  *listed;
+    ngx_uint_t            n;
+    ngx_canary_shared_t  *listed;
 
-    for (listed = sh->active, n = 0; listed; listed = listed->next_active) {
+    for (listed = zone->active, n = 0; listed; listed = listed->next_active) {
         if (listed == shared) {
             return 1;
         }
@@ -185,18 +197,18 @@ kills_add(const void *from, size_t size, const char *what)
 
 
 static void
-kills_add_endpoint(ngx_http_canary_shared_t *shared)
+kills_add_endpoint(ngx_canary_shared_t *shared)
 {
-    ngx_uint_t                         i, k;
-    ngx_http_canary_release_shared_t  *release;
+    ngx_uint_t                    i, k;
+    ngx_canary_release_shared_t  *release;
 
-    kills_add(shared, sizeof(ngx_http_canary_shared_t) + shared->len,
+    kills_add(shared, sizeof(ngx_canary_shared_t) + shared->len,
               "an endpoint");
-    kills_add(shared->phases, shared->nphases * NGX_HTTP_CANARY_LINE,
+    kills_add(shared->phases, shared->nphases * NGX_CANARY_LINE,
               "phases");
-    kills_add(shared->history, sizeof(ngx_http_canary_history_t),
+    kills_add(shared->history, sizeof(ngx_canary_history_t),
               "a history");
-    kills_add(shared->failures, sizeof(ngx_http_canary_failures_t),
+    kills_add(shared->failures, sizeof(ngx_canary_failures_t),
               "failures");
 
     for (i = 0; i < CANARY_RELEASES; i++) {
@@ -206,13 +218,13 @@ kills_add_endpoint(ngx_http_canary_shared_t *shared)
             continue;
         }
 
-        kills_add(release, sizeof(ngx_http_canary_release_shared_t)
+        kills_add(release, sizeof(ngx_canary_release_shared_t)
                            + shared->nphases * sizeof(void *), "a release");
-        kills_add(release->base, sizeof(ngx_http_canary_meter_t), "a base");
-        kills_add(release->past, sizeof(ngx_http_canary_past_t), "a past");
+        kills_add(release->base, sizeof(ngx_canary_meter_t), "a base");
+        kills_add(release->past, sizeof(ngx_canary_past_t), "a past");
 
         for (k = 0; k < shared->nphases; k++) {
-            kills_add(release->meters[k], sizeof(ngx_http_canary_meter_t),
+            kills_add(release->meters[k], sizeof(ngx_canary_meter_t),
                       "a meter");
         }
     }
@@ -229,7 +241,7 @@ kills_add_evidence(canary_evidence_t *evidence)
     ngx_uint_t  i;
 
     kills_add(evidence, canary_evidence_size(evidence->nslots), "evidence");
-    kills_add(evidence->books, ngx_http_canary_books_size(), "books");
+    kills_add(evidence->books, ngx_canary_books_size(), "books");
 
     for (i = 0; i < evidence->nused; i++) {
         if (i == 0 || evidence->slots[i] != evidence->slots[0]) {
@@ -275,12 +287,12 @@ kills_compare(const void *one, const void *two)
 void
 kills_check_events(void)
 {
-    ngx_uint_t                 i, k;
-    ngx_http_canary_shared_t  *shared;
+    ngx_uint_t            i, k;
+    ngx_canary_shared_t  *shared;
 
     kills_nids = 0;
 
-    for (shared = kills_conf()->sh->endpoints; shared; shared = shared->next) {
+    for (shared = kills_conf()->zone->endpoints; shared; shared = shared->next) {
         kills_check_ring(shared);
     }
 
@@ -296,25 +308,25 @@ kills_check_events(void)
 
 
 static void
-kills_check_ring(ngx_http_canary_shared_t *shared)
+kills_check_ring(ngx_canary_shared_t *shared)
 {
     uint64_t         n, last, events;
     canary_event_t  *event;
 
     last = 0;
-    events = ngx_http_canary_record(shared)->events;
+    events = ngx_canary_record(shared)->events;
     n = (events > CANARY_EVENTS) ? events - CANARY_EVENTS
                                           : 0;
 
     for ( /* void */ ; shared->events && n < events; n++) {
         event = &shared->events[n % (CANARY_EVENTS + 1)];
 
-        if (event->id <= last || event->id > kills_conf()->sh->last_event) {
+        if (event->id <= last || event->id > kills_conf()->zone->last_event) {
             kills_fail("event %llu of \"%.*s\" follows %llu, the last of all "
                        "is %llu", (unsigned long long) event->id,
                        (int) shared->len, shared->name,
                        (unsigned long long) last,
-                       (unsigned long long) kills_conf()->sh->last_event);
+                       (unsigned long long) kills_conf()->zone->last_event);
         }
 
         last = event->id;
@@ -329,11 +341,11 @@ kills_check_ring(ngx_http_canary_shared_t *shared)
 void
 kills_check_file(void)
 {
-    unsigned                    i;
-    canary_state_t             *state;
-    canary_events_t            *events;
-    ngx_http_canary_shared_t   *shared;
-    canary_state_file_error_t   error;
+    unsigned                   i;
+    canary_state_t            *state;
+    canary_events_t           *events;
+    ngx_canary_shared_t       *shared;
+    canary_state_file_error_t  error;
 
     state = kills_read_file();
     events = canary_events_create();
@@ -345,9 +357,9 @@ kills_check_file(void)
         kills_fail("the events cannot be read: %s", error.call);
     }
 
-    for (shared = kills_conf()->sh->endpoints; shared; shared = shared->next) {
+    for (shared = kills_conf()->zone->endpoints; shared; shared = shared->next) {
 
-        if (ngx_http_canary_record(shared)->rollout.generation == 0) {
+        if (ngx_canary_record(shared)->rollout.generation == 0) {
             continue;
         }
 
@@ -377,14 +389,14 @@ kills_check_file(void)
 /* the last ones, and no others */
 
 static void
-kills_check_endpoint_events(ngx_http_canary_shared_t *shared,
+kills_check_endpoint_events(ngx_canary_shared_t *shared,
     const canary_events_t *events, const char *name)
 {
     uint64_t                      n, first, number, id;
     unsigned                      nfile;
     const canary_events_entry_t  *file;
 
-    number = shared->events ? ngx_http_canary_record(shared)->events : 0;
+    number = shared->events ? ngx_canary_record(shared)->events : 0;
     first = (number > CANARY_EVENTS) ? number - CANARY_EVENTS : 0;
     file = canary_events_find(events, name, &nfile);
 
@@ -404,11 +416,11 @@ kills_check_endpoint_events(ngx_http_canary_shared_t *shared,
 static canary_state_t *
 kills_read_file(void)
 {
-    char                       *text, why[CANARY_STATE_ERROR];
-    size_t                      len;
-    canary_state_t             *state;
-    canary_state_file_id_t      id;
-    canary_state_file_error_t   error;
+    char                      *text, why[CANARY_STATE_ERROR];
+    size_t                     len;
+    canary_state_t            *state;
+    canary_state_file_id_t     id;
+    canary_state_file_error_t  error;
 
     if (canary_state_file_read((char *) kills_conf()->state_path->name.data,
                                CANARY_STATE_SIZE_MAX, &text, &len, &id,
@@ -431,13 +443,13 @@ kills_read_file(void)
 
 
 static void
-kills_check_endpoint_file(ngx_http_canary_shared_t *shared,
+kills_check_endpoint_file(ngx_canary_shared_t *shared,
     canary_state_endpoint_t *file)
 {
-    canary_rollout_t                  *rollout;
-    ngx_http_canary_release_shared_t  *stable;
+    canary_rollout_t             *rollout;
+    ngx_canary_release_shared_t  *stable;
 
-    rollout = &ngx_http_canary_record(shared)->rollout;
+    rollout = &ngx_canary_record(shared)->rollout;
     stable = shared->releases[rollout->stable];
 
     if (file->rollout.phase != rollout->phase

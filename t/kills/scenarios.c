@@ -8,6 +8,20 @@
 #include "scenarios.h"
 #include "world.h"
 
+#include "canary_event.h"
+#include "canary_evidence_count.h"
+#include "canary_evidence_layout.h"
+#include "canary_judge_layout.h"
+#include "canary_kept.h"
+#include "canary_rollout.h"
+#include "canary_route.h"
+#include "canary_state_file.h"
+#include "canary_state_json.h"
+
+#include "ngx_canary_process.h"
+#include "ngx_canary_shared.h"
+#include "ngx_canary_control.h"
+
 
 #define KILLS_ATTEMPTS  8    /* between two ticks: enough to be judged by */
 
@@ -273,7 +287,7 @@ failing(void)
     kills_ticks(4);
     kills->disk = 0;
 
-    if (!kills_conf()->sh->failing) {
+    if (!kills_conf()->zone->failing) {
         kills_fail("the disk does not fail");
     }
 }
@@ -286,7 +300,7 @@ ended(void)
 {
     begun();
     kills_do(kills_endpoint(0), CANARY_ROLLBACK, KILLS_PLAIN);
-    kills->now += 2 * NGX_HTTP_CANARY_QUARANTINE * 1000;
+    kills->now += 2 * NGX_CANARY_QUARANTINE * 1000;
     kills_settle();
 }
 
@@ -305,7 +319,7 @@ left_in_flight(void)
 
     if (pid == 0) {
         kills_become(NGX_PROCESS_WORKER);
-        ngx_http_canary_begin_process(kills_conf());
+        ngx_canary_begin_process(kills_conf());
         kills_hang();
         _exit(0);
     }
@@ -322,7 +336,7 @@ kills_hang(void)
 
     for (i = 0; i < 6; i++) {
         canary_evidence_start(kills_endpoint(0)->shared->evidence,
-                              (uint32_t) ngx_http_canary_slot, i & 1,
+                              (uint32_t) ngx_canary_slot, i & 1,
                               &ticket);
     }
 }
@@ -388,13 +402,13 @@ kills_replace_state(const char *dir, const char *text, size_t len)
 static void
 kills_follow_me(const char *last_release)
 {
-    char                       *text, *dir, why[CANARY_STATE_ERROR];
-    size_t                      len;
-    unsigned                    i;
-    canary_state_t             *state;
-    canary_rollout_t           *rollout;
-    canary_state_file_id_t      id;
-    canary_state_file_error_t   error;
+    char                      *text, *dir, why[CANARY_STATE_ERROR];
+    size_t                     len;
+    unsigned                   i;
+    canary_state_t            *state;
+    canary_rollout_t          *rollout;
+    canary_state_file_id_t     id;
+    canary_state_file_error_t  error;
 
     dir = (char *) kills_conf()->state_path->name.data;
 
@@ -611,7 +625,7 @@ all_bad(void)
 
     if (n == 100 || evidence == NULL) {
         kills_fail("it does not hold: %s",
-                   ngx_http_canary_record(kills_endpoint(0)->shared)
+                   ngx_canary_record(kills_endpoint(0)->shared)
                        ->last_reason);
     }
 
@@ -640,7 +654,7 @@ disk_fails(void)
 static void
 enter(void)
 {
-    ngx_http_canary_begin_process(kills_conf());
+    ngx_canary_begin_process(kills_conf());
 }
 
 
@@ -648,11 +662,11 @@ static void
 leave(void)
 {
     kills->kind = 0;
-    ngx_http_canary_begin_process(kills_conf());
+    ngx_canary_begin_process(kills_conf());
     kills_hang();
     kills->kind = -1;
 
-    ngx_http_canary_leave_process(kills_conf());
+    ngx_canary_leave_process(kills_conf());
 }
 
 
@@ -672,7 +686,7 @@ reload_and_look_on(void)
     kills->kind = 0;
     reload();
     kills_become(NGX_PROCESS_WORKER);
-    ngx_http_canary_begin_process(kills_conf());
+    ngx_canary_begin_process(kills_conf());
     kills->kind = -1;
 
     kills_ticks(6);

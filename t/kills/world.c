@@ -5,15 +5,32 @@
 
 
 #include "world.h"
+
+#include "canary_evidence_count.h"
+#include "canary_evidence_layout.h"
 #include "canary_histogram.h"
+#include "canary_rollout.h"
+#include "canary_route.h"
+#include "canary_rule.h"
+#include "canary_split.h"
+#include "canary_strategy.h"
+
+#include "ngx_canary_endpoint.h"
+#include "ngx_canary_meter.h"
+#include "ngx_canary_process.h"
+#include "ngx_canary_shared.h"
+#include "ngx_canary_change.h"
+#include "ngx_canary_judge.h"
+#include "ngx_canary_routing.h"
+#include "ngx_canary_control.h"
 
 
 #define KILLS_GOOD_US  1000
 
 
-static void kills_attempt(ngx_http_canary_endpoint_t *endpoint,
+static void kills_attempt(ngx_canary_endpoint_t *endpoint,
     ngx_uint_t bad_stable, ngx_uint_t bad_canary);
-static void kills_measure(ngx_http_canary_endpoint_t *endpoint, uint32_t id,
+static void kills_measure(ngx_canary_endpoint_t *endpoint, uint32_t id,
     ngx_uint_t bad);
 static void kills_add_rule(canary_strategy_t *strategy,
     canary_rule_kind_t kind, uint64_t threshold, unsigned given,
@@ -21,7 +38,7 @@ static void kills_add_rule(canary_strategy_t *strategy,
 static void kills_make_strategy(canary_strategy_t *strategy,
     kills_rules_e rules);
 static ngx_uint_t kills_is_settled(void);
-static uint32_t kills_other_release(ngx_http_canary_endpoint_t *endpoint);
+static uint32_t kills_other_release(ngx_canary_endpoint_t *endpoint);
 
 
 /* what counts, while traffic does not */
@@ -42,7 +59,7 @@ kills_tick(void)
 {
     kills->now += KILLS_TICK * 1000;
 
-    (void) ngx_http_canary_tick(kills_conf());
+    (void) ngx_canary_tick(kills_conf());
 }
 
 
@@ -73,7 +90,7 @@ kills_pass(ngx_uint_t n, ngx_uint_t attempts, ngx_uint_t bad_stable,
 
 
 void
-kills_traffic(ngx_http_canary_endpoint_t *endpoint, ngx_uint_t attempts,
+kills_traffic(ngx_canary_endpoint_t *endpoint, ngx_uint_t attempts,
     ngx_uint_t bad_stable, ngx_uint_t bad_canary)
 {
     kills_kind = kills->kind;
@@ -90,19 +107,19 @@ kills_traffic(ngx_http_canary_endpoint_t *endpoint, ngx_uint_t attempts,
 /* as workers do, by the word; that a rule is broken may be the end of one */
 
 static void
-kills_attempt(ngx_http_canary_endpoint_t *endpoint, ngx_uint_t bad_stable,
+kills_attempt(ngx_canary_endpoint_t *endpoint, ngx_uint_t bad_stable,
     ngx_uint_t bad_canary)
 {
     ngx_uint_t          bad;
+    ngx_uint_t          side;
     canary_route_t      route;
     canary_finish_t     finish;
     canary_ticket_t     ticket;
     canary_evidence_t  *evidence;
-    ngx_uint_t          side;
 
     static uint32_t  turn;
 
-    route = ngx_http_canary_route(endpoint);
+    route = ngx_canary_route(endpoint);
 
     turn += route.weight;
     side = CANARY_SIDE_STABLE;
@@ -117,7 +134,7 @@ kills_attempt(ngx_http_canary_endpoint_t *endpoint, ngx_uint_t bad_stable,
                                             : endpoint->shared->evidence;
 
     if (evidence) {
-        canary_evidence_start(evidence, (uint32_t) ngx_http_canary_slot,
+        canary_evidence_start(evidence, (uint32_t) ngx_canary_slot,
                               (unsigned) side, &ticket);
     }
 
@@ -139,28 +156,28 @@ kills_attempt(ngx_http_canary_endpoint_t *endpoint, ngx_uint_t bad_stable,
 
     if (bad && side == CANARY_SIDE_CANARY
         && (canary_evidence_burn(evidence, 5)
-            || ngx_http_canary_milliseconds()
-               >= kills_conf()->sh->heartbeat + NGX_HTTP_CANARY_STALE))
+            || ngx_canary_milliseconds()
+               >= kills_conf()->zone->heartbeat + NGX_CANARY_STALE))
     {
         kills->kind = kills_kind;
-        ngx_http_canary_trip(endpoint, route.epoch, ngx_cycle->log);
+        ngx_canary_trip(endpoint, route.epoch, ngx_cycle->log);
         kills->kind = 0;
     }
 }
 
 
 static void
-kills_measure(ngx_http_canary_endpoint_t *endpoint, uint32_t id,
+kills_measure(ngx_canary_endpoint_t *endpoint, uint32_t id,
     ngx_uint_t bad)
 {
-    ngx_http_canary_meter_t    *meter;
-    ngx_http_canary_release_t  *release;
+    ngx_canary_meter_t    *meter;
+    ngx_canary_release_t  *release;
 
-    release = ngx_http_canary_stable(endpoint, id);
+    release = ngx_canary_stable(endpoint, id);
     meter = release->meter;
 
     if (meter == NULL) {
-        meter = ngx_http_canary_make_meter(endpoint, release);
+        meter = ngx_canary_make_meter(endpoint, release);
     }
 
     meter->totals.responses[bad ? 4 : 1]++;
@@ -195,16 +212,16 @@ kills_settle(void)
 static ngx_uint_t
 kills_is_settled(void)
 {
-    ngx_http_canary_shared_t       *shared;
-    ngx_http_canary_zone_shared_t  *sh;
+    ngx_canary_zone_t    *zone;
+    ngx_canary_shared_t  *shared;
 
-    sh = kills_conf()->sh;
+    zone = kills_conf()->zone;
 
-    if (sh->durable < sh->sequence || sh->failing || sh->foreign) {
+    if (zone->durable < zone->sequence || zone->failing || zone->foreign) {
         return 0;
     }
 
-    for (shared = sh->endpoints; shared; shared = shared->next) {
+    for (shared = zone->endpoints; shared; shared = shared->next) {
         if (shared->pending.sequence) {
             return 0;
         }
@@ -214,14 +231,14 @@ kills_is_settled(void)
 }
 
 
-ngx_http_canary_section_e
-kills_command(ngx_http_canary_endpoint_t *endpoint, canary_verb_t verb,
+ngx_canary_section_e
+kills_command(ngx_canary_endpoint_t *endpoint, canary_verb_t verb,
     kills_rules_e rules)
 {
-    canary_strategy_t         strategy;
-    ngx_http_canary_change_t  change;
+    canary_strategy_t    strategy;
+    ngx_canary_change_t  change;
 
-    ngx_memzero(&change, sizeof(ngx_http_canary_change_t));
+    ngx_memzero(&change, sizeof(ngx_canary_change_t));
 
     kills_make_strategy(&strategy, rules);
 
@@ -238,24 +255,24 @@ kills_command(ngx_http_canary_endpoint_t *endpoint, canary_verb_t verb,
     (void) ngx_cpystrn(change.actor.name, (u_char *) "kills",
                        sizeof(change.actor.name));
 
-    return ngx_http_canary_change(endpoint, &change);
+    return ngx_canary_change(endpoint, &change);
 }
 
 
 void
-kills_do(ngx_http_canary_endpoint_t *endpoint, canary_verb_t verb,
+kills_do(ngx_canary_endpoint_t *endpoint, canary_verb_t verb,
     kills_rules_e rules)
 {
-    uint64_t                   generation;
-    ngx_uint_t                 n;
-    ngx_http_canary_section_e  rc;
+    uint64_t              generation;
+    ngx_uint_t            n;
+    ngx_canary_section_e  rc;
 
     generation = kills_rollout(endpoint)->generation;
 
     for (n = 0; n < 200; n++) {
         rc = kills_command(endpoint, verb, rules);
 
-        if (rc == NGX_HTTP_CANARY_DONE || rc == NGX_HTTP_CANARY_PENDING) {
+        if (rc == NGX_CANARY_DONE || rc == NGX_CANARY_PENDING) {
             break;
         }
 
@@ -278,10 +295,10 @@ kills_do(ngx_http_canary_endpoint_t *endpoint, canary_verb_t verb,
 
 
 static uint32_t
-kills_other_release(ngx_http_canary_endpoint_t *endpoint)
+kills_other_release(ngx_canary_endpoint_t *endpoint)
 {
-    uint32_t                    stable;
-    ngx_http_canary_release_t  *releases;
+    uint32_t               stable;
+    ngx_canary_release_t  *releases;
 
     stable = kills_rollout(endpoint)->stable;
     releases = endpoint->releases.elts;

@@ -10,6 +10,11 @@
 
 #include "common.h"
 
+#include "canary_rollout.h"
+
+#include "ngx_canary_endpoint.h"
+#include "ngx_canary_change.h"
+
 
 /* What workers, the helper and people do. */
 
@@ -32,7 +37,7 @@ void kills_become(ngx_uint_t process);
 /* the control loop and the writer, after 50 ms; traffic before each */
 void kills_tick(void);
 void kills_ticks(ngx_uint_t n);
-void kills_traffic(ngx_http_canary_endpoint_t *endpoint, ngx_uint_t attempts,
+void kills_traffic(ngx_canary_endpoint_t *endpoint, ngx_uint_t attempts,
     ngx_uint_t bad_stable, ngx_uint_t bad_canary);
 void kills_pass(ngx_uint_t n, ngx_uint_t attempts, ngx_uint_t bad_stable,
     ngx_uint_t bad_canary);
@@ -40,12 +45,12 @@ void kills_pass(ngx_uint_t n, ngx_uint_t attempts, ngx_uint_t bad_stable,
 /* until nothing is pending, and the file has everything */
 void kills_settle(void);
 
-ngx_http_canary_section_e kills_command(
-    ngx_http_canary_endpoint_t *endpoint, canary_verb_t verb,
+ngx_canary_section_e kills_command(
+    ngx_canary_endpoint_t *endpoint, canary_verb_t verb,
     kills_rules_e rules);
 
 /* the same, until it has taken effect */
-void kills_do(ngx_http_canary_endpoint_t *endpoint, canary_verb_t verb,
+void kills_do(ngx_canary_endpoint_t *endpoint, canary_verb_t verb,
     kills_rules_e rules);
 
 void kills_reload(void);

@@ -1,0 +1,51 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef _NGX_HTTP_CANARY_ACCESS_H_INCLUDED_
+#define _NGX_HTTP_CANARY_ACCESS_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "canary_event.h"
+
+#include "ngx_http_canary_token.h"
+
+
+/* the first header of that name; NULL: there is none */
+ngx_table_elt_t *ngx_http_canary_find_header(ngx_http_request_t *r,
+    const char *name);
+
+
+/*
+ * The token of a request, of those that are in force at its location.
+ * NGX_DECLINED: it has none; NGX_ERROR: it has one that is not known.
+ */
+
+ngx_int_t ngx_http_canary_find_token(ngx_http_request_t *r,
+    ngx_http_canary_token_t **token);
+
+/*
+ * Whether it may read, or write: NGX_DECLINED if nothing speaks against it,
+ * else what came of the answer, 401 or 403.
+ */
+
+ngx_int_t ngx_http_canary_check_token(ngx_http_request_t *r,
+    ngx_uint_t write);
+
+/* Who it is that asks. */
+
+void ngx_http_canary_find_actor(ngx_http_request_t *r,
+    canary_actor_t *actor);
+
+/* When the configuration is read: whether nginx has auth_basic. */
+
+void ngx_http_canary_find_basic(ngx_conf_t *cf);
+
+
+#endif /* _NGX_HTTP_CANARY_ACCESS_H_INCLUDED_ */

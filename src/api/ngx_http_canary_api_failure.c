@@ -1,0 +1,172 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include <cjson/cJSON.h>
+
+#include "ngx_http_canary_api_failure.h"
+
+#include "canary_split.h"
+#include "canary_json.h"
+
+#include "ngx_canary_endpoint.h"
+#include "ngx_canary_failures.h"
+#include "ngx_canary_shared.h"
+
+#include "ngx_http_canary_api_render.h"
+#include "ngx_http_canary_feed.h"
+#include "ngx_http_canary_list.h"
+
+
+typedef struct {
+    ngx_http_canary_list_t        list;
+    ngx_canary_endpoint_t        *endpoint;
+    uint64_t                      number;    /* of the one before this */
+    uint32_t                      rollout;
+} ngx_http_canary_failing_t;
+
+
+static ngx_int_t ngx_http_canary_next_failure(ngx_http_canary_list_t *list,
+    cJSON *object, int *failed);
+static void ngx_http_canary_render_failure(cJSON *object,
+    const ngx_canary_failure_t *failure, uint32_t rollout,
+    ngx_pool_t *pool, int *failed);
+static void ngx_http_canary_render_how(cJSON *object,
+    const ngx_canary_failure_t *failure, int *failed);
+static void ngx_http_canary_render_known(cJSON *object, const char *name,
+    const u_char *text, ngx_pool_t *pool, int *failed);
+
+
+ngx_int_t
+ngx_http_canary_api_failures(ngx_http_request_t *r,
+    ngx_canary_endpoint_t *endpoint)
+{
+    ngx_http_canary_failing_t  *failing;
+
+    failing = (ngx_http_canary_failing_t *)
+                  ngx_http_canary_list_create(r,
+                                            sizeof(ngx_http_canary_failing_t),
+                                            "failures",
+                                            ngx_http_canary_next_failure);
+    if (failing == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    failing->endpoint = endpoint;
+    failing->number = NGX_CANARY_NEWEST;
+
+    return ngx_http_canary_feed_start(&failing->list.feed);
+}
+
+
+static ngx_int_t
+ngx_http_canary_next_failure(ngx_http_canary_list_t *list, cJSON *object,
+    int *failed)
+{
+    ngx_canary_failure_t        failure;
+    ngx_http_canary_failing_t  *failing;
+
+    failing = (ngx_http_canary_failing_t *) list;
+
+    if (ngx_canary_failure_before(failing->endpoint, &failing->rollout,
+                                  &failing->number, &failure)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_canary_render_failure(object, &failure, failing->rollout,
+                                   list->feed.pool, failed);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_canary_render_failure(cJSON *object,
+    const ngx_canary_failure_t *failure, uint32_t rollout,
+    ngx_pool_t *pool, int *failed)
+{
+    ngx_http_canary_render_time(object, "time", failure->time, 1, failed);
+
+    canary_json_add_number(object, "rollout", rollout, 0, failed);
+    canary_json_add_number(object, "step", failure->step, 0, failed);
+    canary_json_add_number(object, "weight", failure->weight,
+                           CANARY_WEIGHT_DECIMALS, failed);
+
+    ngx_http_canary_render_line(object, "method", failure->method, pool,
+                                failed);
+    ngx_http_canary_render_line(object, "uri", failure->uri, pool, failed);
+    ngx_http_canary_render_known(object, "peer", failure->peer, pool, failed);
+
+    if (failure->status) {
+        canary_json_add_number(object, "status", failure->status, 0, failed);
+
+    } else {
+        canary_json_add_null(object, "status", failed);
+    }
+
+    ngx_http_canary_render_how(object, failure, failed);
+
+    canary_json_add_number(object, "time_ms", failure->elapsed, 3, failed);
+
+    ngx_http_canary_render_known(object, "request_id", failure->request_id,
+                                 pool, failed);
+}
+
+
+/* what the status does not say */
+
+static void
+ngx_http_canary_render_how(cJSON *object,
+    const ngx_canary_failure_t *failure, int *failed)
+{
+    u_char  text[32];
+
+    static const char *const  names[] = {
+        NULL,
+        "no live upstreams",
+        "connection refused or failed",
+        "connection timeout",
+        "TLS handshake failed",
+        "connection closed or reset",
+        "invalid header",
+        "timeout",
+        "cut short",
+        "cut short by a timeout",
+        "no grpc-status"
+    };
+
+    if (failure->grpc_status != -1) {
+        (void) ngx_snprintf(text, sizeof(text), "grpc-status %D%Z",
+                            failure->grpc_status);
+        canary_json_add_text(object, "failure", (char *) text, failed);
+        return;
+    }
+
+    if (names[failure->how]) {
+        canary_json_add_text(object, "failure", names[failure->how], failed);
+        return;
+    }
+
+    canary_json_add_null(object, "failure", failed);
+}
+
+
+static void
+ngx_http_canary_render_known(cJSON *object, const char *name,
+    const u_char *text, ngx_pool_t *pool, int *failed)
+{
+    if (text[0]) {
+        ngx_http_canary_render_line(object, name, text, pool, failed);
+
+    } else {
+        canary_json_add_null(object, name, failed);
+    }
+}

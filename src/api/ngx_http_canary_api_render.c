@@ -1,0 +1,499 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include <cjson/cJSON.h>
+
+#include "ngx_http_canary_api_render.h"
+
+#include "canary_rollout.h"
+#include "canary_route.h"
+#include "canary_rule.h"
+#include "canary_split.h"
+#include "canary_strategy.h"
+#include "canary_totals.h"
+#include "canary_event_json.h"
+#include "canary_json.h"
+#include "canary_strategy_json.h"
+
+#include "ngx_canary_endpoint.h"
+#include "ngx_canary_shared.h"
+#include "ngx_canary_judge.h"
+#include "ngx_canary_snapshot.h"
+
+#include "ngx_http_canary_answer.h"
+#include "ngx_http_canary_api_waiting.h"
+#include "ngx_http_canary_feed.h"
+#include "ngx_http_canary_list.h"
+
+
+#define NGX_HTTP_CANARY_RATIO_DECIMALS   9
+#define NGX_HTTP_CANARY_MS_DECIMALS      3     /* of what is kept in us, and
+                                                  of seconds kept in ms */
+
+
+static ngx_int_t ngx_http_canary_next_endpoint(ngx_http_canary_list_t *list,
+    cJSON *object, int *failed);
+static void ngx_http_canary_render_endpoint(cJSON *object,
+    ngx_canary_snapshot_t *snapshot, ngx_pool_t *pool, int *failed);
+static void ngx_http_canary_render_progress(cJSON *object,
+    ngx_canary_snapshot_t *snapshot, const canary_strategy_t *strategy,
+    int *failed);
+static void ngx_http_canary_render_role(cJSON *object, const char *name,
+    ngx_canary_snapshot_t *snapshot, uint32_t id, ngx_pool_t *pool,
+    int *failed);
+static void ngx_http_canary_render_served(cJSON *object,
+    ngx_canary_snapshot_t *snapshot, int *failed);
+static void ngx_http_canary_render_steps(cJSON *object,
+    const canary_strategy_t *strategy, int *failed);
+static void ngx_http_canary_render_next_step(cJSON *object,
+    ngx_canary_snapshot_t *snapshot, int *failed);
+static void ngx_http_canary_render_release(cJSON *list,
+    ngx_canary_release_view_t *release, const canary_rollout_t *rollout,
+    ngx_pool_t *pool, int *failed);
+static void ngx_http_canary_render_totals(cJSON *object,
+    canary_totals_t *totals, int *failed);
+static void ngx_http_canary_render_latency(cJSON *object,
+    ngx_canary_release_view_t *release, int *failed);
+static void ngx_http_canary_render_last(cJSON *object,
+    ngx_canary_record_t *record, ngx_pool_t *pool, int *failed);
+
+
+ngx_int_t
+ngx_http_canary_api_endpoints(ngx_http_request_t *r,
+    ngx_canary_endpoint_t *none)
+{
+    ngx_http_canary_list_t  *list;
+
+    list = ngx_http_canary_list_create(r, sizeof(ngx_http_canary_list_t),
+                                       "endpoints",
+                                       ngx_http_canary_next_endpoint);
+    if (list == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_canary_feed_start(&list->feed);
+}
+
+
+static ngx_int_t
+ngx_http_canary_next_endpoint(ngx_http_canary_list_t *list, cJSON *object,
+    int *failed)
+{
+    ngx_array_t             *all;
+    ngx_canary_snapshot_t    snapshot;
+    ngx_canary_endpoint_t  **endpoints;
+
+    all = &list->feed.main->endpoints;
+    endpoints = all->elts;
+
+    if (list->n == all->nelts) {
+        return NGX_DECLINED;
+    }
+
+    ngx_canary_snapshot(endpoints[list->n], &snapshot);
+    ngx_http_canary_render_endpoint(object, &snapshot, list->feed.pool,
+                                    failed);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_canary_api_endpoint(ngx_http_request_t *r,
+    ngx_canary_endpoint_t *endpoint)
+{
+    ngx_canary_snapshot_t  *snapshot;
+
+    snapshot = ngx_palloc(r->pool, sizeof(ngx_canary_snapshot_t));
+    if (snapshot == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_canary_snapshot(endpoint, snapshot);
+
+    return ngx_http_canary_api_send_endpoint(r, NGX_HTTP_OK, snapshot);
+}
+
+
+ngx_int_t
+ngx_http_canary_api_send_endpoint(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_canary_snapshot_t *snapshot)
+{
+    int     failed;
+    cJSON  *json;
+
+    failed = 0;
+
+    json = cJSON_CreateObject();
+
+    ngx_http_canary_render_endpoint(json, snapshot, r->pool, &failed);
+
+    if (ngx_http_canary_add_etag(r, snapshot->record.rollout.generation)
+        != NGX_OK)
+    {
+        failed = 1;
+    }
+
+    return ngx_http_canary_answer(r, status, json, failed);
+}
+
+
+static void
+ngx_http_canary_render_endpoint(cJSON *object,
+    ngx_canary_snapshot_t *snapshot, ngx_pool_t *pool, int *failed)
+{
+    cJSON                    *list, *controller;
+    ngx_uint_t                i, idle;
+    canary_rollout_t         *rollout;
+    ngx_canary_endpoint_t    *endpoint;
+    const canary_strategy_t  *strategy;
+
+    endpoint = snapshot->endpoint;
+    rollout = &snapshot->record.rollout;
+    idle = (rollout->phase == CANARY_IDLE);
+
+    /* what a rollout would begin with, or what it was begun with */
+
+    strategy = idle ? &endpoint->strategy : &rollout->strategy;
+
+    ngx_http_canary_render_name(object, "name", &endpoint->name, pool,
+                                failed);
+    canary_json_add_number(object, "generation", rollout->generation, 0,
+                           failed);
+    canary_json_add_text(object, "phase", canary_phase_name(rollout->phase),
+                         failed);
+
+    if (!snapshot->durable) {
+        canary_json_add(object, "durable", cJSON_CreateFalse(), failed);
+    }
+
+    ngx_http_canary_render_role(object, "stable", snapshot, rollout->stable,
+                                pool, failed);
+    ngx_http_canary_render_role(object, "canary", snapshot, rollout->canary,
+                                pool, failed);
+
+    ngx_http_canary_render_progress(object, snapshot, strategy, failed);
+
+    canary_strategy_json_write(canary_json_add_object(object, "strategy",
+                                                      failed),
+                               strategy, failed);
+
+    list = canary_json_add_array(object, "releases", failed);
+
+    for (i = 0; i < snapshot->nreleases; i++) {
+        ngx_http_canary_render_release(list, &snapshot->releases[i], rollout,
+                                       pool, failed);
+    }
+
+    list = canary_json_add_array(object, "rules", failed);
+
+    if (!idle) {
+        canary_event_json_write_figures(list, snapshot->judgement.figures,
+                                        snapshot->judgement.nfigures, failed);
+    }
+
+    controller = canary_json_add_object(object, "controller", failed);
+    canary_json_add_number(controller, "heartbeat_age_ms",
+                           snapshot->heartbeat, 0, failed);
+
+    ngx_http_canary_render_last(object, &snapshot->record, pool, failed);
+}
+
+
+static void
+ngx_http_canary_render_progress(cJSON *object,
+    ngx_canary_snapshot_t *snapshot, const canary_strategy_t *strategy,
+    int *failed)
+{
+    canary_rollout_t  *rollout;
+
+    rollout = &snapshot->record.rollout;
+
+    canary_json_add_number(object, "weight", rollout->weight,
+                           CANARY_WEIGHT_DECIMALS, failed);
+    ngx_http_canary_render_served(object, snapshot, failed);
+    canary_json_add_number(object, "step", rollout->step, 0, failed);
+    ngx_http_canary_render_steps(object, strategy, failed);
+    ngx_http_canary_render_next_step(object, snapshot, failed);
+    ngx_http_canary_render_waiting(object, snapshot, failed);
+}
+
+
+/* the name of a release, or null */
+
+static void
+ngx_http_canary_render_role(cJSON *object, const char *name,
+    ngx_canary_snapshot_t *snapshot, uint32_t id, ngx_pool_t *pool,
+    int *failed)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < snapshot->nreleases; i++) {
+        if (id != CANARY_NO_RELEASE && snapshot->releases[i].id == id) {
+            ngx_http_canary_render_name(object, name,
+                                        &snapshot->releases[i].name, pool,
+                                        failed);
+            return;
+        }
+    }
+
+    canary_json_add_null(object, name, failed);
+}
+
+
+static void
+ngx_http_canary_render_served(cJSON *object,
+    ngx_canary_snapshot_t *snapshot, int *failed)
+{
+    double                   share;
+    uint64_t                 all;
+    ngx_canary_judgement_t  *judgement;
+
+    judgement = &snapshot->judgement;
+    all = judgement->started + judgement->stable_started;
+
+    if (snapshot->record.rollout.phase == CANARY_IDLE || all == 0) {
+        canary_json_add_null(object, "served_weight", failed);
+        return;
+    }
+
+    share = (double) judgement->started / (double) all;
+
+    canary_json_add_number(object, "served_weight",
+                           (uint64_t) (share * CANARY_RATIO_ONE + 0.5),
+                           NGX_HTTP_CANARY_RATIO_DECIMALS, failed);
+}
+
+
+static void
+ngx_http_canary_render_steps(cJSON *object, const canary_strategy_t *strategy,
+    int *failed)
+{
+    cJSON    *list;
+    uint32_t  step, steps;
+
+    list = canary_json_add_array(object, "steps", failed);
+
+    steps = canary_strategy_steps(strategy);
+
+    for (step = 1; step <= steps; step++) {
+        canary_json_add_number(list, NULL,
+                               canary_strategy_weight(strategy, step),
+                               CANARY_WEIGHT_DECIMALS, failed);
+    }
+}
+
+
+static void
+ngx_http_canary_render_next_step(cJSON *object,
+    ngx_canary_snapshot_t *snapshot, int *failed)
+{
+    int64_t  remaining;
+
+    remaining = canary_rollout_remaining(&snapshot->record.rollout,
+                                         snapshot->now);
+    if (remaining < 0) {
+        canary_json_add_null(object, "next_step_in_seconds", failed);
+        return;
+    }
+
+    canary_json_add_number(object, "next_step_in_seconds",
+                           (uint64_t) remaining, NGX_HTTP_CANARY_MS_DECIMALS,
+                           failed);
+}
+
+
+static void
+ngx_http_canary_render_release(cJSON *list,
+    ngx_canary_release_view_t *release, const canary_rollout_t *rollout,
+    ngx_pool_t *pool, int *failed)
+{
+    cJSON  *object;
+
+    object = canary_json_add_object(list, NULL, failed);
+
+    ngx_http_canary_render_name(object, "name", &release->name, pool, failed);
+    ngx_http_canary_render_name(object, "upstream", &release->upstream, pool,
+                                failed);
+
+    if (release->id == rollout->stable) {
+        canary_json_add_text(object, "role", "stable", failed);
+
+    } else if (release->id == rollout->canary) {
+        canary_json_add_text(object, "role", "canary", failed);
+
+    } else {
+        canary_json_add_null(object, "role", failed);
+    }
+
+    ngx_http_canary_render_totals(object, &release->totals, failed);
+    ngx_http_canary_render_latency(object, release, failed);
+}
+
+
+static void
+ngx_http_canary_render_totals(cJSON *object, canary_totals_t *totals,
+    int *failed)
+{
+    cJSON      *responses;
+    uint64_t    attempts, failed_before;
+    ngx_uint_t  i;
+
+    static const char *const  names[] = { "1xx", "2xx", "3xx", "4xx", "5xx" };
+
+    /* a response that was cut short has its class counted */
+
+    failed_before = totals->failed + totals->timeouts;
+    attempts = failed_before + totals->aborted;
+
+    for (i = 0; i < 5; i++) {
+        attempts += totals->responses[i];
+    }
+
+    canary_json_add_number(object, "attempts", attempts, 0, failed);
+
+    responses = canary_json_add_object(object, "responses", failed);
+
+    for (i = 0; i < 5; i++) {
+        canary_json_add_number(responses, names[i], totals->responses[i], 0,
+                               failed);
+    }
+
+    canary_json_add_number(object, "failed", failed_before + totals->cut
+                                             + totals->cut_timeouts,
+                           0, failed);
+    canary_json_add_number(object, "timeouts",
+                           totals->timeouts + totals->cut_timeouts, 0,
+                           failed);
+    canary_json_add_number(object, "aborted", totals->aborted, 0, failed);
+    canary_json_add_number(object, "fallbacks", totals->fallbacks, 0, failed);
+}
+
+
+/* quantiles are of what is evidence, the mean is of all that has a time */
+
+static void
+ngx_http_canary_render_latency(cJSON *object,
+    ngx_canary_release_view_t *release, int *failed)
+{
+    cJSON            *latency;
+    ngx_uint_t        i;
+    canary_totals_t  *step;
+
+    static const char *const  names[NGX_CANARY_QUANTILES] = {
+        "p50", "p90", "p95", "p99"
+    };
+
+    step = &release->step;
+
+    latency = canary_json_add_object(object, "latency_ms", failed);
+
+    if (step->timed) {
+        canary_json_add_number(latency, "avg",
+                               (step->time + step->other_time
+                                + step->timed / 2) / step->timed,
+                               NGX_HTTP_CANARY_MS_DECIMALS, failed);
+    } else {
+        canary_json_add_null(latency, "avg", failed);
+    }
+
+    for (i = 0; i < NGX_CANARY_QUANTILES; i++) {
+
+        if (release->measured) {
+            canary_json_add_number(latency, names[i], release->quantiles[i],
+                                   NGX_HTTP_CANARY_MS_DECIMALS, failed);
+        } else {
+            canary_json_add_null(latency, names[i], failed);
+        }
+    }
+}
+
+
+static void
+ngx_http_canary_render_last(cJSON *object, ngx_canary_record_t *record,
+    ngx_pool_t *pool, int *failed)
+{
+    cJSON             *last;
+    canary_rollout_t  *rollout;
+
+    rollout = &record->rollout;
+
+    if (rollout->last_number == 0) {
+        canary_json_add_null(object, "last_rollout", failed);
+        return;
+    }
+
+    last = canary_json_add_object(object, "last_rollout", failed);
+
+    canary_json_add_number(last, "id", rollout->last_number, 0, failed);
+    ngx_http_canary_render_line(last, "release", record->last_release, pool,
+                                failed);
+    canary_json_add_text(last, "result",
+                         canary_result_name(rollout->last_result), failed);
+    ngx_http_canary_render_line(last, "reason", record->last_reason, pool,
+                                failed);
+    ngx_http_canary_render_time(last, "ended", record->ended, 0, failed);
+}
+
+
+void
+ngx_http_canary_render_line(cJSON *object, const char *name,
+    const u_char *text, ngx_pool_t *pool, int *failed)
+{
+    ngx_str_t  line;
+
+    line.data = (u_char *) text;
+    line.len = ngx_strlen(text);
+
+    ngx_http_canary_render_name(object, name, &line, pool, failed);
+}
+
+
+void
+ngx_http_canary_render_name(cJSON *object, const char *name, ngx_str_t *text,
+    ngx_pool_t *pool, int *failed)
+{
+    char  *utf8;
+
+    utf8 = ngx_http_canary_utf8(pool, text);
+
+    if (utf8 == NULL) {
+        *failed = 1;
+        return;
+    }
+
+    canary_json_add_text(object, name, utf8, failed);
+}
+
+
+void
+ngx_http_canary_render_time(cJSON *object, const char *name, uint64_t time,
+    ngx_uint_t ms, int *failed)
+{
+    u_char   *p, text[64], *last;
+    ngx_tm_t  tm;
+
+    ngx_gmtime((time_t) (time / 1000), &tm);
+
+    last = text + sizeof(text) - 1;
+
+    p = ngx_slprintf(text, last, "%4d-%02d-%02dT%02d:%02d:%02d",
+                     tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
+                     tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec);
+
+    if (ms) {
+        p = ngx_slprintf(p, last, ".%03uL", time % 1000);
+    }
+
+    p = ngx_slprintf(p, last, "Z");
+    *p = '\0';
+
+    canary_json_add_text(object, name, (char *) text, failed);
+}

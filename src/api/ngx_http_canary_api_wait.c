@@ -1,0 +1,537 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_canary_api_wait.h"
+
+#include "ngx_canary_endpoint.h"
+#include "ngx_canary_shared.h"
+#include "ngx_canary_change.h"
+#include "ngx_canary_judge.h"
+#include "ngx_canary_pending.h"
+#include "ngx_canary_turn.h"
+#include "ngx_canary_writer.h"
+
+#include "ngx_http_canary_api_write.h"
+
+
+/*
+ * A write waits for others of its endpoint, and then for the state file, which
+ * another process writes.  All that wait in a process share a timer that looks
+ * at shared memory every few milliseconds:
+ *
+ *   - of those that wait for their turn, at the first of each endpoint;
+ *   - at those whose change is pending, one for an endpoint;
+ *   - of those that are done but not in the file yet, at the first: they are
+ *     in the order of their numbers.
+ *
+ * A look is a few loads, and only a few writes go on in one turn of the event
+ * loop.  But for its ticket nothing in shared memory refers to a request, so
+ * it may end at any time.
+ */
+
+
+#define NGX_HTTP_CANARY_POLL     5  /* ms */
+#define NGX_HTTP_CANARY_AT_ONCE  8  /* that go on before others are served */
+
+
+typedef struct {
+    ngx_event_t       timer;
+    ngx_connection_t  dumb;      /* the event's log line looks for one */
+    ngx_queue_t       lines;     /* endpoints whose writes wait for a turn */
+    ngx_uint_t        nlines;
+    ngx_queue_t       pending;   /* writes: their change is, */
+    ngx_queue_t       done;      /* it is done, but not in the file, */
+    ngx_queue_t       ended;     /* or the wait is over */
+} ngx_http_canary_waits_t;
+
+
+static void ngx_http_canary_wait(ngx_http_canary_write_t *w);
+static void ngx_http_canary_wait_in_line(ngx_http_canary_write_t *w);
+static void ngx_http_canary_wait_timer(ngx_msec_t ms);
+static void ngx_http_canary_wait_handler(ngx_event_t *ev);
+static ngx_uint_t ngx_http_canary_waits_any(void);
+static void ngx_http_canary_wait_sort(uint64_t now);
+static ngx_uint_t ngx_http_canary_wait_ended(ngx_uint_t left);
+static ngx_uint_t ngx_http_canary_wait_lines(ngx_uint_t left, uint64_t now);
+static ngx_uint_t ngx_http_canary_wait_due(ngx_http_canary_write_t *w,
+    uint64_t now);
+static ngx_uint_t ngx_http_canary_wait_go_on(ngx_http_canary_write_t *w);
+static ngx_int_t ngx_http_canary_wait_over(ngx_http_canary_write_t *w);
+static ngx_int_t ngx_http_canary_wait_turn(ngx_http_canary_write_t *w);
+static ngx_int_t ngx_http_canary_wait_fate(ngx_http_canary_write_t *w);
+static ngx_int_t ngx_http_canary_wait_durable(ngx_http_canary_write_t *w);
+static ngx_uint_t ngx_http_canary_too_late(ngx_http_canary_write_t *w,
+    uint64_t now);
+
+
+static ngx_http_canary_waits_t  ngx_http_canary_waits;
+
+
+ngx_int_t
+ngx_http_canary_write_begin(ngx_http_canary_write_t *w)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    rc = w->waiter->attempt(w);
+
+    if (rc == NGX_DECLINED) {
+        r = w->request;
+
+        r->read_event_handler = ngx_http_test_reading;
+        r->write_event_handler = ngx_http_request_empty_handler;
+
+        ngx_http_canary_wait(w);
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_http_canary_wait(ngx_http_canary_write_t *w)
+{
+    ngx_http_canary_waits_t  *waits;
+
+    waits = &ngx_http_canary_waits;
+
+    if (waits->timer.handler == NULL) {
+        waits->timer.handler = ngx_http_canary_wait_handler;
+        waits->timer.data = &waits->dumb;
+        waits->dumb.fd = (ngx_socket_t) -1;
+
+        ngx_queue_init(&waits->lines);
+        ngx_queue_init(&waits->pending);
+        ngx_queue_init(&waits->done);
+        ngx_queue_init(&waits->ended);
+    }
+
+    switch (w->wait) {
+
+    case NGX_HTTP_CANARY_WAIT_TURN:
+        ngx_http_canary_wait_in_line(w);
+        break;
+
+    case NGX_HTTP_CANARY_WAIT_FATE:
+        ngx_queue_insert_tail(&waits->pending, &w->queue);
+        break;
+
+    default: /* NGX_HTTP_CANARY_WAIT_DURABLE */
+        ngx_queue_insert_tail(&waits->done, &w->queue);
+        break;
+    }
+
+    w->queued = 1;
+
+    ngx_http_canary_wait_timer(NGX_HTTP_CANARY_POLL);
+}
+
+
+static void
+ngx_http_canary_wait_in_line(ngx_http_canary_write_t *w)
+{
+    ngx_canary_endpoint_t    *endpoint;
+    ngx_http_canary_waits_t  *waits;
+
+    waits = &ngx_http_canary_waits;
+    endpoint = w->endpoint;
+
+    if (ngx_queue_empty(&endpoint->writes)) {
+        ngx_queue_insert_tail(&waits->lines, &endpoint->line);
+        waits->nlines++;
+    }
+
+    ngx_queue_insert_tail(&endpoint->writes, &w->queue);
+    w->in_line = 1;
+}
+
+
+ngx_canary_section_e
+ngx_http_canary_write_change(ngx_http_canary_write_t *w)
+{
+    ngx_canary_section_e  rc;
+
+    rc = ngx_canary_change(w->endpoint, &w->change);
+
+    /* when the file is ours it is known what is in it */
+
+    if (rc == NGX_CANARY_NO_FILE
+        && !ngx_canary_foreign(w->endpoint->main))
+    {
+        return NGX_CANARY_BUSY;
+    }
+
+    return rc;
+}
+
+
+void
+ngx_http_canary_write_leave(ngx_http_canary_write_t *w)
+{
+    ngx_canary_endpoint_t  *endpoint;
+
+    endpoint = w->endpoint;
+
+    if (w->queued) {
+        ngx_queue_remove(&w->queue);
+
+        if (w->in_line && ngx_queue_empty(&endpoint->writes)) {
+            ngx_queue_remove(&endpoint->line);
+            ngx_http_canary_waits.nlines--;
+        }
+
+        w->queued = 0;
+        w->in_line = 0;
+    }
+
+    if (w->change.ticket) {
+        ngx_canary_leave_turn(endpoint, &w->change);
+    }
+}
+
+
+static void
+ngx_http_canary_wait_timer(ngx_msec_t ms)
+{
+    ngx_event_t  *ev;
+
+    ev = &ngx_http_canary_waits.timer;
+
+    if (!ev->timer_set) {
+        ev->log = ngx_cycle->log;
+        ngx_add_timer(ev, ms);
+    }
+}
+
+
+static void
+ngx_http_canary_wait_handler(ngx_event_t *ev)
+{
+    uint64_t    now;
+    ngx_uint_t  left;
+
+    now = ngx_canary_milliseconds();
+
+    ngx_http_canary_wait_sort(now);
+
+    left = ngx_http_canary_wait_ended(NGX_HTTP_CANARY_AT_ONCE);
+    left = ngx_http_canary_wait_lines(left, now);
+
+    if (ngx_http_canary_waits_any()) {
+        ngx_http_canary_wait_timer(left ? NGX_HTTP_CANARY_POLL : 1);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_canary_waits_any(void)
+{
+    ngx_http_canary_waits_t  *waits;
+
+    waits = &ngx_http_canary_waits;
+
+    return !ngx_queue_empty(&waits->lines)
+           || !ngx_queue_empty(&waits->pending)
+           || !ngx_queue_empty(&waits->done)
+           || !ngx_queue_empty(&waits->ended);
+}
+
+
+/* nothing is answered here: that may end other requests */
+
+static void
+ngx_http_canary_wait_sort(uint64_t now)
+{
+    ngx_queue_t              *q, *next;
+    ngx_http_canary_write_t  *w;
+    ngx_http_canary_waits_t  *waits;
+
+    waits = &ngx_http_canary_waits;
+
+    for (q = ngx_queue_head(&waits->pending);
+         q != ngx_queue_sentinel(&waits->pending);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        w = ngx_queue_data(q, ngx_http_canary_write_t, queue);
+
+        if (ngx_http_canary_wait_due(w, now)) {
+            ngx_queue_remove(q);
+            ngx_queue_insert_tail(&waits->ended, q);
+        }
+    }
+
+    while (!ngx_queue_empty(&waits->done)) {
+        q = ngx_queue_head(&waits->done);
+        w = ngx_queue_data(q, ngx_http_canary_write_t, queue);
+
+        if (!ngx_http_canary_wait_due(w, now)) {
+            break;
+        }
+
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&waits->ended, q);
+    }
+}
+
+
+/* returns how many others may still go on */
+
+static ngx_uint_t
+ngx_http_canary_wait_ended(ngx_uint_t left)
+{
+    ngx_queue_t              *q;
+    ngx_http_canary_waits_t  *waits;
+
+    waits = &ngx_http_canary_waits;
+
+    while (left && !ngx_queue_empty(&waits->ended)) {
+        q = ngx_queue_head(&waits->ended);
+
+        left -= ngx_http_canary_wait_go_on(
+                    ngx_queue_data(q, ngx_http_canary_write_t, queue));
+    }
+
+    return left;
+}
+
+
+/* each endpoint is looked at once, beginning where the last look ended */
+
+static ngx_uint_t
+ngx_http_canary_wait_lines(ngx_uint_t left, uint64_t now)
+{
+    ngx_uint_t                n;
+    ngx_queue_t              *q;
+    ngx_canary_endpoint_t    *endpoint;
+    ngx_http_canary_write_t  *w;
+    ngx_http_canary_waits_t  *waits;
+
+    waits = &ngx_http_canary_waits;
+
+    for (n = waits->nlines; n && left && waits->nlines; n--) {
+
+        q = ngx_queue_head(&waits->lines);
+
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&waits->lines, q);
+
+        endpoint = ngx_queue_data(q, ngx_canary_endpoint_t, line);
+
+        while (left && !ngx_queue_empty(&endpoint->writes)) {
+            q = ngx_queue_head(&endpoint->writes);
+            w = ngx_queue_data(q, ngx_http_canary_write_t, queue);
+
+            if (!ngx_http_canary_wait_due(w, now)
+                || !ngx_http_canary_wait_go_on(w))
+            {
+                break;
+            }
+
+            left--;
+        }
+    }
+
+    return left;
+}
+
+
+/* whether it is worth while to take the lock */
+
+static ngx_uint_t
+ngx_http_canary_wait_due(ngx_http_canary_write_t *w, uint64_t now)
+{
+    uint64_t              pending, sequence;
+    ngx_canary_zone_t    *zone;
+    ngx_canary_shared_t  *shared;
+
+    zone = w->endpoint->main->zone;
+    shared = w->endpoint->shared;
+    sequence = w->change.sequence;
+
+    if (__atomic_load_n(&zone->superseded, __ATOMIC_RELAXED)
+        || ngx_http_canary_too_late(w, now))
+    {
+        return 1;
+    }
+
+    pending = __atomic_load_n(&shared->pending.sequence, __ATOMIC_ACQUIRE);
+
+    switch (w->wait) {
+
+    case NGX_HTTP_CANARY_WAIT_TURN:
+        return pending == 0 || ngx_canary_stopped(shared, &w->change);
+
+    case NGX_HTTP_CANARY_WAIT_FATE:
+        return pending != sequence;
+
+    default: /* NGX_HTTP_CANARY_WAIT_DURABLE */
+        return __atomic_load_n(&zone->durable, __ATOMIC_ACQUIRE) >= sequence
+               || __atomic_load_n(&zone->refused, __ATOMIC_ACQUIRE) >= sequence
+               || ngx_canary_foreign(w->endpoint->main);
+    }
+}
+
+
+/* returns 0 if it stays where it is */
+
+static ngx_uint_t
+ngx_http_canary_wait_go_on(ngx_http_canary_write_t *w)
+{
+    ngx_int_t            rc;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = w->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    rc = ngx_http_canary_wait_over(w);
+
+    if (rc == NGX_DECLINED && w->wait == NGX_HTTP_CANARY_WAIT_TURN) {
+        return 0;
+    }
+
+    ngx_http_canary_write_leave(w);
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_canary_wait(w);
+        return 1;
+    }
+
+    ngx_http_finalize_request(r, rc);
+    ngx_http_run_posted_requests(c);
+
+    return 1;
+}
+
+
+/* the answer; NGX_DECLINED: not yet */
+
+static ngx_int_t
+ngx_http_canary_wait_over(ngx_http_canary_write_t *w)
+{
+    switch (w->wait) {
+
+    case NGX_HTTP_CANARY_WAIT_TURN:
+        return ngx_http_canary_wait_turn(w);
+
+    case NGX_HTTP_CANARY_WAIT_FATE:
+        return ngx_http_canary_wait_fate(w);
+
+    default: /* NGX_HTTP_CANARY_WAIT_DURABLE */
+        return ngx_http_canary_wait_durable(w);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_canary_wait_turn(ngx_http_canary_write_t *w)
+{
+    if (ngx_http_canary_too_late(w, ngx_canary_milliseconds())) {
+        return w->waiter->vain(w, NGX_HTTP_CANARY_VAIN_NOT_WRITTEN);
+    }
+
+    /* nothing is prepared before */
+
+    if (!ngx_canary_is_turn(w->endpoint, &w->change)) {
+        return NGX_DECLINED;
+    }
+
+    return w->waiter->attempt(w);
+}
+
+
+static ngx_int_t
+ngx_http_canary_wait_fate(ngx_http_canary_write_t *w)
+{
+    uint64_t                 now;
+    ngx_uint_t               superseded;
+    ngx_canary_fate_e        fate;
+    ngx_canary_zone_t       *zone;
+    ngx_canary_shared_t     *shared;
+    ngx_canary_main_conf_t  *cmcf;
+
+    cmcf = w->endpoint->main;
+    zone = cmcf->zone;
+    shared = w->endpoint->shared;
+    now = ngx_canary_milliseconds();
+
+    ngx_canary_lock(zone);
+
+    superseded = zone->superseded;
+    fate = ngx_canary_fate(shared, w->change.sequence);
+
+    if (fate == NGX_CANARY_IS_PENDING && !superseded
+        && ngx_http_canary_too_late(w, now))
+    {
+        ngx_canary_conclude(shared, NGX_CANARY_NOT_WRITTEN, now,
+                            w->request->connection->log);
+
+        fate = ngx_canary_fate(shared, w->change.sequence);
+    }
+
+    ngx_canary_unlock(zone);
+
+    switch (fate) {
+
+    case NGX_CANARY_IS_PENDING:
+        return superseded
+               ? w->waiter->vain(w, NGX_HTTP_CANARY_VAIN_SUPERSEDED)
+               : NGX_DECLINED;
+
+    case NGX_CANARY_APPLIED:
+        return w->waiter->done(w, 1);
+
+    case NGX_CANARY_CANCELLED:
+        return w->waiter->vain(w, NGX_HTTP_CANARY_VAIN_CANCELLED);
+
+    case NGX_CANARY_NOT_WRITTEN:
+        return w->waiter->vain(w, NGX_HTTP_CANARY_VAIN_NOT_WRITTEN);
+
+    default: /* NGX_CANARY_FORGOTTEN */
+        return w->waiter->vain(w, NGX_HTTP_CANARY_VAIN_FORGOTTEN);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_canary_wait_durable(ngx_http_canary_write_t *w)
+{
+    uint64_t  durable;
+
+    if (!ngx_http_canary_wait_due(w, ngx_canary_milliseconds())) {
+        return NGX_DECLINED;
+    }
+
+    durable = __atomic_load_n(&w->endpoint->main->zone->durable,
+                              __ATOMIC_ACQUIRE);
+
+    return w->waiter->done(w, durable >= w->change.sequence);
+}
+
+
+/* a worker that is to end does not wait for a writer that is gone */
+
+static ngx_uint_t
+ngx_http_canary_too_late(ngx_http_canary_write_t *w, uint64_t now)
+{
+    uint64_t  heartbeat;
+
+    if (now >= w->deadline) {
+        return 1;
+    }
+
+    heartbeat = w->endpoint->main->zone->heartbeat;
+
+    return (ngx_exiting || ngx_terminate) && now > heartbeat
+           && now - heartbeat > NGX_CANARY_STALE;
+}

@@ -1,0 +1,42 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef _NGX_HTTP_CANARY_LIST_H_INCLUDED_
+#define _NGX_HTTP_CANARY_LIST_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include <cjson/cJSON.h>
+
+#include "ngx_http_canary_feed.h"
+
+
+/* {"NAME": [ITEM, ...]} */
+
+
+typedef struct ngx_http_canary_list_s  ngx_http_canary_list_t;
+
+/* fills the object; NGX_DECLINED: there are no more */
+typedef ngx_int_t (*ngx_http_canary_list_pt)(ngx_http_canary_list_t *list,
+    cJSON *object, int *failed);
+
+struct ngx_http_canary_list_s {
+    ngx_http_canary_feed_t        feed;
+    const char                   *name;
+    ngx_http_canary_list_pt       item;
+    ngx_uint_t                    n;         /* items there are already */
+};
+
+
+/* as above */
+ngx_http_canary_list_t *ngx_http_canary_list_create(ngx_http_request_t *r,
+    size_t size, const char *name, ngx_http_canary_list_pt item);
+
+
+#endif /* _NGX_HTTP_CANARY_LIST_H_INCLUDED_ */

@@ -1,0 +1,31 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef _NGX_HTTP_CANARY_CHOICE_H_INCLUDED_
+#define _NGX_HTTP_CANARY_CHOICE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_canary_endpoint.h"
+
+#include "ngx_http_canary_request.h"
+
+
+/* the context, whose last choice is that of the endpoint; NULL: no memory */
+ngx_http_canary_ctx_t *ngx_http_canary_choose(ngx_http_request_t *r,
+    ngx_canary_endpoint_t *endpoint);
+
+/* contexts that no request has, when the process ends */
+void ngx_http_canary_free_spare(void);
+
+/* NULL: the request has not come to an endpoint */
+ngx_http_canary_choice_t *ngx_http_canary_last_choice(ngx_http_request_t *r);
+
+
+#endif /* _NGX_HTTP_CANARY_CHOICE_H_INCLUDED_ */

@@ -1,0 +1,18 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef _NGX_HTTP_CANARY_VARIABLES_H_INCLUDED_
+#define _NGX_HTTP_CANARY_VARIABLES_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+ngx_int_t ngx_http_canary_add_variables(ngx_conf_t *cf);
+
+
+#endif /* _NGX_HTTP_CANARY_VARIABLES_H_INCLUDED_ */

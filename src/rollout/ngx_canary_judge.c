@@ -1,0 +1,258 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_canary_judge.h"
+
+#include "canary_control.h"
+#include "canary_event.h"
+#include "canary_judge_layout.h"
+#include "canary_outage.h"
+#include "canary_rollout.h"
+#include "canary_route.h"
+#include "canary_rule.h"
+#include "canary_strategy.h"
+#include "canary_verdict.h"
+
+#include "ngx_canary_endpoint.h"
+#include "ngx_canary_meter.h"
+#include "ngx_canary_shared.h"
+#include "ngx_canary_change.h"
+
+
+/* of the control step: whose rollout it looks at */
+
+typedef struct {
+    canary_control_t           control;
+    ngx_canary_shared_t       *shared;
+    ngx_log_t                 *log;
+    canary_times_t             times;
+} ngx_canary_look_t;
+
+
+static void ngx_canary_show(const canary_strategy_t *strategy,
+    const canary_result_t *result, ngx_canary_judgement_t *judgement);
+static void ngx_canary_set_figures(const canary_strategy_t *strategy,
+    const canary_result_t *result, canary_figure_t *figures);
+static void ngx_canary_open_look(ngx_canary_look_t *look,
+    ngx_canary_shared_t *shared, uint64_t now, ngx_log_t *log);
+static const canary_times_t *ngx_canary_look_times(void *data,
+    int detail);
+static void ngx_canary_look_begin_step(void *data);
+static void ngx_canary_look_change(void *data,
+    const canary_command_t *command, const canary_breach_t *breach,
+    const canary_result_t *result);
+
+
+void
+ngx_canary_judge(ngx_canary_shared_t *shared, uint64_t now,
+    ngx_uint_t detail, ngx_canary_judgement_t *judgement)
+{
+    canary_judge_t    *judge;
+    canary_times_t     times;
+    canary_result_t    result;
+    canary_rollout_t  *rollout;
+
+    ngx_memzero(judgement, sizeof(ngx_canary_judgement_t));
+    judgement->failing = -1;
+    judgement->held = -1;
+
+    rollout = &ngx_canary_record(shared)->rollout;
+
+    if (shared->evidence == NULL || rollout->phase == CANARY_IDLE) {
+        return;
+    }
+
+    ngx_canary_times(shared, rollout, detail, &times);
+
+    canary_judge_rules(shared->evidence, rollout, now, &times, (int) detail,
+                       &result);
+
+    ngx_canary_show(&rollout->strategy, &result, judgement);
+
+    judge = canary_judge(shared->evidence);
+
+    if (judge->holding || now < shared->evidence->discard_to) {
+        judgement->held = judge->held_rule;
+    }
+}
+
+
+static void
+ngx_canary_show(const canary_strategy_t *strategy,
+    const canary_result_t *result, ngx_canary_judgement_t *judgement)
+{
+    ngx_uint_t  i;
+
+    judgement->verdict = result->verdict;
+    judgement->attempts = result->decided;
+    judgement->started = result->started;
+    judgement->stable_started = result->stable_started;
+    judgement->nfigures = result->n;
+
+    ngx_canary_set_figures(strategy, result, judgement->figures);
+
+    for (i = 0; i < result->n; i++) {
+        if (result->rules[i].verdict == CANARY_FAILING
+            && judgement->failing == -1)
+        {
+            judgement->failing = i;
+        }
+    }
+}
+
+
+static void
+ngx_canary_set_figures(const canary_strategy_t *strategy,
+    const canary_result_t *result, canary_figure_t *figures)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < result->n; i++) {
+        figures[i].rule = strategy->rules[i];
+        figures[i].judgement = result->rules[i];
+    }
+}
+
+
+void
+ngx_canary_progress(ngx_canary_shared_t *shared, uint64_t now,
+    ngx_log_t *log)
+{
+    ngx_canary_look_t   look;
+    ngx_canary_zone_t  *zone;
+
+    zone = shared->zone;
+
+    ngx_canary_open_look(&look, shared, now, log);
+
+    /* a step that cannot be put down is none */
+
+    canary_control_look(&look.control, !zone->failing && !zone->foreign);
+}
+
+
+static void
+ngx_canary_open_look(ngx_canary_look_t *look,
+    ngx_canary_shared_t *shared, uint64_t now, ngx_log_t *log)
+{
+    look->control.evidence = shared->evidence;
+    look->control.rollout = &ngx_canary_record(shared)->rollout;
+    look->control.now = now;
+    look->control.data = look;
+    look->control.times = ngx_canary_look_times;
+    look->control.begin_step = ngx_canary_look_begin_step;
+    look->control.change = ngx_canary_look_change;
+
+    look->shared = shared;
+    look->log = log;
+}
+
+
+static const canary_times_t *
+ngx_canary_look_times(void *data, int detail)
+{
+    ngx_canary_look_t  *look = data;
+
+    ngx_canary_times(look->shared, look->control.rollout, detail,
+                     &look->times);
+
+    return &look->times;
+}
+
+
+static void
+ngx_canary_look_begin_step(void *data)
+{
+    ngx_canary_look_t  *look = data;
+
+    ngx_canary_begin_step(look->shared);
+}
+
+
+/* a rule that broke is the only one of the figures */
+
+static void
+ngx_canary_look_change(void *data, const canary_command_t *command,
+    const canary_breach_t *breach, const canary_result_t *result)
+{
+    ngx_canary_look_t  *look = data;
+
+    const char                *actor;
+    ngx_uint_t                 nfigures;
+    ngx_canary_change_t        change;
+    canary_figure_t   figures[CANARY_RULES_MAX], *first;
+
+    ngx_canary_set_figures(&look->control.rollout->strategy, result,
+                           figures);
+
+    ngx_memzero(&change, sizeof(ngx_canary_change_t));
+
+    change.command = *command;
+
+    actor = "controller";
+    first = figures;
+    nfigures = result->n;
+
+    if (breach) {
+        first = &figures[breach->rule];
+        nfigures = 1;
+        actor = canary_rule_info[first->rule.kind].name;
+
+        if (breach->verb == CANARY_HOLDING) {
+            change.outage = &breach->outage;
+        }
+    }
+
+    (void) ngx_cpystrn(change.actor.name, (u_char *) actor,
+                       sizeof(change.actor.name));
+
+    (void) ngx_canary_change_locked(look->shared, &change, first,
+                                    nfigures, look->log);
+}
+
+
+/*
+ * While the control loop is alive it judges the rest; if it is not, whoever
+ * sees a failure judges everything.
+ */
+
+void
+ngx_canary_trip(ngx_canary_endpoint_t *endpoint, uint32_t epoch,
+    ngx_log_t *log)
+{
+    uint64_t                 now;
+    canary_route_t           route;
+    ngx_canary_look_t        look;
+    ngx_canary_zone_t       *zone;
+    ngx_canary_main_conf_t  *cmcf;
+
+    cmcf = endpoint->main;
+    zone = cmcf->zone;
+
+    ngx_canary_lock(zone);
+
+    now = ngx_canary_milliseconds();
+
+    if (!zone->superseded) {
+        ngx_canary_mend(endpoint->shared, now);
+    }
+
+    route = canary_route_decode(endpoint->shared->route);
+
+    if (!zone->superseded && route.epoch == epoch
+        && endpoint->shared->evidence)
+    {
+        ngx_canary_open_look(&look, endpoint->shared, now, log);
+
+        canary_control_trip(&look.control,
+                            now - zone->heartbeat < NGX_CANARY_STALE);
+    }
+
+    ngx_canary_unlock(zone);
+}

@@ -1,0 +1,58 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef _NGX_CANARY_JUDGE_H_INCLUDED_
+#define _NGX_CANARY_JUDGE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "canary_event.h"
+#include "canary_rule.h"
+#include "canary_strategy.h"
+
+#include "ngx_canary_endpoint.h"
+#include "ngx_canary_shared.h"
+
+
+/* Verdicts and what follows from them, in the control loop and without. */
+
+
+#define NGX_CANARY_TICK                50    /* ms */
+#define NGX_CANARY_STALE               500   /* ms: a heartbeat is old */
+
+
+/* under the lock */
+
+
+typedef struct {
+    canary_verdict_t                    verdict;       /* of all */
+    uint64_t                            attempts;      /* decided, canary */
+    uint64_t                            started;       /* in the step */
+    uint64_t                            stable_started;
+    ngx_uint_t                          nfigures;
+    canary_figure_t                     figures[CANARY_RULES_MAX];
+    ngx_int_t                           failing;       /* index, or -1 */
+    ngx_int_t                           held;          /* rule that stable
+                                                          breaks too, or -1 */
+} ngx_canary_judgement_t;
+
+/* "detail" is that of canary_verdict.h */
+void ngx_canary_judge(ngx_canary_shared_t *shared, uint64_t now,
+    ngx_uint_t detail, ngx_canary_judgement_t *judgement);
+
+/* the control loop: judges if there is a reason to, acts when a rule is
+   broken, and takes the next step when it is time to */
+void ngx_canary_progress(ngx_canary_shared_t *shared, uint64_t now,
+    ngx_log_t *log);
+
+/* a failed attempt: judged at once, by the process that saw it */
+void ngx_canary_trip(ngx_canary_endpoint_t *endpoint,
+    uint32_t epoch, ngx_log_t *log);
+
+
+#endif /* _NGX_CANARY_JUDGE_H_INCLUDED_ */

@@ -1,0 +1,868 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_canary_restore.h"
+
+#include "canary_event.h"
+#include "canary_kept.h"
+#include "canary_rollout.h"
+#include "canary_route.h"
+#include "canary_state_file.h"
+#include "canary_state_json.h"
+
+#include "ngx_canary_endpoint.h"
+#include "ngx_canary_registry.h"
+#include "ngx_canary_shared.h"
+#include "ngx_canary_change.h"
+#include "ngx_canary_configured.h"
+#include "ngx_canary_pending.h"
+#include "ngx_canary_adopt.h"
+#include "ngx_canary_history.h"
+
+
+/*
+ * What a state file says, put into the zone: all of it when the zone is new,
+ * and what has changed while another nginx writes the file.
+ */
+
+
+/* restores a part of what the file says of an endpoint */
+
+typedef ngx_int_t (*ngx_canary_restore_pt)(
+    ngx_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
+    ngx_log_t *log);
+
+#define NGX_CANARY_PARTS       4
+
+
+static void ngx_canary_restore_parts(ngx_canary_main_conf_t *cmcf,
+    canary_state_t *state, ngx_uint_t part, ngx_log_t *log);
+static void ngx_canary_raise_last(ngx_canary_main_conf_t *cmcf,
+    uint64_t id);
+static void ngx_canary_restore_others(ngx_canary_main_conf_t *cmcf,
+    ngx_log_t *log);
+static canary_state_t *ngx_canary_read_state(
+    ngx_canary_main_conf_t *cmcf, canary_state_file_id_t *id,
+    ngx_log_t *log);
+static void ngx_canary_set_aside(ngx_canary_main_conf_t *cmcf,
+    const char *why, ngx_log_t *log);
+static void ngx_canary_aside_name(char *name);
+static void ngx_canary_keep(ngx_canary_main_conf_t *cmcf,
+    ngx_log_t *log);
+static ngx_int_t ngx_canary_restore_idle(
+    ngx_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
+    ngx_log_t *log);
+static ngx_int_t ngx_canary_restore_rollout(
+    ngx_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
+    ngx_log_t *log);
+static ngx_int_t ngx_canary_restore_totals(
+    ngx_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
+    ngx_log_t *log);
+static ngx_int_t ngx_canary_restore_history(
+    ngx_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
+    ngx_log_t *log);
+static ngx_canary_shared_t *ngx_canary_find_from(
+    ngx_canary_main_conf_t *cmcf, canary_state_endpoint_t *from);
+static ngx_canary_shared_t *ngx_canary_restored(
+    ngx_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
+    ngx_log_t *log);
+static ngx_int_t ngx_canary_restore_endpoint(
+    ngx_canary_main_conf_t *cmcf, ngx_canary_shared_t *shared,
+    canary_state_endpoint_t *from, ngx_log_t *log);
+static canary_state_t *ngx_canary_read_followed(
+    ngx_canary_main_conf_t *cmcf, canary_state_file_id_t *id,
+    ngx_log_t *log);
+static void ngx_canary_load_changed(ngx_canary_main_conf_t *cmcf,
+    canary_state_t *state, ngx_uint_t own);
+static void ngx_canary_follow_state(ngx_canary_main_conf_t *cmcf,
+    canary_state_t *state, ngx_uint_t own, uint64_t now, ngx_log_t *log);
+static void ngx_canary_see_state(ngx_canary_main_conf_t *cmcf,
+    canary_state_t *state);
+static void ngx_canary_follow_unknown(ngx_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from, ngx_log_t *log);
+static void ngx_canary_follow_endpoint(ngx_canary_main_conf_t *cmcf,
+    ngx_canary_shared_t *shared, canary_state_endpoint_t *from,
+    ngx_uint_t own, uint64_t now, ngx_log_t *log);
+static ngx_uint_t ngx_canary_is_same(ngx_canary_shared_t *shared,
+    canary_state_endpoint_t *from);
+static void ngx_canary_stop_again(ngx_canary_main_conf_t *cmcf,
+    ngx_canary_shared_t *shared, canary_event_t *stop,
+    uint64_t now, ngx_log_t *log);
+static canary_event_t *ngx_canary_last_event(
+    ngx_canary_shared_t *shared);
+
+
+void
+ngx_canary_restore(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
+{
+    uint64_t                last;
+    ngx_uint_t              ours;
+    canary_state_t         *state;
+    canary_state_file_id_t  id;
+
+    state = ngx_canary_read_state(cmcf, &id, log);
+
+    /* without a state no event is newer: what happened can still be shown */
+
+    last = ngx_canary_read_events(cmcf, state ? state->last_event
+                                              : (uint64_t) -1, log);
+
+    /* what another nginx is about to write is not ours to carry out */
+
+    ours = !canary_state_file_locked((char *) cmcf->state_path->name.data);
+
+    ngx_canary_lock(cmcf->zone);
+
+    ngx_canary_raise_last(cmcf, last);
+
+    if (state) {
+        ngx_canary_raise_last(cmcf, state->last_event);
+        ngx_canary_restore_parts(cmcf, state, 0, log);
+    }
+
+    if (last) {
+        ngx_canary_restore_others(cmcf, log);
+    }
+
+    if (state && ours) {
+        cmcf->zone->file = id;
+        ngx_canary_newer_events(cmcf, state, log);
+    }
+
+    ngx_canary_unlock(cmcf->zone);
+
+    canary_state_destroy(state);
+    ngx_canary_forget_events();
+}
+
+
+static void
+ngx_canary_raise_last(ngx_canary_main_conf_t *cmcf, uint64_t id)
+{
+    cmcf->zone->last_event = ngx_max(cmcf->zone->last_event, id);
+}
+
+
+static void
+ngx_canary_restore_parts(ngx_canary_main_conf_t *cmcf,
+    canary_state_t *state, ngx_uint_t part, ngx_log_t *log)
+{
+    ngx_uint_t                i, n, lost, removed;
+    canary_state_endpoint_t  *from;
+
+    /*
+     * In the order of what matters most, should the zone be too small: which
+     * release is stable, the rollouts, what was counted, and events of others.
+     */
+
+    static const ngx_canary_restore_pt       parts[NGX_CANARY_PARTS] = {
+        ngx_canary_restore_idle,
+        ngx_canary_restore_rollout,
+        ngx_canary_restore_totals,
+        ngx_canary_restore_history
+    };
+
+    lost = 0;
+    removed = cmcf->zone->removed;
+
+    for (n = part; n < NGX_CANARY_PARTS; n++) {
+        for (i = 0; i < state->nendpoints; i++) {
+            from = &state->endpoints[i];
+
+            lost |= (parts[n](cmcf, from, log) != NGX_OK);
+
+            if (from->loaded) {
+                canary_state_free_events(from);
+            }
+        }
+    }
+
+    lost |= (cmcf->zone->removed != removed);
+
+    if (lost && part == 0) {
+        ngx_canary_keep(cmcf, log);
+    }
+}
+
+
+/* events of endpoints that are configured, and that no state tells of */
+
+static void
+ngx_canary_restore_others(ngx_canary_main_conf_t *cmcf,
+    ngx_log_t *log)
+{
+    ngx_uint_t               i;
+    canary_state_t          *state;
+    ngx_canary_shared_t     *shared;
+    ngx_canary_endpoint_t  **endpoints;
+
+    state = canary_state_create((unsigned) cmcf->endpoints.nelts);
+
+    if (state == NULL) {
+        return;
+    }
+
+    state->nendpoints = 0;
+    endpoints = cmcf->endpoints.elts;
+
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+        shared = endpoints[i]->shared;
+
+        if (ngx_canary_record(shared)->events == 0
+            && canary_state_set_name(&state->endpoints[state->nendpoints],
+                                     (char *) shared->name, shared->len))
+        {
+            state->nendpoints++;
+        }
+    }
+
+    ngx_canary_restore_parts(cmcf, state, NGX_CANARY_PARTS - 1, log);
+
+    canary_state_destroy(state);
+}
+
+
+/* NULL: there is none, or none that can be read, which is said */
+
+static canary_state_t *
+ngx_canary_read_state(ngx_canary_main_conf_t *cmcf,
+    canary_state_file_id_t *id, ngx_log_t *log)
+{
+    int                        rc;
+    char                      *text, why[CANARY_STATE_ERROR];
+    size_t                     len;
+    canary_state_t            *state;
+    canary_state_file_error_t  error;
+
+    rc = canary_state_file_read((char *) cmcf->state_path->name.data,
+                                CANARY_STATE_SIZE_MAX, &text, &len, id,
+                                &error);
+    if (rc == 0) {
+        return NULL;
+    }
+
+    if (rc == -1) {
+        (void) ngx_snprintf((u_char *) why, sizeof(why),
+                            "%s failed (%d: %s)%Z", error.call, error.err,
+                            strerror(error.err));
+        ngx_canary_set_aside(cmcf, why, log);
+        return NULL;
+    }
+
+    state = canary_state_json_read(text, len, why);
+
+    free(text);
+
+    if (state == NULL) {
+        ngx_canary_set_aside(cmcf, why, log);
+    }
+
+    return state;
+}
+
+
+/*
+ * What nobody can read is kept as evidence, with the time in its name; but
+ * what another nginx is writing to is its own.
+ */
+
+static void
+ngx_canary_set_aside(ngx_canary_main_conf_t *cmcf, const char *why,
+    ngx_log_t *log)
+{
+    char                      *dir, name[CANARY_STATE_FILE_NAME];
+    canary_state_file_error_t  error;
+
+    dir = (char *) cmcf->state_path->name.data;
+
+    if (canary_state_file_locked(dir)) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "canary: the state file \"%s/" CANARY_STATE_FILE "\" "
+                      "cannot be read: %s; another nginx writes it, so it is "
+                      "left there", dir, why);
+        return;
+    }
+
+    ngx_canary_aside_name(name);
+
+    if (canary_state_file_aside(dir, name, &error) == 0) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "canary: the state file \"%s/" CANARY_STATE_FILE "\" "
+                      "cannot be read: %s; it is kept as \"%s\", and every "
+                      "endpoint begins idle on its first release", dir, why,
+                      name);
+    } else {
+        ngx_log_error(NGX_LOG_ERR, log, error.err,
+                      "canary: the state file \"%s/" CANARY_STATE_FILE "\" "
+                      "cannot be read: %s; it cannot be renamed either, and "
+                      "every endpoint begins idle on its first release",
+                      dir, why);
+    }
+}
+
+
+static void
+ngx_canary_aside_name(char *name)
+{
+    ngx_tm_t  tm;
+
+    ngx_gmtime(ngx_time(), &tm);
+
+    ngx_snprintf((u_char *) name, CANARY_STATE_FILE_NAME,
+                 CANARY_STATE_FILE ".bad-%4d%02d%02dT%02d%02d%02dZ-%P%Z",
+                 tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
+                 tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec, ngx_pid);
+}
+
+
+/* what the zone has no room for would be gone with the next write */
+
+static void
+ngx_canary_keep(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
+{
+    char                      *dir, name[CANARY_STATE_FILE_NAME];
+    canary_state_file_error_t  error;
+
+    dir = (char *) cmcf->state_path->name.data;
+
+    ngx_canary_aside_name(name);
+
+    if (canary_state_file_keep(dir, name, &error) == 0) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "canary: the state file \"%s/" CANARY_STATE_FILE "\" "
+                      "with all of it is kept as \"%s\"", dir, name);
+    } else {
+        ngx_log_error(NGX_LOG_ERR, log, error.err,
+                      "canary: %s of the state file \"%s/" CANARY_STATE_FILE
+                      "\" failed", error.call, dir);
+    }
+}
+
+
+static ngx_int_t
+ngx_canary_restore_idle(ngx_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from, ngx_log_t *log)
+{
+    ngx_canary_shared_t  *shared;
+
+    if (from->rollout.phase != CANARY_IDLE) {
+        return NGX_OK;
+    }
+
+    shared = ngx_canary_restored(cmcf, from, log);
+
+    return shared ? ngx_canary_restore_endpoint(cmcf, shared, from, log)
+                  : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_canary_restore_rollout(ngx_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from, ngx_log_t *log)
+{
+    ngx_canary_shared_t  *shared;
+
+    if (from->rollout.phase == CANARY_IDLE) {
+        return NGX_OK;
+    }
+
+    shared = ngx_canary_restored(cmcf, from, log);
+
+    ngx_canary_load_events(from);
+
+    if (shared == NULL
+        || ngx_canary_restore_endpoint(cmcf, shared, from, log)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "canary: \"%s\" goes on after a restart: rollout of %s, "
+                  "%s, weight %uD of a million", from->name, from->canary,
+                  canary_phase_name(from->rollout.phase),
+                  from->rollout.weight);
+
+    return NGX_OK;
+}
+
+
+/* NULL: it is neither configured nor remembered */
+
+static ngx_canary_shared_t *
+ngx_canary_find_from(ngx_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from)
+{
+    ngx_str_t  name;
+
+    name.data = (u_char *) from->name;
+    name.len = ngx_strlen(from->name);
+
+    return ngx_canary_find_shared(cmcf->zone, &name);
+}
+
+
+/* one that is not configured is remembered, as after a reload without it */
+
+static ngx_canary_shared_t *
+ngx_canary_restored(ngx_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from, ngx_log_t *log)
+{
+    ngx_str_t             name;
+    ngx_canary_shared_t  *shared;
+
+    shared = ngx_canary_find_from(cmcf, from);
+
+    if (shared) {
+        return shared;
+    }
+
+    name.data = (u_char *) from->name;
+    name.len = ngx_strlen(from->name);
+
+    shared = ngx_canary_create_shared(cmcf->zone, &name,
+                                      NGX_CANARY_UNSEEN, 0);
+
+    if (shared == NULL) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "canary: \"%V\", which is not configured, is not "
+                      "remembered, since the canary_zone is too small",
+                      &name);
+        return NULL;
+    }
+
+    return shared;
+}
+
+
+static ngx_int_t
+ngx_canary_restore_endpoint(ngx_canary_main_conf_t *cmcf,
+    ngx_canary_shared_t *shared, canary_state_endpoint_t *from,
+    ngx_log_t *log)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_canary_adopt(cmcf, shared, from,
+                          ngx_canary_milliseconds(), log);
+
+    if (rc == NGX_ERROR) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "canary: \"%s\" begins idle on its first release, since "
+                      "the canary_zone is too small for its state",
+                      from->name);
+
+    } else if (rc == NGX_DECLINED) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "canary: \"%s\" begins idle on its stable release %s, "
+                      "since the canary_zone is too small for its rollout",
+                      from->name, from->stable);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_canary_restore_totals(ngx_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from, ngx_log_t *log)
+{
+    ngx_canary_shared_t  *shared;
+
+    shared = ngx_canary_find_from(cmcf, from);
+
+    if (shared == NULL
+        || ngx_canary_adopt_totals(cmcf, shared, from) == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "canary: \"%s\" begins without its totals, since the "
+                  "canary_zone is too small for them", from->name);
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_canary_restore_history(ngx_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from, ngx_log_t *log)
+{
+    ngx_canary_shared_t  *shared;
+
+    if (from->rollout.phase != CANARY_IDLE) {
+        return NGX_OK;
+    }
+
+    shared = ngx_canary_find_from(cmcf, from);
+
+    ngx_canary_load_events(from);
+
+    if (shared == NULL
+        || ngx_canary_adopt_history(cmcf, shared, from) == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "canary: \"%s\" begins without its events, since the "
+                  "canary_zone is too small for them", from->name);
+
+    return NGX_ERROR;
+}
+
+
+/*
+ * A file that cannot be read is left alone here: whoever writes it will write
+ * it anew.
+ */
+
+ngx_uint_t
+ngx_canary_follow(ngx_canary_main_conf_t *cmcf, ngx_uint_t own,
+    uint64_t now, ngx_log_t *log)
+{
+    int                     rc;
+    char                   *dir;
+    uint64_t                last;
+    ngx_uint_t              foreign;
+    canary_state_t         *state;
+    ngx_canary_zone_t      *zone;
+    canary_state_file_id_t  id;
+
+    zone = cmcf->zone;
+    dir = (char *) cmcf->state_path->name.data;
+
+    /* what was left out, since it was stopped here, is not when it is ours */
+
+    rc = canary_state_file_stat(dir, &id);
+
+    if (rc == -1
+        || (ngx_memcmp(&id, &zone->file, sizeof(canary_state_file_id_t)) == 0
+            && !(own && zone->foreign)))
+    {
+        return 0;
+    }
+
+    state = ngx_canary_read_followed(cmcf, &id, log);
+    foreign = (state && state->writer != zone->writer);
+
+    /* read after the state, before which they were appended */
+
+    last = 0;
+
+    if (foreign) {
+        last = ngx_canary_read_events(cmcf, state->last_event, log);
+        ngx_canary_load_changed(cmcf, state, own);
+    }
+
+    ngx_canary_lock(zone);
+
+    if (zone->superseded || zone->serial != cmcf->serial) {
+
+        /* a reload meanwhile: what is new is left to the next helper */
+
+        foreign = 0;
+
+    } else {
+        if (foreign) {
+            ngx_canary_raise_last(cmcf, last);
+            ngx_canary_follow_state(cmcf, state, own, now, log);
+
+        } else if (state) {
+            ngx_canary_see_state(cmcf, state);
+        }
+
+        /* last: who dies before follows it once more */
+
+        zone->file = id;
+    }
+
+    ngx_canary_unlock(zone);
+
+    canary_state_destroy(state);
+
+    if (own) {
+        ngx_canary_forget_events();
+    }
+
+    return foreign;
+}
+
+
+static canary_state_t *
+ngx_canary_read_followed(ngx_canary_main_conf_t *cmcf,
+    canary_state_file_id_t *id, ngx_log_t *log)
+{
+    char                      *dir, *text, why[CANARY_STATE_ERROR];
+    size_t                     len;
+    canary_state_t            *state;
+    canary_state_file_error_t  error;
+
+    dir = (char *) cmcf->state_path->name.data;
+
+    if (canary_state_file_read(dir, CANARY_STATE_SIZE_MAX, &text, &len, id,
+                               &error)
+        != 1)
+    {
+        return NULL;
+    }
+
+    state = canary_state_json_read(text, len, why);
+
+    free(text);
+
+    if (state == NULL) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "canary: the state file \"%s/" CANARY_STATE_FILE "\" "
+                      "of another nginx cannot be read: %s", dir, why);
+    }
+
+    return state;
+}
+
+
+/* so that the lock is not held while events are read */
+
+static void
+ngx_canary_load_changed(ngx_canary_main_conf_t *cmcf,
+    canary_state_t *state, ngx_uint_t own)
+{
+    ngx_uint_t                i, changed;
+    ngx_canary_shared_t      *shared;
+    canary_state_endpoint_t  *from;
+
+    for (i = 0; i < state->nendpoints; i++) {
+        from = &state->endpoints[i];
+
+        ngx_canary_lock(cmcf->zone);
+
+        shared = ngx_canary_find_from(cmcf, from);
+
+        changed = shared ? (shared->serial == cmcf->serial
+                            && !ngx_canary_is_same(shared, from))
+                         : own;
+
+        ngx_canary_unlock(cmcf->zone);
+
+        if (changed) {
+            ngx_canary_load_events(from);
+        }
+    }
+}
+
+
+static void
+ngx_canary_follow_state(ngx_canary_main_conf_t *cmcf,
+    canary_state_t *state, ngx_uint_t own, uint64_t now, ngx_log_t *log)
+{
+    ngx_uint_t                i;
+    ngx_canary_shared_t      *shared;
+    canary_state_endpoint_t  *from;
+
+    ngx_canary_raise_last(cmcf, state->last_event);
+
+    for (i = 0; i < state->nendpoints; i++) {
+        from = &state->endpoints[i];
+        shared = ngx_canary_find_from(cmcf, from);
+
+        if (shared == NULL) {
+            if (own) {
+                ngx_canary_follow_unknown(cmcf, from, log);
+            }
+
+            continue;
+        }
+
+        (void) ngx_canary_restore_totals(cmcf, from, log);
+
+        if (shared->serial == cmcf->serial) {
+            ngx_canary_follow_endpoint(cmcf, shared, from, own, now, log);
+            ngx_canary_adopt_spent(shared, from);
+        }
+    }
+
+    /* not of a file that was put there while we had the lock */
+
+    if (own && (cmcf->zone->foreign || cmcf->zone->durable == 0)) {
+        ngx_canary_newer_events(cmcf, state, log);
+    }
+
+    if (own) {
+        ngx_canary_check_endpoints(cmcf, log);
+    }
+}
+
+
+/* written by a process of ours that died before it could say so */
+
+static void
+ngx_canary_see_state(ngx_canary_main_conf_t *cmcf,
+    canary_state_t *state)
+{
+    ngx_uint_t            i;
+    ngx_canary_shared_t  *shared;
+
+    for (i = 0; i < state->nendpoints; i++) {
+        shared = ngx_canary_find_from(cmcf, &state->endpoints[i]);
+
+        if (shared) {
+            ngx_canary_adopt_seen(shared, &state->endpoints[i]);
+        }
+    }
+}
+
+
+/* the other one had an endpoint that is not configured here: as at a start */
+
+static void
+ngx_canary_follow_unknown(ngx_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from, ngx_log_t *log)
+{
+    canary_rollout_t     *rollout;
+    ngx_canary_shared_t  *shared;
+
+    shared = ngx_canary_restored(cmcf, from, log);
+
+    if (shared == NULL
+        || ngx_canary_restore_endpoint(cmcf, shared, from, log)
+           == NGX_ERROR)
+    {
+        return;
+    }
+
+    (void) ngx_canary_restore_totals(cmcf, from, log);
+    (void) ngx_canary_restore_history(cmcf, from, log);
+
+    rollout = &ngx_canary_record(shared)->rollout;
+
+    if (rollout->phase != CANARY_IDLE) {
+        ngx_canary_release_gone(cmcf, shared, rollout->stable,
+                                "the endpoint is no longer configured",
+                                log);
+    }
+}
+
+
+/*
+ * A rollout that was stopped here while another nginx had the file stays
+ * stopped, whatever it became there; when the file is ours it is stopped in
+ * it as well.
+ */
+
+static void
+ngx_canary_follow_endpoint(ngx_canary_main_conf_t *cmcf,
+    ngx_canary_shared_t *shared, canary_state_endpoint_t *from,
+    ngx_uint_t own, uint64_t now, ngx_log_t *log)
+{
+    ngx_uint_t          stopped;
+    canary_event_t     *last, stop;
+    canary_rollout_t   *rollout;
+    ngx_canary_zone_t  *zone;
+
+    zone = cmcf->zone;
+
+    rollout = &ngx_canary_record(shared)->rollout;
+    last = ngx_canary_last_event(shared);
+
+    if (ngx_canary_is_same(shared, from)) {
+        return;
+    }
+
+    ngx_canary_load_events(from);
+
+    ngx_canary_conclude(shared, NGX_CANARY_NOT_WRITTEN, now, log);
+
+    stopped = (shared->sequence > zone->durable && last
+               && !canary_verb_exposes(last->verb)
+               && from->rollout.number == rollout->number
+               && from->rollout.phase != CANARY_IDLE);
+
+    if (stopped && !own) {
+        return;
+    }
+
+    if (stopped) {
+        stop = *last;
+    }
+
+    if (ngx_canary_adopt(cmcf, shared, from, now, log) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "canary: \"%s\" cannot follow the state file: the "
+                      "canary_zone is too small for its rollout", from->name);
+        return;
+    }
+
+    if (from->rollout.phase == CANARY_IDLE
+        && ngx_canary_adopt_history(cmcf, shared, from) != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "canary: \"%s\" follows the state file without its "
+                      "events: the canary_zone is too small for them",
+                      from->name);
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "canary: \"%s\" follows the state file: %s, weight %uD "
+                  "of a million", from->name,
+                  canary_phase_name(from->rollout.phase),
+                  from->rollout.weight);
+
+    if (stopped) {
+        ngx_canary_stop_again(cmcf, shared, &stop, now, log);
+    }
+}
+
+
+static ngx_uint_t
+ngx_canary_is_same(ngx_canary_shared_t *shared,
+    canary_state_endpoint_t *from)
+{
+    return ngx_canary_record(shared)->rollout.generation
+           == from->rollout.generation
+           && ngx_canary_same_event(ngx_canary_last_event(shared),
+                                    from);
+}
+
+
+static void
+ngx_canary_stop_again(ngx_canary_main_conf_t *cmcf,
+    ngx_canary_shared_t *shared, canary_event_t *stop,
+    uint64_t now, ngx_log_t *log)
+{
+    ngx_canary_change_t  change;
+
+    ngx_memzero(&change, sizeof(ngx_canary_change_t));
+
+    change.command.verb = stop->verb;
+    change.command.release
+                     = ngx_canary_record(shared)->rollout.stable;
+    change.command.now = now;
+    change.actor = stop->actor;
+    ngx_memcpy(change.reason, stop->reason, CANARY_REASON_SIZE);
+
+    (void) ngx_canary_change_locked(shared, &change, stop->figures,
+                                    stop->nfigures, log);
+}
+
+
+/* NULL: there was none */
+
+static canary_event_t *
+ngx_canary_last_event(ngx_canary_shared_t *shared)
+{
+    uint64_t  n;
+
+    n = ngx_canary_record(shared)->events;
+
+    if (shared->events == NULL || n == 0) {
+        return NULL;
+    }
+
+    return &shared->events[(n - 1) % (CANARY_EVENTS + 1)];
+}

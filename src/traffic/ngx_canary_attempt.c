@@ -1,0 +1,381 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_canary_attempt.h"
+
+#include "canary_evidence_count.h"
+#include "canary_evidence_layout.h"
+#include "canary_judge_times.h"
+#include "canary_outcome.h"
+#include "canary_totals.h"
+
+#include "ngx_canary_endpoint.h"
+#include "ngx_canary_failures.h"
+#include "ngx_canary_shared.h"
+#include "ngx_canary_judge.h"
+#include "ngx_canary_attempt_layout.h"
+
+
+/*
+ * Accounting of attempts.
+ *
+ * Totals are counted for every attempt, as long as there is a zone.  Evidence
+ * is counted for those that began in the rollout that is under way: an
+ * attempt takes a ticket when it begins and hands it in when it ends.
+ */
+
+
+static void ngx_canary_failed(ngx_canary_attempt_t *attempt,
+    ngx_canary_how_e how, uint64_t elapsed);
+static void ngx_canary_aborted(ngx_canary_attempt_t *attempt,
+    uint64_t elapsed);
+static void ngx_canary_cut(ngx_canary_attempt_t *attempt,
+    ngx_uint_t timedout, uint64_t elapsed);
+static void ngx_canary_ignored(ngx_canary_attempt_t *attempt);
+static void ngx_canary_end_time(ngx_canary_attempt_t *attempt,
+    ngx_uint_t complete, uint64_t elapsed);
+static void ngx_canary_hand_in(ngx_canary_attempt_t *attempt,
+    canary_evidence_t *evidence, canary_finish_t *finish);
+static void ngx_canary_record_failure(
+    ngx_canary_attempt_t *attempt, uint64_t elapsed);
+static void ngx_canary_burn(ngx_canary_attempt_t *attempt,
+    canary_evidence_t *evidence, ngx_uint_t response_class, uint64_t elapsed);
+
+
+void
+ngx_canary_void_ticket(ngx_canary_attempt_t *attempt,
+    canary_evidence_t *evidence)
+{
+    canary_finish_t  finish;
+
+    ngx_memzero(&finish, sizeof(canary_finish_t));
+
+    finish.voided = 1;
+
+    canary_evidence_finish(evidence, &attempt->ticket, &finish);
+
+    attempt->evidence = 0;
+}
+
+
+void
+ngx_canary_attempt_end(ngx_canary_attempt_t *attempt,
+    canary_facts_t *facts, ngx_int_t header_grpc_status, uint64_t elapsed)
+{
+    canary_outcome_t  outcome;
+
+    if (attempt->state == NGX_CANARY_ENDED) {
+        return;
+    }
+
+    facts->upgraded = attempt->upgraded;
+    outcome = canary_outcome(facts);
+
+    switch (outcome) {
+
+    case CANARY_OUTCOME_RESPONSE:
+    case CANARY_OUTCOME_CUT:
+
+        if (!attempt->response) {
+            ngx_canary_attempt_any_header(attempt, facts->status,
+                                          header_grpc_status, 0, elapsed);
+        }
+
+        ngx_canary_end_time(attempt,
+                            outcome == CANARY_OUTCOME_RESPONSE
+                            && facts->complete && !facts->client_gone,
+                            elapsed);
+
+        if (outcome == CANARY_OUTCOME_CUT) {
+            ngx_canary_cut(attempt, facts->timedout, elapsed);
+        }
+
+        break;
+
+    case CANARY_OUTCOME_FAILED:
+    case CANARY_OUTCOME_TIMEOUT:
+        ngx_canary_failed(attempt,
+                          (outcome == CANARY_OUTCOME_TIMEOUT)
+                          ? NGX_CANARY_TIMEOUT
+                          : NGX_CANARY_CLOSED,
+                          elapsed);
+        break;
+
+    case CANARY_OUTCOME_ABORTED:
+        ngx_canary_aborted(attempt, elapsed);
+        break;
+
+    default: /* CANARY_OUTCOME_IGNORED */
+        ngx_canary_ignored(attempt);
+        break;
+    }
+
+    attempt->state = NGX_CANARY_ENDED;
+}
+
+
+void
+ngx_canary_attempt_any_header(ngx_canary_attempt_t *attempt,
+    ngx_uint_t status, ngx_int_t grpc_status, ngx_uint_t trailers,
+    uint64_t elapsed)
+{
+    ngx_canary_attempt_header(attempt, status, grpc_status, trailers,
+                              elapsed);
+}
+
+
+void
+ngx_canary_attempt_no_live(ngx_canary_attempt_t *attempt)
+{
+    ngx_canary_attempt_begin(attempt);
+    ngx_canary_failed(attempt, NGX_CANARY_NO_LIVE, 0);
+
+    attempt->state = NGX_CANARY_ENDED;
+}
+
+
+void
+ngx_canary_bad_response(ngx_canary_attempt_t *attempt,
+    canary_evidence_t *evidence, ngx_uint_t timed, uint64_t elapsed)
+{
+    canary_finish_t  finish;
+
+    attempt->how = NGX_CANARY_ANSWERED;
+
+    ngx_memzero(&finish, sizeof(canary_finish_t));
+
+    finish.bad_4xx = (attempt->response == 4);
+    finish.bad_5xx = (attempt->response == 5);
+    finish.timed = timed;
+    finish.untimed = !timed;
+    finish.time = elapsed;
+
+    ngx_canary_hand_in(attempt, evidence, &finish);
+}
+
+
+/*
+ * How long a failure took says nothing of how quick the release is, except
+ * for a timeout: that long at least it took.
+ */
+
+static void
+ngx_canary_failed(ngx_canary_attempt_t *attempt,
+    ngx_canary_how_e how, uint64_t elapsed)
+{
+    ngx_uint_t           measured, timedout;
+    canary_finish_t      finish;
+    canary_evidence_t   *evidence;
+    ngx_canary_meter_t  *meter;
+
+    meter = ngx_canary_attempt_meter(attempt);
+    evidence = ngx_canary_evidence(attempt, &measured);
+    timedout = (how == NGX_CANARY_TIMEOUT);
+
+    attempt->how = how;
+
+    if (timedout) {
+        ngx_canary_add(&meter->totals.timeouts, 1);
+        ngx_canary_add_time(attempt, meter, measured, elapsed);
+
+    } else {
+        ngx_canary_add(&meter->totals.failed, 1);
+    }
+
+    ngx_memzero(&finish, sizeof(canary_finish_t));
+
+    finish.bad_5xx = 1;
+    finish.timed = timedout;
+    finish.time = elapsed;
+
+    ngx_canary_hand_in(attempt, evidence, &finish);
+}
+
+
+static void
+ngx_canary_aborted(ngx_canary_attempt_t *attempt, uint64_t elapsed)
+{
+    ngx_uint_t            measured;
+    canary_finish_t       finish;
+    canary_evidence_t    *evidence;
+    ngx_canary_meter_t   *meter;
+    ngx_canary_record_t  *record;
+
+    meter = ngx_canary_attempt_meter(attempt);
+    evidence = ngx_canary_evidence(attempt, &measured);
+
+    ngx_canary_add(&meter->totals.aborted, 1);
+
+    ngx_memzero(&finish, sizeof(canary_finish_t));
+
+    finish.voided = 1;
+    finish.time = elapsed;
+
+    record = ngx_canary_record(attempt->endpoint->shared);
+
+    if (evidence
+        && canary_judge_too_long(evidence, &record->rollout.strategy,
+                                 attempt->ticket.side, elapsed))
+    {
+        finish.gave_up = 1;
+        finish.timed = 1;
+    }
+
+    ngx_canary_hand_in(attempt, evidence, &finish);
+}
+
+
+static void
+ngx_canary_ignored(ngx_canary_attempt_t *attempt)
+{
+    ngx_uint_t          measured;
+    canary_finish_t     finish;
+    canary_evidence_t  *evidence;
+
+    evidence = ngx_canary_evidence(attempt, &measured);
+
+    if (attempt->response) {
+        ngx_canary_end_time(attempt, 0, 0);
+        return;
+    }
+
+    ngx_memzero(&finish, sizeof(canary_finish_t));
+
+    finish.voided = 1;
+
+    ngx_canary_hand_in(attempt, evidence, &finish);
+}
+
+
+static void
+ngx_canary_cut(ngx_canary_attempt_t *attempt, ngx_uint_t timedout,
+    uint64_t elapsed)
+{
+    ngx_uint_t          measured;
+    canary_totals_t    *totals;
+    canary_evidence_t  *evidence;
+
+    totals = &ngx_canary_meter(attempt)->totals;
+
+    ngx_canary_add(timedout ? &totals->cut_timeouts : &totals->cut, 1);
+
+    evidence = ngx_canary_evidence(attempt, &measured);
+
+    if (evidence == NULL) {
+        return;
+    }
+
+    canary_evidence_cut(evidence, &attempt->ticket, attempt->response);
+
+    if (attempt->response != 5) {
+        attempt->how = timedout ? NGX_CANARY_CUT_TIMEOUT
+                                : NGX_CANARY_CUT;
+
+        ngx_canary_burn(attempt, evidence, 5, elapsed);
+    }
+}
+
+
+/*
+ * The time of a response that ends with its body.  One that was not completed
+ * has none, but is known to have taken so long.
+ */
+
+static void
+ngx_canary_end_time(ngx_canary_attempt_t *attempt,
+    ngx_uint_t complete, uint64_t elapsed)
+{
+    ngx_uint_t          measured;
+    canary_evidence_t  *evidence;
+
+    if (attempt->endpoint->latency != NGX_CANARY_LATENCY_RESPONSE
+        || attempt->upgraded)
+    {
+        return;
+    }
+
+    evidence = ngx_canary_evidence(attempt, &measured);
+
+    if (complete) {
+        ngx_canary_add_time(attempt, ngx_canary_meter(attempt),
+                            measured, elapsed);
+    }
+
+    if (evidence) {
+        canary_evidence_time(evidence, &attempt->ticket, elapsed, complete);
+    }
+}
+
+
+static void
+ngx_canary_hand_in(ngx_canary_attempt_t *attempt,
+    canary_evidence_t *evidence, canary_finish_t *finish)
+{
+    if (evidence == NULL) {
+        return;
+    }
+
+    canary_evidence_finish(evidence, &attempt->ticket, finish);
+
+    if (finish->bad_5xx || finish->bad_4xx) {
+        ngx_canary_burn(attempt, evidence, finish->bad_5xx ? 5 : 4,
+                        finish->time);
+    }
+}
+
+
+/*
+ * One more bad attempt of the canary: the rules are judged if one may break,
+ * or if the control loop does not.
+ */
+
+static void
+ngx_canary_burn(ngx_canary_attempt_t *attempt,
+    canary_evidence_t *evidence, ngx_uint_t response_class, uint64_t elapsed)
+{
+    uint64_t  heartbeat, now;
+
+    if (attempt->role != NGX_CANARY_CANARY) {
+        return;
+    }
+
+    /* before the rollout may end by it */
+
+    if (response_class == 5) {
+        ngx_canary_record_failure(attempt, elapsed);
+    }
+
+    if (!canary_evidence_burn(evidence, response_class)) {
+
+        heartbeat = __atomic_load_n(&attempt->endpoint->main->zone->heartbeat,
+                                    __ATOMIC_RELAXED);
+        now = ngx_canary_milliseconds();
+
+        if (now < heartbeat + NGX_CANARY_STALE) {
+            return;
+        }
+    }
+
+    ngx_canary_trip(attempt->endpoint, attempt->epoch, ngx_cycle->log);
+}
+
+
+static void
+ngx_canary_record_failure(ngx_canary_attempt_t *attempt,
+    uint64_t elapsed)
+{
+    ngx_canary_failure_t    failure;
+    ngx_canary_endpoint_t  *endpoint;
+
+    endpoint = attempt->endpoint;
+
+    endpoint->shell->describe(attempt, elapsed, &failure);
+
+    ngx_canary_add_failure(endpoint, attempt->epoch, &failure);
+}

@@ -1,0 +1,74 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef _NGX_CANARY_ATTEMPT_LAYOUT_H_INCLUDED_
+#define _NGX_CANARY_ATTEMPT_LAYOUT_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "canary_evidence_count.h"
+
+#include "ngx_canary_endpoint.h"
+
+
+/* An attempt on a release, whatever the protocol. */
+
+
+/* how a release came to be chosen */
+
+typedef enum {
+    NGX_CANARY_BY_WEIGHT = 0,
+    NGX_CANARY_BY_KEY,
+    NGX_CANARY_BY_FORCE,
+    NGX_CANARY_BY_FALLBACK
+} ngx_canary_reason_e;
+
+
+/* the part that a release had when it was chosen; forced ones may have none */
+
+typedef enum {
+    NGX_CANARY_STABLE = 0,
+    NGX_CANARY_CANARY,
+    NGX_CANARY_NEITHER
+} ngx_canary_role_e;
+
+
+/* how far an attempt has come; before it began, it has ended */
+
+typedef enum {
+    NGX_CANARY_ENDED = 0,
+    NGX_CANARY_OPEN,
+    NGX_CANARY_RESPONDED,         /* its header is counted */
+    NGX_CANARY_COUNTED                 /* and a good end adds nothing to it */
+} ngx_canary_state_e;
+
+
+/* An attempt on a release, as it is being accounted. */
+
+struct ngx_canary_attempt_s {
+    ngx_canary_endpoint_t              *endpoint;
+    ngx_canary_release_t               *release;
+    struct timespec                     started;       /* monotonic */
+    struct timespec                     now;           /* when last asked; not
+                                                          on the stack, which
+                                                          would be guarded */
+    canary_ticket_t                     ticket;
+    uint32_t                            epoch;         /* of the ticket */
+    uint8_t                             reason;        /* as in the choice, */
+    uint8_t                             role;          /* but of this one */
+    uint8_t                             response;      /* class, once it is
+                                                          counted */
+    uint8_t                             state;
+    uint8_t                             evidence;      /* has a ticket */
+    uint8_t                             upgraded;
+    uint8_t                             how;           /* it failed, when it
+                                                          has */
+};
+
+
+#endif /* _NGX_CANARY_ATTEMPT_LAYOUT_H_INCLUDED_ */

@@ -1,0 +1,162 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef _NGX_CANARY_ENDPOINT_H_INCLUDED_
+#define _NGX_CANARY_ENDPOINT_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "canary_route.h"
+#include "canary_strategy.h"
+
+#include "ngx_canary_shared.h"
+
+
+/* What a configuration says, and what a process makes of it. */
+
+
+#define NGX_CANARY_RELEASES_MAX        16    /* of an endpoint, configured */
+
+
+typedef struct {
+    ngx_str_t                           name;
+    ngx_str_t                           upstream_name;
+    ngx_http_upstream_srv_conf_t       *upstream;
+    ngx_uint_t                          number;        /* in the Verta API */
+    uint32_t                            id;            /* in the zone */
+    ngx_canary_meter_t                 *meter;         /* of this process;
+                                                          NULL: not yet */
+
+    u_char                             *file;          /* of the directive */
+    ngx_uint_t                          line;
+} ngx_canary_release_t;
+
+
+/*
+ * What the routing word of an endpoint comes to.  Each process works it out
+ * when the word has changed, and not for each request.
+ */
+
+typedef struct {
+    uint64_t                            word;          /* that it was made of;
+                                                          CANARY_NO_WORD */
+    canary_route_t                      route;
+    ngx_canary_release_t               *stable;
+    ngx_canary_release_t               *canary;        /* NULL: not in this
+                                                          configuration */
+    uint64_t                            step;          /* of the split; 0 if
+                                                          there is no canary */
+    uint32_t                           *phase;         /* of this worker */
+    ngx_uint_t                          by_strings;    /* keys or forces
+                                                          decide */
+} ngx_canary_routing_t;
+
+
+typedef struct ngx_canary_main_conf_s       ngx_canary_main_conf_t;
+typedef struct ngx_canary_attempt_s       ngx_canary_attempt_t;
+
+
+/* The protocol of an endpoint: what of an attempt only that can tell. */
+
+typedef struct {
+    const char                         *name;
+    void                              (*describe)(
+                                         ngx_canary_attempt_t *attempt,
+                                         uint64_t elapsed,
+                                         ngx_canary_failure_t *failure);
+} ngx_canary_shell_t;
+
+
+/* An upstream{} block under canary control. */
+
+typedef struct {
+    ngx_canary_main_conf_t             *main;
+    ngx_str_t                           name;
+    ngx_http_upstream_srv_conf_t       *upstream;
+    ngx_array_t                         releases;      /* of release_t */
+    canary_strategy_t                   strategy;      /* of new rollouts */
+    ngx_flag_t                          fallback;
+    ngx_uint_t                          latency;       /* see below */
+    ngx_http_complex_value_t           *key;           /* or NULL */
+    ngx_int_t                           key_variable;  /* if it is just one:
+                                                          its index, or -1 */
+    ngx_http_complex_value_t           *force;         /* or NULL */
+    uint64_t                            salt;          /* of the key */
+    ngx_uint_t                          number;        /* in the Verta API */
+
+    ngx_canary_shared_t                *shared;
+    ngx_canary_routing_t                routing;       /* of this process */
+    u_char                              by_id[256];    /* release id to
+                                                          index, or 255 */
+    ngx_queue_t                         writes;        /* that wait for their
+                                                          turn, in this
+                                                          process, */
+    ngx_queue_t                         line;          /* and a link of those
+                                                          that have such */
+    const ngx_canary_shell_t           *shell;
+} ngx_canary_endpoint_t;
+
+
+/* what the time of an attempt ends with */
+
+#define NGX_CANARY_LATENCY_HEADER         0
+#define NGX_CANARY_LATENCY_RESPONSE       1
+
+
+/* srv_conf of the upstream{} blocks; of server{} it is not used */
+
+typedef struct {
+    ngx_canary_endpoint_t              *endpoint;      /* or NULL */
+
+    ngx_msec_t                          interval;
+    ngx_msec_t                          bake;
+    ngx_uint_t                          on_undecided;
+    ngx_uint_t                          on_violation;
+    ngx_uint_t                          latency;
+    ngx_flag_t                          fallback;
+    ngx_http_complex_value_t           *key;
+    ngx_int_t                           key_variable;
+    ngx_http_complex_value_t           *force;
+
+    ngx_array_t                        *steps;         /* of uint32_t */
+    ngx_array_t                        *rules;         /* of canary_rule_t */
+
+    u_char                             *file;          /* of the first of */
+    ngx_uint_t                          line;          /* its directives */
+    ngx_str_t                           directive;
+
+    ngx_uint_t                          grpc_warned;
+} ngx_canary_srv_conf_t;
+
+
+struct ngx_canary_main_conf_s {
+    ngx_array_t                         endpoints;     /* of endpoint_t * */
+    ngx_shm_zone_t                     *shm_zone;      /* NULL: no endpoint */
+    ngx_str_t                           zone_name;
+    size_t                              zone_size;
+    u_char                             *zone_file;     /* of canary_zone; */
+    ngx_uint_t                          zone_line;     /* NULL: by default */
+    ngx_path_t                         *state_path;
+
+    ngx_cycle_t                        *cycle;
+    ngx_canary_zone_t                  *zone;
+    ngx_canary_zone_t                  *old;           /* zone it came from */
+    ngx_uint_t                          reused;        /* the zone is that of
+                                                          the one before */
+    ngx_uint_t                          fresh;         /* the zone knows
+                                                          nothing yet */
+    ngx_uint_t                          serial;        /* of this cycle */
+    ngx_uint_t                          committed;     /* it is in use */
+};
+
+
+extern ngx_module_t  ngx_http_canary_module;
+
+
+#endif /* _NGX_CANARY_ENDPOINT_H_INCLUDED_ */
