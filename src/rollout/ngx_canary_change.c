@@ -40,8 +40,7 @@ static void ngx_canary_set_sequence(ngx_canary_shared_t *shared,
     ngx_canary_change_t *change);
 static ngx_canary_section_e ngx_canary_carry_out(
     ngx_canary_shared_t *shared, ngx_canary_change_t *change,
-    ngx_canary_record_t *next, const canary_figure_t *figures,
-    ngx_uint_t nfigures, ngx_log_t *log);
+    ngx_canary_record_t *next, ngx_log_t *log);
 static void ngx_canary_note(ngx_canary_shared_t *shared,
     ngx_canary_record_t *next, canary_event_t *event, uint64_t now,
     ngx_log_t *log);
@@ -62,8 +61,7 @@ ngx_canary_change(ngx_canary_endpoint_t *endpoint,
 
     change->command.now = ngx_canary_milliseconds();
 
-    rc = ngx_canary_change_locked(endpoint->shared, change, NULL, 0,
-                                  ngx_cycle->log);
+    rc = ngx_canary_change_locked(endpoint->shared, change, ngx_cycle->log);
 
     ngx_canary_unlock(cmcf->zone);
 
@@ -73,8 +71,7 @@ ngx_canary_change(ngx_canary_endpoint_t *endpoint,
 
 ngx_canary_section_e
 ngx_canary_change_locked(ngx_canary_shared_t *shared,
-    ngx_canary_change_t *change, const canary_figure_t *figures,
-    ngx_uint_t nfigures, ngx_log_t *log)
+    ngx_canary_change_t *change, ngx_log_t *log)
 {
     ngx_uint_t            exposes;
     ngx_canary_zone_t    *zone;
@@ -145,8 +142,7 @@ ngx_canary_change_locked(ngx_canary_shared_t *shared,
         return NGX_CANARY_NO_MEMORY;
     }
 
-    return ngx_canary_carry_out(shared, change, &next, figures, nfigures,
-                                log);
+    return ngx_canary_carry_out(shared, change, &next, log);
 }
 
 
@@ -222,15 +218,14 @@ ngx_canary_set_sequence(ngx_canary_shared_t *shared,
 static ngx_canary_section_e
 ngx_canary_carry_out(ngx_canary_shared_t *shared,
     ngx_canary_change_t *change, ngx_canary_record_t *next,
-    const canary_figure_t *figures, ngx_uint_t nfigures, ngx_log_t *log)
+    ngx_log_t *log)
 {
     canary_event_t     event;
     canary_rollout_t  *before;
 
     before = &ngx_canary_record(shared)->rollout;
 
-    ngx_canary_make_event(&event, shared, before, &next->rollout, change,
-                          figures, nfigures);
+    ngx_canary_make_event(&event, shared, before, &next->rollout, change);
 
     event.id = ngx_canary_next_event_id(shared->zone);
 

@@ -59,6 +59,8 @@ typedef struct {
                                                uint64_t generation);
     void                               *data;
     const canary_outage_t              *outage;        /* CANARY_HOLDING */
+    const canary_figure_t              *figures;       /* that decided it, */
+    ngx_uint_t                          nfigures;      /* if any did */
     ngx_uint_t                          queues;        /* waits for its turn */
 
     uint64_t                            ticket;        /* 0: none; also a
@@ -76,10 +78,9 @@ typedef struct {
 ngx_canary_section_e ngx_canary_change(
     ngx_canary_endpoint_t *endpoint, ngx_canary_change_t *change);
 
-/* as above, with the lock held; figures may be NULL */
-ngx_canary_section_e ngx_canary_change_locked(
-    ngx_canary_shared_t *shared, ngx_canary_change_t *change,
-    const canary_figure_t *figures, ngx_uint_t nfigures, ngx_log_t *log);
+/* as above, with the lock held */
+ngx_canary_section_e ngx_canary_change_locked(ngx_canary_shared_t *shared,
+    ngx_canary_change_t *change, ngx_log_t *log);
 
 /* carries out what the state file does not have of an event that stops, as it
    is; NGX_DECLINED: it does not apply */

@@ -107,5 +107,5 @@ ngx_canary_release_gone(ngx_canary_main_conf_t *cmcf,
                            sizeof(change.reason));
     }
 
-    (void) ngx_canary_change_locked(shared, &change, NULL, 0, log);
+    (void) ngx_canary_change_locked(shared, &change, log);
 }

@@ -44,8 +44,7 @@ static u_char *ngx_canary_percent(u_char *p, u_char *last,
 void
 ngx_canary_make_event(canary_event_t *event,
     ngx_canary_shared_t *shared, const canary_rollout_t *from,
-    const canary_rollout_t *to, ngx_canary_change_t *change,
-    const canary_figure_t *figures, ngx_uint_t nfigures)
+    const canary_rollout_t *to, ngx_canary_change_t *change)
 {
     ngx_uint_t      i;
     struct timeval  tv;
@@ -64,21 +63,21 @@ ngx_canary_make_event(canary_event_t *event,
     event->to_weight = to->weight;
     event->actor = change->actor;
 
-    event->nfigures = ngx_min(nfigures, CANARY_FIGURES);
+    event->nfigures = ngx_min(change->nfigures, CANARY_FIGURES);
 
     for (i = 0; i < event->nfigures; i++) {
-        event->figures[i] = figures[i];
+        event->figures[i] = change->figures[i];
     }
 
-    if (nfigures) {
+    if (change->nfigures) {
         event->attempts = change->command.attempts;
     }
 
     if ((change->command.verb == CANARY_VIOLATION
          || change->command.verb == CANARY_HOLDING)
-        && nfigures)
+        && change->nfigures)
     {
-        event->attempts = figures[0].judgement.attempts;
+        event->attempts = change->figures[0].judgement.attempts;
     }
 
     if (change->outage) {

@@ -22,8 +22,7 @@
 
 void ngx_canary_make_event(canary_event_t *event,
     ngx_canary_shared_t *shared, const canary_rollout_t *from,
-    const canary_rollout_t *to, ngx_canary_change_t *change,
-    const canary_figure_t *figures, ngx_uint_t nfigures);
+    const canary_rollout_t *to, ngx_canary_change_t *change);
 
 void ngx_canary_log_event(canary_event_t *event,
     ngx_canary_shared_t *shared, ngx_log_t *log);

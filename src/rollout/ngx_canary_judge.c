@@ -183,10 +183,9 @@ ngx_canary_look_change(void *data, const canary_command_t *command,
 {
     ngx_canary_look_t  *look = data;
 
-    const char                *actor;
-    ngx_uint_t                 nfigures;
-    ngx_canary_change_t        change;
-    canary_figure_t   figures[CANARY_RULES_MAX], *first;
+    const char           *actor;
+    canary_figure_t       figures[CANARY_RULES_MAX];
+    ngx_canary_change_t   change;
 
     ngx_canary_set_figures(&look->control.rollout->strategy, result,
                            figures);
@@ -194,15 +193,15 @@ ngx_canary_look_change(void *data, const canary_command_t *command,
     ngx_memzero(&change, sizeof(ngx_canary_change_t));
 
     change.command = *command;
+    change.figures = figures;
+    change.nfigures = result->n;
 
     actor = "controller";
-    first = figures;
-    nfigures = result->n;
 
     if (breach) {
-        first = &figures[breach->rule];
-        nfigures = 1;
-        actor = canary_rule_info[first->rule.kind].name;
+        change.figures = &figures[breach->rule];
+        change.nfigures = 1;
+        actor = canary_rule_info[change.figures->rule.kind].name;
 
         if (breach->verb == CANARY_HOLDING) {
             change.outage = &breach->outage;
@@ -212,8 +211,7 @@ ngx_canary_look_change(void *data, const canary_command_t *command,
     (void) ngx_cpystrn(change.actor.name, (u_char *) actor,
                        sizeof(change.actor.name));
 
-    (void) ngx_canary_change_locked(look->shared, &change, first,
-                                    nfigures, look->log);
+    (void) ngx_canary_change_locked(look->shared, &change, look->log);
 }
 
 

@@ -846,8 +846,10 @@ ngx_canary_stop_again(ngx_canary_main_conf_t *cmcf,
     change.actor = stop->actor;
     ngx_memcpy(change.reason, stop->reason, CANARY_REASON_SIZE);
 
-    (void) ngx_canary_change_locked(shared, &change, stop->figures,
-                                    stop->nfigures, log);
+    change.figures = stop->figures;
+    change.nfigures = stop->nfigures;
+
+    (void) ngx_canary_change_locked(shared, &change, log);
 }
 
 
