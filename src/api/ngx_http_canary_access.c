@@ -317,8 +317,7 @@ ngx_http_canary_unauthorized(ngx_http_request_t *r, ngx_int_t found)
 
 
 void
-ngx_http_canary_find_actor(ngx_http_request_t *r,
-    canary_actor_t *actor)
+ngx_http_canary_find_actor(ngx_http_request_t *r, canary_actor_t *actor)
 {
     ngx_str_t                 name;
     ngx_http_canary_token_t  *token;

@@ -35,13 +35,11 @@ ngx_int_t ngx_http_canary_find_token(ngx_http_request_t *r,
  * else what came of the answer, 401 or 403.
  */
 
-ngx_int_t ngx_http_canary_check_token(ngx_http_request_t *r,
-    ngx_uint_t write);
+ngx_int_t ngx_http_canary_check_token(ngx_http_request_t *r, ngx_uint_t write);
 
 /* Who it is that asks. */
 
-void ngx_http_canary_find_actor(ngx_http_request_t *r,
-    canary_actor_t *actor);
+void ngx_http_canary_find_actor(ngx_http_request_t *r, canary_actor_t *actor);
 
 /* When the configuration is read: whether nginx has auth_basic. */
 

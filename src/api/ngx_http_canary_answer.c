@@ -138,8 +138,7 @@ ngx_http_canary_send(ngx_http_request_t *r, ngx_uint_t status,
 
 
 ngx_int_t
-ngx_http_canary_send_body(ngx_http_request_t *r, ngx_buf_t *b,
-    ngx_str_t *text)
+ngx_http_canary_send_body(ngx_http_request_t *r, ngx_buf_t *b, ngx_str_t *text)
 {
     ngx_chain_t  out;
 

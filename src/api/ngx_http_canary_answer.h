@@ -49,8 +49,7 @@ ngx_int_t ngx_http_canary_add_header(ngx_http_request_t *r, const char *name,
     ngx_str_t *value);
 ngx_table_elt_t *ngx_http_canary_push_header(ngx_http_request_t *r,
     const char *name, ngx_str_t *value);
-ngx_int_t ngx_http_canary_add_etag(ngx_http_request_t *r,
-    uint64_t generation);
+ngx_int_t ngx_http_canary_add_etag(ngx_http_request_t *r, uint64_t generation);
 
 /* a zero-terminated copy that is valid UTF-8; NULL: no memory */
 char *ngx_http_canary_utf8(ngx_pool_t *pool, ngx_str_t *text);

@@ -33,8 +33,7 @@ typedef struct {
 } ngx_http_canary_events_t;
 
 
-static ngx_int_t ngx_http_canary_after(ngx_http_request_t *r,
-    uint64_t *after);
+static ngx_int_t ngx_http_canary_after(ngx_http_request_t *r, uint64_t *after);
 static ngx_int_t ngx_http_canary_next_event(ngx_http_canary_list_t *list,
     cJSON *object, int *failed);
 

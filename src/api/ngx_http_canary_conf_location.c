@@ -100,8 +100,7 @@ ngx_http_canary_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-ngx_http_canary_check_location(ngx_conf_t *cf,
-    ngx_http_canary_loc_conf_t *lcf)
+ngx_http_canary_check_location(ngx_conf_t *cf, ngx_http_canary_loc_conf_t *lcf)
 {
     ngx_http_core_loc_conf_t  *clcf;
 

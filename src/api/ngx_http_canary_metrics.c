@@ -160,8 +160,7 @@ ngx_http_canary_metrics_handler(ngx_http_request_t *r)
 
 
 ngx_int_t
-ngx_http_canary_api_metrics(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *none)
+ngx_http_canary_api_metrics(ngx_http_request_t *r, ngx_canary_endpoint_t *none)
 {
     ngx_http_canary_metrics_t  *m;
 

@@ -23,8 +23,7 @@ static u_char  ngx_http_canary_openapi_text[] =
 
 
 ngx_int_t
-ngx_http_canary_api_openapi(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *none)
+ngx_http_canary_api_openapi(ngx_http_request_t *r, ngx_canary_endpoint_t *none)
 {
     ngx_str_t  text;
 

@@ -131,8 +131,7 @@ static ngx_uint_t              ngx_http_canary_ntexts;   /* ever made */
 
 
 ngx_int_t
-ngx_http_canary_api_stream(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *none)
+ngx_http_canary_api_stream(ngx_http_request_t *r, ngx_canary_endpoint_t *none)
 {
     uint64_t     after;
     const char  *reason;

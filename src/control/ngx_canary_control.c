@@ -42,12 +42,10 @@
 static void ngx_canary_finish_helper(void);
 static void ngx_canary_outlast(ngx_canary_main_conf_t *cmcf);
 static void ngx_canary_timer(ngx_event_t *ev);
-static void ngx_canary_control(ngx_canary_main_conf_t *cmcf,
-    uint64_t now);
+static void ngx_canary_control(ngx_canary_main_conf_t *cmcf, uint64_t now);
 static ngx_uint_t ngx_canary_control_endpoint(
     ngx_canary_shared_t *shared, uint64_t now);
-static ngx_uint_t ngx_canary_lead(ngx_canary_main_conf_t *cmcf,
-    uint64_t now);
+static ngx_uint_t ngx_canary_lead(ngx_canary_main_conf_t *cmcf, uint64_t now);
 
 
 static ngx_event_t                   ngx_canary_event;
@@ -293,8 +291,7 @@ ngx_canary_control(ngx_canary_main_conf_t *cmcf, uint64_t now)
 /* returns 0 when there is nothing to do for the endpoint */
 
 static ngx_uint_t
-ngx_canary_control_endpoint(ngx_canary_shared_t *shared,
-    uint64_t now)
+ngx_canary_control_endpoint(ngx_canary_shared_t *shared, uint64_t now)
 {
     ngx_canary_record_t  *record;
 

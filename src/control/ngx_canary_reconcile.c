@@ -263,8 +263,7 @@ ngx_canary_end_unseen(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
  */
 
 static void
-ngx_canary_drop_endpoints(ngx_canary_main_conf_t *cmcf,
-    ngx_log_t *log)
+ngx_canary_drop_endpoints(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
 {
     canary_rollout_t     *rollout;
     ngx_canary_zone_t    *zone;

@@ -18,8 +18,7 @@
 
 
 /* forgets what no one refers to, and rolls back what has lost its release */
-void ngx_canary_reconcile(ngx_canary_main_conf_t *cmcf,
-    ngx_log_t *log);
+void ngx_canary_reconcile(ngx_canary_main_conf_t *cmcf, ngx_log_t *log);
 
 
 #endif /* _NGX_CANARY_RECONCILE_H_INCLUDED_ */

@@ -61,8 +61,7 @@ static ngx_http_canary_ctx_t  *ngx_http_canary_spare;
  */
 
 ngx_http_canary_ctx_t *
-ngx_http_canary_choose(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *endpoint)
+ngx_http_canary_choose(ngx_http_request_t *r, ngx_canary_endpoint_t *endpoint)
 {
     ngx_http_request_t     *mr;
     ngx_canary_routing_t   *routing;

@@ -286,8 +286,7 @@ ngx_http_canary_state_path(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 void
-ngx_http_canary_note_directive(ngx_conf_t *cf,
-    ngx_canary_srv_conf_t *conf)
+ngx_http_canary_note_directive(ngx_conf_t *cf, ngx_canary_srv_conf_t *conf)
 {
     ngx_str_t  *value;
 

@@ -20,8 +20,7 @@
 char *ngx_http_canary_add_release(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_canary_step(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_http_canary_add_rule(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
+char *ngx_http_canary_add_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_canary_endpoint_msec(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_canary_endpoint_flag(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -36,8 +36,7 @@ static ngx_module_t *ngx_http_canary_find_module(ngx_conf_t *cf, char *name);
 
 
 ngx_int_t
-ngx_http_canary_init_upstream(ngx_conf_t *cf,
-    ngx_http_upstream_srv_conf_t *us)
+ngx_http_canary_init_upstream(ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *us)
 {
     us->peer.init = ngx_http_canary_init_peer;
 
@@ -46,8 +45,7 @@ ngx_http_canary_init_upstream(ngx_conf_t *cf,
 
 
 ngx_int_t
-ngx_http_canary_check_upstreams(ngx_conf_t *cf,
-    ngx_canary_main_conf_t *cmcf)
+ngx_http_canary_check_upstreams(ngx_conf_t *cf, ngx_canary_main_conf_t *cmcf)
 {
     ngx_uint_t                      i;
     ngx_http_upstream_srv_conf_t  **uscfp;
@@ -98,8 +96,7 @@ ngx_http_canary_check_upstream(ngx_conf_t *cf,
 
 
 static ngx_int_t
-ngx_http_canary_check_endpoint(ngx_conf_t *cf,
-    ngx_canary_srv_conf_t *cscf)
+ngx_http_canary_check_endpoint(ngx_conf_t *cf, ngx_canary_srv_conf_t *cscf)
 {
     char                          *wrong;
     ngx_uint_t                     i;

@@ -127,8 +127,7 @@ ngx_http_canary_rule_complete(ngx_conf_t *cf, ngx_array_t *rules,
 
 
 static char *
-ngx_http_canary_rule_kind(ngx_conf_t *cf, ngx_str_t *name,
-    canary_rule_t *rule)
+ngx_http_canary_rule_kind(ngx_conf_t *cf, ngx_str_t *name, canary_rule_t *rule)
 {
     int         kind;
     u_char     *p, known[256];

@@ -39,8 +39,7 @@ static ngx_int_t ngx_http_canary_refuse_state(ngx_conf_t *cf,
  */
 
 ngx_int_t
-ngx_http_canary_add_state_path(ngx_conf_t *cf,
-    ngx_canary_main_conf_t *cmcf)
+ngx_http_canary_add_state_path(ngx_conf_t *cf, ngx_canary_main_conf_t *cmcf)
 {
     ngx_path_t  *path;
     ngx_uint_t   npaths;

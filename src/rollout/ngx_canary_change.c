@@ -49,8 +49,7 @@ static void ngx_canary_set_last(ngx_canary_shared_t *shared,
 
 
 ngx_canary_section_e
-ngx_canary_change(ngx_canary_endpoint_t *endpoint,
-    ngx_canary_change_t *change)
+ngx_canary_change(ngx_canary_endpoint_t *endpoint, ngx_canary_change_t *change)
 {
     ngx_canary_section_e     rc;
     ngx_canary_main_conf_t  *cmcf;

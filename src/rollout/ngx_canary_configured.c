@@ -26,8 +26,7 @@ static void ngx_canary_check_releases(
 
 
 void
-ngx_canary_check_endpoints(ngx_canary_main_conf_t *cmcf,
-    ngx_log_t *log)
+ngx_canary_check_endpoints(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
 {
     ngx_uint_t               i;
     ngx_canary_endpoint_t  **endpoints;

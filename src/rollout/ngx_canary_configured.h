@@ -19,8 +19,7 @@
 
 
 /* under the lock: rolls back what has lost its release */
-void ngx_canary_check_endpoints(ngx_canary_main_conf_t *cmcf,
-    ngx_log_t *log);
+void ngx_canary_check_endpoints(ngx_canary_main_conf_t *cmcf, ngx_log_t *log);
 
 /* under the lock: rolls back to that release, for a reason or because the
    canary or stable is no longer configured */

@@ -33,8 +33,7 @@ void ngx_canary_take_effect(ngx_canary_shared_t *shared,
  * effect; evidence that no rollout needs now, nor one that is pending, may be
  * used again.
  */
-void ngx_canary_mend_effect(ngx_canary_shared_t *shared,
-    uint64_t now);
+void ngx_canary_mend_effect(ngx_canary_shared_t *shared, uint64_t now);
 
 
 #endif /* _NGX_CANARY_EFFECT_H_INCLUDED_ */

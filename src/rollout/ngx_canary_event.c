@@ -34,11 +34,9 @@ static u_char *ngx_canary_limit(u_char *p, u_char *last,
     const canary_rule_t *rule);
 static u_char *ngx_canary_value(u_char *p, u_char *last,
     const canary_rule_t *rule, double value);
-static void ngx_canary_holding(u_char *p, u_char *last,
-    canary_event_t *event);
+static void ngx_canary_holding(u_char *p, u_char *last, canary_event_t *event);
 static u_char *ngx_canary_number(u_char *p, u_char *last, double value);
-static u_char *ngx_canary_percent(u_char *p, u_char *last,
-    uint32_t weight);
+static u_char *ngx_canary_percent(u_char *p, u_char *last, uint32_t weight);
 
 
 void
@@ -189,8 +187,7 @@ ngx_canary_words(uint32_t verb, const canary_rollout_t *from,
 /* the release that is rolled out, or was last */
 
 static ngx_canary_release_shared_t *
-ngx_canary_subject(ngx_canary_shared_t *shared,
-    const canary_rollout_t *to)
+ngx_canary_subject(ngx_canary_shared_t *shared, const canary_rollout_t *to)
 {
     ngx_uint_t  id;
 
@@ -224,8 +221,7 @@ ngx_canary_patch_reason(u_char *p, u_char *last,
  */
 
 static u_char *
-ngx_canary_violation(u_char *p, u_char *last,
-    const canary_figure_t *figure)
+ngx_canary_violation(u_char *p, u_char *last, const canary_figure_t *figure)
 {
     double                     value;
     canary_measure_t           measure;
@@ -308,8 +304,7 @@ ngx_canary_value(u_char *p, u_char *last, const canary_rule_t *rule,
 /* "holding: error_5xx_rate 0.3 > 0.1 after 20 attempts, but stable has ..." */
 
 static void
-ngx_canary_holding(u_char *p, u_char *last,
-    canary_event_t *event)
+ngx_canary_holding(u_char *p, u_char *last, canary_event_t *event)
 {
     double                  value;
     const char             *unit;

@@ -41,8 +41,7 @@ static void ngx_canary_set_figures(const canary_strategy_t *strategy,
     const canary_result_t *result, canary_figure_t *figures);
 static void ngx_canary_open_look(ngx_canary_look_t *look,
     ngx_canary_shared_t *shared, uint64_t now, ngx_log_t *log);
-static const canary_times_t *ngx_canary_look_times(void *data,
-    int detail);
+static const canary_times_t *ngx_canary_look_times(void *data, int detail);
 static void ngx_canary_look_begin_step(void *data);
 static void ngx_canary_look_change(void *data,
     const canary_command_t *command, const canary_breach_t *breach,
@@ -121,8 +120,7 @@ ngx_canary_set_figures(const canary_strategy_t *strategy,
 
 
 void
-ngx_canary_progress(ngx_canary_shared_t *shared, uint64_t now,
-    ngx_log_t *log)
+ngx_canary_progress(ngx_canary_shared_t *shared, uint64_t now, ngx_log_t *log)
 {
     ngx_canary_look_t   look;
     ngx_canary_zone_t  *zone;

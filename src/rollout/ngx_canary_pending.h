@@ -26,8 +26,7 @@ uint64_t ngx_canary_next_sequence(ngx_canary_zone_t *zone);
 uint64_t ngx_canary_next_event_id(ngx_canary_zone_t *zone);
 
 /* an event that the file may have is none: its change is not made */
-void ngx_canary_void_event(ngx_canary_shared_t *shared,
-    uint64_t id);
+void ngx_canary_void_event(ngx_canary_shared_t *shared, uint64_t id);
 
 void ngx_canary_defer(ngx_canary_shared_t *shared,
     ngx_canary_record_t *next, canary_event_t *event, uint64_t now);
@@ -44,8 +43,7 @@ ngx_canary_fate_e ngx_canary_fate(ngx_canary_shared_t *shared,
     uint64_t sequence);
 
 /* whether the file has, or will soon have, what the endpoint is */
-ngx_uint_t ngx_canary_durable(ngx_canary_shared_t *shared,
-    uint64_t now);
+ngx_uint_t ngx_canary_durable(ngx_canary_shared_t *shared, uint64_t now);
 
 
 #endif /* _NGX_CANARY_PENDING_H_INCLUDED_ */

@@ -90,8 +90,7 @@ ngx_canary_copy_rollout(ngx_canary_endpoint_t *endpoint,
 
 
 void
-ngx_canary_copy_problem(ngx_canary_main_conf_t *cmcf,
-    u_char *problem)
+ngx_canary_copy_problem(ngx_canary_main_conf_t *cmcf, u_char *problem)
 {
     ngx_canary_lock(cmcf->zone);
 

@@ -64,8 +64,7 @@ void ngx_canary_copy_rollout(ngx_canary_endpoint_t *endpoint,
     canary_rollout_t *rollout);
 
 /* of the state file, as above, into NGX_CANARY_PROBLEM bytes */
-void ngx_canary_copy_problem(ngx_canary_main_conf_t *cmcf,
-    u_char *problem);
+void ngx_canary_copy_problem(ngx_canary_main_conf_t *cmcf, u_char *problem);
 
 /*
  * Copies the event before the one of this number, and sets that to its own;

@@ -58,8 +58,7 @@ static ngx_canary_place_t *ngx_canary_own_place(
 
 
 ngx_canary_section_e
-ngx_canary_take_turn(ngx_canary_shared_t *shared,
-    ngx_canary_change_t *change)
+ngx_canary_take_turn(ngx_canary_shared_t *shared, ngx_canary_change_t *change)
 {
     if (!change->queues) {
         ngx_canary_note_step(shared, change);
@@ -86,8 +85,7 @@ ngx_canary_take_turn(ngx_canary_shared_t *shared,
 /* a step that is due but has to wait is the next */
 
 static void
-ngx_canary_note_step(ngx_canary_shared_t *shared,
-    ngx_canary_change_t *change)
+ngx_canary_note_step(ngx_canary_shared_t *shared, ngx_canary_change_t *change)
 {
     canary_rollout_t  next;
 
@@ -213,8 +211,7 @@ ngx_canary_pid_alive(ngx_pid_t pid, uint64_t now)
 /* there has been a change, or nobody would have to wait for it */
 
 static ngx_int_t
-ngx_canary_queue_up(ngx_canary_shared_t *shared,
-    ngx_canary_change_t *change)
+ngx_canary_queue_up(ngx_canary_shared_t *shared, ngx_canary_change_t *change)
 {
     ngx_uint_t           i;
     ngx_canary_place_t  *place;
@@ -271,8 +268,7 @@ ngx_canary_stop_queued(ngx_canary_shared_t *shared,
 
 
 ngx_uint_t
-ngx_canary_stopped(ngx_canary_shared_t *shared,
-    ngx_canary_change_t *change)
+ngx_canary_stopped(ngx_canary_shared_t *shared, ngx_canary_change_t *change)
 {
     return change->ticket
            && change->ticket
@@ -284,8 +280,7 @@ ngx_canary_stopped(ngx_canary_shared_t *shared,
 /* NULL: none, or not any more */
 
 static ngx_canary_place_t *
-ngx_canary_own_place(ngx_canary_shared_t *shared,
-    ngx_canary_change_t *change)
+ngx_canary_own_place(ngx_canary_shared_t *shared, ngx_canary_change_t *change)
 {
     ngx_uint_t           i;
     ngx_canary_place_t  *place;

@@ -27,8 +27,7 @@ ngx_canary_section_e ngx_canary_take_turn(
     ngx_canary_shared_t *shared, ngx_canary_change_t *change);
 
 /* under the lock: whether anything waits for its turn */
-ngx_uint_t ngx_canary_queued(ngx_canary_shared_t *shared,
-    uint64_t now);
+ngx_uint_t ngx_canary_queued(ngx_canary_shared_t *shared, uint64_t now);
 
 /* under the lock: all that waits now does so in vain, but for the change that
    stops it, should it have a ticket */

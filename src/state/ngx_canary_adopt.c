@@ -61,9 +61,7 @@ ngx_canary_adopt(ngx_canary_main_conf_t *cmcf,
 
     zone = cmcf->zone;
 
-    if (ngx_canary_adopt_record(cmcf, shared, &next, from, now)
-        != NGX_OK)
-    {
+    if (ngx_canary_adopt_record(cmcf, shared, &next, from, now) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -132,8 +130,7 @@ ngx_canary_adopt_evidence(ngx_canary_shared_t *shared,
 
 
 static void
-ngx_canary_adopt_now(ngx_canary_shared_t *shared,
-    ngx_canary_record_t *next)
+ngx_canary_adopt_now(ngx_canary_shared_t *shared, ngx_canary_record_t *next)
 {
     ngx_uint_t  place;
 
@@ -154,9 +151,7 @@ ngx_canary_adopt_history(ngx_canary_main_conf_t *cmcf,
         return NGX_OK;
     }
 
-    if (ngx_canary_provide_history(shared)
-        != NGX_OK)
-    {
+    if (ngx_canary_provide_history(shared) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -266,15 +261,11 @@ ngx_canary_adopt_totals(ngx_canary_main_conf_t *cmcf,
 
         release = shared->releases[id];
 
-        if (ngx_memcmp(totals, &release->seen, sizeof(canary_totals_t))
-            == 0)
-        {
+        if (ngx_memcmp(totals, &release->seen, sizeof(canary_totals_t)) == 0) {
             continue;
         }
 
-        if (ngx_canary_add_past(cmcf->zone, release)
-            != NGX_OK)
-        {
+        if (ngx_canary_add_past(cmcf->zone, release) != NGX_OK) {
             rc = NGX_ERROR;
             continue;
         }

@@ -74,8 +74,7 @@ static void ngx_canary_name_of(ngx_canary_shared_t *shared,
  */
 
 canary_state_t *
-ngx_canary_collect(ngx_canary_main_conf_t *cmcf,
-    uint64_t *sequence)
+ngx_canary_collect(ngx_canary_main_conf_t *cmcf, uint64_t *sequence)
 {
     ngx_int_t        rc;
     ngx_uint_t       n;
@@ -136,8 +135,7 @@ ngx_canary_count_shared(ngx_canary_main_conf_t *cmcf,
 
 
 static ngx_int_t
-ngx_canary_collect_all(ngx_canary_main_conf_t *cmcf,
-    canary_state_t *state)
+ngx_canary_collect_all(ngx_canary_main_conf_t *cmcf, canary_state_t *state)
 {
     ngx_int_t             rc;
     ngx_uint_t            i, n, removed;
@@ -392,8 +390,7 @@ ngx_canary_see_spent(ngx_canary_shared_t *shared,
 /* the file does not have what was collected for it: it was not seen */
 
 void
-ngx_canary_not_seen(ngx_canary_main_conf_t *cmcf,
-    const canary_state_t *state)
+ngx_canary_not_seen(ngx_canary_main_conf_t *cmcf, const canary_state_t *state)
 {
     ngx_canary_for_each(cmcf, state, ngx_canary_see_again);
 }
@@ -514,8 +511,7 @@ ngx_canary_place_of(ngx_canary_shared_t *shared, const char *name)
 
 
 static void
-ngx_canary_name_of(ngx_canary_shared_t *shared, uint32_t id,
-    char *name)
+ngx_canary_name_of(ngx_canary_shared_t *shared, uint32_t id, char *name)
 {
     ngx_canary_release_shared_t  *release;
 

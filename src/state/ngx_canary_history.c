@@ -152,9 +152,7 @@ ngx_canary_newer_event(ngx_canary_main_conf_t *cmcf,
 {
     canary_event_t  event;
 
-    if (ngx_canary_provide_history(shared)
-        != NGX_OK)
-    {
+    if (ngx_canary_provide_history(shared) != NGX_OK) {
         return;
     }
 

@@ -43,8 +43,7 @@ typedef ngx_int_t (*ngx_canary_restore_pt)(
 
 static void ngx_canary_restore_parts(ngx_canary_main_conf_t *cmcf,
     canary_state_t *state, ngx_uint_t part, ngx_log_t *log);
-static void ngx_canary_raise_last(ngx_canary_main_conf_t *cmcf,
-    uint64_t id);
+static void ngx_canary_raise_last(ngx_canary_main_conf_t *cmcf, uint64_t id);
 static void ngx_canary_restore_others(ngx_canary_main_conf_t *cmcf,
     ngx_log_t *log);
 static canary_state_t *ngx_canary_read_state(
@@ -53,8 +52,7 @@ static canary_state_t *ngx_canary_read_state(
 static void ngx_canary_set_aside(ngx_canary_main_conf_t *cmcf,
     const char *why, ngx_log_t *log);
 static void ngx_canary_aside_name(char *name);
-static void ngx_canary_keep(ngx_canary_main_conf_t *cmcf,
-    ngx_log_t *log);
+static void ngx_canary_keep(ngx_canary_main_conf_t *cmcf, ngx_log_t *log);
 static ngx_int_t ngx_canary_restore_idle(
     ngx_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
     ngx_log_t *log);
@@ -194,8 +192,7 @@ ngx_canary_restore_parts(ngx_canary_main_conf_t *cmcf,
 /* events of endpoints that are configured, and that no state tells of */
 
 static void
-ngx_canary_restore_others(ngx_canary_main_conf_t *cmcf,
-    ngx_log_t *log)
+ngx_canary_restore_others(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
 {
     ngx_uint_t               i;
     canary_state_t          *state;
@@ -702,8 +699,7 @@ ngx_canary_follow_state(ngx_canary_main_conf_t *cmcf,
 /* written by a process of ours that died before it could say so */
 
 static void
-ngx_canary_see_state(ngx_canary_main_conf_t *cmcf,
-    canary_state_t *state)
+ngx_canary_see_state(ngx_canary_main_conf_t *cmcf, canary_state_t *state)
 {
     ngx_uint_t            i;
     ngx_canary_shared_t  *shared;
@@ -820,8 +816,7 @@ ngx_canary_follow_endpoint(ngx_canary_main_conf_t *cmcf,
 
 
 static ngx_uint_t
-ngx_canary_is_same(ngx_canary_shared_t *shared,
-    canary_state_endpoint_t *from)
+ngx_canary_is_same(ngx_canary_shared_t *shared, canary_state_endpoint_t *from)
 {
     return ngx_canary_record(shared)->rollout.generation
            == from->rollout.generation

@@ -18,8 +18,7 @@
 
 
 /* into a zone that knows nothing; when the configuration is certain */
-void ngx_canary_restore(ngx_canary_main_conf_t *cmcf,
-    ngx_log_t *log);
+void ngx_canary_restore(ngx_canary_main_conf_t *cmcf, ngx_log_t *log);
 
 /* what another nginx has written; "own" if from now on we do; returns whether
    the file is one that another nginx has written */

@@ -54,25 +54,20 @@
 static ngx_uint_t ngx_canary_leads(ngx_canary_main_conf_t *cmcf);
 static ngx_uint_t ngx_canary_have_lock(ngx_canary_main_conf_t *cmcf,
     uint64_t now);
-static void ngx_canary_got_lock(ngx_canary_main_conf_t *cmcf,
-    uint64_t now);
+static void ngx_canary_got_lock(ngx_canary_main_conf_t *cmcf, uint64_t now);
 static void ngx_canary_append_again(ngx_canary_main_conf_t *cmcf);
 static void ngx_canary_no_lock(ngx_canary_main_conf_t *cmcf,
     pid_t holder, uint64_t now);
 static void ngx_canary_forget_written(void);
 static void ngx_canary_free_lock(void);
-static void ngx_canary_expire(ngx_canary_main_conf_t *cmcf,
-    uint64_t now);
-static void ngx_canary_counted(ngx_canary_main_conf_t *cmcf,
-    uint64_t now);
-static void ngx_canary_spent(ngx_canary_main_conf_t *cmcf,
-    uint64_t now);
+static void ngx_canary_expire(ngx_canary_main_conf_t *cmcf, uint64_t now);
+static void ngx_canary_counted(ngx_canary_main_conf_t *cmcf, uint64_t now);
+static void ngx_canary_spent(ngx_canary_main_conf_t *cmcf, uint64_t now);
 static ngx_uint_t ngx_canary_spent_moved(
     ngx_canary_shared_t *shared);
 static ngx_uint_t ngx_canary_to_write(ngx_canary_main_conf_t *cmcf,
     uint64_t now);
-static void ngx_canary_begin_write(ngx_canary_main_conf_t *cmcf,
-    uint64_t now);
+static void ngx_canary_begin_write(ngx_canary_main_conf_t *cmcf, uint64_t now);
 static void ngx_canary_end_write(ngx_canary_main_conf_t *cmcf,
     canary_state_job_t *job, uint64_t now);
 static void ngx_canary_write_refused(ngx_canary_main_conf_t *cmcf,
@@ -342,8 +337,7 @@ ngx_canary_append_again(ngx_canary_main_conf_t *cmcf)
 
 
 static void
-ngx_canary_no_lock(ngx_canary_main_conf_t *cmcf, pid_t holder,
-    uint64_t now)
+ngx_canary_no_lock(ngx_canary_main_conf_t *cmcf, pid_t holder, uint64_t now)
 {
     ngx_canary_zone_t  *zone;
 
@@ -674,8 +668,7 @@ ngx_canary_lock_lost(ngx_canary_main_conf_t *cmcf)
  */
 
 static void
-ngx_canary_file_replaced(ngx_canary_main_conf_t *cmcf,
-    uint64_t now)
+ngx_canary_file_replaced(ngx_canary_main_conf_t *cmcf, uint64_t now)
 {
     ngx_uint_t  foreign;
 

@@ -23,8 +23,7 @@ void ngx_canary_writer(ngx_canary_main_conf_t *cmcf, uint64_t now);
 void ngx_canary_writer_finish(ngx_canary_main_conf_t *cmcf);
 
 /* ms until it has something to do */
-ngx_msec_t ngx_canary_writer_pace(ngx_canary_main_conf_t *cmcf,
-    uint64_t now);
+ngx_msec_t ngx_canary_writer_pace(ngx_canary_main_conf_t *cmcf, uint64_t now);
 
 /* when the process is about to end: 1 if it has the file, and who waits for
    that is told now that it is about to be given up */

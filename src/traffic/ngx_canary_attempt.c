@@ -367,8 +367,7 @@ ngx_canary_burn(ngx_canary_attempt_t *attempt,
 
 
 static void
-ngx_canary_record_failure(ngx_canary_attempt_t *attempt,
-    uint64_t elapsed)
+ngx_canary_record_failure(ngx_canary_attempt_t *attempt, uint64_t elapsed)
 {
     ngx_canary_failure_t    failure;
     ngx_canary_endpoint_t  *endpoint;

@@ -21,8 +21,7 @@
 
 
 /* when the routing word has changed */
-void ngx_canary_reroute(ngx_canary_endpoint_t *endpoint,
-    uint64_t word);
+void ngx_canary_reroute(ngx_canary_endpoint_t *endpoint, uint64_t word);
 
 
 /* the release of an id; NULL: not in this configuration */

@@ -133,8 +133,7 @@ ngx_http_canary_verta_endpoint_of(ngx_http_request_t *r, uint64_t build)
 
 
 ngx_canary_release_t *
-ngx_http_canary_verta_release(ngx_canary_endpoint_t *endpoint,
-    uint64_t build)
+ngx_http_canary_verta_release(ngx_canary_endpoint_t *endpoint, uint64_t build)
 {
     ngx_uint_t             i;
     ngx_canary_release_t  *releases;

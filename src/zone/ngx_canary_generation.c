@@ -56,8 +56,7 @@ ngx_canary_generation_alive(ngx_canary_generation_t *generation)
 /* by the newest configuration, or by one that is about to be it */
 
 static ngx_uint_t
-ngx_canary_named(ngx_canary_zone_t *zone, ngx_uint_t serial,
-    ngx_uint_t wanted)
+ngx_canary_named(ngx_canary_zone_t *zone, ngx_uint_t serial, ngx_uint_t wanted)
 {
     return serial >= zone->serial || wanted > zone->serial;
 }

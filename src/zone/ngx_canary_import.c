@@ -287,8 +287,7 @@ ngx_canary_import_evidence(ngx_canary_main_conf_t *cmcf,
 /* the split goes on where it was; the zones may differ in their workers */
 
 static void
-ngx_canary_import_phases(ngx_canary_shared_t *to,
-    ngx_canary_shared_t *from)
+ngx_canary_import_phases(ngx_canary_shared_t *to, ngx_canary_shared_t *from)
 {
     size_t      place;
     ngx_uint_t  i;
@@ -305,8 +304,7 @@ ngx_canary_import_phases(ngx_canary_shared_t *to,
 /* budgets are of the whole rollout, whatever its tests */
 
 static void
-ngx_canary_import_spent(ngx_canary_shared_t *to,
-    ngx_canary_shared_t *from)
+ngx_canary_import_spent(ngx_canary_shared_t *to, ngx_canary_shared_t *from)
 {
     unsigned  side;
 
@@ -329,9 +327,7 @@ ngx_canary_import_events(ngx_canary_main_conf_t *cmcf,
 {
     uint64_t  n;
 
-    if (ngx_canary_provide_history(to)
-        != NGX_OK)
-    {
+    if (ngx_canary_provide_history(to) != NGX_OK) {
         return NGX_ERROR;
     }
 

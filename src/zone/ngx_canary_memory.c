@@ -164,8 +164,7 @@ ngx_canary_enlist(ngx_canary_shared_t *shared)
  */
 
 static canary_evidence_t *
-ngx_canary_take_evidence(ngx_canary_zone_t *zone,
-    ngx_uint_t configured)
+ngx_canary_take_evidence(ngx_canary_zone_t *zone, ngx_uint_t configured)
 {
     canary_evidence_t  *evidence;
 
@@ -368,8 +367,7 @@ ngx_canary_add_books(ngx_canary_zone_t *zone,
 /* an endpoint that is only remembered takes nothing from the others */
 
 static ngx_uint_t
-ngx_canary_make_room(ngx_canary_zone_t *zone,
-    ngx_uint_t configured)
+ngx_canary_make_room(ngx_canary_zone_t *zone, ngx_uint_t configured)
 {
     return configured ? ngx_canary_give_way(zone)
                       : ngx_canary_free_books(zone);

@@ -112,9 +112,7 @@ ngx_int_t
 ngx_canary_add_meters(ngx_canary_shared_t *shared,
     const canary_rollout_t *rollout)
 {
-    if (ngx_canary_add_side(shared, rollout->stable)
-        != NGX_OK)
-    {
+    if (ngx_canary_add_side(shared, rollout->stable) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -290,8 +288,7 @@ ngx_canary_sum_times(ngx_canary_shared_t *shared,
 
 
 void
-ngx_canary_add_totals(canary_totals_t *to,
-    const canary_totals_t *totals)
+ngx_canary_add_totals(canary_totals_t *to, const canary_totals_t *totals)
 {
     uint64_t        *counter;
     ngx_uint_t       i;
@@ -349,9 +346,7 @@ ngx_canary_import_meters(ngx_canary_zone_t *zone,
     }
 
     if (release->base) {
-        if (ngx_canary_need_meter(zone, place, &place->base)
-            != NGX_OK)
-        {
+        if (ngx_canary_need_meter(zone, place, &place->base) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -361,9 +356,7 @@ ngx_canary_import_meters(ngx_canary_zone_t *zone,
     /* nobody counts in the new zone yet, so any meter will do */
 
     if (ngx_canary_any_meter(from, release)) {
-        if (ngx_canary_need_meter(zone, place, &place->meters[0])
-            != NGX_OK)
-        {
+        if (ngx_canary_need_meter(zone, place, &place->meters[0]) != NGX_OK) {
             return NGX_ERROR;
         }
 

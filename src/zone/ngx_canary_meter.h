@@ -83,8 +83,7 @@ void ngx_canary_sum_totals(ngx_canary_shared_t *shared,
 void ngx_canary_sum_buckets(ngx_canary_shared_t *shared,
     ngx_canary_release_shared_t *place, uint64_t *buckets);
 
-void ngx_canary_add_totals(canary_totals_t *to,
-    const canary_totals_t *totals);
+void ngx_canary_add_totals(canary_totals_t *to, const canary_totals_t *totals);
 
 /* makes sure of room for what is not in meters any more; NGX_ERROR: the zone
    is full */

@@ -34,8 +34,7 @@
 
 static ngx_uint_t ngx_canary_has_entered(
     ngx_canary_zone_t *zone);
-static ngx_uint_t ngx_canary_dead(ngx_canary_zone_t *zone,
-    ngx_pid_t pid);
+static ngx_uint_t ngx_canary_dead(ngx_canary_zone_t *zone, ngx_pid_t pid);
 static ngx_int_t ngx_canary_record_process(
     ngx_canary_main_conf_t *cmcf);
 static ngx_canary_generation_t *ngx_canary_generation(
@@ -45,12 +44,10 @@ static void ngx_canary_drop_generations(
     ngx_canary_zone_t *zone);
 static ngx_uint_t ngx_canary_free_slot(
     ngx_canary_zone_t *zone);
-static void ngx_canary_use_slot(ngx_canary_zone_t *zone,
-    ngx_uint_t slot);
+static void ngx_canary_use_slot(ngx_canary_zone_t *zone, ngx_uint_t slot);
 static ngx_uint_t ngx_canary_slot_owners(
     ngx_canary_zone_t *zone, ngx_uint_t slot);
-static void ngx_canary_clear_slot(ngx_canary_zone_t *zone,
-    ngx_uint_t slot);
+static void ngx_canary_clear_slot(ngx_canary_zone_t *zone, ngx_uint_t slot);
 static void ngx_canary_forget_process(ngx_canary_zone_t *zone,
     ngx_canary_process_t **place);
 
@@ -395,8 +392,7 @@ ngx_canary_use_slot(ngx_canary_zone_t *zone, ngx_uint_t slot)
 
 
 static ngx_uint_t
-ngx_canary_slot_owners(ngx_canary_zone_t *zone,
-    ngx_uint_t slot)
+ngx_canary_slot_owners(ngx_canary_zone_t *zone, ngx_uint_t slot)
 {
     ngx_uint_t                n;
     ngx_canary_process_t     *process;

@@ -42,11 +42,9 @@
 
 static size_t ngx_canary_shared_size(ngx_str_t *name);
 static size_t ngx_canary_slab_size(size_t size);
-static size_t ngx_canary_rollout_size(ngx_uint_t nslots,
-    ngx_uint_t workers);
+static size_t ngx_canary_rollout_size(ngx_uint_t nslots, ngx_uint_t workers);
 static ngx_int_t ngx_canary_add_phases(ngx_canary_shared_t *shared);
-static void ngx_canary_unwant(ngx_canary_shared_t *shared,
-    ngx_uint_t serial);
+static void ngx_canary_unwant(ngx_canary_shared_t *shared, ngx_uint_t serial);
 static ngx_int_t ngx_canary_register_endpoint(
     ngx_canary_main_conf_t *cmcf, ngx_canary_endpoint_t *endpoint,
     ngx_log_t *log);
@@ -92,8 +90,7 @@ ngx_canary_slab_size(size_t size)
 /* All releases, a meter for each endpoint, and one rollout with three more. */
 
 size_t
-ngx_canary_zone_needed(ngx_canary_main_conf_t *cmcf,
-    ngx_uint_t nslots)
+ngx_canary_zone_needed(ngx_canary_main_conf_t *cmcf, ngx_uint_t nslots)
 {
     size_t                   size, release, phases;
     ngx_uint_t               i, nphases;
@@ -308,8 +305,7 @@ ngx_canary_register_endpoint(ngx_canary_main_conf_t *cmcf,
 
 
 ngx_canary_shared_t *
-ngx_canary_find_shared(ngx_canary_zone_t *zone,
-    ngx_str_t *name)
+ngx_canary_find_shared(ngx_canary_zone_t *zone, ngx_str_t *name)
 {
     ngx_canary_shared_t  *shared;
 

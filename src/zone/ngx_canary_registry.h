@@ -23,8 +23,7 @@
 /* may run while an older configuration serves, and takes nothing from it;
    NGX_ERROR: the zone is full; NGX_DECLINED: too many names of releases are in
    use */
-ngx_int_t ngx_canary_register(ngx_canary_main_conf_t *cmcf,
-    ngx_log_t *log);
+ngx_int_t ngx_canary_register(ngx_canary_main_conf_t *cmcf, ngx_log_t *log);
 
 /* what was registered for a configuration that has failed */
 void ngx_canary_unregister(ngx_canary_main_conf_t *cmcf);
@@ -46,8 +45,7 @@ ngx_canary_shared_t *ngx_canary_create_shared(
     ngx_uint_t wanted);
 
 /* bytes of a zone that is large enough for the configuration */
-size_t ngx_canary_zone_needed(ngx_canary_main_conf_t *cmcf,
-    ngx_uint_t nslots);
+size_t ngx_canary_zone_needed(ngx_canary_main_conf_t *cmcf, ngx_uint_t nslots);
 size_t ngx_canary_zone_wanted(ngx_canary_main_conf_t *cmcf,
     ngx_uint_t nslots, ngx_uint_t workers);
 

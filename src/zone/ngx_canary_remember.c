@@ -218,8 +218,7 @@ ngx_canary_forget_release(ngx_canary_shared_t *shared, ngx_uint_t id)
 
 
 void
-ngx_canary_remove_shared(ngx_canary_zone_t *zone,
-    ngx_canary_shared_t **place)
+ngx_canary_remove_shared(ngx_canary_zone_t *zone, ngx_canary_shared_t **place)
 {
     ngx_uint_t            i;
     ngx_canary_shared_t  *shared, **next;

@@ -32,8 +32,7 @@ ngx_uint_t ngx_canary_give_way(ngx_canary_zone_t *zone);
 ngx_uint_t ngx_canary_is_active(ngx_canary_shared_t *shared);
 
 /* makes the place of a release, which is not in use, free for another */
-void ngx_canary_forget_release(ngx_canary_shared_t *shared,
-    ngx_uint_t id);
+void ngx_canary_forget_release(ngx_canary_shared_t *shared, ngx_uint_t id);
 
 /* takes an endpoint out of the list, and frees it */
 void ngx_canary_remove_shared(ngx_canary_zone_t *zone,

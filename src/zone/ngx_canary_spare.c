@@ -42,8 +42,7 @@ ngx_canary_put_spare(ngx_canary_shared_t *shared)
 
 
 canary_evidence_t *
-ngx_canary_take_spare(ngx_canary_zone_t *zone,
-    uint64_t rested)
+ngx_canary_take_spare(ngx_canary_zone_t *zone, uint64_t rested)
 {
     canary_evidence_t  *evidence, **place;
 
@@ -93,8 +92,7 @@ ngx_canary_free_spare_evidence(ngx_canary_zone_t *zone)
 
 
 static void
-ngx_canary_free_evidence(ngx_canary_zone_t *zone,
-    canary_evidence_t *evidence)
+ngx_canary_free_evidence(ngx_canary_zone_t *zone, canary_evidence_t *evidence)
 {
     uint32_t  i;
 

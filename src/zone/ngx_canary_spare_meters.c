@@ -36,8 +36,7 @@ static size_t ngx_canary_run_size(void);
  */
 
 ngx_int_t
-ngx_canary_add_meter(ngx_canary_zone_t *zone,
-    ngx_canary_meter_t **meter)
+ngx_canary_add_meter(ngx_canary_zone_t *zone, ngx_canary_meter_t **meter)
 {
     ngx_canary_meter_t  *spare;
 
@@ -88,8 +87,7 @@ ngx_canary_cut_meters(ngx_canary_zone_t *zone)
 
 
 void
-ngx_canary_put_meter(ngx_canary_zone_t *zone,
-    ngx_canary_meter_t **meter)
+ngx_canary_put_meter(ngx_canary_zone_t *zone, ngx_canary_meter_t **meter)
 {
     ngx_canary_meter_t  *spare;
 

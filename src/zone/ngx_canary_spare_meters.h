@@ -23,8 +23,7 @@ ngx_int_t ngx_canary_add_meter(ngx_canary_zone_t *zone,
 
 /* gives one up, if there is one; or all of a release that no process uses,
    and what they counted is forgotten */
-void ngx_canary_put_meter(ngx_canary_zone_t *zone,
-    ngx_canary_meter_t **meter);
+void ngx_canary_put_meter(ngx_canary_zone_t *zone, ngx_canary_meter_t **meter);
 void ngx_canary_forget_meters(ngx_canary_shared_t *shared,
     ngx_canary_release_shared_t *place);
 

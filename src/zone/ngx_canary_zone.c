@@ -33,8 +33,7 @@
 
 static ngx_uint_t ngx_canary_at_rest(
     ngx_canary_main_conf_t *cmcf);
-static ngx_int_t ngx_canary_init_zone(ngx_shm_zone_t *shm_zone,
-    void *data);
+static ngx_int_t ngx_canary_init_zone(ngx_shm_zone_t *shm_zone, void *data);
 static size_t ngx_canary_zone_for_all(ngx_canary_main_conf_t *cmcf);
 static ngx_int_t ngx_canary_create_zone(ngx_shm_zone_t *shm_zone,
     ngx_canary_main_conf_t *cmcf);
@@ -387,8 +386,7 @@ ngx_canary_zone_too_small(ngx_shm_zone_t *shm_zone,
 
 
 void
-ngx_canary_zone_full(ngx_canary_main_conf_t *cmcf, u_char *text,
-    size_t size)
+ngx_canary_zone_full(ngx_canary_main_conf_t *cmcf, u_char *text, size_t size)
 {
     ngx_snprintf(text, size - 1,
                  "canary_zone \"%V\" of %uzk is full: no more rollouts fit "
@@ -416,8 +414,7 @@ ngx_canary_zone_for_all(ngx_canary_main_conf_t *cmcf)
 
 
 static ngx_int_t
-ngx_canary_create_zone(ngx_shm_zone_t *shm_zone,
-    ngx_canary_main_conf_t *cmcf)
+ngx_canary_create_zone(ngx_shm_zone_t *shm_zone, ngx_canary_main_conf_t *cmcf)
 {
     ngx_slab_pool_t         *shpool;
     ngx_canary_zone_t       *zone;

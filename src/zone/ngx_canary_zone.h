@@ -21,14 +21,12 @@
 
 
 char *ngx_canary_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-ngx_int_t ngx_canary_add_zone(ngx_conf_t *cf,
-    ngx_canary_main_conf_t *cmcf);
+ngx_int_t ngx_canary_add_zone(ngx_conf_t *cf, ngx_canary_main_conf_t *cmcf);
 
 /* for a configuration without an endpoint: whether the one before leaves
    something that is to end, or to be written, and so needs its zone and state
    path, which are taken over unless there are others; NGX_ERROR: no memory */
-ngx_int_t ngx_canary_outlived(ngx_conf_t *cf,
-    ngx_canary_main_conf_t *cmcf);
+ngx_int_t ngx_canary_outlived(ngx_conf_t *cf, ngx_canary_main_conf_t *cmcf);
 
 /* a configuration without a zone is certain: whoever still has the one before
    begins nothing in it */
