@@ -13,7 +13,7 @@
 
 #include "canary_event.h"
 #include "canary_events_file.h"
-#include "canary_state_json.h"
+#include "canary_state.h"
 
 
 /*

@@ -14,6 +14,7 @@
 
 #include "canary_event_json.h"
 #include "canary_rule_json.h"
+#include "canary_state_json.h"
 #include "canary_state_write.h"
 #include "canary_strategy_json.h"
 #include "canary_text.h"

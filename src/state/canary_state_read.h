@@ -9,7 +9,7 @@
 
 
 #include "canary_json.h"
-#include "canary_state_json.h"
+#include "canary_state.h"
 
 
 /*
