@@ -25,8 +25,6 @@ static void canary_event_json_line(cJSON *object, const char *name,
 static void canary_event_json_time(cJSON *object, uint64_t ms, int *failed);
 static void canary_event_json_actor(cJSON *object,
     const canary_actor_t *actor, int *failed);
-static void canary_event_json_point(cJSON *object, const char *name,
-    uint32_t phase, uint32_t weight, int *failed);
 static void canary_event_json_decision(cJSON *object,
     const canary_event_t *event, int *failed);
 static void canary_event_json_outage(cJSON *object,
@@ -45,10 +43,10 @@ canary_event_json_write(cJSON *object, const char *endpoint, size_t len,
 
     canary_event_json_actor(object, &event->actor, failed);
 
-    canary_event_json_point(object, "from", event->from_phase,
-                            event->from_weight, failed);
-    canary_event_json_point(object, "to", event->to_phase, event->to_weight,
-                            failed);
+    canary_event_json_write_point(object, "from", event->from_phase,
+                                  event->from_weight, failed);
+    canary_event_json_write_point(object, "to", event->to_phase,
+                                  event->to_weight, failed);
 
     canary_event_json_line(object, "reason", event->reason, failed);
 
@@ -125,8 +123,8 @@ canary_event_json_actor(cJSON *object, const canary_actor_t *actor,
 }
 
 
-static void
-canary_event_json_point(cJSON *object, const char *name, uint32_t phase,
+void
+canary_event_json_write_point(cJSON *object, const char *name, uint32_t phase,
     uint32_t weight, int *failed)
 {
     object = canary_json_add_object(object, name, failed);

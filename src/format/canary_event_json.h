@@ -22,6 +22,11 @@
 void canary_event_json_write(cJSON *object, const char *endpoint, size_t len,
     const canary_event_t *event, int *failed);
 
+/* where a rollout was: phase and weight, parts per million */
+
+void canary_event_json_write_point(cJSON *object, const char *name,
+    uint32_t phase, uint32_t weight, int *failed);
+
 void canary_event_json_write_figures(cJSON *list,
     const canary_figure_t *figures, unsigned n, int *failed);
 

@@ -30,8 +30,6 @@ static void canary_state_write_last(cJSON *object,
     const canary_state_endpoint_t *endpoint, int *failed);
 static void canary_state_write_release(cJSON *list,
     const canary_state_release_t *release, int *failed);
-static void canary_state_write_point(cJSON *object, const char *name,
-    uint32_t phase, uint32_t weight, int *failed);
 static void canary_state_write_outage(cJSON *object,
     const canary_outage_t *outage, int *failed);
 static void canary_state_write_figures(cJSON *object,
@@ -260,10 +258,10 @@ canary_state_write_event(cJSON *object, const canary_event_t *event,
     canary_json_add_text(object, "verb", canary_state_verbs[event->verb],
                          failed);
 
-    canary_state_write_point(object, "from", event->from_phase,
-                             event->from_weight, failed);
-    canary_state_write_point(object, "to", event->to_phase, event->to_weight,
-                             failed);
+    canary_event_json_write_point(object, "from", event->from_phase,
+                                  event->from_weight, failed);
+    canary_event_json_write_point(object, "to", event->to_phase,
+                                  event->to_weight, failed);
 
     canary_state_write_text(object, "actor", (char *) event->actor.name,
                             failed);
@@ -274,18 +272,6 @@ canary_state_write_event(cJSON *object, const canary_event_t *event,
 
     canary_state_write_figures(object, event, failed);
     canary_state_write_outage(object, &event->outage, failed);
-}
-
-
-static void
-canary_state_write_point(cJSON *object, const char *name, uint32_t phase,
-    uint32_t weight, int *failed)
-{
-    object = canary_json_add_object(object, name, failed);
-
-    canary_json_add_text(object, "phase", canary_phase_name(phase), failed);
-    canary_json_add_number(object, "weight", weight, CANARY_WEIGHT_DECIMALS,
-                           failed);
 }
 
 
