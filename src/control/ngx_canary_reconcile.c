@@ -35,6 +35,8 @@
 
 static void ngx_canary_give_up_unguarded(
     ngx_canary_main_conf_t *cmcf);
+static ngx_uint_t ngx_canary_is_equipped(ngx_canary_shared_t *shared,
+    const canary_rollout_t *rollout);
 static void ngx_canary_give_up(ngx_canary_main_conf_t *cmcf,
     ngx_canary_endpoint_t *endpoint, canary_rollout_t *rollout);
 static void ngx_canary_commit(ngx_canary_main_conf_t *cmcf);
@@ -112,13 +114,26 @@ ngx_canary_give_up_unguarded(ngx_canary_main_conf_t *cmcf)
         rollout = &ngx_canary_record(endpoints[i]->shared)->rollout;
 
         if (rollout->phase != CANARY_IDLE
-            && endpoints[i]->shared->evidence == NULL)
+            && !ngx_canary_is_equipped(endpoints[i]->shared, rollout))
         {
             ngx_canary_give_up(cmcf, endpoints[i], rollout);
         }
     }
 
     ngx_canary_unlock(cmcf->zone);
+}
+
+
+/* what there was room for before may have no room any more */
+
+static ngx_uint_t
+ngx_canary_is_equipped(ngx_canary_shared_t *shared,
+    const canary_rollout_t *rollout)
+{
+    return shared->evidence
+           && rollout->stable != CANARY_NO_RELEASE
+           && rollout->canary != CANARY_NO_RELEASE
+           && ngx_canary_has_meters(shared, rollout) == NGX_CANARY_METERS_ALL;
 }
 
 

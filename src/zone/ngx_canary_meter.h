@@ -44,6 +44,8 @@ void ngx_canary_halve_steps(ngx_canary_main_conf_t *cmcf);
 ngx_int_t ngx_canary_add_meters(ngx_canary_shared_t *shared,
     const canary_rollout_t *rollout);
 
+#define NGX_CANARY_METERS_ALL  15    /* a bit for each of the four */
+
 /* which of these there are, and in the same section of the lock back to those:
    nobody counts in the others yet */
 ngx_uint_t ngx_canary_has_meters(ngx_canary_shared_t *shared,
