@@ -10,6 +10,8 @@
 
 #include "ngx_canary_endpoint.h"
 
+#include "ngx_http_canary_conf.h"
+
 #include "ngx_http_canary_access.h"
 #include "ngx_http_canary_api.h"
 #include "ngx_http_canary_conf_location.h"

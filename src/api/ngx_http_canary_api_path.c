@@ -17,6 +17,8 @@
 
 #include "ngx_canary_endpoint.h"
 
+#include "ngx_http_canary_conf.h"
+
 #include "ngx_http_canary_answer.h"
 #include "ngx_http_canary_api.h"
 #include "ngx_http_canary_api_accept.h"

@@ -13,6 +13,8 @@
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_shared.h"
 
+#include "ngx_http_canary_conf.h"
+
 #include "ngx_http_canary_answer.h"
 
 

@@ -15,6 +15,8 @@
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_gather.h"
 
+#include "ngx_http_canary_conf.h"
+
 #include "ngx_http_canary_access.h"
 #include "ngx_http_canary_answer.h"
 #include "ngx_http_canary_api_event.h"
@@ -99,10 +101,8 @@ static void ngx_http_canary_begin_round(void);
 static void ngx_http_canary_streams_turn(void);
 static void ngx_http_canary_end_round(void);
 static void ngx_http_canary_stream_turn(ngx_http_canary_stream_t *stream);
-static ngx_int_t ngx_http_canary_stream_end(
-    ngx_http_canary_stream_t *stream);
-static ngx_int_t ngx_http_canary_stream_feed(
-    ngx_http_canary_stream_t *stream);
+static ngx_int_t ngx_http_canary_stream_end(ngx_http_canary_stream_t *stream);
+static ngx_int_t ngx_http_canary_stream_feed(ngx_http_canary_stream_t *stream);
 static ngx_int_t ngx_http_canary_make_news(ngx_http_canary_news_t *news,
     ngx_canary_main_conf_t *cmcf, uint64_t after);
 static ngx_http_canary_events_text_t *ngx_http_canary_events_text(

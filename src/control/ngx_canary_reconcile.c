@@ -33,23 +33,20 @@
  */
 
 
-static void ngx_canary_give_up_unguarded(
-    ngx_canary_main_conf_t *cmcf);
+static void ngx_canary_give_up_unguarded(ngx_canary_main_conf_t *cmcf);
 static ngx_uint_t ngx_canary_is_equipped(ngx_canary_shared_t *shared,
     const canary_rollout_t *rollout);
 static void ngx_canary_give_up(ngx_canary_main_conf_t *cmcf,
     ngx_canary_endpoint_t *endpoint, canary_rollout_t *rollout);
 static void ngx_canary_commit(ngx_canary_main_conf_t *cmcf);
-static void ngx_canary_begin_endpoint(
-    ngx_canary_endpoint_t *endpoint);
+static void ngx_canary_begin_endpoint(ngx_canary_endpoint_t *endpoint);
 static void ngx_canary_stamp(ngx_canary_zone_t *zone,
     ngx_canary_endpoint_t *endpoint, ngx_uint_t serial);
 static void ngx_canary_end_unseen(ngx_canary_main_conf_t *cmcf,
     ngx_log_t *log);
 static void ngx_canary_drop_endpoints(
     ngx_canary_main_conf_t *cmcf, ngx_log_t *log);
-static void ngx_canary_retire_releases(
-    ngx_canary_main_conf_t *cmcf);
+static void ngx_canary_retire_releases(ngx_canary_main_conf_t *cmcf);
 
 
 void

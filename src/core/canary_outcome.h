@@ -32,6 +32,9 @@ typedef enum {
 } canary_outcome_t;
 
 
+#define CANARY_SWITCHING_PROTOCOLS  101   /* of a header: then a tunnel */
+
+
 /*
  * What the server knows when an attempt ends.  A status is a number of three
  * digits; 0 is none.  Flags are 0 or 1.

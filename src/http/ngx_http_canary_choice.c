@@ -19,6 +19,7 @@
 #include "ngx_canary_attempt_layout.h"
 #include "ngx_canary_routing.h"
 
+#include "ngx_http_canary_conf.h"
 #include "ngx_http_canary_request.h"
 
 

@@ -25,14 +25,14 @@
 char *
 ngx_http_canary_step(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_canary_srv_conf_t  *cscf = conf;
+    ngx_http_canary_srv_conf_t  *cscf = conf;
 
-    uint32_t               *step, at;
-    uint64_t                parts;
-    ngx_str_t              *value;
-    ngx_uint_t              i;
-    canary_strategy_t       strategy;
-    canary_steps_status_t   status;
+    uint32_t              *step, at;
+    uint64_t               parts;
+    ngx_str_t             *value;
+    ngx_uint_t             i;
+    canary_strategy_t      strategy;
+    canary_steps_status_t  status;
 
     static const char *const  errors[] = {
         "",
@@ -200,7 +200,7 @@ ngx_http_canary_endpoint_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 char *
 ngx_http_canary_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_canary_srv_conf_t  *cscf = conf;
+    ngx_http_canary_srv_conf_t  *cscf = conf;
 
     char       *rv;
     u_char     *p, *last;
@@ -255,38 +255,8 @@ ngx_http_canary_check_positive(ngx_conf_t *cf, void *post, void *data)
 }
 
 
-char *
-ngx_http_canary_state_path(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_canary_main_conf_t  *cmcf = conf;
-
-    ngx_str_t  *value;
-
-    if (cmcf->state_path) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (value[1].len == 0) {
-        return "is empty, it must be the path of a directory";
-    }
-
-    cmcf->state_path = ngx_pcalloc(cf->pool, sizeof(ngx_path_t));
-    if (cmcf->state_path == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    cmcf->state_path->name = value[1];
-    cmcf->state_path->conf_file = cf->conf_file->file.name.data;
-    cmcf->state_path->line = cf->conf_file->line;
-
-    return NGX_CONF_OK;
-}
-
-
 void
-ngx_http_canary_note_directive(ngx_conf_t *cf, ngx_canary_srv_conf_t *conf)
+ngx_http_canary_note_directive(ngx_conf_t *cf, ngx_http_canary_srv_conf_t *conf)
 {
     ngx_str_t  *value;
 

@@ -15,6 +15,35 @@
 #include "ngx_canary_endpoint.h"
 
 
+/* srv_conf of the upstream{} blocks; of server{} it is not used */
+
+typedef struct {
+    ngx_canary_endpoint_t              *endpoint;      /* or NULL */
+
+    ngx_msec_t                          interval;
+    ngx_msec_t                          bake;
+    ngx_uint_t                          on_undecided;
+    ngx_uint_t                          on_violation;
+    ngx_uint_t                          latency;
+    ngx_flag_t                          fallback;
+    ngx_http_complex_value_t           *key;
+    ngx_int_t                           key_variable;
+    ngx_http_complex_value_t           *force;
+
+    ngx_array_t                        *steps;         /* of uint32_t */
+    ngx_array_t                        *rules;         /* of canary_rule_t */
+
+    u_char                             *file;          /* of the first of */
+    ngx_uint_t                          line;          /* its directives */
+    ngx_str_t                           directive;
+
+    ngx_uint_t                          grpc_warned;
+} ngx_http_canary_srv_conf_t;
+
+
+extern ngx_module_t  ngx_http_canary_module;
+
+
 /* directives */
 
 char *ngx_http_canary_add_release(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -31,13 +60,11 @@ char *ngx_http_canary_endpoint_value(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_canary_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_canary_check_positive(ngx_conf_t *cf, void *post, void *data);
-char *ngx_http_canary_state_path(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 
 /* remembers where the first canary directive of an upstream{} stands */
 
 void ngx_http_canary_note_directive(ngx_conf_t *cf,
-    ngx_canary_srv_conf_t *conf);
+    ngx_http_canary_srv_conf_t *conf);
 
 /*
  * A ratio, "0.2" or "20%", as a whole number of parts, of which 10^decimals

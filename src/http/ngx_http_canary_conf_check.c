@@ -23,10 +23,10 @@
 static ngx_int_t ngx_http_canary_check_upstream(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *uscf);
 static ngx_int_t ngx_http_canary_check_endpoint(ngx_conf_t *cf,
-    ngx_canary_srv_conf_t *cscf);
+    ngx_http_upstream_srv_conf_t *uscf, ngx_http_canary_srv_conf_t *cscf);
 static ngx_int_t ngx_http_canary_find_upstream(ngx_conf_t *cf,
     ngx_canary_endpoint_t *endpoint, ngx_canary_release_t *release);
-static void ngx_http_canary_set_strategy(ngx_canary_srv_conf_t *cscf);
+static void ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf);
 static ngx_int_t ngx_http_canary_check_keepalive(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *uscf);
 #if (NGX_HTTP_CANARY_GRPC_RETRY_UNSAFE                                       \
@@ -75,12 +75,12 @@ static ngx_int_t
 ngx_http_canary_check_upstream(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *uscf)
 {
-    ngx_canary_srv_conf_t  *cscf;
+    ngx_http_canary_srv_conf_t  *cscf;
 
     cscf = ngx_http_conf_upstream_srv_conf(uscf, ngx_http_canary_module);
 
     if (cscf->endpoint) {
-        return ngx_http_canary_check_endpoint(cf, cscf);
+        return ngx_http_canary_check_endpoint(cf, uscf, cscf);
     }
 
     if (cscf->file) {
@@ -96,16 +96,15 @@ ngx_http_canary_check_upstream(ngx_conf_t *cf,
 
 
 static ngx_int_t
-ngx_http_canary_check_endpoint(ngx_conf_t *cf, ngx_canary_srv_conf_t *cscf)
+ngx_http_canary_check_endpoint(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *uscf, ngx_http_canary_srv_conf_t *cscf)
 {
-    char                          *wrong;
-    ngx_uint_t                     i;
-    ngx_canary_release_t          *releases;
-    ngx_canary_endpoint_t         *endpoint;
-    ngx_http_upstream_srv_conf_t  *uscf;
+    char                   *wrong;
+    ngx_uint_t              i;
+    ngx_canary_release_t   *releases;
+    ngx_canary_endpoint_t  *endpoint;
 
     endpoint = cscf->endpoint;
-    uscf = endpoint->upstream;
     releases = endpoint->releases.elts;
     wrong = NULL;
 
@@ -167,7 +166,7 @@ ngx_http_canary_find_upstream(ngx_conf_t *cf,
 {
     ngx_str_t                      *name;
     ngx_uint_t                      i;
-    ngx_canary_srv_conf_t          *cscf;
+    ngx_http_canary_srv_conf_t          *cscf;
     ngx_http_upstream_srv_conf_t  **uscfp;
     ngx_http_upstream_main_conf_t  *umcf;
 
@@ -215,7 +214,7 @@ ngx_http_canary_find_upstream(ngx_conf_t *cf,
 /* upstream{} blocks are never merged, so the defaults are set here */
 
 static void
-ngx_http_canary_set_strategy(ngx_canary_srv_conf_t *cscf)
+ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
 {
     uint32_t                at;
     canary_strategy_t      *strategy;
@@ -274,7 +273,7 @@ ngx_http_canary_check_grpc(ngx_conf_t *cf)
     ngx_http_conf_ctx_t           *ctx;
     ngx_http_upstream_conf_t      *conf;
     ngx_canary_release_t          *release;
-    ngx_canary_srv_conf_t         *cscf;
+    ngx_http_canary_srv_conf_t         *cscf;
     ngx_canary_main_conf_t        *cmcf;
     ngx_http_upstream_srv_conf_t  *uscf;
 
@@ -335,7 +334,7 @@ ngx_http_canary_check_keepalive(ngx_conf_t *cf,
     ngx_module_t                *module;
     ngx_http_module_t           *ctx;
     ngx_canary_release_t        *release;
-    ngx_canary_srv_conf_t       *cscf;
+    ngx_http_canary_srv_conf_t       *cscf;
 
     module = ngx_http_canary_find_module(cf,
                                          "ngx_http_upstream_keepalive_module");

@@ -40,7 +40,7 @@ static const ngx_canary_shell_t       ngx_http_canary_shell = {
 char *
 ngx_http_canary_add_release(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_canary_srv_conf_t  *cscf = conf;
+    ngx_http_canary_srv_conf_t  *cscf = conf;
 
     ngx_str_t                     *value;
     ngx_canary_release_t          *release;
@@ -149,7 +149,6 @@ ngx_http_canary_create_endpoint(ngx_conf_t *cf,
 
     endpoint->main = cmcf;
     endpoint->name = uscf->host;
-    endpoint->upstream = uscf;
     endpoint->shell = &ngx_http_canary_shell;
 
     ngx_queue_init(&endpoint->writes);

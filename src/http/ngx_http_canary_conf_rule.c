@@ -36,7 +36,7 @@ static char *ngx_http_canary_rule_complete(ngx_conf_t *cf,
 char *
 ngx_http_canary_add_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_canary_srv_conf_t  *cscf = conf;
+    ngx_http_canary_srv_conf_t  *cscf = conf;
 
     char           *rv;
     ngx_str_t      *value;

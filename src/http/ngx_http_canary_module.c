@@ -9,19 +9,15 @@
 #include <ngx_http.h>
 
 #include "canary_strategy.h"
-#include "canary_events_file.h"
-#include "canary_state_file.h"
 
 #include "ngx_canary_endpoint.h"
-#include "ngx_canary_process.h"
 #include "ngx_canary_zone.h"
-#include "ngx_canary_control.h"
-#include "ngx_canary_reconcile.h"
+#include "ngx_canary_module.h"
+#include "ngx_canary_state_path.h"
 
 #include "ngx_http_canary_choice.h"
 #include "ngx_http_canary_conf.h"
-#include "ngx_http_canary_conf_state.h"
-#include "ngx_http_canary_upstream.h"
+#include "ngx_http_canary_header.h"
 #include "ngx_http_canary_variables.h"
 
 
@@ -31,8 +27,6 @@ static char *ngx_http_canary_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static ngx_int_t ngx_http_canary_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_canary_postconfiguration(ngx_conf_t *cf);
-static ngx_int_t ngx_http_canary_init_module(ngx_cycle_t *cycle);
-static ngx_int_t ngx_http_canary_init_process(ngx_cycle_t *cycle);
 static void ngx_http_canary_exit_process(ngx_cycle_t *cycle);
 
 
@@ -66,14 +60,14 @@ static ngx_command_t  ngx_http_canary_commands[] = {
 
     { ngx_string("canary_zone"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_canary_zone,
+      ngx_canary_zone_directive,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("canary_state_path"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_http_canary_state_path,
+      ngx_canary_state_path,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -89,7 +83,7 @@ static ngx_command_t  ngx_http_canary_commands[] = {
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
       ngx_http_canary_endpoint_msec,
       NGX_HTTP_SRV_CONF_OFFSET,
-      offsetof(ngx_canary_srv_conf_t, interval),
+      offsetof(ngx_http_canary_srv_conf_t, interval),
       &ngx_http_canary_interval_post },
 
     { ngx_string("canary_step"),
@@ -110,49 +104,49 @@ static ngx_command_t  ngx_http_canary_commands[] = {
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
       ngx_http_canary_endpoint_enum,
       NGX_HTTP_SRV_CONF_OFFSET,
-      offsetof(ngx_canary_srv_conf_t, on_undecided),
+      offsetof(ngx_http_canary_srv_conf_t, on_undecided),
       ngx_http_canary_on_undecided },
 
     { ngx_string("canary_on_violation"),
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
       ngx_http_canary_endpoint_enum,
       NGX_HTTP_SRV_CONF_OFFSET,
-      offsetof(ngx_canary_srv_conf_t, on_violation),
+      offsetof(ngx_http_canary_srv_conf_t, on_violation),
       ngx_http_canary_on_violation },
 
     { ngx_string("canary_bake"),
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
       ngx_http_canary_endpoint_msec,
       NGX_HTTP_SRV_CONF_OFFSET,
-      offsetof(ngx_canary_srv_conf_t, bake),
+      offsetof(ngx_http_canary_srv_conf_t, bake),
       NULL },
 
     { ngx_string("canary_key"),
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
       ngx_http_canary_key,
       NGX_HTTP_SRV_CONF_OFFSET,
-      offsetof(ngx_canary_srv_conf_t, key),
+      offsetof(ngx_http_canary_srv_conf_t, key),
       NULL },
 
     { ngx_string("canary_force"),
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
       ngx_http_canary_endpoint_value,
       NGX_HTTP_SRV_CONF_OFFSET,
-      offsetof(ngx_canary_srv_conf_t, force),
+      offsetof(ngx_http_canary_srv_conf_t, force),
       NULL },
 
     { ngx_string("canary_latency"),
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
       ngx_http_canary_endpoint_enum,
       NGX_HTTP_SRV_CONF_OFFSET,
-      offsetof(ngx_canary_srv_conf_t, latency),
+      offsetof(ngx_http_canary_srv_conf_t, latency),
       ngx_http_canary_latency },
 
     { ngx_string("canary_fallback"),
       NGX_HTTP_UPS_CONF|NGX_CONF_FLAG,
       ngx_http_canary_endpoint_flag,
       NGX_HTTP_SRV_CONF_OFFSET,
-      offsetof(ngx_canary_srv_conf_t, fallback),
+      offsetof(ngx_http_canary_srv_conf_t, fallback),
       NULL },
 
       ngx_null_command
@@ -180,8 +174,8 @@ ngx_module_t  ngx_http_canary_module = {
     ngx_http_canary_commands,              /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    ngx_http_canary_init_module,           /* init module */
-    ngx_http_canary_init_process,          /* init process */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
     ngx_http_canary_exit_process,          /* exit process */
@@ -190,33 +184,21 @@ ngx_module_t  ngx_http_canary_module = {
 };
 
 
+/* that of the cycle, which other shells share */
+
 static void *
 ngx_http_canary_create_main_conf(ngx_conf_t *cf)
 {
-    ngx_canary_main_conf_t  *cmcf;
-
-    cmcf = ngx_pcalloc(cf->pool, sizeof(ngx_canary_main_conf_t));
-    if (cmcf == NULL) {
-        return NULL;
-    }
-
-    if (ngx_array_init(&cmcf->endpoints, cf->pool, 4,
-                       sizeof(ngx_canary_endpoint_t *))
-        != NGX_OK)
-    {
-        return NULL;
-    }
-
-    return cmcf;
+    return ngx_canary_conf(cf->cycle);
 }
 
 
 static void *
 ngx_http_canary_create_srv_conf(ngx_conf_t *cf)
 {
-    ngx_canary_srv_conf_t  *conf;
+    ngx_http_canary_srv_conf_t  *conf;
 
-    conf = ngx_pcalloc(cf->pool, sizeof(ngx_canary_srv_conf_t));
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_canary_srv_conf_t));
     if (conf == NULL) {
         return NULL;
     }
@@ -273,23 +255,10 @@ ngx_http_canary_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    /* without an endpoint the module costs nothing, once it is done with those
-       that there were */
+    rc = ngx_canary_configure(cf);
 
-    if (cmcf->endpoints.nelts == 0) {
-        rc = ngx_canary_outlived(cf, cmcf);
-
-        if (rc != NGX_OK) {
-            return (rc == NGX_DECLINED) ? NGX_OK : NGX_ERROR;
-        }
-    }
-
-    if (ngx_canary_add_zone(cf, cmcf) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (ngx_http_canary_add_state_path(cf, cmcf) != NGX_OK) {
-        return NGX_ERROR;
+    if (rc != NGX_OK) {
+        return (rc == NGX_DECLINED) ? NGX_OK : NGX_ERROR;
     }
 
     ngx_http_canary_add_header_filter();
@@ -298,94 +267,8 @@ ngx_http_canary_postconfiguration(ngx_conf_t *cf)
 }
 
 
-/*
- * Called when nothing of the new configuration can fail any more, and before
- * anything of the old one is freed.
- */
-
-static ngx_int_t
-ngx_http_canary_init_module(ngx_cycle_t *cycle)
-{
-    ngx_core_conf_t         *ccf;
-    ngx_canary_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_canary_module);
-
-    if (cmcf == NULL || cmcf->zone == NULL) {
-        ngx_canary_close_zone();
-        return NGX_OK;
-    }
-
-    ngx_canary_reconcile(cmcf, cycle->log);
-
-    /* nginx gives the directory to the worker user, but not what is in it */
-
-    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
-
-    if (geteuid() == 0 && ccf->master && !ngx_test_config) {
-        canary_state_file_hand_over((char *) cmcf->state_path->name.data,
-                                    ccf->user);
-        canary_events_hand_over((char *) cmcf->state_path->name.data,
-                                ccf->user);
-    }
-
-    /* a reload of a single process makes no new one that would start it */
-
-    if (ngx_process == NGX_PROCESS_SINGLE
-        && !ngx_is_init_cycle(cycle->old_cycle))
-    {
-        ngx_canary_start_timer();
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_canary_init_process(ngx_cycle_t *cycle)
-{
-    ngx_canary_main_conf_t  *cmcf;
-
-    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
-    {
-        return NGX_OK;
-    }
-
-    cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_canary_module);
-
-    if (cmcf == NULL || cmcf->zone == NULL) {
-        return NGX_OK;
-    }
-
-    ngx_canary_begin_process(cmcf);
-
-    if (ngx_process == NGX_PROCESS_SINGLE) {
-        ngx_canary_start_timer();
-    }
-
-    return NGX_OK;
-}
-
-
 static void
 ngx_http_canary_exit_process(ngx_cycle_t *cycle)
 {
-    ngx_canary_main_conf_t  *cmcf;
-
-    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
-    {
-        return;
-    }
-
     ngx_http_canary_free_spare();
-
-    cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_canary_module);
-
-    if (cmcf && cmcf->zone) {
-        ngx_canary_leave_process(cmcf);
-
-        if (ngx_process == NGX_PROCESS_SINGLE) {
-            ngx_canary_finish(cmcf);
-        }
-    }
 }

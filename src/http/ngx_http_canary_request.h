@@ -99,4 +99,11 @@ struct ngx_http_canary_ctx_s {
 };
 
 
+static ngx_inline ngx_uint_t
+ngx_http_canary_is_canary(ngx_http_canary_peer_t *cp)
+{
+    return cp->attempt.role == NGX_CANARY_CANARY;
+}
+
+
 #endif /* _NGX_HTTP_CANARY_REQUEST_H_INCLUDED_ */

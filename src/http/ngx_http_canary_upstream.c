@@ -21,7 +21,9 @@
 
 #include "ngx_http_canary_choice.h"
 #include "ngx_http_canary_compat.h"
+#include "ngx_http_canary_conf.h"
 #include "ngx_http_canary_facts.h"
+#include "ngx_http_canary_fallback.h"
 #include "ngx_http_canary_request.h"
 
 
@@ -37,13 +39,9 @@
  */
 
 
-static ngx_inline ngx_uint_t ngx_http_canary_is_canary(
-    ngx_http_canary_peer_t *cp);
 static ngx_inline ngx_int_t ngx_http_canary_attach(
     ngx_http_canary_peer_t *cp, ngx_http_request_t *r,
     ngx_http_upstream_t *u, ngx_canary_release_t *release);
-static ngx_int_t ngx_http_canary_get_peer(ngx_peer_connection_t *pc,
-    void *data);
 static ngx_int_t ngx_http_canary_again(ngx_http_canary_peer_t *cp,
     ngx_peer_connection_t *pc);
 static ngx_inline ngx_int_t ngx_http_canary_get_inner(
@@ -51,8 +49,6 @@ static ngx_inline ngx_int_t ngx_http_canary_get_inner(
 static ngx_int_t ngx_http_canary_no_live(ngx_http_canary_peer_t *cp,
     ngx_peer_connection_t *pc);
 static ngx_int_t ngx_http_canary_get_changed(ngx_http_canary_peer_t *cp,
-    ngx_peer_connection_t *pc);
-static void ngx_http_canary_limit_tries(ngx_http_canary_peer_t *cp,
     ngx_peer_connection_t *pc);
 static void ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state);
@@ -69,37 +65,23 @@ static void ngx_http_canary_save_session(ngx_peer_connection_t *pc,
 static void ngx_http_canary_finalize_request(ngx_http_request_t *r,
     ngx_int_t rc);
 
-static ngx_canary_release_t *ngx_http_canary_fallback(
-    ngx_http_canary_peer_t *cp, ngx_uint_t retry);
 static ngx_int_t ngx_http_canary_switch(ngx_http_canary_peer_t *cp,
     ngx_peer_connection_t *pc, ngx_canary_release_t *release);
-static void ngx_http_canary_drop_cookies(ngx_http_canary_peer_t *cp);
-static ngx_uint_t ngx_http_canary_may_retry(ngx_http_request_t *r);
 static ngx_inline void ngx_http_canary_settle(ngx_http_request_t *r,
-    ngx_http_canary_choice_t *choice);
-static void ngx_http_canary_keep_uncached(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice);
 static void ngx_http_canary_account(ngx_http_canary_peer_t *cp,
     ngx_uint_t state);
-static ngx_int_t ngx_http_canary_header_filter(ngx_http_request_t *r);
-static ngx_inline void ngx_http_canary_count_header(ngx_http_request_t *r,
-    ngx_http_upstream_t *u);
-static void ngx_http_canary_count_grpc_header(ngx_http_request_t *r,
-    ngx_canary_attempt_t *attempt, uint64_t elapsed);
-
-
-static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 
 
 ngx_int_t
 ngx_http_canary_init_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us)
 {
-    ngx_http_upstream_t       *u;
-    ngx_http_canary_ctx_t     *ctx;
-    ngx_canary_srv_conf_t     *cscf;
-    ngx_http_canary_peer_t    *cp;
-    ngx_http_canary_choice_t  *choice;
+    ngx_http_upstream_t         *u;
+    ngx_http_canary_ctx_t       *ctx;
+    ngx_http_canary_peer_t      *cp;
+    ngx_http_canary_choice_t    *choice;
+    ngx_http_canary_srv_conf_t  *cscf;
 
     cscf = ngx_http_conf_upstream_srv_conf(us, ngx_http_canary_module);
 
@@ -156,13 +138,6 @@ ngx_http_canary_init_peer(ngx_http_request_t *r,
 }
 
 
-static ngx_inline ngx_uint_t
-ngx_http_canary_is_canary(ngx_http_canary_peer_t *cp)
-{
-    return cp->attempt.role == NGX_CANARY_CANARY;
-}
-
-
 ngx_canary_attempt_t *
 ngx_http_canary_last_attempt(ngx_http_request_t *r)
 {
@@ -213,31 +188,6 @@ ngx_http_canary_settle(ngx_http_request_t *r, ngx_http_canary_choice_t *choice)
 
 
 /*
- * The answer of one release is not stored under a key that names another.  The
- * key may have been made by a subrequest that waited for a lock meanwhile.  Nor
- * does a 304 of it renew what is stored: nginx does that only if the file is
- * still the one that the request has opened.
- */
-
-static void
-ngx_http_canary_keep_uncached(ngx_http_request_t *r,
-    ngx_http_canary_choice_t *choice)
-{
-#if (NGX_HTTP_CACHE)
-
-    if (choice->in_cache_key) {
-        r->upstream->cacheable = 0;
-
-        if (r->cache) {
-            r->cache->uniq = 0;
-        }
-    }
-
-#endif
-}
-
-
-/*
  * Makes the balancer of a release that of the request.  A balancer takes
  * what it finds in peer.data for its own, and keepalive takes what it finds
  * in peer.notify for the original: both have to be empty.  Where peers come
@@ -249,12 +199,14 @@ static ngx_inline ngx_int_t
 ngx_http_canary_attach(ngx_http_canary_peer_t *cp, ngx_http_request_t *r,
     ngx_http_upstream_t *u, ngx_canary_release_t *release)
 {
-    ngx_peer_connection_t  *pc;
+    ngx_peer_connection_t         *pc;
+    ngx_http_upstream_srv_conf_t  *us;
 
     pc = &u->peer;
+    us = release->upstream;
 
     cp->attempt.release = release;
-    u->upstream = release->upstream;
+    u->upstream = us;
 
     pc->data = NULL;
     pc->notify = NULL;
@@ -265,10 +217,10 @@ ngx_http_canary_attach(ngx_http_canary_peer_t *cp, ngx_http_request_t *r,
 #endif
 
 #if (NGX_HTTP_CANARY_HAVE_RESOLVE)
-    cp->config = ngx_http_canary_peers_config(release->upstream);
+    cp->config = ngx_http_canary_peers_config(us);
 #endif
 
-    if (release->upstream->peer.init(r, release->upstream) != NGX_OK) {
+    if (us->peer.init(r, us) != NGX_OK) {
         pc->data = cp;
         return NGX_ERROR;
     }
@@ -299,7 +251,7 @@ ngx_http_canary_attach(ngx_http_canary_peer_t *cp, ngx_http_request_t *r,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_canary_get_peer(ngx_peer_connection_t *pc, void *data)
 {
     ngx_http_canary_peer_t  *cp = data;
@@ -452,9 +404,9 @@ ngx_http_canary_get_changed(ngx_http_canary_peer_t *cp,
 {
 #if (NGX_HTTP_CANARY_HAVE_RESOLVE)
 
-    ngx_uint_t                  tries;
-    ngx_http_request_t         *r;
-    ngx_canary_release_t       *release;
+    ngx_uint_t             tries;
+    ngx_http_request_t    *r;
+    ngx_canary_release_t  *release;
 
     r = cp->request;
     release = cp->attempt.release;
@@ -486,90 +438,21 @@ ngx_http_canary_get_changed(ngx_http_canary_peer_t *cp,
 }
 
 
-/*
- * The release that may finish this request instead of its own: stable for
- * the canary, and the canary, while there is a rollout, for a stable release
- * that has no live peer.  A request is switched once.  It is a retry when a
- * peer has been asked before.
- */
-
-static ngx_canary_release_t *
-ngx_http_canary_fallback(ngx_http_canary_peer_t *cp, ngx_uint_t retry)
-{
-    canary_route_t          route;
-    ngx_canary_release_t   *release;
-    ngx_canary_endpoint_t  *endpoint;
-
-    endpoint = cp->attempt.endpoint;
-
-    if (!endpoint->fallback || cp->switched
-        || cp->attempt.reason == NGX_CANARY_BY_FORCE
-        || (retry && !ngx_http_canary_may_retry(cp->request)))
-    {
-        return NULL;
-    }
-
-    route = ngx_canary_route(endpoint);
-
-    if (ngx_http_canary_is_canary(cp)) {
-        release = ngx_canary_stable(endpoint, route.stable);
-
-    } else if (route.phase != CANARY_IDLE
-               && cp->attempt.reason != NGX_CANARY_BY_FALLBACK)
-    {
-        release = ngx_canary_release(endpoint, route.canary);
-
-    } else {
-        release = NULL;
-    }
-
-    return (release == cp->attempt.release) ? NULL : release;
-}
-
-
-static ngx_uint_t
-ngx_http_canary_may_retry(ngx_http_request_t *r)
-{
-#if (NGX_HTTP_CANARY_GRPC_RETRY_UNSAFE)
-    return !ngx_http_canary_is_grpc(r);
-#else
-    return 1;
-#endif
-}
-
-
 static ngx_int_t
 ngx_http_canary_switch(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc,
     ngx_canary_release_t *release)
 {
-    ngx_uint_t                 limit, tries;
-    ngx_http_request_t        *r;
-    ngx_http_canary_choice_t  *choice;
+    ngx_uint_t           limit, tries;
+    ngx_http_request_t  *r;
 
     r = cp->request;
-    choice = cp->choice;
 
     /* attempts on stable have been some of those that there may be */
 
     tries = (cp->used && !ngx_http_canary_is_canary(cp)) ? pc->tries
                                                          : (ngx_uint_t) -1;
 
-    cp->switched = 1;
-
-    cp->attempt.reason = NGX_CANARY_BY_FALLBACK;
-    cp->attempt.role = ngx_http_canary_is_canary(cp)
-                       ? NGX_CANARY_STABLE : NGX_CANARY_CANARY;
-
-    /* for what else the client's request still needs */
-
-    choice->release = release;
-    choice->reason = cp->attempt.reason;
-    choice->role = cp->attempt.role;
-    choice->moved = 1;
-
-    ngx_http_canary_drop_cookies(cp);
-
-    ngx_http_canary_keep_uncached(r, choice);
+    ngx_http_canary_move(cp, release);
 
     if (ngx_http_canary_attach(cp, r, r->upstream, release) != NGX_OK) {
         return NGX_ERROR;
@@ -587,44 +470,6 @@ ngx_http_canary_switch(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc,
     }
 
     return NGX_OK;
-}
-
-
-/*
- * Balancers that stick clients to servers set their cookies as soon as they
- * have chosen a server: that of a release which is left must not be sent.
- */
-
-static void
-ngx_http_canary_drop_cookies(ngx_http_canary_peer_t *cp)
-{
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    part = cp->headers;
-
-    for (i = cp->nheaders; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            i = 0;
-        }
-
-        h = (ngx_table_elt_t *) part->elts + i;
-
-        if (h->key.len == sizeof("Set-Cookie") - 1
-            && ngx_strncasecmp(h->key.data, (u_char *) "Set-Cookie",
-                               sizeof("Set-Cookie") - 1)
-               == 0)
-        {
-            h->hash = 0;
-        }
-    }
 }
 
 
@@ -674,21 +519,6 @@ ngx_http_canary_free_any(ngx_peer_connection_t *pc, ngx_http_canary_peer_t *cp,
 
     if (state) {
         ngx_http_canary_limit_tries(cp, pc);
-    }
-}
-
-
-/*
- * Between two releases only nginx's own count matters; within one, the
- * balancer may have run out of peers before.
- */
-
-static void
-ngx_http_canary_limit_tries(ngx_http_canary_peer_t *cp,
-    ngx_peer_connection_t *pc)
-{
-    if (!(ngx_http_canary_is_canary(cp) && ngx_http_canary_fallback(cp, 1))) {
-        pc->tries = ngx_min(pc->tries, cp->tries);
     }
 }
 
@@ -780,65 +610,4 @@ ngx_http_canary_account(ngx_http_canary_peer_t *cp, ngx_uint_t state)
 
     cp->failed = facts.failed
                  && canary_outcome(&facts) != CANARY_OUTCOME_IGNORED;
-}
-
-
-void
-ngx_http_canary_add_header_filter(void)
-{
-    ngx_http_next_header_filter = ngx_http_top_header_filter;
-    ngx_http_top_header_filter = ngx_http_canary_header_filter;
-}
-
-
-static ngx_int_t
-ngx_http_canary_header_filter(ngx_http_request_t *r)
-{
-    if (r->upstream && r->upstream->peer.get == ngx_http_canary_get_peer) {
-        ngx_http_canary_count_header(r, r->upstream);
-    }
-
-    return ngx_http_next_header_filter(r);
-}
-
-
-/* a header goes to the client: its attempt is counted now, not at its end */
-
-static ngx_inline void
-ngx_http_canary_count_header(ngx_http_request_t *r, ngx_http_upstream_t *u)
-{
-    uint64_t                 elapsed;
-    ngx_http_canary_peer_t  *cp;
-
-    cp = u->peer.data;
-
-    if (cp->attempt.state != NGX_CANARY_OPEN || u->state == NULL
-        || u->state->header_time == (ngx_msec_t) -1)
-    {
-        return;
-    }
-
-    elapsed = ngx_canary_attempt_elapsed(&cp->attempt);
-
-    if (ngx_http_canary_is_grpc(r)) {
-        ngx_http_canary_count_grpc_header(r, &cp->attempt, elapsed);
-        return;
-    }
-
-    /* tunnel_pass has tunnels that begin with 200 */
-
-    cp->attempt.upgraded = u->upgrade;
-
-    ngx_canary_attempt_header(&cp->attempt, ngx_http_canary_status(r),
-                              -1, 0, elapsed);
-}
-
-
-static ngx_canary_noinline void
-ngx_http_canary_count_grpc_header(ngx_http_request_t *r,
-    ngx_canary_attempt_t *attempt, uint64_t elapsed)
-{
-    ngx_canary_attempt_any_header(attempt, ngx_http_canary_status(r),
-                                  ngx_http_canary_grpc_status(r), 1,
-                                  elapsed);
 }

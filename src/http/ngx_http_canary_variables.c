@@ -18,6 +18,7 @@
 #include "ngx_canary_attempt_layout.h"
 
 #include "ngx_http_canary_choice.h"
+#include "ngx_http_canary_conf.h"
 #include "ngx_http_canary_request.h"
 #include "ngx_http_canary_upstream.h"
 
@@ -190,7 +191,7 @@ static ngx_http_canary_choice_t *
 ngx_http_canary_present_choice(ngx_http_request_t *r)
 {
     ngx_http_canary_ctx_t         *ctx;
-    ngx_canary_srv_conf_t         *cscf;
+    ngx_http_canary_srv_conf_t    *cscf;
     ngx_http_upstream_srv_conf_t  *uscf;
 
     /* answered from the cache: it goes nowhere */

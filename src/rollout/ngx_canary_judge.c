@@ -181,9 +181,9 @@ ngx_canary_look_change(void *data, const canary_command_t *command,
 {
     ngx_canary_look_t  *look = data;
 
-    const char           *actor;
-    canary_figure_t       figures[CANARY_RULES_MAX];
-    ngx_canary_change_t   change;
+    const char          *actor;
+    canary_figure_t      figures[CANARY_RULES_MAX];
+    ngx_canary_change_t  change;
 
     ngx_canary_set_figures(&look->control.rollout->strategy, result,
                            figures);

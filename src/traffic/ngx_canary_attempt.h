@@ -10,7 +10,6 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_http.h>
 
 #include "canary_evidence_count.h"
 #include "canary_evidence_layout.h"
@@ -309,7 +308,7 @@ ngx_canary_attempt_header(ngx_canary_attempt_t *attempt,
     attempt->state = (timed && !trailers) ? NGX_CANARY_COUNTED
                                           : NGX_CANARY_RESPONDED;
 
-    if (status == NGX_HTTP_SWITCHING_PROTOCOLS) {
+    if (status == CANARY_SWITCHING_PROTOCOLS) {
         attempt->upgraded = 1;
     }
 

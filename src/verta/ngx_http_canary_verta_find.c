@@ -14,6 +14,8 @@
 
 #include "ngx_canary_endpoint.h"
 
+#include "ngx_http_canary_conf.h"
+
 #include "ngx_http_canary_api_path.h"
 #include "ngx_http_canary_conf_location.h"
 #include "ngx_http_canary_verta.h"

@@ -10,7 +10,6 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_http.h>
 
 #include "canary_route.h"
 #include "canary_strategy.h"
@@ -27,7 +26,7 @@
 typedef struct {
     ngx_str_t                           name;
     ngx_str_t                           upstream_name;
-    ngx_http_upstream_srv_conf_t       *upstream;
+    void                               *upstream;      /* the shell's */
     ngx_uint_t                          number;        /* in the Verta API */
     uint32_t                            id;            /* in the zone */
     ngx_canary_meter_t                 *meter;         /* of this process;
@@ -78,15 +77,15 @@ typedef struct {
 typedef struct {
     ngx_canary_main_conf_t             *main;
     ngx_str_t                           name;
-    ngx_http_upstream_srv_conf_t       *upstream;
     ngx_array_t                         releases;      /* of release_t */
     canary_strategy_t                   strategy;      /* of new rollouts */
     ngx_flag_t                          fallback;
     ngx_uint_t                          latency;       /* see below */
-    ngx_http_complex_value_t           *key;           /* or NULL */
+    void                               *key;           /* the shell's value,
+                                                          or NULL */
     ngx_int_t                           key_variable;  /* if it is just one:
                                                           its index, or -1 */
-    ngx_http_complex_value_t           *force;         /* or NULL */
+    void                               *force;         /* as the key */
     uint64_t                            salt;          /* of the key */
     ngx_uint_t                          number;        /* in the Verta API */
 
@@ -109,31 +108,10 @@ typedef struct {
 #define NGX_CANARY_LATENCY_RESPONSE       1
 
 
-/* srv_conf of the upstream{} blocks; of server{} it is not used */
-
-typedef struct {
-    ngx_canary_endpoint_t              *endpoint;      /* or NULL */
-
-    ngx_msec_t                          interval;
-    ngx_msec_t                          bake;
-    ngx_uint_t                          on_undecided;
-    ngx_uint_t                          on_violation;
-    ngx_uint_t                          latency;
-    ngx_flag_t                          fallback;
-    ngx_http_complex_value_t           *key;
-    ngx_int_t                           key_variable;
-    ngx_http_complex_value_t           *force;
-
-    ngx_array_t                        *steps;         /* of uint32_t */
-    ngx_array_t                        *rules;         /* of canary_rule_t */
-
-    u_char                             *file;          /* of the first of */
-    ngx_uint_t                          line;          /* its directives */
-    ngx_str_t                           directive;
-
-    ngx_uint_t                          grpc_warned;
-} ngx_canary_srv_conf_t;
-
+/*
+ * The configuration of a cycle, of all shells: that of the core module, and
+ * the main configuration of http{}.
+ */
 
 struct ngx_canary_main_conf_s {
     ngx_array_t                         endpoints;     /* of endpoint_t * */
@@ -156,7 +134,7 @@ struct ngx_canary_main_conf_s {
 };
 
 
-extern ngx_module_t  ngx_http_canary_module;
+extern ngx_module_t  ngx_canary_module;
 
 
 #endif /* _NGX_CANARY_ENDPOINT_H_INCLUDED_ */

@@ -6,7 +6,6 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_http.h>
 
 #include "ngx_canary_zone.h"
 
@@ -31,8 +30,7 @@
 #define NGX_CANARY_ZONE_SIZE       (16 * 1024 * 1024)
 
 
-static ngx_uint_t ngx_canary_at_rest(
-    ngx_canary_main_conf_t *cmcf);
+static ngx_uint_t ngx_canary_at_rest(ngx_canary_main_conf_t *cmcf);
 static ngx_int_t ngx_canary_init_zone(ngx_shm_zone_t *shm_zone, void *data);
 static size_t ngx_canary_zone_for_all(ngx_canary_main_conf_t *cmcf);
 static ngx_int_t ngx_canary_create_zone(ngx_shm_zone_t *shm_zone,
@@ -46,7 +44,7 @@ static ngx_uint_t ngx_canary_slots(ngx_canary_main_conf_t *cmcf);
 
 
 char *
-ngx_canary_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_canary_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_canary_main_conf_t  *cmcf = conf;
 
@@ -130,12 +128,11 @@ ngx_canary_add_zone(ngx_conf_t *cf, ngx_canary_main_conf_t *cmcf)
 
     cmcf->shm_zone = ngx_shared_memory_add(cf, &cmcf->zone_name,
                                            cmcf->zone_size,
-                                           &ngx_http_canary_module);
+                                           &ngx_canary_module);
     if (cmcf->shm_zone == NULL) {
         return NGX_ERROR;
     }
 
-    cmcf->cycle = cf->cycle;
     cmcf->shm_zone->init = ngx_canary_init_zone;
     cmcf->shm_zone->data = cmcf;
 
@@ -256,11 +253,15 @@ ngx_canary_came_back(ngx_canary_main_conf_t *cmcf)
     }
 
     for (i = 0; old->modules[i]; i++) {
-        if (old->modules[i] != &ngx_http_canary_module
-            && ngx_strcmp(old->modules[i]->name,
-                          ngx_http_canary_module.name)
-               == 0)
-        {
+        if (old->modules[i] == &ngx_canary_module) {
+            return 1;
+        }
+    }
+
+    /* versions before had no core module, but all have had this one */
+
+    for (i = 0; old->modules[i]; i++) {
+        if (ngx_strcmp(old->modules[i]->name, "ngx_http_canary_module") == 0) {
             return 0;
         }
     }
@@ -274,8 +275,7 @@ ngx_canary_running(void)
 {
     ngx_canary_main_conf_t  *cmcf;
 
-    cmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                               ngx_http_canary_module);
+    cmcf = ngx_canary_conf((ngx_cycle_t *) ngx_cycle);
 
     return (cmcf && cmcf->zone) ? cmcf : NULL;
 }
@@ -291,9 +291,9 @@ ngx_canary_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 {
     ngx_canary_main_conf_t  *ocmcf = data;
 
-    ngx_int_t                     rc;
-    ngx_slab_pool_t              *shpool;
-    ngx_canary_main_conf_t       *cmcf;
+    ngx_int_t                rc;
+    ngx_slab_pool_t         *shpool;
+    ngx_canary_main_conf_t  *cmcf;
 
     cmcf = shm_zone->data;
     shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
@@ -506,7 +506,7 @@ ngx_canary_old_conf(void)
             i = 0;
         }
 
-        if (zone[i].tag != &ngx_http_canary_module || zone[i].data == NULL) {
+        if (zone[i].tag != &ngx_canary_module || zone[i].data == NULL) {
             continue;
         }
 

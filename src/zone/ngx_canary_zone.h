@@ -20,7 +20,9 @@
 #define NGX_CANARY_REMEMBER            100   /* reloads, of what is gone */
 
 
-char *ngx_canary_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+/* the directive */
+char *ngx_canary_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
 ngx_int_t ngx_canary_add_zone(ngx_conf_t *cf, ngx_canary_main_conf_t *cmcf);
 
 /* for a configuration without an endpoint: whether the one before leaves
@@ -40,7 +42,17 @@ ngx_uint_t ngx_canary_came_back(ngx_canary_main_conf_t *cmcf);
 void ngx_canary_zone_full(ngx_canary_main_conf_t *cmcf,
     u_char *text, size_t size);
 
-/* the running configuration; NULL without http{} or without an endpoint */
+/* of a cycle; NULL: it was made without the module */
+
+static ngx_inline ngx_canary_main_conf_t *
+ngx_canary_conf(ngx_cycle_t *cycle)
+{
+    return (ngx_canary_main_conf_t *) ngx_get_conf(cycle->conf_ctx,
+                                                   ngx_canary_module);
+}
+
+
+/* the running configuration; NULL without an endpoint */
 ngx_canary_main_conf_t *ngx_canary_running(void);
 
 

@@ -10,6 +10,7 @@
 
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_shared.h"
+#include "ngx_http_canary_conf.h"
 
 
 int  kills_pipe = -1;

@@ -7,7 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "ngx_http_canary_conf_state.h"
+#include "ngx_canary_state_path.h"
 
 #include "canary_state_file.h"
 
@@ -22,15 +22,42 @@
  */
 
 
-static ngx_int_t ngx_http_canary_look_at_state(ngx_conf_t *cf,
-    ngx_path_t *path);
-static ngx_int_t ngx_http_canary_look_for_parent(ngx_conf_t *cf,
-    ngx_path_t *path);
-static char *ngx_http_canary_file_kind(ngx_uint_t mode);
-static ngx_int_t ngx_http_canary_look_into_state(ngx_conf_t *cf,
-    ngx_path_t *path);
-static ngx_int_t ngx_http_canary_refuse_state(ngx_conf_t *cf,
+static ngx_int_t ngx_canary_look_at_state(ngx_conf_t *cf, ngx_path_t *path);
+static ngx_int_t ngx_canary_look_for_parent(ngx_conf_t *cf, ngx_path_t *path);
+static char *ngx_canary_file_kind(ngx_uint_t mode);
+static ngx_int_t ngx_canary_look_into_state(ngx_conf_t *cf, ngx_path_t *path);
+static ngx_int_t ngx_canary_refuse_state(ngx_conf_t *cf,
     ngx_path_t *path, ngx_err_t err, char *why);
+
+
+char *
+ngx_canary_state_path(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_canary_main_conf_t  *cmcf = conf;
+
+    ngx_str_t  *value;
+
+    if (cmcf->state_path) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (value[1].len == 0) {
+        return "is empty, it must be the path of a directory";
+    }
+
+    cmcf->state_path = ngx_pcalloc(cf->pool, sizeof(ngx_path_t));
+    if (cmcf->state_path == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    cmcf->state_path->name = value[1];
+    cmcf->state_path->conf_file = cf->conf_file->file.name.data;
+    cmcf->state_path->line = cf->conf_file->line;
+
+    return NGX_CONF_OK;
+}
 
 
 /*
@@ -39,7 +66,7 @@ static ngx_int_t ngx_http_canary_refuse_state(ngx_conf_t *cf,
  */
 
 ngx_int_t
-ngx_http_canary_add_state_path(ngx_conf_t *cf, ngx_canary_main_conf_t *cmcf)
+ngx_canary_add_state_path(ngx_conf_t *cf, ngx_canary_main_conf_t *cmcf)
 {
     ngx_path_t  *path;
     ngx_uint_t   npaths;
@@ -61,7 +88,7 @@ ngx_http_canary_add_state_path(ngx_conf_t *cf, ngx_canary_main_conf_t *cmcf)
     }
 
     if (ngx_conf_full_name(cf->cycle, &path->name, 0) != NGX_OK
-        || ngx_http_canary_look_at_state(cf, path) != NGX_OK)
+        || ngx_canary_look_at_state(cf, path) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -86,7 +113,7 @@ ngx_http_canary_add_state_path(ngx_conf_t *cf, ngx_canary_main_conf_t *cmcf)
 
 
 static ngx_int_t
-ngx_http_canary_look_at_state(ngx_conf_t *cf, ngx_path_t *path)
+ngx_canary_look_at_state(ngx_conf_t *cf, ngx_path_t *path)
 {
     ngx_err_t        err;
     ngx_file_info_t  fi;
@@ -95,26 +122,26 @@ ngx_http_canary_look_at_state(ngx_conf_t *cf, ngx_path_t *path)
         err = ngx_errno;
 
         if (err != NGX_ENOENT) {
-            return ngx_http_canary_refuse_state(cf, path, err,
+            return ngx_canary_refuse_state(cf, path, err,
                                                 "cannot be looked at");
         }
 
         if (ngx_link_info(path->name.data, &fi) != NGX_FILE_ERROR) {
-            return ngx_http_canary_refuse_state(cf, path, 0,
+            return ngx_canary_refuse_state(cf, path, 0,
                                                 "is a link to nothing");
         }
 
-        return ngx_http_canary_look_for_parent(cf, path);
+        return ngx_canary_look_for_parent(cf, path);
     }
 
     if (!ngx_is_dir(&fi)) {
-        return ngx_http_canary_refuse_state(cf, path, 0,
-                                     ngx_http_canary_file_kind(fi.st_mode));
+        return ngx_canary_refuse_state(cf, path, 0,
+                                     ngx_canary_file_kind(fi.st_mode));
     }
 
     /* nobody else can give away what is not theirs */
 
-    return (geteuid() == 0) ? ngx_http_canary_look_into_state(cf, path)
+    return (geteuid() == 0) ? ngx_canary_look_into_state(cf, path)
                             : NGX_OK;
 }
 
@@ -122,7 +149,7 @@ ngx_http_canary_look_at_state(ngx_conf_t *cf, ngx_path_t *path)
 /* nginx makes no more than the last of the directories */
 
 static ngx_int_t
-ngx_http_canary_look_for_parent(ngx_conf_t *cf, ngx_path_t *path)
+ngx_canary_look_for_parent(ngx_conf_t *cf, ngx_path_t *path)
 {
     u_char          *parent;
     size_t           len;
@@ -143,7 +170,7 @@ ngx_http_canary_look_for_parent(ngx_conf_t *cf, ngx_path_t *path)
     parent[len] = '\0';
 
     if (ngx_file_info(parent, &fi) == NGX_FILE_ERROR) {
-        return ngx_http_canary_refuse_state(cf, path, ngx_errno,
+        return ngx_canary_refuse_state(cf, path, ngx_errno,
                               "is in a directory that cannot be looked at");
     }
 
@@ -152,7 +179,7 @@ ngx_http_canary_look_for_parent(ngx_conf_t *cf, ngx_path_t *path)
 
 
 static char *
-ngx_http_canary_file_kind(ngx_uint_t mode)
+ngx_canary_file_kind(ngx_uint_t mode)
 {
     switch (mode & S_IFMT) {
 
@@ -174,14 +201,14 @@ ngx_http_canary_file_kind(ngx_uint_t mode)
 /* a directory of ours, or an empty one, which a file system may be in */
 
 static ngx_int_t
-ngx_http_canary_look_into_state(ngx_conf_t *cf, ngx_path_t *path)
+ngx_canary_look_into_state(ngx_conf_t *cf, ngx_path_t *path)
 {
     u_char     *name;
     ngx_dir_t   dir;
     ngx_uint_t  others;
 
     if (ngx_open_dir(&path->name, &dir) == NGX_ERROR) {
-        return ngx_http_canary_refuse_state(cf, path, ngx_errno,
+        return ngx_canary_refuse_state(cf, path, ngx_errno,
                                             "cannot be looked into");
     }
 
@@ -201,14 +228,14 @@ ngx_http_canary_look_into_state(ngx_conf_t *cf, ngx_path_t *path)
 
     (void) ngx_close_dir(&dir);
 
-    return others ? ngx_http_canary_refuse_state(cf, path, 0,
+    return others ? ngx_canary_refuse_state(cf, path, 0,
                                             "is a directory of other files")
                   : NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_http_canary_refuse_state(ngx_conf_t *cf, ngx_path_t *path, ngx_err_t err,
+ngx_canary_refuse_state(ngx_conf_t *cf, ngx_path_t *path, ngx_err_t err,
     char *why)
 {
     u_char  place[NGX_MAX_CONF_ERRSTR];
