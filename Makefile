@@ -31,7 +31,7 @@ FAULTS   := build/faults/faults.so
 # The module, whose stores to shared memory are counted: t/kills/driver.c.
 STORES   := build/kills
 
-# What drives a browser. t/dashboard.t looks for it there.
+# What drives a browser. t/api/dashboard.t looks for it there.
 BROWSER  := build/browser/node_modules
 
 .NOTPARALLEL:

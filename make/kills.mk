@@ -15,13 +15,13 @@ kills: test-packages build stores-programs $(FAULTS)
 		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
 		TEST_CANARY_STORES=$(CURDIR)/$(STORES) \
 		TEST_NGINX_TIMEOUT=20000 \
-		prove t/canary_state.t t/canary_faults.t t/canary_stores.t
+		prove t/state/state.t t/state/faults.t t/zone/stores.t
 
 ## 100 kills, 50 reloads and 20 binary upgrades under load, 3,000 names
 ## (15 minutes)
 endurance: test-packages build
 	@TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) TEST_CANARY_ENDURANCE=1 \
-		TEST_NGINX_TIMEOUT=20000 prove t/canary_kill.t t/canary_endurance.t
+		TEST_NGINX_TIMEOUT=20000 prove t/control/kill.t t/control/endurance.t
 
 ## all of that at random, with an invariant checker (SOAK_TIME=3600 seconds)
 soak: test-packages build $(FAULTS)

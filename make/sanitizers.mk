@@ -37,12 +37,15 @@ asan:
 
 # Those that need no reload, no helper and no crash; and, with a master,
 # those and all that skip a part without one. Both without what takes too long.
-VALGRIND_TESTS := $(filter-out $(addprefix t/canary_,durable.t endurance.t \
-                    faults.t kill.t reload.t state.t upgrade.t writes.t), \
-                    $(wildcard t/canary_*.t))
-VALGRIND_MASTER_TESTS := $(addprefix t/canary_,durable.t failures.t judge.t \
-                    key.t outcome.t quantiles.t reload.t rows.t \
-                    split.t state.t trip.t zone.t)
+VALGRIND_TESTS := $(filter-out t/api/dashboard.t t/ctl/% t/replay/% t/tools/% \
+                    t/core/simulate.t t/core/vectors.t $(addprefix t/, \
+                    state/durable.t control/endurance.t state/faults.t \
+                    control/kill.t control/reload.t state/state.t \
+                    state/upgrade.t rollout/writes.t), $(wildcard t/*/*.t))
+VALGRIND_MASTER_TESTS := $(addprefix t/,state/durable.t traffic/failures.t \
+                    core/judge.t http/key.t traffic/outcome.t \
+                    core/quantiles.t control/reload.t traffic/rows.t \
+                    core/split.t state/state.t rollout/trip.t zone/zone.t)
 
 VALGRIND_RUN := TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) \
                 TEST_CANARY_VALGRIND=$(CURDIR)/tools/valgrind.supp \

@@ -32,7 +32,7 @@ $(FAULTS): $(wildcard t/faults/*.[ch])
 
 # If that fails the test of the dashboard says so, and all others run.
 
-$(BROWSER): t/dashboard/package.json t/dashboard/package-lock.json
+$(BROWSER): t/api/dashboard/package.json t/api/dashboard/package-lock.json
 	@mkdir -p $(@D)
 	@cp $^ $(@D)
 	@rm -rf $@

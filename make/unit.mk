@@ -25,40 +25,44 @@ ifeq ($(LONG),1)
 	@$(UNIT_DIR)/simulate '$(RUNS)' ages
 	@$(UNIT_DIR)/simulate '$(RUNS)' limit
 	@$(MAKE) --no-print-directory $(REPLAY)
-	@TEST_CANARY_LONG=1 prove t/replay.t
+	@TEST_CANARY_LONG=1 prove t/replay/replay.t
 else
 	@$(UNIT_DIR)/simulate '$(RUNS)'
 endif
 
 
-# Each t/unit/*_test.c is one program, with all that is built without nginx;
-# ctl_*_test.c with src/ctl. t/vectors/*.c and t/simulate/*.c are one each.
+# Each t/unit/ROOM/*_test.c is one program, with all that is built without
+# nginx; those of ctl with src/ctl. t/vectors/*.c and t/simulate/*.c are one
+# each.
 
 UNIT_SANITIZE :=
 UNIT_CFLAGS    = -std=c11 -Wall -Wextra -Werror -O1 -g \
-                 $(PURE_INCS) -Isrc/ctl $(UNIT_SANITIZE)
+                 $(PURE_INCS) -Isrc/ctl -It/unit $(UNIT_SANITIZE)
 UNIT_CTL_SRCS := $(filter-out src/ctl/ctl_main.c,$(CTL_SRCS))
 UNIT_CTL_OBJS := $(UNIT_CTL_SRCS:%.c=$(UNIT_DIR)/obj/%.o)
 UNIT_OBJS     := $(PURE_SRCS:%.c=$(UNIT_DIR)/obj/%.o)
 VECTOR_OBJS   := $(patsubst %.c,$(UNIT_DIR)/obj/%.o,$(wildcard t/vectors/*.c))
 SIMULATE_OBJS := $(patsubst %.c,$(UNIT_DIR)/obj/%.o,$(wildcard t/simulate/*.c))
-UNIT_TESTS    := $(notdir $(basename $(wildcard t/unit/*_test.c)))
-UNIT_CTL_TESTS := $(patsubst %,$(UNIT_DIR)/%,$(filter ctl_%,$(UNIT_TESTS)))
+UNIT_TESTS    := $(basename $(wildcard t/unit/*/*_test.c))
+UNIT_PROGRAMS := $(addprefix $(UNIT_DIR)/,$(notdir $(UNIT_TESTS)))
+UNIT_CTL_PROGRAMS := $(addprefix $(UNIT_DIR)/, \
+                       $(notdir $(filter t/unit/ctl/%,$(UNIT_TESTS))))
 
-unit-programs: vectors-program simulate-program $(UNIT_TESTS:%=$(UNIT_DIR)/%)
+unit-programs: vectors-program simulate-program $(UNIT_PROGRAMS)
 
 vectors-program: $(UNIT_DIR)/vectors
 simulate-program: $(UNIT_DIR)/simulate
 
-$(filter-out $(UNIT_CTL_TESTS),$(UNIT_TESTS:%=$(UNIT_DIR)/%)): \
-		$(UNIT_DIR)/%_test: $(UNIT_DIR)/obj/t/unit/%_test.o $(UNIT_OBJS)
+$(foreach test,$(UNIT_TESTS), \
+    $(eval $(UNIT_DIR)/$(notdir $(test)): $(UNIT_DIR)/obj/$(test).o))
+
+$(filter-out $(UNIT_CTL_PROGRAMS),$(UNIT_PROGRAMS)): $(UNIT_OBJS)
 	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka -lcjson -lcrypto -lm
 
-$(UNIT_DIR)/obj/src/ctl/%.o: UNIT_CFLAGS += -Wno-unused-parameter
-
-$(UNIT_CTL_TESTS): \
-		$(UNIT_DIR)/%_test: $(UNIT_DIR)/obj/t/unit/%_test.o $(UNIT_CTL_OBJS)
+$(UNIT_CTL_PROGRAMS): $(UNIT_CTL_OBJS)
 	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka $(CTL_LIBS)
+
+$(UNIT_DIR)/obj/src/ctl/%.o: UNIT_CFLAGS += -Wno-unused-parameter
 
 $(UNIT_DIR)/vectors: $(VECTOR_OBJS) $(UNIT_OBJS)
 	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lcrypto -lm
@@ -74,5 +78,4 @@ $(UNIT_DIR)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(CC) $(UNIT_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(UNIT_CFLAGS)' >$@
 
-.SECONDARY: $(UNIT_OBJS) $(UNIT_CTL_OBJS) $(UNIT_TESTS:%=$(UNIT_DIR)/obj/t/unit/%.o)
--include $(wildcard $(UNIT_DIR)/obj/*/*/*.d)
+-include $(wildcard $(UNIT_DIR)/obj/*/*/*.d $(UNIT_DIR)/obj/*/*/*/*.d)

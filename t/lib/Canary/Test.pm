@@ -8,7 +8,7 @@ Canary::Test - nginx with real backends for the tests of one file
 
     use v5.36;
     use FindBin;
-    use lib "$FindBin::Bin/lib";
+    use lib "$FindBin::Bin/../lib";
     use Canary::Test;
     use Test::More;
 
