@@ -44,13 +44,14 @@ for my $case (
         $t->start_rollout('ep', %$rollout);
         $t->set_weight(ep => 0.4);
 
-        $t->reload(without($without), gone => 1);
+        $t->reload(without($without), gone => 1,
+                   $with->{path} ? (state_path => undef) : ());
         is_written($with->{path} // 'canary', 'ep', 3, DROPPED);
         like($t->error_log, qr/\[notice\] .*"ep" event 3: progressing 40% -> idle 0%, by configuration: @{[ DROPPED ]}/,
              'the log tells');
         is($t->get('/')->status, 204, 'nginx goes on without it');
 
-        $t->reload(with($with), gone => 1);
+        $t->reload(with($with), gone => 1, state_path => '%%DIR%%/canary');
         is_back(3, DROPPED);
         $t->start_rollout('ep', %$rollout);
         is($t->endpoint('ep')->{phase}, 'progressing', 'another can begin');

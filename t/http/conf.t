@@ -522,12 +522,12 @@ subtest 'gRPC where nginx cannot go to another peer' => sub {
                            : qr/^$/, 'with it, if nginx is one of those');
 };
 
-# What nginx then has.
+# What nginx then has, with the path that it has by default.
 
 subtest 'without an endpoint there is nothing' => sub {
     rmdir $t->dir . '/canary';    # left by nginx -t
 
-    $t->start(<<'EOC');
+    $t->start(<<'EOC', state_path => undef);
         upstream one { server 127.0.0.1:%%PORT_v1%%; }
         canary_zone zone=canary:16m;
 

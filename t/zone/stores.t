@@ -311,7 +311,7 @@ sub peek($at, $size) {
 sub begin($part) {
     my $dir = $t->dir . "/driver$part";
 
-    mkdir $_ or die "$_: $!" for $dir, "$dir/state", "$dir/tmp";
+    mkdir $_ or die "$_: $!" for $dir, "$dir/state";
     $t->write_file("driver$part/http.conf", <<'EOC');
         canary_zone zone=canary:1m;
         upstream ep {
@@ -321,29 +321,19 @@ sub begin($part) {
         }
         upstream other { canary_release v1 m1; canary_release v2 m2; }
 EOC
-    $t->write_file("driver$part/nginx.conf", <<"EOC");
-        daemon off;
-        master_process off;
-        worker_processes 2;
-        pid $dir/nginx.pid;
-        error_log $dir/error.log error;
-        load_module $module;
-        load_module $kills/ngx_http_canary_kills_module.so;
-        @{[ $> == 0 ? 'user root;' : '' ]}
-        events { worker_connections 16; }
-        http {
-            access_log off;
-            client_body_temp_path $dir/tmp/body;
-            proxy_temp_path $dir/tmp/proxy;
-            fastcgi_temp_path $dir/tmp/fastcgi;
-            uwsgi_temp_path $dir/tmp/uwsgi;
-            scgi_temp_path $dir/tmp/scgi;
-            canary_state_path $dir/state;
+    $t->write_file("driver$part/nginx.conf", $t->nginx_conf(
+        dir        => $dir,
+        level      => 'error',
+        state_path => "$dir/state",
+        workers    => 0,
+        main       => "worker_processes 2;\n"
+            . "load_module $kills/ngx_http_canary_kills_module.so;",
+        events     => 'worker_connections 16;',
+        http       => <<"EOC"));
             upstream m1 { server 127.0.0.1:1; }
             upstream m2 { server 127.0.0.1:1; }
             upstream m3 { server 127.0.0.1:1; }
             include $dir/http.conf;
-        }
 EOC
 
     local $ENV{LD_PRELOAD} = "$kills/stores.so";

@@ -63,17 +63,23 @@ Declares log lines of these levels that the test provokes.
 =over
 
 =item $t->start($http, main => '', events => '', workers => 2,
-user => 'root')
+user => 'root', state_path => '%%DIR%%/canary')
 
 Writes the configuration and starts nginx in the foreground; returns when all
 its workers run. $http is what stands in the http block, `main` what stands
 beside it; `workers => 0` means master_process off; `user` is of the workers,
-if the test is run by root. What is left out stays as it was, so that C<< $t->stop; $t->start >> is a restart.
+if the test is run by root; C<< state_path => undef >> means nginx's default,
+as a canary_state_path in $http means that one. What is left out stays as it was, so that C<< $t->stop; $t->start >> is a restart.
 
 In all texts %%PORT_name%% is a free port of that name, or the port of the
 backend of that name; %%DIR%% the directory, which is the prefix of nginx too;
 %%API%% a whole server with the admin API at /canary/ on port `api`;
 %%300ms%% a time that is long enough for what takes that on a quiet machine.
+
+=item $t->nginx_conf(dir => $dir, level => 'error', http => $http, ...)
+
+The text of such a configuration, for an nginx that is started in another way
+and in another directory.
 
 =item $t->check($http, ...)
 
