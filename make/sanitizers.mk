@@ -35,17 +35,12 @@ asan:
 		TEST_CANARY_REPLAY=$(CURDIR)/build/asan/canary-replay \
 		prove -j $(PROVE_JOBS) -r t
 
-# Those that need no reload, no helper and no crash; and, with a master,
-# those and all that skip a part without one. Both without what takes too long.
-VALGRIND_TESTS := $(filter-out t/api/dashboard.t t/ctl/% t/replay/% t/tools/% \
-                    t/core/simulate.t t/core/vectors.t $(addprefix t/, \
-                    state/durable.t control/endurance.t state/faults.t \
-                    control/kill.t control/reload.t state/state.t \
-                    state/upgrade.t rollout/writes.t), $(wildcard t/*/*.t))
-VALGRIND_MASTER_TESTS := $(addprefix t/,state/durable.t traffic/failures.t \
-                    core/judge.t http/key.t traffic/outcome.t \
-                    core/quantiles.t control/reload.t traffic/rows.t \
-                    core/split.t state/state.t rollout/trip.t zone/zone.t)
+# All that start nginx, which skip themselves if they need what they do not have
+# in valgrind; and with a master those that need its processes, and no speed:
+# t/lib/Canary/Needs.pm.
+VALGRIND_TESTS = $(shell grep -rl --include='*.t' '^use Canary::Test' t)
+VALGRIND_MASTER_TESTS = $(shell grep -rlP --include='*.t' \
+                          "(needs|lacks).(?!.*'speed').*'processes'" t)
 
 VALGRIND_RUN := TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) \
                 TEST_CANARY_VALGRIND=$(CURDIR)/tools/valgrind.supp \
@@ -56,7 +51,7 @@ VALGRIND_RUN := TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) \
 valgrind:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) valgrind)
 	@$(MAKE) --no-print-directory build $(FAULTS)
-	@$(VALGRIND_RUN) prove -j $(PROVE_JOBS) $(VALGRIND_TESTS)
+	@$(VALGRIND_RUN) prove -j $(PROVE_JOBS) $(sort $(VALGRIND_TESTS))
 	@$(VALGRIND_RUN) TEST_CANARY_VALGRIND_MASTER=1 \
 		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
-		prove -j $(PROVE_JOBS) $(VALGRIND_MASTER_TESTS)
+		prove -j $(PROVE_JOBS) $(sort $(VALGRIND_MASTER_TESTS))

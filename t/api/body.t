@@ -268,7 +268,7 @@ subtest 'a client that leaves in the middle' => sub {
 };
 
 subtest 'HTTP/2' => sub {
-    plan skip_all => 'no HTTP/2' unless $http2;
+    needs('http_v2');
 
     my ($status, $body) = http2('GET', '/api/endpoints/ep');
     is($status, 200);

@@ -22,6 +22,8 @@ use constant HTML => 'text/html,application/xhtml+xml,application/xml;q=0.9,'
 my $root = abs_path("$FindBin::Bin/../..");
 my $modules = "$root/build/browser/node_modules";
 
+needs('speed');
+
 my $t = Canary::Test->new(timeout => 1500);
 my $v1 = $t->backend('v1');
 my $v2 = $t->backend('v2');
@@ -221,8 +223,7 @@ SKIP: {
 
     # Where npm reaches no registry, all but the browser is tested.
 
-    -d "$modules/playwright-core" or skip(
-        "npm ci put nothing into $modules: make test says why", 1);
+    skip(lacks('browser'), 1) if lacks('browser');
 
     browse();
 }

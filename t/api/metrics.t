@@ -238,7 +238,7 @@ subtest 'the histogram' => sub {
 # Counters never fall.
 
 subtest 'whatever happens to nginx' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     $t->start_rollout('ep', steps => [0.5]);
     my $load = $t->load(connections => 4);
     my $other = $http =~ s/^ +canary_release +v2 .*\n//mr
@@ -289,11 +289,8 @@ subtest 'whatever happens to nginx' => sub {
 
 # Prometheus itself.
 
-my $promtool = !system 'command -v promtool >/dev/null 2>&1';
-my $prometheus = !system 'command -v prometheus >/dev/null 2>&1';
-
 subtest 'promtool has nothing to say' => sub {
-    plan skip_all => 'no promtool (Debian: prometheus)' unless $promtool;
+    needs('promtool');
 
     $t->start_rollout('ep', steps => [0.5]);
     $t->write_file('metrics.txt', $t->get('/metrics')->body);
@@ -305,7 +302,7 @@ subtest 'promtool has nothing to say' => sub {
 };
 
 subtest 'the examples of rules' => sub {
-    plan skip_all => 'no promtool (Debian: prometheus)' unless $promtool;
+    needs('promtool');
 
     for my $file (qw(rules.yml alerts.yml)) {
         my $said = `promtool check rules $examples/$file 2>&1`;
@@ -336,7 +333,7 @@ subtest 'the dashboard asks for what there is' => sub {
 };
 
 subtest 'a Prometheus scrapes them' => sub {
-    plan skip_all => 'no prometheus (Debian: prometheus)' unless $prometheus;
+    needs('prometheus');
 
     my $dir = $t->dir;
     my $port = $t->port('prometheus');

@@ -164,7 +164,7 @@ subtest 'behind another nginx, and with HTTP/1.0' => sub {
 };
 
 subtest 'no part of a page' => sub {
-    plan skip_all => 'no addition module' unless $t->has('http_addition');
+    needs('http_addition');
 
     $t->write_file('html', '');
     my $response = $t->get('/page.html', port => 'more');
@@ -173,7 +173,7 @@ subtest 'no part of a page' => sub {
 };
 
 subtest 'HTTP/2' => sub {
-    plan skip_all => 'no HTTP/2' unless $http2;
+    needs('http_v2');
 
     my $stream = Stream->h2($t->port('h2'), '/canary/events');
 
@@ -259,7 +259,7 @@ subtest 'many events, while streams come and go' => sub {
 };
 
 subtest 'a reload ends them, and old workers at once' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     my $stuck = Stream->new($t->port('slow'), '/canary/events?after=0', {},
                             '1.1', 2048);
     my $began = now();
@@ -281,7 +281,7 @@ subtest 'a reload ends them, and old workers at once' => sub {
 };
 
 subtest 'as many as are possible' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
 
     for my $connections (1024, 64) {
         my $most = $connections / 4;
@@ -323,7 +323,7 @@ subtest 'as many as are possible' => sub {
 };
 
 subtest 'fewer when few connections are free' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     $t->reload(undef, workers => 1, gone => 1,
                events => 'worker_connections 64;');
 
@@ -357,7 +357,7 @@ subtest 'fewer when few connections are free' => sub {
 };
 
 subtest 'a reload while events are sent' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     for my $delay (map { $_ * 0.02 } 0 .. 5) {
         my @streams = map { Stream->new($t->port('api'), '/canary/events') }
             1 .. 300;
@@ -397,7 +397,7 @@ subtest 'a heartbeat' => sub {
 };
 
 subtest 'nginx stops with a stream open' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     my $stream = Stream->new($t->port('api'), '/canary/events');
 
     $stream->wait_for(qr/retry/);

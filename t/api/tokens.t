@@ -224,7 +224,7 @@ subtest 'a user whom nobody has verified is none' => sub {
 };
 
 subtest 'the subject of a TLS client' => sub {
-    plan skip_all => 'no TLS' unless $tls;
+    needs('http_ssl', 'openssl');
 
     for my $case (['client', 'pause', 'CN=deployer,O=Ops'],
                   ['stranger', 'resume', 'api'], [undef, 'pause', 'api'],
@@ -250,7 +250,7 @@ subtest 'no token is logged' => sub {
 # The file.
 
 subtest 'it is read at reload' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     my $old = $t->read_file('tokens');
 
     $t->write_file('tokens', "new operator $hash{new}");

@@ -168,8 +168,7 @@ subtest 'HTTP/1.0' => sub {
 };
 
 subtest 'HTTP/2' => sub {
-    plan skip_all => 'no HTTP/2' unless $h2_server;
-    plan skip_all => 'no curl' if system 'curl --version >/dev/null 2>&1';
+    needs('http_v2', 'curl');
 
     my $to = 'curl --silent --max-time 100 --http2-prior-knowledge '
         . 'http://127.0.0.1:' . $t->port('h2');
@@ -179,8 +178,7 @@ subtest 'HTTP/2' => sub {
 };
 
 subtest 'gzip' => sub {
-    plan skip_all => 'no Compress::Zlib'
-        unless eval { require Compress::Zlib };
+    needs('Compress::Zlib');
 
     my $response = $t->get('/gzip/endpoints',
                            headers => { 'Accept-Encoding' => 'gzip' });
@@ -230,7 +228,7 @@ subtest 'no turn does more than a part, and no pass more than a turn' => sub {
     whole($_) for @clients;
 
     my ($most, @parts) = in_passes($from, qr/canary part: (\d+) items, (\d+)/);
-    plan skip_all => 'nginx without --with-debug' unless @parts;
+    needs('debug');
 
     cmp_ok(scalar @parts, '>', ENDPOINTS / 5, 'many turns');
     is((grep { $_->[0] > ITEMS } @parts), 0, 'with few items');
@@ -239,8 +237,7 @@ subtest 'no turn does more than a part, and no pass more than a turn' => sub {
 };
 
 subtest 'who does not read takes little memory' => sub {
-    plan skip_all => 'freed memory is kept for a while'
-        if $ENV{TEST_CANARY_VALGRIND} || $ENV{ASAN_OPTIONS};
+    needs('memory');
 
     for my $uri (@uris) {
         my ($pid) = $t->worker_pids;
@@ -284,7 +281,7 @@ subtest 'who does not read for send_timeout is dropped' => sub {
 };
 
 subtest 'a reload cuts nothing' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     my @readers = map { narrow('slow', $_) } @uris;
 
     readable($_) for @readers;
@@ -349,15 +346,14 @@ subtest 'streams that are not equally far' => sub {
     $_->close for @streams;
 
     my ($most, @texts) = in_passes($from, qr/canary news: (\d+) events/);
-    plan skip_all => 'nginx without --with-debug' unless @texts;
+    needs('debug');
 
     cmp_ok(scalar @texts, '>=', 60, 'each has texts of its own');
     is($most, 1, 'which are not made at once');
 };
 
 subtest 'streams that are, and do not read' => sub {
-    plan skip_all => 'freed memory is kept for a while'
-        if $ENV{TEST_CANARY_VALGRIND} || $ENV{ASAN_OPTIONS};
+    needs('memory');
     $t->renew;
 
     my ($pid) = $t->worker_pids;

@@ -14,6 +14,8 @@ use Test::More;
 my $long = $ENV{TEST_CANARY_ENDURANCE};
 my ($reloads, $upgrades, $names) = $long ? (50, 20, 3000) : (5, 3, 60);
 
+needs('speed');
+
 my $t = Canary::Test->new(timeout => $long ? 3600 : 180);
 
 $t->backend('v1');

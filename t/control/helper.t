@@ -20,7 +20,7 @@ use constant {
 
 my $t = Canary::Test->new(workers => 1);
 
-$t->needs_processes;
+needs('processes', 'speed');
 
 my $fastcgi = $t->has('http_fastcgi');
 

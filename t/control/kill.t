@@ -21,6 +21,8 @@ use constant {
 my $seed = $ENV{TEST_CANARY_SEED} // 20261122;
 srand $seed;
 
+needs('speed');
+
 my $t = Canary::Test->new(timeout => 180 + 3 * KILLS);
 my $v1 = $t->backend('v1');
 my $v2 = $t->backend('v2');

@@ -39,7 +39,7 @@ for my $case (
     my ($name, $with, $without) = @$case;
 
     subtest $name => sub {
-        $t->needs_processes;
+        needs('processes', 'speed');
         renew(with($with));
         $t->start_rollout('ep', %$rollout);
         $t->set_weight(ep => 0.4);
@@ -60,7 +60,7 @@ for my $case (
 }
 
 subtest 'what it costs then' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     renew(with({}));
     $t->start_rollout('ep', %$rollout);
     $t->reload(without({}), gone => 1);
@@ -78,7 +78,7 @@ subtest 'what it costs then' => sub {
 };
 
 subtest 'one of two, with another size of the zone' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     renew(with({ zone => 'mine:4m', more => 1 }));
     $t->start_rollout('ep', %$rollout);
     $t->get('/more');
@@ -96,7 +96,7 @@ subtest 'one of two, with another size of the zone' => sub {
 };
 
 subtest 'nginx is started without it' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     renew(with({}));
     $t->start_rollout('ep', %$rollout);
     $t->stop;
@@ -123,7 +123,7 @@ subtest 'and started with it again' => sub {
 };
 
 subtest 'a reload that fails' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     renew(with({}));
     $t->start_rollout('ep', %$rollout);
     $t->reload(without({}) . 'server { listen 192.0.2.1:1; }', fails => 1);
@@ -132,7 +132,7 @@ subtest 'a reload that fails' => sub {
 };
 
 subtest 'a process that serves its last requests' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     renew(with({}));
 
     my $body = encode_json({ release => 'v2' });

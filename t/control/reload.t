@@ -14,6 +14,8 @@ use Canary::Test;
 
 use constant DEPLOYMENTS => $ENV{TEST_CANARY_DEPLOYMENTS} // 100;
 
+needs('processes');
+
 my $t = Canary::Test->new;
 my %backend = map { $_ => $t->backend($_) } qw(v1 v2 v3 v4);
 

@@ -159,7 +159,7 @@ subtest 'a canary that turns bad' => sub {
     my $before = settled(late => 500);
 
     SKIP: {
-        skip 'no master and no second worker', 2 unless $t->has_processes;
+        skip(lacks('processes'), 2) if lacks('processes');
 
         $t->reload($http, gone => 1);
         is_same_test($before, 'a reload');

@@ -143,7 +143,7 @@ subtest 'a step begins anew' => sub {
 };
 
 subtest 'they survive' => sub {
-    $t->needs_processes;
+    needs('processes');
     $server{v2}->set(delay_ms => SLOW);
     start('header');
     ask('header', 10, 10);

@@ -99,7 +99,7 @@ $t->stop;
 $t->start(undef, workers => 4);
 
 subtest 'four workers' => sub {
-    $t->needs_processes;
+    needs('processes');
     for my $weight (0.1, 0.5) {
         $t->start_rollout('ep', steps => [$weight]);
         is_share($weight, 4, connections => 8);

@@ -26,6 +26,8 @@ use constant {
     ROLLED_BACK => 3,
 };
 
+needs('speed');
+
 my $t = Canary::Test->new(workers => 2, timeout => 300);
 my $v2 = $t->backend('v2');
 $t->backend('v1');
@@ -700,8 +702,7 @@ subtest 'an interrupt ends the waiting only' => sub {
 # Terminals.
 
 subtest 'colour is for terminals' => sub {
-    plan skip_all => 'no pseudo terminals here'
-        unless -c '/dev/ptmx' && eval { IO::Pty->new };
+    needs('terminal');
 
     my $run = $ctl->run({ terminal => [24, 80] }, 'list');
 
@@ -719,8 +720,7 @@ subtest 'colour is for terminals' => sub {
 };
 
 subtest 'the width is that of the terminal' => sub {
-    plan skip_all => 'no pseudo terminals here'
-        unless -c '/dev/ptmx' && eval { IO::Pty->new };
+    needs('terminal');
 
     $t->start_rollout('some-path');
 
@@ -736,8 +736,7 @@ subtest 'the width is that of the terminal' => sub {
 };
 
 subtest 'watch' => sub {
-    plan skip_all => 'no pseudo terminals here'
-        unless -c '/dev/ptmx' && eval { IO::Pty->new };
+    needs('terminal');
 
     for my $end ('q', 'INT') {
         my $run = $ctl->start({ terminal => [30, 80] }, 'status', 'some-path',
@@ -765,8 +764,7 @@ subtest 'watch' => sub {
 };
 
 subtest 'watch, stopped and gone on with' => sub {
-    plan skip_all => 'no pseudo terminals here'
-        unless -c '/dev/ptmx' && eval { IO::Pty->new };
+    needs('terminal');
 
     my $run = $ctl->start({ terminal => [30, 80] }, 'status', 'some-path',
                           '--watch');
@@ -786,8 +784,7 @@ subtest 'watch, stopped and gone on with' => sub {
 };
 
 subtest 'watch, while nginx is away, and on a small terminal' => sub {
-    plan skip_all => 'no pseudo terminals here'
-        unless -c '/dev/ptmx' && eval { IO::Pty->new };
+    needs('terminal');
 
     my $url = 'http://127.0.0.1:' . $t->port('relay') . '/canary/';
     my $run = $ctl->start({ terminal => [8, 60],
@@ -822,8 +819,7 @@ subtest 'watch, not on a terminal' => sub {
 };
 
 subtest 'waiting on a terminal' => sub {
-    plan skip_all => 'no pseudo terminals here'
-        unless -c '/dev/ptmx' && eval { IO::Pty->new };
+    needs('terminal');
 
     idle('some-path');
 
@@ -921,8 +917,7 @@ subtest 'numbers that no API has' => sub {
 };
 
 subtest 'JSON on a terminal' => sub {
-    plan skip_all => 'no pseudo terminals here'
-        unless -c '/dev/ptmx' && eval { IO::Pty->new };
+    needs('terminal');
 
     my %escapes = (
         "\x7f" => '\u007f', "\xc2\x85" => '\u0085', "\xc2\x9b" => '\u009b',
@@ -1066,7 +1061,7 @@ subtest 'token' => sub {
 };
 
 subtest 'TLS' => sub {
-    plan(skip_all => 'nginx without TLS') unless $tls;
+    needs('http_ssl');
 
     my $dir = $t->dir;
     my $url = 'https://127.0.0.1:' . $t->port('tls');

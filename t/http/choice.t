@@ -229,7 +229,7 @@ subtest 'subrequests that fall back at once' => sub {
 };
 
 subtest 'variables of a subrequest tell the same' => sub {
-    plan(skip_all => 'no auth_request') unless $auth;
+    needs('http_auth_request');
 
     for (1 .. 6) {
         my $response = $t->get('/asked/');

@@ -327,8 +327,7 @@ subtest 'keepalive is refused beside releases' => sub {
 };
 
 subtest 'sticky is refused beside releases' => sub {
-    plan skip_all => 'no sticky before nginx 1.29.6'
-        if $t->version < 1029006;
+    needs('1.29.6');
 
     is_refused_beside('sticky cookie srv;', $balancing);
 };
@@ -491,8 +490,7 @@ subtest 'accepted' => sub {
 };
 
 subtest 'gRPC where nginx cannot go to another peer' => sub {
-    plan skip_all => 'no gRPC'
-        unless $t->has('http_v2') && $t->has('http_grpc');
+    needs('http_v2', 'http_grpc');
 
     my $version = $t->version;
     my $unsafe = $version < 1_028_002

@@ -263,7 +263,7 @@ $t->stop;
 $t->start(undef, workers => 8);
 
 subtest 'eight workers, 1 %, new connections' => sub {
-    $t->needs_processes;
+    needs('processes');
     for my $n (1 .. 2) {
         $t->start_rollout('exact', steps => [0.01]);
 

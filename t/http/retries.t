@@ -521,7 +521,7 @@ subtest 'stable has no live peer for another try' => sub {
 };
 
 subtest 'gRPC' => sub {
-    plan(skip_all => 'no grpc module') unless $grpc;
+    needs('http_grpc');
 
     my %call = (method => 'POST', body => "\0\0\0\0\0");
     my $safe = $t->version >= 1_029_005
@@ -548,7 +548,7 @@ subtest 'gRPC' => sub {
 };
 
 subtest 'the cookies of a release that was left' => sub {
-    plan(skip_all => 'no sticky before nginx 1.29.6') unless $sticky;
+    needs('1.29.6');
 
     my $response = is_answered('/stuck', by => qr/^[ab]$/, tries => 1);
     like($response->header('Set-Cookie'), qr/\btwo=/, 'of the canary');
@@ -562,7 +562,7 @@ subtest 'the cookies of a release that was left' => sub {
 };
 
 subtest 'names that are resolved at run time' => sub {
-    plan(skip_all => 'no resolve before nginx 1.27.3') unless $resolve;
+    needs('1.27.3');
 
     $t->wait_for(sub { $t->get('/resolved')->header('X-Backend') eq 'a' },
                  10, 'the names to be resolved');
@@ -587,7 +587,7 @@ subtest 'names that are resolved at run time' => sub {
 
 # The balancer then refuses to go on, as if no peer were alive.
 subtest 'a name that changes while an attempt is under way' => sub {
-    plan(skip_all => 'no resolve before nginx 1.27.3') unless $resolve;
+    needs('1.27.3');
 
     for my $name (qw(a b)) {
         $t->wait_for(sub {
@@ -627,7 +627,7 @@ subtest 'a name that changes while an attempt is under way' => sub {
 
 # Whatever its servers become, a request has the tries that it had at first.
 subtest 'a name that changes makes no more tries' => sub {
-    plan(skip_all => 'no resolve before nginx 1.27.3') unless $resolve;
+    needs('1.27.3');
 
     my @turning = @server{qw(a b c)};
     my $asked = sub { $turning[0]->requests + $turning[1]->requests

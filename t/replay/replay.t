@@ -26,6 +26,7 @@ my $dir = File::Temp->newdir;
 my $json = JSON::PP->new->canonical;
 
 -x $program or BAIL_OUT("$program is missing: run make build");
+needs('speed');
 
 my @five_percent = (rule(error_5xx_rate => 0.05));
 

@@ -274,7 +274,7 @@ sub send_requests($count, $uri = '/', $close = 1) {
 
     is($result->{failed}, 0, 'every request is answered');
     is(scalar keys %{ $result->{by}{'X-Pid'} }, $t->workers, 'by all workers')
-        if $close && $count >= 50;
+        if $close && $count >= 50 && !lacks('processes');
 
     return $result;
 }

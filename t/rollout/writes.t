@@ -24,12 +24,9 @@ use constant {
     SLOW  => 'fsync 0 1500',
 };
 
-my $library = $ENV{TEST_CANARY_FAULTS}
-    // "$FindBin::Bin/../../build/faults/faults.so";
+my $library = faults_library();
 
-plan skip_all => 'not with a sanitizer, which has to be loaded first'
-    if $ENV{ASAN_OPTIONS};
-plan skip_all => "no $library: make test builds it" unless -e $library;
+needs('faults', 'speed');
 
 my $t = Canary::Test->new(timeout => 600);
 my $faults = $t->dir . '/faults';
@@ -82,7 +79,7 @@ subtest 'more than may wait are refused at once, and nobody else waits' => sub {
 };
 
 subtest 'two workers have one queue' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     restart_faulty(workers => 2);
     crowd(100);
     restart_faulty(workers => 1);
@@ -319,7 +316,7 @@ subtest 'a client that leaves the queue leaves its place' => sub {
 };
 
 subtest 'so does a worker that dies' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     my ($answered, @new);
 
     hold_rollout(sub {
@@ -344,7 +341,7 @@ subtest 'so does a worker that dies' => sub {
 };
 
 subtest 'a reload while they wait' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     my $before;
 
     hold_rollout(sub {
@@ -362,7 +359,7 @@ subtest 'a reload while they wait' => sub {
 };
 
 subtest 'a reload that takes the release away while a start waits' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     my ($start, $reloaded);
 
     hold_change(sub { $t->reload($config, gone => 1) if $reloaded++ }, '',
@@ -381,7 +378,7 @@ subtest 'a reload that takes the release away while a start waits' => sub {
 };
 
 subtest 'a reload with another zone while they wait' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     my $before;
     my $size = 20;
 
@@ -404,7 +401,7 @@ subtest 'a reload with another zone while they wait' => sub {
 };
 
 subtest 'nginx ends while they wait' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     hold_rollout(sub { in_line(patch($_)) for 1 .. 6 });
     $t->kill(QUIT => $t->master_pid);
     release();
@@ -416,7 +413,7 @@ subtest 'nginx ends while they wait' => sub {
 };
 
 subtest 'a step of the control loop passes the queue' => sub {
-    $t->needs_times;
+    needs('speed');
     $t->start_rollout('ep', steps => [ map { $_ / 10 } 1 .. 9 ],
         interval => 0.3, rules => [
             rule(error_5xx_rate => 0.5, confidence => 'off',

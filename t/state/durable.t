@@ -14,12 +14,9 @@ use Test::More;
 
 use constant ENDPOINTS => 8;
 
-my $library = $ENV{TEST_CANARY_FAULTS}
-    // "$FindBin::Bin/../../build/faults/faults.so";
+my $library = faults_library();
 
-plan skip_all => 'not with a sanitizer, which has to be loaded first'
-    if $ENV{ASAN_OPTIONS};
-plan skip_all => "no $library: make test builds it" unless -e $library;
+needs('faults', 'processes');
 
 my $t = Canary::Test->new(timeout => 240);
 my $faults = $t->dir . '/faults';
@@ -355,7 +352,7 @@ subtest 'a helper that dies while it writes' => sub {
 # Workers that end wait no longer than half a second for the next helper.
 
 subtest 'a reload while a change is being written' => sub {
-    $t->needs_times;
+    needs('speed');
     $t->start_rollout('ep', steps => [ 0.2, 0.5, 0.7 ]);
     my $answer = in_time(sub {
         break('fsync 0 1000');
@@ -372,7 +369,7 @@ subtest 'a reload while a change is being written' => sub {
 };
 
 subtest 'a reload with another size of the zone meanwhile' => sub {
-    $t->needs_times;
+    needs('speed');
     break('fsync 0 1000');
     my $asked = advance();
     wait_until_busy();

@@ -15,12 +15,9 @@ use Test::More;
 
 use constant FULL => 16 << 20;
 
-my $library = $ENV{TEST_CANARY_FAULTS}
-    // "$FindBin::Bin/../../build/faults/faults.so";
+my $library = faults_library();
 
-plan skip_all => 'not with a sanitizer, which has to be loaded first'
-    if $ENV{ASAN_OPTIONS};
-plan skip_all => "no $library: make test builds it" unless -e $library;
+needs('faults');
 
 my $json = JSON::PP->new->utf8->canonical;
 

@@ -18,12 +18,9 @@ use constant {
     SPARE  => 64,      # more allocations than one change can make
 };
 
-my $library = $ENV{TEST_CANARY_FAULTS}
-    // "$FindBin::Bin/../../build/faults/faults.so";
+my $library = faults_library();
 
-plan skip_all => 'not with a sanitizer, which has to be loaded first'
-    if $ENV{ASAN_OPTIONS};
-plan skip_all => "no $library: make test builds it" unless -e $library;
+needs('faults', 'speed');
 
 my $t = Canary::Test->new(workers => 1, timeout => 240 + 3 * KILLS);
 my $faults = $t->dir . '/faults';
@@ -34,8 +31,7 @@ $t->backend($_)->on('/hang', mode => 'hang') for qw(v1 v2);
 start();
 
 subtest 'each allocation that a start makes fails' => sub {
-    plan skip_all => 'the module is part of nginx'
-        if ($ENV{TEST_CANARY_MODULE} // 'one') eq '';
+    needs('module');
 
     my $refused = 0;
     for my $n (1 .. SPARE) {
@@ -69,8 +65,7 @@ subtest 'each allocation that a start makes fails' => sub {
 };
 
 subtest 'each allocation of a reload fails' => sub {
-    plan skip_all => 'the module is part of nginx'
-        if ($ENV{TEST_CANARY_MODULE} // 'one') eq '';
+    needs('module');
 
     $t->start_rollout('ep', steps => [ 0.5, 0.6 ]);
     my $tried = 0;
@@ -102,8 +97,7 @@ subtest 'each allocation of a reload fails' => sub {
 };
 
 subtest 'each allocation of a start of nginx fails' => sub {
-    plan skip_all => 'the module is part of nginx'
-        if ($ENV{TEST_CANARY_MODULE} // 'one') eq '';
+    needs('module');
 
     $t->api_post('endpoints/ep/rollout', { strategy => 'direct' });
     $t->start_rollout('ep', steps => [ 0.5, 0.6 ]);
@@ -219,7 +213,7 @@ SKIP: {
 }
 
 SKIP: {
-    skip 'no prlimit', 1 if system('prlimit --version >/dev/null 2>&1');
+    skip(lacks('prlimit'), 1) if lacks('prlimit');
 
     subtest 'the helper has no descriptors left' => sub {
         $t->start_rollout('ep', steps => [ 0.2, 0.5 ]);

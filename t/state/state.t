@@ -33,6 +33,8 @@ my $config = <<'EOC';
     %%API%%
 EOC
 
+needs('processes');
+
 my $t = Canary::Test->new(timeout => 180 + 3 * KILLS);
 
 $t->backend('v1');
@@ -184,10 +186,10 @@ subtest 'without the helper process: master_process off' => sub {
 SKIP: {
     my ($nobody, $group) = (getpwnam 'nobody')[0, 3];
 
-    skip 'only root can give files to others', 1 if $> || !defined $group;
+    skip('no group of nobody', 1) if !defined $group;
 
     subtest 'other users of the workers' => sub {
-        $t->needs_processes;
+        needs('root', 'processes');
         start(steps => [0.5]);
         is((stat "$dir/state.lock")[4], 0, 'the lock is that of root');
         my $user = "nobody " . getgrgid $group;
@@ -332,7 +334,7 @@ subtest 'a file that cannot be read is set aside' => sub {
 };
 
 SKIP: {
-    skip 'root may read everything', 1 if $> == 0;
+    skip(lacks('user'), 1) if lacks('user');
 
     subtest 'a file that may not be read is set aside' => sub {
         chmod 0, $file;

@@ -9,8 +9,7 @@ use lib "$FindBin::Bin/../lib";
 use Canary::Test;
 use Test::More;
 
-my $library = $ENV{TEST_CANARY_FAULTS}
-    // "$FindBin::Bin/../../build/faults/faults.so";
+my $library = faults_library();
 
 my $t = Canary::Test->new(workers => 1, timeout => 300);
 my $faults = $t->dir . '/faults';
@@ -130,9 +129,7 @@ SKIP: {
     };
 
     SKIP: {
-        skip 'not with a sanitizer, which has to be loaded first', 2
-            if $ENV{ASAN_OPTIONS};
-        skip "no $library: make test builds it", 2 unless -e $library;
+        skip(lacks('faults'), 2) if lacks('faults');
 
         subtest 'a write when the other one has just ended' => sub {
             $t->stop;

@@ -9,6 +9,8 @@ use lib "$FindBin::Bin/../lib";
 use Canary::Test;
 use Test::More;
 
+needs('speed');
+
 my $t = Canary::Test->new(timeout => 240);
 
 $t->backend('v1');
@@ -187,12 +189,9 @@ subtest 'a second nginx on the same path' => sub {
 };
 
 SKIP: {
-    my $library = $ENV{TEST_CANARY_FAULTS}
-        // "$FindBin::Bin/../../build/faults/faults.so";
+    my $library = faults_library();
 
-    skip 'not with a sanitizer, which has to be loaded first', 1
-        if $ENV{ASAN_OPTIONS};
-    skip "no $library: make test builds it", 1 unless -e $library;
+    skip(lacks('faults'), 1) if lacks('faults');
 
     subtest 'a reload just when the file is taken over' => sub {
         my $second = Canary::Test->new(timeout => 240);

@@ -12,6 +12,8 @@ use Test::More;
 use Canary::Test;
 use Conformance::Config qw(behind_endpoints);
 
+needs('speed');
+
 my $t = Canary::Test->new(timeout => 1800);
 
 make_suite();
@@ -72,7 +74,7 @@ EOC
 };
 
 subtest 'what is worse' => sub {
-    plan(skip_all => 'no module of its own') if $t->{module} eq '';
+    needs('module');
 
     my ($status, $said) = conformance('*.t', 'loaded idle');
 
@@ -90,7 +92,7 @@ subtest 'what is worse' => sub {
 };
 
 subtest 'what is not' => sub {
-    plan(skip_all => 'no module of its own') if $t->{module} eq '';
+    needs('module');
 
     my ($status, $said) = conformance('known.t lucky.t', 'idle');
 
@@ -103,7 +105,7 @@ subtest 'what is not' => sub {
 };
 
 subtest 'what cannot be run' => sub {
-    plan(skip_all => 'no module of its own') if $t->{module} eq '';
+    needs('module');
 
     for (
         [ [ $t->dir, 'idle' ], qr/^no checkout of nginx's tests in '\S+':/ ],

@@ -135,7 +135,7 @@ for my $row (@kinds) {
 $v2->set;
 
 subtest 'gRPC' => sub {
-    plan(skip_all => 'no http_v2') unless $grpc;
+    needs('http_v2');
 
     my @rows = (
         [{ trailers_only => 1, grpc_status => 14 }, 200, 'grpc-status 14'],
@@ -270,7 +270,7 @@ subtest 'the last of many' => sub {
 };
 
 subtest 'a reload' => sub {
-    $t->needs_processes;
+    needs('processes');
     my @before = failures();
 
     is(scalar @before, KEPT, 'with many');

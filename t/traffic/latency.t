@@ -324,7 +324,7 @@ subtest 'microseconds' => sub {
 };
 
 subtest 'a call' => sub {
-    plan(skip_all => 'no grpc module') unless $grpc;
+    needs('http_grpc');
 
     $grpc->set(body_delay_ms => 400);
     start('calls_ep');

@@ -405,7 +405,7 @@ my @rows = (
     }, { '2xx' => 1, failed => 1 }, 'kept'],
 
     ['shut down by worker_shutdown_timeout', sub {
-        $t->needs_processes;
+        needs('processes');
         $one->set(mode => 'hang');
         my $client = client_waits('/');
         $t->reload(undef, gone => 1);

@@ -211,8 +211,7 @@ for my $endpoint (@endpoints) {
 
 
 subtest 'TLS' => sub {
-    plan(skip_all => 'no TLS, or no openssl to make a certificate')
-        unless $tls;
+    needs('http_ssl', 'openssl');
 
     row('a handshake, verified', tls_ep => { '2xx' => 1 }, sub {
         is($t->get('/tls/')->body, 'tls', 'the client got it');
@@ -251,7 +250,7 @@ subtest 'TLS' => sub {
 
 for my $protocol (qw(fastcgi scgi uwsgi)) {
     subtest $protocol => sub {
-        plan(skip_all => "no $protocol module") unless $of{$protocol};
+        needs("http_$protocol");
 
         my $backend = $of{$protocol};
         my $endpoint = "${protocol}_ep";
@@ -300,7 +299,7 @@ for my $protocol (qw(fastcgi scgi uwsgi)) {
 }
 
 subtest 'gRPC' => sub {
-    plan(skip_all => 'no grpc module') unless $of{grpc};
+    needs('http_grpc');
 
     my $call = sub (%behaviour) {
         return sub () {
@@ -331,8 +330,7 @@ subtest 'gRPC' => sub {
 };
 
 subtest 'HTTP/2' => sub {
-    plan(skip_all => 'no HTTP/2 to upstreams before nginx 1.29.4')
-        unless $http2;
+    needs('1.29.4', 'http_v2', 'http_grpc');
 
     my $get = sub (%behaviour) {
         return sub () {
@@ -360,8 +358,7 @@ subtest 'HTTP/2' => sub {
 };
 
 subtest 'early hints' => sub {
-    plan(skip_all => 'no early hints before nginx 1.29.0')
-        if $version < 1_029_000;
+    needs('1.29.0');
 
     for my $way (qw(hints early)) {
         row("$way: 103, then 200", hints_ep => { '2xx' => 1 }, sub {
@@ -440,7 +437,7 @@ subtest 'tunnels' => sub {
         is($client->read_bytes(1), '', 'the end, after the timeout');
     });
     row('101, and a shutdown', ep => { '1xx' => 1 }, sub {
-        $t->needs_processes;
+        needs('processes');
         my $client = tunnel('/tunnel');
         $t->reload(undef, gone => 1);
         is($client->read_bytes(1), '', 'the end');
@@ -448,7 +445,7 @@ subtest 'tunnels' => sub {
 };
 
 subtest 'CONNECT' => sub {
-    plan(skip_all => 'no tunnel_pass before nginx 1.31.0') unless $connect;
+    needs('1.31.0', 'http_tunnel');
 
     row('the peer closes', ep => { '2xx' => 1 }, sub {
         $one->set;
@@ -472,7 +469,7 @@ subtest 'CONNECT' => sub {
 };
 
 subtest 'shutdown' => sub {
-    $t->needs_processes;
+    needs('processes');
     row('before the header', ep => {}, sub {
         $one->set(mode => 'hang');
         my $client = waiting('/patient', $one);

@@ -728,7 +728,7 @@ subtest 'an update that is sent many times at once begins once' => sub {
 };
 
 subtest 'ids and states are the same after a reload' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     my @endpoints = @{ get("$base/endpoints")->json->{endpoints} };
     my $stage = stage();
 
@@ -747,7 +747,7 @@ subtest 'ids and states are the same after a reload' => sub {
 };
 
 subtest 'a canary whose release is gone after a reload' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     $t->verb('some-path', 'rollback');
     $t->start_rollout('some-path', release => 'v2', steps => [0.5]);
     $t->reload($http

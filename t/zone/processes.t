@@ -14,8 +14,7 @@ use Canary::Test;
 
 use constant MANY => 140;
 
-plan skip_all => 'so many workers take too much memory'
-    if $ENV{ASAN_OPTIONS} || $ENV{TEST_CANARY_VALGRIND};
+needs('memory');
 
 my $t = Canary::Test->new(workers => 2);
 my $model = $t->backend('model');

@@ -23,7 +23,7 @@ my $model = $t->backend('v1');
 $t->start(releases(1 .. 16));
 
 subtest 'names after a restart' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     fill_names();
     $t->stop;
     $t->start;
@@ -33,7 +33,7 @@ subtest 'names after a restart' => sub {
 };
 
 subtest 'names after another size of the zone' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     fill_names();
     $t->reload(releases(33 .. SEEN, { zone => '5m' }), gone => 1);
     takes_names((49 .. 64, { zone => '5m' }));
@@ -41,7 +41,7 @@ subtest 'names after another size of the zone' => sub {
 };
 
 subtest 'names of configurations that fail' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     $t->stop;
     unlink $t->dir . '/canary/state.json';
     $t->start(releases(17 .. 32));
@@ -57,7 +57,7 @@ subtest 'names of configurations that fail' => sub {
 };
 
 subtest 'the last release' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     $t->reload(releases(64, 65), gone => 1);
     $t->start_rollout('ep', release => 'r65');
     $t->verb(ep => 'rollback');
@@ -75,7 +75,7 @@ subtest 'the last release' => sub {
 };
 
 subtest 'names that are in use' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     $t->stop;
     unlink $t->dir . '/canary/state.json';
     $t->start(releases(1 .. 16));
@@ -99,7 +99,7 @@ subtest 'names that are in use' => sub {
 };
 
 subtest 'renamed endpoints' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     my ($size) = ($t->check(endpoints('64k', 0)))[1] =~ /needs about (\d+k)/;
 
     $t->stop;
@@ -122,7 +122,7 @@ subtest 'renamed endpoints' => sub {
 };
 
 subtest 'rollouts' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     my ($size) = ($t->check(pairs('64k', 0)))[1] =~ /needs about (\d+k)/;
 
     $t->stop;
@@ -138,7 +138,7 @@ subtest 'rollouts' => sub {
 };
 
 subtest 'memory of rollouts that have ended' => sub {
-    $t->needs_processes;
+    needs('processes', 'speed');
     my @few = map { "few$_" } 1 .. 10;
     my @many = (@few, map { "many$_" } 1 .. 80);
     my ($size) = ($t->check(with_endpoints('64k', @many), workers => 4))[1]

@@ -21,15 +21,11 @@ use constant {
     HELPER => 4,
 };
 
-my $kills = $ENV{TEST_CANARY_STORES}
-    // ($ENV{TEST_NGINX_BINARY} ? '' : "$FindBin::Bin/../../build/kills");
+my $kills = stores_dir();
 my $module = "$kills/ngx_http_canary_module.so";
 my $seed = $ENV{TEST_CANARY_SEED} // 20261122;
 
-plan skip_all => 'not with a sanitizer, which has to be loaded first'
-    if $ENV{ASAN_OPTIONS};
-plan skip_all => "no $module: make test builds it" unless -e $module;
-plan skip_all => 'not in valgrind' if $ENV{TEST_CANARY_VALGRIND};
+needs('stores', 'speed');
 
 my $binary = $ENV{TEST_NGINX_BINARY} // 'nginx';
 

@@ -69,7 +69,7 @@ subtest 'a rollout that does not fit' => sub {
 };
 
 subtest 'a larger zone' => sub {
-    $t->needs_processes;
+    needs('processes');
     my $counted = ENDPOINTS * 5 - missing('v2', 5);
 
     $t->reload(conf('2m'), gone => 1);
@@ -123,7 +123,7 @@ subtest 'a zone of the size that was told' => sub {
 };
 
 subtest 'releases that are gone' => sub {
-    $t->needs_processes;
+    needs('processes');
     my $told = told();
     my $output = ($t->check(one_endpoint('64k', 'r0')))[1];
     my ($least) = $output =~ /needs about (\d+k)/;

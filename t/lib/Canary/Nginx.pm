@@ -130,7 +130,10 @@ sub error_log($self)  { return $self->read_file('error.log') }
 sub access_log($self) { return $self->read_file('access.log') }
 
 
-# What the binary is.
+# What the binary is; of() has no more than that.
+
+sub of($class, $binary) { return bless { binary => $binary }, $class }
+
 
 sub _build($self) {
     $self->{build} //= do {
@@ -165,6 +168,9 @@ sub has($self, $module) {
         ? $self->_build =~ /--with-${module}_module\b/
         : $self->_build !~ /--without-${module}_module\b/;
 }
+
+
+sub has_debug($self) { return $self->_build =~ /--with-debug\b/ }
 
 
 # Processes.

@@ -96,14 +96,15 @@ reason is returned.
 
 A reload with `gone`, or a restart if nginx is without a master.
 
-=item $t->needs_processes, $t->has_processes, $t->workers
+=item needs('processes'), lacks('processes')
 
-Skips a subtest that needs a master and several workers, if nginx is run in
-valgrind without them; whether it has them; how many workers there are.
+What a file or a subtest needs, which is skipped where that is missing:
+L<Canary::Needs>.
 
-=item $t->needs_times
+=item $t->has_processes, $t->workers
 
-Skips a subtest in valgrind, which is too slow for it.
+Whether there are a master and several workers: not in valgrind without a
+master; how many workers there are.
 
 =item $t->crash
 
@@ -242,9 +243,10 @@ use Canary::Admin qw(rule);
 use Canary::Backend;
 use Canary::Client;
 use Canary::Load;
+use Canary::Needs;
 use Canary::Util;
 
-our @EXPORT = qw(rule);
+our @EXPORT = (qw(rule), @Canary::Needs::EXPORT);
 
 my $root = dirname(dirname(dirname(dirname(abs_path(__FILE__)))));
 my $owner = $$;
@@ -311,20 +313,6 @@ sub allow_log($self, @patterns) {
     push @{ $self->{allowed} }, @patterns;
 
     return $self;
-}
-
-
-sub needs_processes($self) {
-    plan(skip_all => 'no master and no second worker') if !$self->has_processes;
-
-    return;
-}
-
-
-sub needs_times($self) {
-    plan(skip_all => 'exact times') if $ENV{TEST_CANARY_VALGRIND};
-
-    return;
 }
 
 
