@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Tests of the core, each t/unit/*_test.c one program (cmocka), run from the
-# project's directory.
+# Tests of what is built without nginx, each t/unit/ROOM/*_test.c one program
+# (cmocka), run from the project's directory.
 
 use v5.36;
 
@@ -12,10 +12,10 @@ use Test::More;
 chdir "$FindBin::Bin/.." or die "$FindBin::Bin/..: $!\n";
 
 my $dir = $ENV{TEST_CANARY_UNIT} || 'build/unit';
-my @names = map { basename($_, '.c') } sort glob 't/unit/*_test.c';
+my @names = map { basename($_, '.c') } glob 't/unit/*/*_test.c';
 
 plan(tests => scalar @names || 1);
-fail('no t/unit/*_test.c') unless @names;
+fail('no t/unit/*/*_test.c') unless @names;
 
 $ENV{CMOCKA_MESSAGE_OUTPUT} = 'TAP';
 

@@ -35,36 +35,38 @@ sub _configure($self, $http, %opt) {
     my $config = $self->{config};
 
     $config->{http} = $http if defined $http;
-    for my $key (qw(events main user workers)) {
+    for my $key (qw(events main state_path user workers)) {
         $config->{$key} = delete $opt{$key} if exists $opt{$key};
     }
     $config->{workers} = 0 if !$self->has_processes;
     croak "unknown option: ", join ', ', keys %opt if %opt;
 
-    return $self->_expand($self->_text);
+    return $self->_expand($self->nginx_conf(%$config));
 }
 
 
-sub _text($self) {
-    my $config = $self->{config};
-    my $dir = $self->{dir};
-    my $level = $ENV{TEST_NGINX_DEBUG} ? 'debug' : 'notice';
+sub nginx_conf($self, %part) {
+    my $dir = $part{dir} // $self->{dir};
+    my $level = $ENV{TEST_NGINX_DEBUG} ? 'debug' : $part{level} // 'notice';
+    my $path = exists $part{state_path} ? $part{state_path} : "$dir/canary";
     my @lines = (
         'daemon off;',
         "pid $dir/nginx.pid;",
         "error_log $dir/error.log $level;",
-        $config->{workers} ? "worker_processes $config->{workers};"
+        $part{workers} ? "worker_processes $part{workers};"
             : 'master_process off;',
-        $> == 0 ? 'user ' . ($config->{user} // 'root') . ';' : (),
+        $> == 0 ? 'user ' . ($part{user} // 'root') . ';' : (),
         $self->{module} ne '' ? "load_module $self->{module};" : (),
-        $config->{main} // '',
-        'events {', $config->{events} // '', '}',
+        $part{main} // '',
+        'events {', $part{events} // '', '}',
         'http {',
         "access_log $dir/access.log;",
         'client_body_temp_path temp_client_body;',
         (map { "${_}_temp_path temp_$_;" }
              grep { $self->has("http_$_") } qw(proxy fastcgi uwsgi scgi)),
-        $config->{http},
+        defined $path && $part{http} !~ /\bcanary_state_path\s/
+            ? "canary_state_path $path;" : (),
+        $part{http},
         '}',
     );
 
@@ -128,7 +130,10 @@ sub error_log($self)  { return $self->read_file('error.log') }
 sub access_log($self) { return $self->read_file('access.log') }
 
 
-# What the binary is.
+# What the binary is; of() has no more than that.
+
+sub of($class, $binary) { return bless { binary => $binary }, $class }
+
 
 sub _build($self) {
     $self->{build} //= do {
@@ -163,6 +168,9 @@ sub has($self, $module) {
         ? $self->_build =~ /--with-${module}_module\b/
         : $self->_build !~ /--without-${module}_module\b/;
 }
+
+
+sub has_debug($self) { return $self->_build =~ /--with-debug\b/ }
 
 
 # Processes.

@@ -8,7 +8,7 @@ Canary::Test - nginx with real backends for the tests of one file
 
     use v5.36;
     use FindBin;
-    use lib "$FindBin::Bin/lib";
+    use lib "$FindBin::Bin/../lib";
     use Canary::Test;
     use Test::More;
 
@@ -63,17 +63,23 @@ Declares log lines of these levels that the test provokes.
 =over
 
 =item $t->start($http, main => '', events => '', workers => 2,
-user => 'root')
+user => 'root', state_path => '%%DIR%%/canary')
 
 Writes the configuration and starts nginx in the foreground; returns when all
 its workers run. $http is what stands in the http block, `main` what stands
 beside it; `workers => 0` means master_process off; `user` is of the workers,
-if the test is run by root. What is left out stays as it was, so that C<< $t->stop; $t->start >> is a restart.
+if the test is run by root; C<< state_path => undef >> means nginx's default,
+as a canary_state_path in $http means that one. What is left out stays as it was, so that C<< $t->stop; $t->start >> is a restart.
 
 In all texts %%PORT_name%% is a free port of that name, or the port of the
 backend of that name; %%DIR%% the directory, which is the prefix of nginx too;
 %%API%% a whole server with the admin API at /canary/ on port `api`;
 %%300ms%% a time that is long enough for what takes that on a quiet machine.
+
+=item $t->nginx_conf(dir => $dir, level => 'error', http => $http, ...)
+
+The text of such a configuration, for an nginx that is started in another way
+and in another directory.
 
 =item $t->check($http, ...)
 
@@ -90,14 +96,15 @@ reason is returned.
 
 A reload with `gone`, or a restart if nginx is without a master.
 
-=item $t->needs_processes, $t->has_processes, $t->workers
+=item needs('processes'), lacks('processes')
 
-Skips a subtest that needs a master and several workers, if nginx is run in
-valgrind without them; whether it has them; how many workers there are.
+What a file or a subtest needs, which is skipped where that is missing:
+L<Canary::Needs>.
 
-=item $t->needs_times
+=item $t->has_processes, $t->workers
 
-Skips a subtest in valgrind, which is too slow for it.
+Whether there are a master and several workers: not in valgrind without a
+master; how many workers there are.
 
 =item $t->crash
 
@@ -236,9 +243,10 @@ use Canary::Admin qw(rule);
 use Canary::Backend;
 use Canary::Client;
 use Canary::Load;
+use Canary::Needs;
 use Canary::Util;
 
-our @EXPORT = qw(rule);
+our @EXPORT = (qw(rule), @Canary::Needs::EXPORT);
 
 my $root = dirname(dirname(dirname(dirname(abs_path(__FILE__)))));
 my $owner = $$;
@@ -305,20 +313,6 @@ sub allow_log($self, @patterns) {
     push @{ $self->{allowed} }, @patterns;
 
     return $self;
-}
-
-
-sub needs_processes($self) {
-    plan(skip_all => 'no master and no second worker') if !$self->has_processes;
-
-    return;
-}
-
-
-sub needs_times($self) {
-    plan(skip_all => 'exact times') if $ENV{TEST_CANARY_VALGRIND};
-
-    return;
 }
 
 

@@ -138,7 +138,8 @@ sub _conf(%arg) {
     }
 
     my $zone = $arg{plain} ? ''
-        : "    canary_zone zone=bench:" . ZONE_MB . "m;\n";
+        : "    canary_state_path canary;\n"
+            . "    canary_zone zone=bench:" . ZONE_MB . "m;\n";
     my $api = $arg{plain} ? 'return 404;' : 'canary_api write=on;';
 
     return Bench::Variants::nginx_conf(

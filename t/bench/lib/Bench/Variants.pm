@@ -84,11 +84,12 @@ sub conf($self, $variant, %arg) {
 
     my ($http, $location) = $self->_parts($variant->{name});
     my $api = $variant->{canary} ? 'canary_api write=on;' : 'return 404;';
+    my $state = $variant->{canary} ? "    canary_state_path canary;\n" : '';
 
     return nginx_conf(
         dir  => $arg{dir},
         main => $self->_modules($variant),
-        http => $self->{upstreams} . $http . <<"EOC");
+        http => $self->{upstreams} . $state . $http . <<"EOC");
     server {
         listen 127.0.0.1:$arg{port};
 $location

@@ -54,7 +54,8 @@ unless ($mode eq 'stock' || $mode eq 'loaded') {
 
 sub _rewrite($dir, $name, $content) {
     my ($text, @names) = behind_endpoints($content, $mode,
-        server => $mode eq 'rollout' ? _server($dir) : '',
+        server => 'canary_state_path canary; '
+            . ($mode eq 'rollout' ? _server($dir) : ''),
         alone  => $ENV{CONFORMANCE_KEEPS} ? 'keepalive 0;' : '');
 
     $endpoints{$dir} = \@names if $name eq 'nginx.conf';

@@ -1,0 +1,14 @@
+# What the module costs.
+
+## 1: the benchmark takes four minutes, with fewer rounds
+QUICK ?=
+
+.PHONY: bench
+
+# For the nginx on the PATH.
+
+## what the module costs, beside others (12 minutes; QUICK=1: 4)
+bench:
+	@tools/packages $(sort $(BUILD_PACKAGES) $(BENCH_PACKAGES))
+	@$(MAKE) --no-print-directory build
+	@t/bench/run $(if $(filter 1,$(QUICK)),--quick) build/$(MODULE)

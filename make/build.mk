@@ -1,0 +1,94 @@
+# The module, canaryctl and canary-replay.
+
+## the configuration that the demo runs
+CONF       ?= conf.example
+## 1: the demo leaves nginx running
+KEEP       ?=
+## the root of what is installed
+DESTDIR    ?=
+## below it, where the module is
+MODULESDIR ?= $(shell PATH='$(PATH)' nginx -V 2>&1 | \
+                sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
+## and where the programs, their manual and completion are
+PREFIX     ?= /usr/local
+
+.PHONY: build ctl ctl-program demo install
+
+## build/ngx_http_canary_module.so, for the nginx on the PATH (the default),
+## build/canaryctl and build/canary-replay
+build:
+	@tools/packages $(sort $(BUILD_PACKAGES))
+	@NGINX_SRC='$(NGINX_SRC)' CC='$(CC)' CFLAGS='$(CFLAGS)' \
+		LDFLAGS='$(LDFLAGS)' tools/build build
+	@$(MAKE) --no-print-directory ctl-program
+ifeq ($(NGINX_SRC),/usr/share/nginx/src)
+	@tools/loads build/$(MODULE)
+endif
+	@$(MAKE) --no-print-directory $(REPLAY)
+
+## build/canaryctl only
+ctl:
+	@tools/packages $(sort $(CTL_PACKAGES))
+	@$(MAKE) --no-print-directory ctl-program
+
+## watch a good rollout and a bad one (KEEP, CONF)
+demo:
+	@tools/packages $(sort $(BUILD_PACKAGES) perl $(if $(filter 1,$(KEEP)),curl))
+	@$(MAKE) --no-print-directory build
+	@tools/demo $(if $(filter 1,$(KEEP)),--keep) build/$(MODULE) $(CONF)
+
+# By a rename: an nginx that runs may have the old file mapped.
+
+## the module and the programs (DESTDIR, MODULESDIR, PREFIX)
+install: build
+	@test -n '$(MODULESDIR)' || { echo 'Where to? make install MODULESDIR=dir' >&2; exit 1; }
+	install -d '$(DESTDIR)$(MODULESDIR)'
+	install -m 644 build/$(MODULE) '$(DESTDIR)$(MODULESDIR)/$(MODULE).new'
+	mv -f '$(DESTDIR)$(MODULESDIR)/$(MODULE).new' '$(DESTDIR)$(MODULESDIR)/$(MODULE)'
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1' \
+		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions'
+	install -m 755 build/canaryctl '$(DESTDIR)$(PREFIX)/bin/canaryctl'
+	install -m 755 $(REPLAY) '$(DESTDIR)$(PREFIX)/bin/canary-replay'
+	install -m 644 docs/canaryctl.1 '$(DESTDIR)$(PREFIX)/share/man/man1/canaryctl.1'
+	install -m 644 completions/canaryctl.bash \
+		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions/canaryctl'
+
+
+# canaryctl, with what it shares with the module.
+
+CTL_CFLAGS  = -std=c11 -W -Wall -Wpointer-arith -Wno-unused-parameter -Werror \
+              $(CFLAGS) -Isrc/format -Isrc/ctl
+CTL_OBJS    = $(CTL_SRCS:%.c=$(CTL).obj/%.o)
+CTL_LIBS   := -lcurl -lcjson -lcrypto -lm
+
+ctl-program: $(CTL)
+
+$(CTL): $(CTL_OBJS)
+	@$(CC) $(CTL_CFLAGS) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)
+	@echo 'Built $@'
+
+$(CTL).obj/%.o: %.c $(CTL).obj/flags
+	@mkdir -p $(@D)
+	@$(CC) $(CTL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(CTL).obj/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CTL_CFLAGS) $(LDFLAGS)' | cmp -s - $@ || \
+		echo '$(CC) $(CTL_CFLAGS) $(LDFLAGS)' >$@
+
+-include $(wildcard $(CTL).obj/*/*/*.d)
+
+
+# The core offline, with the same sources.
+
+REPLAY_CFLAGS   = -std=c11 -Wall -Wextra -Werror $(PURE_INCS) \
+                  -Isrc/replay $(CFLAGS)
+
+$(REPLAY): $(REPLAY_SRCS) $(REPLAY_HEADERS) $(REPLAY).flags
+	@$(CC) $(REPLAY_CFLAGS) $(LDFLAGS) -o $@ $(REPLAY_SRCS) -lcjson -lm
+	@echo 'Built $@'
+
+$(REPLAY).flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(REPLAY_CFLAGS) $(LDFLAGS)' | cmp -s - $@ || \
+		echo '$(CC) $(REPLAY_CFLAGS) $(LDFLAGS)' >$@

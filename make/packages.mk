@@ -1,0 +1,27 @@
+# The Debian packages of each topic.
+
+# A package, unless there is that program from elsewhere.
+unless = $(if $(shell PATH='$(PATH)' command -v $(1)),,$(2))
+
+CTL_PACKAGES   := $(firstword $(subst -, ,$(notdir $(CC)))) make libc6-dev \
+                  libcjson-dev libcurl4-openssl-dev libssl-dev
+BUILD_PACKAGES := $(CTL_PACKAGES)
+TEST_PACKAGES  := gcc libcmocka-dev libio-pty-perl mandoc openssl perl \
+                  prometheus chromium fonts-dejavu-core \
+                  $(call unless,node,nodejs) $(call unless,npm,npm)
+ASAN_PACKAGES  := dpkg-dev libpcre2-dev zlib1g-dev
+MATRIX_PACKAGES := gcc clang dpkg-dev libpcre2-dev zlib1g-dev
+CONFORMANCE_PACKAGES := perl libio-socket-ssl-perl libfcgi-perl libscgi-perl \
+                  libcryptx-perl libcache-memcached-perl memcached
+FUZZ_PACKAGES  := clang libcjson-dev libssl-dev
+LINT_PACKAGES  := gcc clang perl
+BENCH_PACKAGES := gcc libc6-dev perl valgrind wrk haproxy libnginx-mod-http-lua
+
+# The suite loads all modules that Debian's nginx is configured with.
+ifeq ($(NGINX_SRC),/usr/share/nginx/src)
+BUILD_PACKAGES += nginx nginx-dev
+CONFORMANCE_PACKAGES += $(addprefix libnginx-mod-,http-geoip http-image-filter \
+                  http-perl http-xslt-filter mail stream stream-geoip)
+else
+BUILD_PACKAGES += libpcre2-dev zlib1g-dev
+endif

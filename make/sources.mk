@@ -1,0 +1,14 @@
+# What is built without nginx: canary_*.c of all rooms. The replay is a program
+# of its own, and has no use for the state file and for Verta's names.
+
+ROOMS      := $(filter-out ctl replay,$(notdir $(wildcard src/*)))
+PURE_SRCS  := $(wildcard $(ROOMS:%=src/%/canary_*.c))
+PURE_INCS  := -Isrc $(ROOMS:%=-Isrc/%)
+
+REPLAY_SRCS    := $(wildcard src/replay/*.c) \
+                  $(filter-out src/state/% src/verta/%,$(PURE_SRCS))
+REPLAY_HEADERS := $(wildcard src/replay/*.h $(ROOMS:%=src/%/canary_*.h))
+
+# canaryctl shares JSON and text with the module.
+CTL_SHARED := $(addprefix src/format/canary_,json.c json_check.c text.c)
+CTL_SRCS   := $(wildcard src/ctl/*.c) $(CTL_SHARED)
