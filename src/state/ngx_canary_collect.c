@@ -55,8 +55,6 @@ static unsigned ngx_canary_not_appended(
     ngx_canary_shared_t *shared);
 static void ngx_canary_collect_events(ngx_canary_shared_t *shared,
     canary_state_endpoint_t *to);
-static void ngx_canary_collect_spent(ngx_canary_shared_t *shared,
-    ngx_uint_t began, canary_state_endpoint_t *to);
 static void ngx_canary_for_each(ngx_canary_main_conf_t *cmcf,
     const canary_state_t *state, ngx_canary_collected_pt handler);
 static void ngx_canary_note_appended(ngx_canary_shared_t *shared,
@@ -192,15 +190,11 @@ static ngx_int_t
 ngx_canary_collect_endpoint(ngx_canary_shared_t *shared,
     canary_state_endpoint_t *to)
 {
-    ngx_uint_t            i, began, nreleases;
-    canary_rollout_t     *rollout;
-    ngx_canary_record_t  *record, *present;
+    ngx_uint_t            i, nreleases;
+    ngx_canary_record_t  *record;
 
-    present = ngx_canary_record(shared);
     record = shared->pending.sequence ? &shared->pending.after->record
-                                      : present;
-    rollout = &record->rollout;
-
+                                      : ngx_canary_record(shared);
     nreleases = 0;
 
     for (i = 0; i < CANARY_RELEASES; i++) {
@@ -217,26 +211,48 @@ ngx_canary_collect_endpoint(ngx_canary_shared_t *shared,
         return NGX_ERROR;
     }
 
+    ngx_canary_collect_record(shared, record, to);
+
+    to->seen = shared->spent;
+
+    ngx_canary_see_spent(shared, to);
+
+    ngx_canary_collect_releases(shared, to);
+    ngx_canary_collect_events(shared, to);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_canary_collect_record(ngx_canary_shared_t *shared,
+    const ngx_canary_record_t *record, canary_state_endpoint_t *to)
+{
+    canary_rollout_t        *present;
+    canary_evidence_t       *evidence;
+    const canary_rollout_t  *rollout;
+
+    rollout = &record->rollout;
+    present = &ngx_canary_record(shared)->rollout;
+    evidence = shared->evidence;
+
     to->rollout = *rollout;
 
     ngx_canary_name_of(shared, rollout->stable, to->stable);
     ngx_canary_name_of(shared, rollout->canary, to->canary);
 
-    ngx_memcpy(to->last_release, record->last_release,
-               CANARY_NAME_SIZE);
+    ngx_memcpy(to->last_release, record->last_release, CANARY_NAME_SIZE);
     ngx_memcpy(to->last_reason, record->last_reason, CANARY_REASON_SIZE);
     to->ended = record->ended;
 
-    ngx_canary_collect_releases(shared, to);
-
-    ngx_canary_collect_events(shared, to);
-
-    began = (present->rollout.phase != CANARY_IDLE
-             && present->rollout.number == rollout->number);
-
-    ngx_canary_collect_spent(shared, began, to);
-
-    return NGX_OK;
+    if (evidence && present->phase != CANARY_IDLE
+        && present->number == rollout->number)
+    {
+        to->spent_stable = canary_evidence_spent_by(evidence,
+                                                    CANARY_SIDE_STABLE);
+        to->spent_canary = canary_evidence_spent_by(evidence,
+                                                    CANARY_SIDE_CANARY);
+    }
 }
 
 
@@ -357,23 +373,6 @@ ngx_canary_collect_events(ngx_canary_shared_t *shared,
     if (to->nevents) {
         to->appended = to->events[to->nevents - 1].id;
     }
-}
-
-
-static void
-ngx_canary_collect_spent(ngx_canary_shared_t *shared,
-    ngx_uint_t began, canary_state_endpoint_t *to)
-{
-    if (began && shared->evidence) {
-        to->spent_stable = canary_evidence_spent_by(shared->evidence,
-                                                    CANARY_SIDE_STABLE);
-        to->spent_canary = canary_evidence_spent_by(shared->evidence,
-                                                    CANARY_SIDE_CANARY);
-    }
-
-    to->seen = shared->spent;
-
-    ngx_canary_see_spent(shared, to);
 }
 
 

@@ -41,9 +41,6 @@ static ngx_int_t ngx_canary_need_meter(ngx_canary_zone_t *zone,
 static void ngx_canary_add_buckets(ngx_canary_shared_t *shared,
     ngx_canary_release_shared_t *place, uint64_t *buckets);
 static void ngx_canary_halve_endpoint(ngx_canary_shared_t *shared);
-static ngx_int_t ngx_canary_import_carries(
-    ngx_canary_zone_t *zone, ngx_canary_release_shared_t *place,
-    ngx_canary_shared_t *from, ngx_canary_release_shared_t *release);
 
 
 /* counts what no memory is left for, and nobody reads */
@@ -329,78 +326,6 @@ ngx_canary_subtract_base(ngx_canary_release_shared_t *place,
     for (i = 0; i < CANARY_HISTOGRAM_BUCKETS; i++) {
         sum->histogram[i] -= base->histogram[i];
     }
-}
-
-
-ngx_int_t
-ngx_canary_import_meters(ngx_canary_zone_t *zone,
-    ngx_canary_release_shared_t *place, ngx_canary_shared_t *from,
-    ngx_canary_release_shared_t *release)
-{
-    if (release->past) {
-        if (ngx_canary_add_past(zone, place) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        *place->past = *release->past;
-    }
-
-    if (release->base) {
-        if (ngx_canary_need_meter(zone, place, &place->base) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        *place->base = *release->base;
-    }
-
-    /* nobody counts in the new zone yet, so any meter will do */
-
-    if (ngx_canary_any_meter(from, release)) {
-        if (ngx_canary_need_meter(zone, place, &place->meters[0]) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        ngx_canary_sum_meters(from, release, place->meters[0]);
-    }
-
-    return ngx_canary_import_carries(zone, place, from, release);
-}
-
-
-/* the counters of several meters may be too much for one of them */
-
-static ngx_int_t
-ngx_canary_import_carries(ngx_canary_zone_t *zone,
-    ngx_canary_release_shared_t *place, ngx_canary_shared_t *from,
-    ngx_canary_release_shared_t *release)
-{
-    uint64_t    before[CANARY_BUCKETS + 1], after[CANARY_BUCKETS + 1];
-    ngx_uint_t  i;
-
-    if (place->meters[0] == NULL) {
-        return NGX_OK;
-    }
-
-    ngx_memzero(before, sizeof(before));
-    ngx_memzero(after, sizeof(after));
-
-    ngx_canary_add_buckets(from, release, before);
-    canary_buckets_add(after, place->meters[0]->histogram);
-
-    for (i = 0; i <= CANARY_BUCKETS; i++) {
-
-        if (before[i] == after[i]) {
-            continue;
-        }
-
-        if (ngx_canary_add_past(zone, place) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        place->past->times[i] += before[i] - after[i];
-    }
-
-    return NGX_OK;
 }
 
 

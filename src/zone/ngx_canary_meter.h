@@ -92,11 +92,6 @@ void ngx_canary_add_totals(canary_totals_t *to, const canary_totals_t *totals);
 ngx_int_t ngx_canary_add_past(ngx_canary_zone_t *zone,
     ngx_canary_release_shared_t *place);
 
-/* all that another zone knows of a release; NGX_ERROR: the zone is full */
-ngx_int_t ngx_canary_import_meters(ngx_canary_zone_t *zone,
-    ngx_canary_release_shared_t *place, ngx_canary_shared_t *from,
-    ngx_canary_release_shared_t *release);
-
 /*
  * When no process uses the release: gives its meters up, and what they
  * counted is kept with it; NGX_ERROR: the zone is full, nothing is done.
