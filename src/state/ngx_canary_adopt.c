@@ -350,7 +350,7 @@ ngx_canary_adopt_events(ngx_canary_shared_t *shared,
     next->events = 0;
 
     for (i = 0; i < from->nevents; i++) {
-        shared->events[next->events++ % (CANARY_EVENTS + 1)]
+        shared->history->events[next->events++ % (CANARY_EVENTS + 1)]
                                                           = from->events[i];
     }
 

@@ -193,7 +193,7 @@ ngx_canary_collect_endpoint(ngx_canary_shared_t *shared,
     ngx_uint_t            i, nreleases;
     ngx_canary_record_t  *record;
 
-    record = shared->pending.sequence ? &shared->pending.after->record
+    record = shared->pending.sequence ? &shared->history->pending.record
                                       : ngx_canary_record(shared);
     nreleases = 0;
 
@@ -317,7 +317,7 @@ ngx_canary_not_appended(ngx_canary_shared_t *shared)
     unsigned               n;
     ngx_canary_journal_t  *journal;
 
-    if (shared->events == NULL) {
+    if (shared->history == NULL) {
         return 0;
     }
 
@@ -326,13 +326,13 @@ ngx_canary_not_appended(ngx_canary_shared_t *shared)
     journal = &shared->history->journal;
 
     while (n < number && n < CANARY_EVENTS
-           && shared->events[(number - n - 1) % (CANARY_EVENTS + 1)].id
+           && shared->history->events[(number - n - 1) % (CANARY_EVENTS + 1)].id
               > journal->appended)
     {
         n++;
     }
 
-    return n + (shared->pending.sequence && shared->pending.after->event.id);
+    return n + (shared->pending.sequence && shared->history->pending.event.id);
 }
 
 
@@ -344,7 +344,7 @@ ngx_canary_collect_events(ngx_canary_shared_t *shared,
     unsigned               n, pending;
     ngx_canary_journal_t  *journal;
 
-    if (shared->events == NULL) {
+    if (shared->history == NULL) {
         return;
     }
 
@@ -358,16 +358,16 @@ ngx_canary_collect_events(ngx_canary_shared_t *shared,
         to->voids[to->nvoid++] = journal->voids[first % CANARY_STATE_VOIDS];
     }
 
-    pending = (shared->pending.sequence && shared->pending.after->event.id);
+    pending = (shared->pending.sequence && shared->history->pending.event.id);
     number = ngx_canary_record(shared)->events;
 
     for (n = ngx_canary_not_appended(shared) - pending; n; n--) {
         to->events[to->nevents++]
-                       = shared->events[(number - n) % (CANARY_EVENTS + 1)];
+                       = shared->history->events[(number - n) % (CANARY_EVENTS + 1)];
     }
 
     if (pending) {
-        to->events[to->nevents++] = shared->pending.after->event;
+        to->events[to->nevents++] = shared->history->pending.event;
     }
 
     if (to->nevents) {

@@ -854,9 +854,9 @@ ngx_canary_last_event(ngx_canary_shared_t *shared)
 
     n = ngx_canary_record(shared)->events;
 
-    if (shared->events == NULL || n == 0) {
+    if (shared->history == NULL || n == 0) {
         return NULL;
     }
 
-    return &shared->events[(n - 1) % (CANARY_EVENTS + 1)];
+    return &shared->history->events[(n - 1) % (CANARY_EVENTS + 1)];
 }

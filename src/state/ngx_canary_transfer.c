@@ -200,7 +200,7 @@ ngx_canary_transfer_record(ngx_canary_shared_t *to, ngx_canary_shared_t *from)
     rollout.trial = record->rollout.trial;
     record->rollout = rollout;
 
-    if (from->events == NULL) {
+    if (from->history == NULL) {
         return NGX_OK;
     }
 
@@ -211,12 +211,13 @@ ngx_canary_transfer_record(ngx_canary_shared_t *to, ngx_canary_shared_t *from)
 
     n = ngx_min(record->events, CANARY_EVENTS + 1);
 
-    ngx_memcpy(to->events, from->events, n * sizeof(canary_event_t));
+    ngx_memcpy(to->history->events, from->history->events,
+               n * sizeof(canary_event_t));
 
     to->history->journal = from->history->journal;
 
     if (from->pending.sequence) {
-        ngx_canary_void_event(to, from->pending.after->event.id);
+        ngx_canary_void_event(to, from->history->pending.event.id);
     }
 
     return NGX_OK;

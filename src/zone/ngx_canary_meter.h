@@ -39,19 +39,12 @@ void ngx_canary_halve_steps(ngx_canary_main_conf_t *cmcf);
 
 /* Under the lock. */
 
-/* makes sure of what both sides of a rollout need to be counted, and to be
-   shown by steps; NGX_ERROR: the zone is full */
-ngx_int_t ngx_canary_add_meters(ngx_canary_shared_t *shared,
-    const canary_rollout_t *rollout);
+/* where those are missing that a rollout needs of its sides, to count in and
+   to show by steps: so many of */
+#define NGX_CANARY_ROLLOUT_METERS  4
 
-#define NGX_CANARY_METERS_ALL  15    /* a bit for each of the four */
-
-/* which of these there are, and in the same section of the lock back to those:
-   nobody counts in the others yet */
-ngx_uint_t ngx_canary_has_meters(ngx_canary_shared_t *shared,
-    const canary_rollout_t *rollout);
-void ngx_canary_drop_meters(ngx_canary_shared_t *shared,
-    const canary_rollout_t *rollout, ngx_uint_t kept);
+ngx_uint_t ngx_canary_missing_meters(ngx_canary_shared_t *shared,
+    const canary_rollout_t *rollout, ngx_canary_meter_t **missing[]);
 
 /* what is shown of the current step counts from here */
 void ngx_canary_begin_step(ngx_canary_shared_t *shared);

@@ -135,7 +135,7 @@ static size_t
 ngx_canary_rollout_size(ngx_uint_t nslots, ngx_uint_t workers)
 {
     return ngx_canary_slab_size(canary_evidence_size((uint32_t) nslots))
-           + ngx_canary_slab_size(ngx_canary_books_size())
+           + ngx_canary_slab_size(NGX_CANARY_BOOKS)
            + workers * ngx_canary_slab_size(sizeof(canary_slot_t))
            + ngx_canary_slab_size(sizeof(ngx_canary_history_t));
 }
