@@ -15,7 +15,6 @@
 
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_generation.h"
-#include "ngx_canary_import.h"
 #include "ngx_canary_meter.h"
 #include "ngx_canary_process.h"
 #include "ngx_canary_record.h"
@@ -25,6 +24,7 @@
 #include "ngx_canary_configured.h"
 #include "ngx_canary_pending.h"
 #include "ngx_canary_restore.h"
+#include "ngx_canary_transfer.h"
 
 
 /*
@@ -33,11 +33,6 @@
  */
 
 
-static void ngx_canary_give_up_unguarded(ngx_canary_main_conf_t *cmcf);
-static ngx_uint_t ngx_canary_is_equipped(ngx_canary_shared_t *shared,
-    const canary_rollout_t *rollout);
-static void ngx_canary_give_up(ngx_canary_main_conf_t *cmcf,
-    ngx_canary_endpoint_t *endpoint, canary_rollout_t *rollout);
 static void ngx_canary_commit(ngx_canary_main_conf_t *cmcf);
 static void ngx_canary_begin_endpoint(ngx_canary_endpoint_t *endpoint);
 static void ngx_canary_stamp(ngx_canary_zone_t *zone,
@@ -67,9 +62,7 @@ ngx_canary_reconcile(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
     /* the old zone is still there; from now on nothing changes in it */
 
     if (cmcf->old) {
-        (void) ngx_canary_import(cmcf, log);
-        ngx_canary_give_up_unguarded(cmcf);
-
+        ngx_canary_transfer(cmcf, log);
         cmcf->old = NULL;
     }
 
@@ -93,71 +86,6 @@ ngx_canary_reconcile(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
     (void) ngx_canary_next_sequence(cmcf->zone);
 
     ngx_canary_unlock(cmcf->zone);
-}
-
-
-static void
-ngx_canary_give_up_unguarded(ngx_canary_main_conf_t *cmcf)
-{
-    ngx_uint_t               i;
-    canary_rollout_t        *rollout;
-    ngx_canary_endpoint_t  **endpoints;
-
-    ngx_canary_lock(cmcf->zone);
-
-    endpoints = cmcf->endpoints.elts;
-
-    for (i = 0; i < cmcf->endpoints.nelts; i++) {
-        rollout = &ngx_canary_record(endpoints[i]->shared)->rollout;
-
-        if (rollout->phase != CANARY_IDLE
-            && !ngx_canary_is_equipped(endpoints[i]->shared, rollout))
-        {
-            ngx_canary_give_up(cmcf, endpoints[i], rollout);
-        }
-    }
-
-    ngx_canary_unlock(cmcf->zone);
-}
-
-
-/* what there was room for before may have no room any more */
-
-static ngx_uint_t
-ngx_canary_is_equipped(ngx_canary_shared_t *shared,
-    const canary_rollout_t *rollout)
-{
-    return shared->evidence
-           && rollout->stable != CANARY_NO_RELEASE
-           && rollout->canary != CANARY_NO_RELEASE
-           && ngx_canary_has_meters(shared, rollout) == NGX_CANARY_METERS_ALL;
-}
-
-
-/*
- * A rollout that began after its zone had been found to be large enough, and
- * does not fit: no canary goes on unguarded.
- */
-
-static void
-ngx_canary_give_up(ngx_canary_main_conf_t *cmcf,
-    ngx_canary_endpoint_t *endpoint, canary_rollout_t *rollout)
-{
-    ngx_uint_t             stable;
-    ngx_canary_release_t  *releases;
-
-    releases = endpoint->releases.elts;
-
-    stable = (rollout->stable == CANARY_NO_RELEASE) ? releases[0].id
-                                                    : rollout->stable;
-
-    ngx_canary_release_gone(cmcf, endpoint->shared, stable,
-                            "the new canary_zone is too small for the "
-                            "rollout", ngx_cycle->log);
-
-    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                  "canary: the rollout of \"%V\" is over, since the new "
-                  "canary_zone is too small for it", &endpoint->name);
 }
 
 

@@ -49,8 +49,8 @@ canary_evidence_repair(canary_evidence_t *evidence, uint32_t step,
 
     memset(evidence->open, 0, sizeof(evidence->open));
 
-    for (place = 0; place < evidence->nplaces; place++) {
-        if (evidence->books->places->cohorts[place].freed == 0) {
+    for (place = 0; place < CANARY_COHORTS; place++) {
+        if (evidence->books->cohorts[place].freed == 0) {
             canary_evidence_free_place(evidence, place, now);
         }
     }
@@ -94,10 +94,6 @@ canary_evidence_limits(canary_evidence_t *evidence, uint32_t nlimits,
         evidence->nparts = 0;
         canary_set(&evidence->nlimits, nlimits);
     }
-
-    /* also what a process that died here has left undone */
-
-    canary_evidence_use_limits(evidence);
 }
 
 
@@ -143,25 +139,20 @@ static int
 canary_evidence_is_empty(const canary_evidence_t *evidence)
 {
     unsigned              side;
-    uint32_t              slot, place, started;
+    uint32_t              place, started;
     canary_sums_t         sums;
+    const canary_slot_t  *slot;
     const canary_tally_t  *base;
 
     place = canary_evidence_place(evidence,
                                   canary_evidence_current(evidence));
 
     for (side = 0; side < CANARY_SIDES; side++) {
-        base = &evidence->books->places->cohorts[place].base[side];
+        base = &evidence->books->cohorts[place].base[side];
         started = 0;
 
-        for (slot = 0; slot < evidence->nused; slot++) {
-
-            if (!canary_evidence_has_slot(evidence, slot)) {
-                continue;
-            }
-
-            started += canary_get(&canary_evidence_tally(evidence, slot, side,
-                                                         place)->started);
+        for (slot = evidence->all; slot; slot = slot->next) {
+            started += canary_get(&slot->tallies[place][side].started);
         }
 
         if (started != base->started) {
@@ -189,8 +180,8 @@ canary_evidence_open(canary_evidence_t *evidence, uint32_t number,
     canary_cohort_slow_t  *slows;
 
     place = canary_evidence_take_place(evidence, now);
-    cohort = &evidence->books->places->cohorts[place];
-    slows = &evidence->books->places->slows[place];
+    cohort = &evidence->books->cohorts[place];
+    slows = &evidence->books->slows[place];
 
     cohort->freed = 0;
 
@@ -237,8 +228,8 @@ canary_evidence_close(canary_evidence_t *evidence, uint64_t now)
 
     place = canary_evidence_place(evidence,
                                   canary_evidence_current(evidence));
-    cohort = &evidence->books->places->cohorts[place];
-    slows = &evidence->books->places->slows[place];
+    cohort = &evidence->books->cohorts[place];
+    slows = &evidence->books->slows[place];
 
     for (side = 0; side < CANARY_SIDES; side++) {
         canary_evidence_look_current(evidence, side, &sums);
@@ -259,23 +250,16 @@ canary_evidence_close(canary_evidence_t *evidence, uint64_t now)
 static void
 canary_evidence_new_step(canary_evidence_t *evidence)
 {
-    unsigned  side;
-    uint32_t  slot;
+    unsigned        side;
+    canary_slot_t  *slot;
 
     for (side = 0; side < CANARY_SIDES; side++) {
 
         canary_evidence_sum_late(evidence, side, &evidence->late_base[side]);
 
-        for (slot = 0; slot < evidence->nused; slot++) {
-
-            if (!canary_evidence_has_slot(evidence, slot)) {
-                continue;
-            }
-
-            canary_set(&canary_evidence_late(evidence, slot, side)->overdue,
-                       0);
-            canary_set(&canary_evidence_late(evidence, slot, side)->pending,
-                       0);
+        for (slot = evidence->all; slot; slot = slot->next) {
+            canary_set(&slot->late[side].overdue, 0);
+            canary_set(&slot->late[side].pending, 0);
         }
     }
 

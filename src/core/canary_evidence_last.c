@@ -54,7 +54,7 @@ canary_evidence_remember(canary_evidence_t *evidence,
     part->time += counts.time;
 
     for (i = 0; i < evidence->nlimits; i++) {
-        evidence->books->places->part_slows[evidence->part].slow[i]
+        evidence->books->part_slows[evidence->part].slow[i]
             += (uint32_t) counts.slow[i];
     }
 }
@@ -78,7 +78,7 @@ canary_evidence_next_part(canary_evidence_t *evidence,
     part->began = cohort->began;
 
     if (evidence->nlimits) {
-        memset(&evidence->books->places->part_slows[evidence->part], 0,
+        memset(&evidence->books->part_slows[evidence->part], 0,
                sizeof(canary_slow_t));
     }
 }
@@ -163,6 +163,6 @@ canary_count_part(const canary_evidence_t *evidence, uint32_t place,
     counts->time += part->time;
 
     for (i = 0; i < evidence->nlimits; i++) {
-        counts->slow[i] += evidence->books->places->part_slows[place].slow[i];
+        counts->slow[i] += evidence->books->part_slows[place].slow[i];
     }
 }

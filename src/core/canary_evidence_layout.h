@@ -36,7 +36,7 @@
  *
  * A cohort that is not folded has a place, and so do its counters.  Places are
  * used again and again, those with low numbers first, so that no more memory
- * is touched than there are cohorts in flight: some 25 of quick attempts, all
+ * is busy than there are cohorts in flight: some 25 of quick attempts, all
  * while attempts take 10 s.
  *
  * "now" is the current cohort and the number of the present step in one
@@ -155,18 +155,17 @@ typedef struct {
 } canary_late_t;
 
 
-/*
- * The worker's own memory; the padding keeps slots off each other's lines.
- * Places are touched when they are first used, and what is about limits only
- * if there are limits.
- */
+/* The worker's own memory; the padding keeps slots off each other's lines. */
 
-typedef struct {
+typedef struct canary_slot_s  canary_slot_t;
+
+struct canary_slot_s {
     canary_late_t   late[CANARY_SIDES];
     canary_tally_t  tallies[CANARY_COHORTS][CANARY_SIDES];
     canary_slow_t   slows[CANARY_COHORTS][CANARY_SIDES];
+    canary_slot_t  *next;    /* of all that the evidence has */
     uint8_t         padding[128];
-} canary_slot_t;
+};
 
 
 /*
@@ -214,24 +213,16 @@ typedef struct {
 
 
 /*
- * What only the holder of the lock looks at.  A worker may still count for a
- * rollout that has just ended, but never here: evidence that is not in use can
- * do without, and the memory be another's.
- *
- * Of places that are not used yet nothing is touched, nor what is about limits
- * without limits.
+ * What only the holder of the lock looks at, and only while the rollout runs:
+ * a worker may still count for one that has just ended, but never here, so the
+ * memory may be another's then.
  */
 
 typedef struct {
     canary_cohort_t       cohorts[CANARY_COHORTS];
     canary_cohort_slow_t  slows[CANARY_COHORTS];
-    canary_slow_t         part_slows[CANARY_LAST_PARTS];
-} canary_places_t;
-
-
-typedef struct {
-    canary_places_t      *places;
     canary_part_t         parts[CANARY_LAST_PARTS];
+    canary_slow_t         part_slows[CANARY_LAST_PARTS];
 } canary_books_t;
 
 
@@ -274,8 +265,6 @@ struct canary_evidence_s {
 
     uint32_t          oldest;           /* cohort that is not folded */
     uint32_t          nused;            /* slots that are in use */
-    uint32_t          limited;          /* slots whose part about limits is */
-    uint32_t          nplaces;          /* that have ever been used */
     uint32_t          nparts;           /* that are in use, */
     uint32_t          part;             /* and the one that grows */
     uint64_t          opened;           /* ms, the current cohort */
@@ -294,7 +283,8 @@ struct canary_evidence_s {
     uint64_t            released;       /* are not in use; ms; and the last */
     uint64_t            serial;         /* configuration that used it */
 
-    canary_books_t     *books;          /* NULL: none, or taken away */
+    canary_books_t     *books;          /* NULL: taken away */
+    canary_slot_t      *all;            /* a list of the slots, each once */
     canary_slot_t      *slots[];        /* [nslots], of which nused are set;
                                            one may be the same as the first */
 };
@@ -356,15 +346,6 @@ canary_not_negative(uint32_t n)
 }
 
 
-/* one that is not the first again */
-
-static inline int
-canary_evidence_has_slot(const canary_evidence_t *evidence, uint32_t slot)
-{
-    return slot == 0 || evidence->slots[slot] != evidence->slots[0];
-}
-
-
 static inline canary_tally_t *
 canary_evidence_tally(const canary_evidence_t *evidence, uint32_t slot,
     unsigned side, uint32_t place)
@@ -407,8 +388,7 @@ canary_evidence_place(const canary_evidence_t *evidence, uint32_t number)
 static inline canary_cohort_t *
 canary_evidence_cohort(const canary_evidence_t *evidence, uint32_t number)
 {
-    return &evidence->books->places->cohorts[canary_evidence_place(evidence,
-                                                            number)];
+    return &evidence->books->cohorts[canary_evidence_place(evidence, number)];
 }
 
 

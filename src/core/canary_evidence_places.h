@@ -24,19 +24,14 @@ size_t canary_evidence_size(uint32_t nslots);
 /*
  * No memory needs to be zeroed.  Evidence is init once, and given memory for
  * one slot after the other before they are counted in; NULL: there is none,
- * so that slot is the first one again, which there has to be.  Before it
- * begins it needs books, with their places, whose own may be taken away when
- * the rollout has ended.
+ * so that slot is the first one again, which there has to be.  A rollout needs
+ * books before it begins, which may be taken away when it has ended.
  */
 
 void canary_evidence_init(canary_evidence_t *evidence, uint32_t nslots);
 void canary_evidence_set_books(canary_evidence_t *evidence,
-    canary_books_t *books, canary_places_t *places);
+    canary_books_t *books);
 void canary_evidence_use(canary_evidence_t *evidence, canary_slot_t *memory);
-
-/* Slots that are in use get what is about limits, if there are any. */
-
-void canary_evidence_use_limits(canary_evidence_t *evidence);
 
 /* A place for a cohort, of those that are free; and that it is free again. */
 

@@ -84,9 +84,9 @@ canary_evidence_settle_cohort(canary_evidence_t *evidence, uint32_t number,
     canary_cohort_slow_t  *slows;
 
     place = canary_evidence_place(evidence, number);
-    slows = &evidence->books->places->slows[place];
+    slows = &evidence->books->slows[place];
 
-    evidence->books->places->cohorts[place].settled = now;
+    evidence->books->cohorts[place].settled = now;
     canary_set(&evidence->open[place], 0);
 
     for (side = 0; side < CANARY_SIDES; side++) {
@@ -101,7 +101,7 @@ canary_evidence_settle_cohort(canary_evidence_t *evidence, uint32_t number,
                                     == canary_evidence_step(evidence));
         }
 
-        base = &evidence->books->places->cohorts[place].base[side];
+        base = &evidence->books->cohorts[place].base[side];
 
         base->started = sums.started;
         base->voided = 0;
@@ -124,18 +124,14 @@ void
 canary_evidence_overdue(canary_evidence_t *evidence, unsigned side,
     uint32_t place, int counts)
 {
-    uint32_t         slot, in_flight, untimed;
+    uint32_t         in_flight, untimed;
+    canary_slot_t   *slot;
     canary_late_t   *late;
     canary_tally_t  *tally;
 
-    for (slot = 0; slot < evidence->nused; slot++) {
-
-        if (!canary_evidence_has_slot(evidence, slot)) {
-            continue;
-        }
-
-        tally = canary_evidence_tally(evidence, slot, side, place);
-        late = canary_evidence_late(evidence, slot, side);
+    for (slot = evidence->all; slot; slot = slot->next) {
+        tally = &slot->tallies[place][side];
+        late = &slot->late[side];
 
         in_flight = canary_not_negative(tally->started - tally->voided
                                         - tally->done);
@@ -224,7 +220,7 @@ canary_evidence_reap(canary_evidence_t *evidence, uint32_t slot)
     }
 
     for (side = 0; side < CANARY_SIDES; side++) {
-        for (place = 0; place < evidence->nplaces; place++) {
+        for (place = 0; place < CANARY_COHORTS; place++) {
             tally = canary_evidence_tally(evidence, slot, side, place);
 
             in_flight = canary_not_negative(canary_get(&tally->started)

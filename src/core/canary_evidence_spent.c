@@ -41,17 +41,13 @@ canary_evidence_spent_by(const canary_evidence_t *evidence, unsigned side)
 static uint64_t
 canary_evidence_sum_spent(const canary_evidence_t *evidence, unsigned side)
 {
-    uint32_t  slot;
-    uint64_t  spent;
+    uint64_t              spent;
+    const canary_slot_t  *slot;
 
-    for (slot = 0, spent = 0; slot < evidence->nused; slot++) {
+    spent = 0;
 
-        if (!canary_evidence_has_slot(evidence, slot)) {
-            continue;
-        }
-
-        spent += canary_get64(&canary_evidence_late(evidence, slot,
-                                                    side)->spent);
+    for (slot = evidence->all; slot; slot = slot->next) {
+        spent += canary_get64(&slot->late[side].spent);
     }
 
     return spent;

@@ -23,18 +23,13 @@ void
 canary_evidence_sum(const canary_evidence_t *evidence, unsigned side,
     uint32_t place, canary_tally_t *sum)
 {
-    uint32_t               slot;
+    const canary_slot_t   *slot;
     const canary_tally_t  *tally;
 
     memset(sum, 0, sizeof(canary_tally_t));
 
-    for (slot = 0; slot < evidence->nused; slot++) {
-
-        if (!canary_evidence_has_slot(evidence, slot)) {
-            continue;
-        }
-
-        tally = canary_evidence_tally(evidence, slot, side, place);
+    for (slot = evidence->all; slot; slot = slot->next) {
+        tally = &slot->tallies[place][side];
 
         sum->voided += canary_get(&tally->voided);
         sum->done += canary_get(&tally->done);
@@ -53,18 +48,14 @@ void
 canary_evidence_sum_slow(const canary_evidence_t *evidence, unsigned side,
     uint32_t place, canary_slow_t *sum)
 {
-    uint32_t              slot, i;
+    uint32_t              i;
+    const canary_slot_t  *slot;
     const canary_slow_t  *slow;
 
     memset(sum, 0, sizeof(canary_slow_t));
 
-    for (slot = 0; slot < evidence->limited; slot++) {
-
-        if (!canary_evidence_has_slot(evidence, slot)) {
-            continue;
-        }
-
-        slow = &evidence->slots[slot]->slows[place][side];
+    for (slot = evidence->all; slot; slot = slot->next) {
+        slow = &slot->slows[place][side];
 
         for (i = 0; i < evidence->nlimits; i++) {
             sum->slow[i] += canary_get(&slow->slow[i]);
@@ -79,18 +70,14 @@ void
 canary_evidence_sum_late(const canary_evidence_t *evidence, unsigned side,
     canary_late_t *sum)
 {
-    uint32_t              slot, i;
+    uint32_t              i;
+    const canary_slot_t  *slot;
     const canary_late_t  *late;
 
     memset(sum, 0, sizeof(canary_late_t));
 
-    for (slot = 0; slot < evidence->nused; slot++) {
-
-        if (!canary_evidence_has_slot(evidence, slot)) {
-            continue;
-        }
-
-        late = canary_evidence_late(evidence, slot, side);
+    for (slot = evidence->all; slot; slot = slot->next) {
+        late = &slot->late[side];
 
         sum->overdue += canary_not_negative(canary_get(&late->overdue));
         sum->pending += canary_not_negative(canary_get(&late->pending));

@@ -23,9 +23,10 @@ uint64_t
 canary_evidence_pulse(const canary_evidence_t *evidence, int *in_flight)
 {
     unsigned               side;
-    uint32_t               slot, number;
+    uint32_t               number;
     uint64_t               pulse;
     canary_cohort_view_t   view;
+    const canary_slot_t   *slot;
     const canary_late_t   *late;
 
     *in_flight = 0;
@@ -52,14 +53,9 @@ canary_evidence_pulse(const canary_evidence_t *evidence, int *in_flight)
         pulse = pulse * 31 + evidence->spent_base[side];
     }
 
-    for (slot = 0; slot < evidence->nused; slot++) {
-
-        if (!canary_evidence_has_slot(evidence, slot)) {
-            continue;
-        }
-
+    for (slot = evidence->all; slot; slot = slot->next) {
         for (side = 0; side < CANARY_SIDES; side++) {
-            late = canary_evidence_late(evidence, slot, side);
+            late = &slot->late[side];
 
             pulse = pulse * 31 + canary_get64(&late->step.bad_5xx);
             pulse = pulse * 31 + canary_get64(&late->past.bad_5xx);
@@ -161,8 +157,8 @@ canary_evidence_look(const canary_evidence_t *evidence, uint32_t number,
     const canary_cohort_slow_t   *slows;
 
     place = canary_evidence_place(evidence, number);
-    cohort = &evidence->books->places->cohorts[place];
-    slows = &evidence->books->places->slows[place];
+    cohort = &evidence->books->cohorts[place];
+    slows = &evidence->books->slows[place];
 
     view->number = number;
     view->step = cohort->step;
@@ -211,7 +207,7 @@ canary_evidence_look_settled(const canary_evidence_t *evidence,
 {
     const canary_tally_t  *final;
 
-    final = &evidence->books->places->cohorts[place].base[side];
+    final = &evidence->books->cohorts[place].base[side];
 
     sums->started = final->started;
     sums->in_flight = final->started - final->done;
@@ -223,7 +219,7 @@ canary_evidence_look_settled(const canary_evidence_t *evidence,
     sums->time = final->time;
 
     if (evidence->nlimits) {
-        sums->slow = evidence->books->places->slows[place].base[side];
+        sums->slow = evidence->books->slows[place].base[side];
 
     } else {
         memset(&sums->slow, 0, sizeof(canary_slow_t));
@@ -238,7 +234,7 @@ canary_evidence_look_open(const canary_evidence_t *evidence,
     canary_tally_t         tally;
     const canary_tally_t  *base;
 
-    base = &evidence->books->places->cohorts[place].base[side];
+    base = &evidence->books->cohorts[place].base[side];
 
     canary_evidence_sum(evidence, side, place, &tally);
 
@@ -259,7 +255,7 @@ canary_evidence_look_open(const canary_evidence_t *evidence,
     if (evidence->nlimits) {
         canary_evidence_sum_slow(evidence, side, place, &sums->slow);
         canary_subtract_slow(&sums->slow,
-                             &evidence->books->places->slows[place].base[side]);
+                             &evidence->books->slows[place].base[side]);
     } else {
         memset(&sums->slow, 0, sizeof(canary_slow_t));
     }

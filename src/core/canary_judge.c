@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "canary_evidence.h"
-#include "canary_evidence_places.h"
 #include "canary_evidence_settle.h"
 #include "canary_evidence_view.h"
 #include "canary_judge.h"
@@ -15,10 +14,6 @@
 #include "canary_verdict.h"
 
 
-#define CANARY_JUDGE_PAGE  4096
-
-
-static size_t canary_judge_places(void);
 static void canary_judge_new_tests(canary_judge_t *judge,
     canary_evidence_t *evidence, const canary_rollout_t *rollout,
     uint64_t now);
@@ -28,33 +23,6 @@ static uint64_t canary_judge_planned(const canary_strategy_t *strategy);
 static void canary_judge_fold(canary_judge_t *judge,
     canary_evidence_t *evidence, const canary_strategy_t *strategy,
     uint64_t now);
-
-
-size_t
-canary_judge_books_size(void)
-{
-    return canary_judge_places() + sizeof(canary_places_t);
-}
-
-
-/* where the places begin: those that are used touch few pages, if not more */
-
-static size_t
-canary_judge_places(void)
-{
-    return (sizeof(canary_books_t) + sizeof(canary_judge_t)
-            + CANARY_JUDGE_PAGE - 1)
-           / CANARY_JUDGE_PAGE * CANARY_JUDGE_PAGE;
-}
-
-
-void
-canary_judge_set_books(canary_evidence_t *evidence, void *memory)
-{
-    canary_evidence_set_books(evidence, memory,
-                              (canary_places_t *)
-                              ((char *) memory + canary_judge_places()));
-}
 
 
 void
@@ -67,7 +35,7 @@ canary_judge_begin(canary_evidence_t *evidence,
 
     judge = canary_judge(evidence);
 
-    memset(judge, 0, offsetof(canary_judge_t, seen));
+    memset(judge, 0, sizeof(canary_judge_t));
 
     judge->busy = 1;
 

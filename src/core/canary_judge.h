@@ -23,15 +23,9 @@
 
 
 /*
- * The bytes of memory that holds the books of evidence and the judge, most of
- * which is not touched before it is needed; and what gives it to evidence that
- * has none.
+ * The rollout begins: to be called before requests are routed by it.  The
+ * books of the evidence are those of a canary_judged_t.
  */
-
-size_t canary_judge_books_size(void);
-void canary_judge_set_books(canary_evidence_t *evidence, void *memory);
-
-/* The rollout begins: to be called before requests are routed by it. */
 
 void canary_judge_begin(canary_evidence_t *evidence,
     const canary_rollout_t *rollout, uint64_t now,

@@ -16,9 +16,8 @@
 
 
 /*
- * What the judge remembers of a rollout.  It lies behind the books of the
- * evidence, in the same block of shared memory.  All of this is under the
- * zone's lock.
+ * What the judge remembers of a rollout, in the same block of shared memory as
+ * the books of the evidence.  All of this is under the zone's lock.
  *
  * "times" are histograms of all times of the two releases so far, as far as
  * they are evidence: those of the sides that canary_judge_needs_times() names
@@ -57,7 +56,7 @@ typedef struct {
     uint64_t             pulse;          /* see canary_judge_tick() */
     uint64_t             recent_since;   /* ms */
 
-    /* not touched unless a rule needs it */
+    /* as far as a rule needs them */
 
     canary_times_mark_t  seen;           /* of the canary, the tick before */
     canary_trial_t       trials[CANARY_RULES_MAX];
@@ -68,10 +67,18 @@ typedef struct {
 } canary_judge_t;
 
 
+/* What a rollout needs while it runs, beside what workers count in. */
+
+typedef struct {
+    canary_books_t       books;
+    canary_judge_t       judge;
+} canary_judged_t;
+
+
 static inline canary_judge_t *
 canary_judge(const canary_evidence_t *evidence)
 {
-    return (canary_judge_t *) (evidence->books + 1);
+    return &((canary_judged_t *) evidence->books)->judge;
 }
 
 

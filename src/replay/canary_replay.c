@@ -34,7 +34,7 @@ canary_replay_create(const canary_replay_options_t *options)
 
     replay->options = *options;
     replay->evidence = malloc(canary_evidence_size(1));
-    replay->books = malloc(canary_judge_books_size());
+    replay->books = malloc(sizeof(canary_judged_t));
     replay->slot = malloc(sizeof(canary_slot_t));
 
     if (replay->evidence == NULL || replay->books == NULL
@@ -45,7 +45,7 @@ canary_replay_create(const canary_replay_options_t *options)
     }
 
     canary_evidence_init(replay->evidence, 1);
-    canary_judge_set_books(replay->evidence, replay->books);
+    canary_evidence_set_books(replay->evidence, &replay->books->books);
     canary_evidence_use(replay->evidence, replay->slot);
 
     canary_rollout_init(&replay->rollout, CANARY_REPLAY_STABLE_ID);

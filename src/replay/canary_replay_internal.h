@@ -29,7 +29,7 @@ struct canary_replay_s {
     canary_replay_summary_t   summary;
     canary_rollout_t          rollout;
     canary_evidence_t        *evidence;
-    void                    *books;
+    canary_judged_t         *books;
     canary_slot_t            *slot;       /* of it, the only one */
     canary_times_t            times;
     canary_histogram_t        before[CANARY_SIDES];

@@ -280,8 +280,8 @@ ngx_canary_note(ngx_canary_shared_t *shared,
     zone = shared->zone;
 
     if (shared->pending.sequence) {
-        ngx_canary_void_event(shared, shared->pending.after->event.id);
-        shared->pending.after->event.id = ngx_canary_next_event_id(zone);
+        ngx_canary_void_event(shared, shared->history->pending.event.id);
+        shared->history->pending.event.id = ngx_canary_next_event_id(zone);
     }
 
     (void) ngx_canary_next_sequence(zone);

@@ -63,7 +63,7 @@ ngx_canary_check_releases(ngx_canary_main_conf_t *cmcf,
 
     if (pending->sequence
         && !ngx_canary_has_releases(endpoint,
-                                    &pending->after->record.rollout))
+                                    &endpoint->shared->history->pending.record.rollout))
     {
         ngx_canary_conclude(endpoint->shared, NGX_CANARY_CANCELLED,
                             ngx_canary_milliseconds(), log);

@@ -65,8 +65,8 @@ ngx_canary_publish(ngx_canary_shared_t *shared,
 
     /* one place more than events are shown: the oldest of them survives */
 
-    if (shared->events && event->id) {
-        shared->events[next->events % (CANARY_EVENTS + 1)] = *event;
+    if (shared->history && event->id) {
+        shared->history->events[next->events % (CANARY_EVENTS + 1)] = *event;
         next->events++;
     }
 

@@ -75,9 +75,9 @@ ngx_canary_settled(ngx_canary_main_conf_t *cmcf)
         ngx_canary_lock(cmcf->zone);
 
         if (shared->pending.sequence
-            && shared->pending.after->event.id <= settled)
+            && shared->history->pending.event.id <= settled)
         {
-            settled = shared->pending.after->event.id - 1;
+            settled = shared->history->pending.event.id - 1;
         }
 
         ngx_canary_unlock(cmcf->zone);
@@ -99,7 +99,7 @@ ngx_canary_gather_endpoint(ngx_canary_batch_t *batch,
 
     ngx_canary_lock(endpoint->main->zone);
 
-    events = shared->events;
+    events = shared->history->events;
     number = events ? ngx_canary_record(shared)->events : 0;
 
     oldest = (number > CANARY_EVENTS)

@@ -83,8 +83,8 @@ ngx_canary_defer(ngx_canary_shared_t *shared,
     pending = &shared->pending;
 
     pending->decided = now;
-    pending->after->record = *next;
-    pending->after->event = *event;
+    shared->history->pending.record = *next;
+    shared->history->pending.event = *event;
 
     __atomic_store_n(&pending->sequence, ngx_canary_next_sequence(zone),
                      __ATOMIC_RELEASE);
@@ -113,14 +113,14 @@ ngx_canary_conclude(ngx_canary_shared_t *shared,
 
     } else if (fate == NGX_CANARY_APPLIED) {
 
-        next = pending->after->record;
+        next = shared->history->pending.record;
         next.events = record->events;
 
         waited = (now > pending->decided) ? now - pending->decided : 0;
 
         canary_rollout_delay(&record->rollout, &next.rollout, waited);
 
-        ngx_canary_take_effect(shared, &next, &pending->after->event, now,
+        ngx_canary_take_effect(shared, &next, &shared->history->pending.event, now,
                                log);
     }
 
@@ -129,7 +129,7 @@ ngx_canary_conclude(ngx_canary_shared_t *shared,
         shared->changed = now;
 
     } else {
-        ngx_canary_void_event(shared, pending->after->event.id);
+        ngx_canary_void_event(shared, shared->history->pending.event.id);
         (void) ngx_canary_next_sequence(shared->zone);
     }
 
@@ -152,7 +152,7 @@ ngx_canary_has_taken_effect(ngx_canary_shared_t *shared)
 {
     return shared->pending.sequence
            && ngx_canary_record(shared)->rollout.generation
-              >= shared->pending.after->record.rollout.generation;
+              >= shared->history->pending.record.rollout.generation;
 }
 
 

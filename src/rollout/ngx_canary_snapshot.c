@@ -181,13 +181,13 @@ ngx_canary_event_before(ngx_canary_endpoint_t *endpoint,
 
     ngx_canary_lock(endpoint->main->zone);
 
-    newest = shared->events ? ngx_canary_record(shared)->events : 0;
+    newest = shared->history ? ngx_canary_record(shared)->events : 0;
     *number = ngx_min(*number, newest);
 
     if (*number && newest - *number < CANARY_EVENTS) {
         (*number)--;
 
-        found = &shared->events[*number % (CANARY_EVENTS + 1)];
+        found = &shared->history->events[*number % (CANARY_EVENTS + 1)];
 
         if (found->id > after) {
             *event = *found;

@@ -66,6 +66,10 @@ typedef struct {
     uint64_t                 appended;      /* id of the last one that the
                                                file of events has; 0: none */
     int                      loaded;        /* those of that file are here */
+    int                      here;          /* it is of this machine's memory:
+                                               the times of the rollout are of
+                                               this clock, and the events are
+                                               in the zone */
 
     unsigned                 nvoid;
     uint64_t                 voids[CANARY_STATE_VOIDS];

@@ -77,10 +77,12 @@ ngx_canary_adopt(ngx_canary_main_conf_t *cmcf,
 
     /* numbers of our own may be those of other events there: so all of them */
 
-    next.events = 0;
+    if (!from->here) {
+        next.events = 0;
 
-    if (rollout->phase != CANARY_IDLE && fits) {
-        ngx_canary_adopt_events(shared, &next, from);
+        if (rollout->phase != CANARY_IDLE && fits) {
+            ngx_canary_adopt_events(shared, &next, from);
+        }
     }
 
     if (rollout->phase != CANARY_IDLE && fits && !same) {
@@ -197,6 +199,11 @@ ngx_canary_adopt_record(ngx_canary_main_conf_t *cmcf,
     }
 
     canary_rollout_restart(rollout, now);
+
+    if (from->here) {
+        rollout->since = from->rollout.since;
+        rollout->elapsed = from->rollout.elapsed;
+    }
 
     ngx_memcpy(next->last_release, from->last_release,
                CANARY_NAME_SIZE);
@@ -343,7 +350,7 @@ ngx_canary_adopt_events(ngx_canary_shared_t *shared,
     next->events = 0;
 
     for (i = 0; i < from->nevents; i++) {
-        shared->events[next->events++ % (CANARY_EVENTS + 1)]
+        shared->history->events[next->events++ % (CANARY_EVENTS + 1)]
                                                           = from->events[i];
     }
 

@@ -55,8 +55,6 @@ static unsigned ngx_canary_not_appended(
     ngx_canary_shared_t *shared);
 static void ngx_canary_collect_events(ngx_canary_shared_t *shared,
     canary_state_endpoint_t *to);
-static void ngx_canary_collect_spent(ngx_canary_shared_t *shared,
-    ngx_uint_t began, canary_state_endpoint_t *to);
 static void ngx_canary_for_each(ngx_canary_main_conf_t *cmcf,
     const canary_state_t *state, ngx_canary_collected_pt handler);
 static void ngx_canary_note_appended(ngx_canary_shared_t *shared,
@@ -192,15 +190,11 @@ static ngx_int_t
 ngx_canary_collect_endpoint(ngx_canary_shared_t *shared,
     canary_state_endpoint_t *to)
 {
-    ngx_uint_t            i, began, nreleases;
-    canary_rollout_t     *rollout;
-    ngx_canary_record_t  *record, *present;
+    ngx_uint_t            i, nreleases;
+    ngx_canary_record_t  *record;
 
-    present = ngx_canary_record(shared);
-    record = shared->pending.sequence ? &shared->pending.after->record
-                                      : present;
-    rollout = &record->rollout;
-
+    record = shared->pending.sequence ? &shared->history->pending.record
+                                      : ngx_canary_record(shared);
     nreleases = 0;
 
     for (i = 0; i < CANARY_RELEASES; i++) {
@@ -217,26 +211,48 @@ ngx_canary_collect_endpoint(ngx_canary_shared_t *shared,
         return NGX_ERROR;
     }
 
+    ngx_canary_collect_record(shared, record, to);
+
+    to->seen = shared->spent;
+
+    ngx_canary_see_spent(shared, to);
+
+    ngx_canary_collect_releases(shared, to);
+    ngx_canary_collect_events(shared, to);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_canary_collect_record(ngx_canary_shared_t *shared,
+    const ngx_canary_record_t *record, canary_state_endpoint_t *to)
+{
+    canary_rollout_t        *present;
+    canary_evidence_t       *evidence;
+    const canary_rollout_t  *rollout;
+
+    rollout = &record->rollout;
+    present = &ngx_canary_record(shared)->rollout;
+    evidence = shared->evidence;
+
     to->rollout = *rollout;
 
     ngx_canary_name_of(shared, rollout->stable, to->stable);
     ngx_canary_name_of(shared, rollout->canary, to->canary);
 
-    ngx_memcpy(to->last_release, record->last_release,
-               CANARY_NAME_SIZE);
+    ngx_memcpy(to->last_release, record->last_release, CANARY_NAME_SIZE);
     ngx_memcpy(to->last_reason, record->last_reason, CANARY_REASON_SIZE);
     to->ended = record->ended;
 
-    ngx_canary_collect_releases(shared, to);
-
-    ngx_canary_collect_events(shared, to);
-
-    began = (present->rollout.phase != CANARY_IDLE
-             && present->rollout.number == rollout->number);
-
-    ngx_canary_collect_spent(shared, began, to);
-
-    return NGX_OK;
+    if (evidence && present->phase != CANARY_IDLE
+        && present->number == rollout->number)
+    {
+        to->spent_stable = canary_evidence_spent_by(evidence,
+                                                    CANARY_SIDE_STABLE);
+        to->spent_canary = canary_evidence_spent_by(evidence,
+                                                    CANARY_SIDE_CANARY);
+    }
 }
 
 
@@ -301,7 +317,7 @@ ngx_canary_not_appended(ngx_canary_shared_t *shared)
     unsigned               n;
     ngx_canary_journal_t  *journal;
 
-    if (shared->events == NULL) {
+    if (shared->history == NULL) {
         return 0;
     }
 
@@ -310,13 +326,13 @@ ngx_canary_not_appended(ngx_canary_shared_t *shared)
     journal = &shared->history->journal;
 
     while (n < number && n < CANARY_EVENTS
-           && shared->events[(number - n - 1) % (CANARY_EVENTS + 1)].id
+           && shared->history->events[(number - n - 1) % (CANARY_EVENTS + 1)].id
               > journal->appended)
     {
         n++;
     }
 
-    return n + (shared->pending.sequence && shared->pending.after->event.id);
+    return n + (shared->pending.sequence && shared->history->pending.event.id);
 }
 
 
@@ -328,7 +344,7 @@ ngx_canary_collect_events(ngx_canary_shared_t *shared,
     unsigned               n, pending;
     ngx_canary_journal_t  *journal;
 
-    if (shared->events == NULL) {
+    if (shared->history == NULL) {
         return;
     }
 
@@ -342,38 +358,21 @@ ngx_canary_collect_events(ngx_canary_shared_t *shared,
         to->voids[to->nvoid++] = journal->voids[first % CANARY_STATE_VOIDS];
     }
 
-    pending = (shared->pending.sequence && shared->pending.after->event.id);
+    pending = (shared->pending.sequence && shared->history->pending.event.id);
     number = ngx_canary_record(shared)->events;
 
     for (n = ngx_canary_not_appended(shared) - pending; n; n--) {
         to->events[to->nevents++]
-                       = shared->events[(number - n) % (CANARY_EVENTS + 1)];
+                       = shared->history->events[(number - n) % (CANARY_EVENTS + 1)];
     }
 
     if (pending) {
-        to->events[to->nevents++] = shared->pending.after->event;
+        to->events[to->nevents++] = shared->history->pending.event;
     }
 
     if (to->nevents) {
         to->appended = to->events[to->nevents - 1].id;
     }
-}
-
-
-static void
-ngx_canary_collect_spent(ngx_canary_shared_t *shared,
-    ngx_uint_t began, canary_state_endpoint_t *to)
-{
-    if (began && shared->evidence) {
-        to->spent_stable = canary_evidence_spent_by(shared->evidence,
-                                                    CANARY_SIDE_STABLE);
-        to->spent_canary = canary_evidence_spent_by(shared->evidence,
-                                                    CANARY_SIDE_CANARY);
-    }
-
-    to->seen = shared->spent;
-
-    ngx_canary_see_spent(shared, to);
 }
 
 

@@ -26,6 +26,10 @@
 canary_state_t *ngx_canary_collect(ngx_canary_main_conf_t *cmcf,
     uint64_t *sequence);
 
+/* under the lock: what a record of an endpoint has, and budgets */
+void ngx_canary_collect_record(ngx_canary_shared_t *shared,
+    const ngx_canary_record_t *record, canary_state_endpoint_t *to);
+
 /* what was collected is not in the file */
 void ngx_canary_not_seen(ngx_canary_main_conf_t *cmcf,
     const canary_state_t *state);

@@ -70,9 +70,6 @@ static ngx_canary_shared_t *ngx_canary_find_from(
 static ngx_canary_shared_t *ngx_canary_restored(
     ngx_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
     ngx_log_t *log);
-static ngx_int_t ngx_canary_restore_endpoint(
-    ngx_canary_main_conf_t *cmcf, ngx_canary_shared_t *shared,
-    canary_state_endpoint_t *from, ngx_log_t *log);
 static canary_state_t *ngx_canary_read_followed(
     ngx_canary_main_conf_t *cmcf, canary_state_file_id_t *id,
     ngx_log_t *log);
@@ -438,7 +435,7 @@ ngx_canary_restored(ngx_canary_main_conf_t *cmcf,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_canary_restore_endpoint(ngx_canary_main_conf_t *cmcf,
     ngx_canary_shared_t *shared, canary_state_endpoint_t *from,
     ngx_log_t *log)
@@ -857,9 +854,9 @@ ngx_canary_last_event(ngx_canary_shared_t *shared)
 
     n = ngx_canary_record(shared)->events;
 
-    if (shared->events == NULL || n == 0) {
+    if (shared->history == NULL || n == 0) {
         return NULL;
     }
 
-    return &shared->events[(n - 1) % (CANARY_EVENTS + 1)];
+    return &shared->history->events[(n - 1) % (CANARY_EVENTS + 1)];
 }

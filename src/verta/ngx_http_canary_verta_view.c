@@ -62,7 +62,7 @@ ngx_http_canary_verta_look_back(ngx_http_canary_verta_view_t *view,
     ngx_uint_t       halted;
     canary_event_t  *event;
 
-    if (shared->events == NULL || view->record.events == 0) {
+    if (shared->history == NULL || view->record.events == 0) {
         return;
     }
 
@@ -95,7 +95,7 @@ ngx_http_canary_verta_look_back(ngx_http_canary_verta_view_t *view,
 static canary_event_t *
 ngx_http_canary_verta_event(ngx_canary_shared_t *shared, uint64_t number)
 {
-    return &shared->events[number % (CANARY_EVENTS + 1)];
+    return &shared->history->events[number % (CANARY_EVENTS + 1)];
 }
 
 

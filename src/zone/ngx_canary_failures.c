@@ -144,7 +144,7 @@ ngx_canary_failure_before(ngx_canary_endpoint_t *endpoint,
 
 
 void
-ngx_canary_import_failures(ngx_canary_shared_t *to, ngx_canary_shared_t *from)
+ngx_canary_copy_failures(ngx_canary_shared_t *to, ngx_canary_shared_t *from)
 {
     if (from->failures == NULL) {
         return;

@@ -29,7 +29,7 @@ ngx_int_t ngx_canary_failure_before(ngx_canary_endpoint_t *endpoint,
     uint32_t *rollout, uint64_t *number, ngx_canary_failure_t *failure);
 
 /* under the lock: copies those of another zone, if there is memory */
-void ngx_canary_import_failures(ngx_canary_shared_t *to,
+void ngx_canary_copy_failures(ngx_canary_shared_t *to,
     ngx_canary_shared_t *from);
 
 

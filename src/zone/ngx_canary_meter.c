@@ -34,16 +34,11 @@
  */
 
 
-static ngx_int_t ngx_canary_add_side(ngx_canary_shared_t *shared,
-    ngx_uint_t id);
 static ngx_int_t ngx_canary_need_meter(ngx_canary_zone_t *zone,
     ngx_canary_release_shared_t *place, ngx_canary_meter_t **meter);
 static void ngx_canary_add_buckets(ngx_canary_shared_t *shared,
     ngx_canary_release_shared_t *place, uint64_t *buckets);
 static void ngx_canary_halve_endpoint(ngx_canary_shared_t *shared);
-static ngx_int_t ngx_canary_import_carries(
-    ngx_canary_zone_t *zone, ngx_canary_release_shared_t *place,
-    ngx_canary_shared_t *from, ngx_canary_release_shared_t *release);
 
 
 /* counts what no memory is left for, and nobody reads */
@@ -108,85 +103,30 @@ ngx_canary_any_meter(ngx_canary_shared_t *shared,
 }
 
 
-ngx_int_t
-ngx_canary_add_meters(ngx_canary_shared_t *shared,
-    const canary_rollout_t *rollout)
-{
-    if (ngx_canary_add_side(shared, rollout->stable) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return ngx_canary_add_side(shared, rollout->canary);
-}
-
-
-/* a base of zeros is as good as none */
-
-static ngx_int_t
-ngx_canary_add_side(ngx_canary_shared_t *shared, ngx_uint_t id)
-{
-    ngx_canary_zone_t            *zone;
-    ngx_canary_release_shared_t  *place;
-
-    zone = shared->zone;
-    place = shared->releases[id];
-
-    if (ngx_canary_any_meter(shared, place) == NULL
-        && ngx_canary_add_meter(zone, &place->meters[0]) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return ngx_canary_add_meter(zone, &place->base);
-}
-
-
-/* a bit for each of the four that a rollout needs */
+/* one to count in, and a base: one of zeros is as good as none */
 
 ngx_uint_t
-ngx_canary_has_meters(ngx_canary_shared_t *shared,
-    const canary_rollout_t *rollout)
+ngx_canary_missing_meters(ngx_canary_shared_t *shared,
+    const canary_rollout_t *rollout, ngx_canary_meter_t **missing[])
 {
-    ngx_canary_release_shared_t  *stable, *canary;
+    ngx_uint_t                    i, n;
+    ngx_canary_release_shared_t  *sides[2];
 
-    stable = shared->releases[rollout->stable];
-    canary = shared->releases[rollout->canary];
+    sides[0] = shared->releases[rollout->stable];
+    sides[1] = shared->releases[rollout->canary];
 
-    return (ngx_canary_any_meter(shared, stable) != NULL)
-           | (stable->base != NULL) << 1
-           | (ngx_canary_any_meter(shared, canary) != NULL) << 2
-           | (canary->base != NULL) << 3;
-}
+    for (i = 0, n = 0; i < 2; i++) {
 
+        if (ngx_canary_any_meter(shared, sides[i]) == NULL) {
+            missing[n++] = &sides[i]->meters[0];
+        }
 
-void
-ngx_canary_drop_meters(ngx_canary_shared_t *shared,
-    const canary_rollout_t *rollout, ngx_uint_t kept)
-{
-    ngx_uint_t                    added;
-    ngx_canary_zone_t            *zone;
-    ngx_canary_release_shared_t  *stable, *canary;
-
-    zone = shared->zone;
-    stable = shared->releases[rollout->stable];
-    canary = shared->releases[rollout->canary];
-    added = ngx_canary_has_meters(shared, rollout) & ~kept;
-
-    if (added & 1) {
-        ngx_canary_put_meter(zone, &stable->meters[0]);
+        if (sides[i]->base == NULL) {
+            missing[n++] = &sides[i]->base;
+        }
     }
 
-    if (added & 2) {
-        ngx_canary_put_meter(zone, &stable->base);
-    }
-
-    if (added & 4) {
-        ngx_canary_put_meter(zone, &canary->meters[0]);
-    }
-
-    if (added & 8) {
-        ngx_canary_put_meter(zone, &canary->base);
-    }
+    return n;
 }
 
 
@@ -224,7 +164,7 @@ ngx_canary_sum_meters(ngx_canary_shared_t *shared,
     ngx_uint_t           i, k;
     ngx_canary_meter_t  *meter;
 
-    ngx_memzero(sum, sizeof(ngx_canary_meter_t));
+    ngx_canary_clear_meter(sum);
 
     for (i = 0; i < shared->nphases; i++) {
         meter = place->meters[i];
@@ -329,78 +269,6 @@ ngx_canary_subtract_base(ngx_canary_release_shared_t *place,
     for (i = 0; i < CANARY_HISTOGRAM_BUCKETS; i++) {
         sum->histogram[i] -= base->histogram[i];
     }
-}
-
-
-ngx_int_t
-ngx_canary_import_meters(ngx_canary_zone_t *zone,
-    ngx_canary_release_shared_t *place, ngx_canary_shared_t *from,
-    ngx_canary_release_shared_t *release)
-{
-    if (release->past) {
-        if (ngx_canary_add_past(zone, place) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        *place->past = *release->past;
-    }
-
-    if (release->base) {
-        if (ngx_canary_need_meter(zone, place, &place->base) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        *place->base = *release->base;
-    }
-
-    /* nobody counts in the new zone yet, so any meter will do */
-
-    if (ngx_canary_any_meter(from, release)) {
-        if (ngx_canary_need_meter(zone, place, &place->meters[0]) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        ngx_canary_sum_meters(from, release, place->meters[0]);
-    }
-
-    return ngx_canary_import_carries(zone, place, from, release);
-}
-
-
-/* the counters of several meters may be too much for one of them */
-
-static ngx_int_t
-ngx_canary_import_carries(ngx_canary_zone_t *zone,
-    ngx_canary_release_shared_t *place, ngx_canary_shared_t *from,
-    ngx_canary_release_shared_t *release)
-{
-    uint64_t    before[CANARY_BUCKETS + 1], after[CANARY_BUCKETS + 1];
-    ngx_uint_t  i;
-
-    if (place->meters[0] == NULL) {
-        return NGX_OK;
-    }
-
-    ngx_memzero(before, sizeof(before));
-    ngx_memzero(after, sizeof(after));
-
-    ngx_canary_add_buckets(from, release, before);
-    canary_buckets_add(after, place->meters[0]->histogram);
-
-    for (i = 0; i <= CANARY_BUCKETS; i++) {
-
-        if (before[i] == after[i]) {
-            continue;
-        }
-
-        if (ngx_canary_add_past(zone, place) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        place->past->times[i] += before[i] - after[i];
-    }
-
-    return NGX_OK;
 }
 
 

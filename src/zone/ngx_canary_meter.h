@@ -39,19 +39,12 @@ void ngx_canary_halve_steps(ngx_canary_main_conf_t *cmcf);
 
 /* Under the lock. */
 
-/* makes sure of what both sides of a rollout need to be counted, and to be
-   shown by steps; NGX_ERROR: the zone is full */
-ngx_int_t ngx_canary_add_meters(ngx_canary_shared_t *shared,
-    const canary_rollout_t *rollout);
+/* where those are missing that a rollout needs of its sides, to count in and
+   to show by steps: so many of */
+#define NGX_CANARY_ROLLOUT_METERS  4
 
-#define NGX_CANARY_METERS_ALL  15    /* a bit for each of the four */
-
-/* which of these there are, and in the same section of the lock back to those:
-   nobody counts in the others yet */
-ngx_uint_t ngx_canary_has_meters(ngx_canary_shared_t *shared,
-    const canary_rollout_t *rollout);
-void ngx_canary_drop_meters(ngx_canary_shared_t *shared,
-    const canary_rollout_t *rollout, ngx_uint_t kept);
+ngx_uint_t ngx_canary_missing_meters(ngx_canary_shared_t *shared,
+    const canary_rollout_t *rollout, ngx_canary_meter_t **missing[]);
 
 /* what is shown of the current step counts from here */
 void ngx_canary_begin_step(ngx_canary_shared_t *shared);
@@ -91,11 +84,6 @@ void ngx_canary_add_totals(canary_totals_t *to, const canary_totals_t *totals);
    is full */
 ngx_int_t ngx_canary_add_past(ngx_canary_zone_t *zone,
     ngx_canary_release_shared_t *place);
-
-/* all that another zone knows of a release; NGX_ERROR: the zone is full */
-ngx_int_t ngx_canary_import_meters(ngx_canary_zone_t *zone,
-    ngx_canary_release_shared_t *place, ngx_canary_shared_t *from,
-    ngx_canary_release_shared_t *release);
 
 /*
  * When no process uses the release: gives its meters up, and what they

@@ -135,7 +135,7 @@ static size_t
 ngx_canary_rollout_size(ngx_uint_t nslots, ngx_uint_t workers)
 {
     return ngx_canary_slab_size(canary_evidence_size((uint32_t) nslots))
-           + ngx_canary_slab_size(ngx_canary_books_size())
+           + ngx_canary_slab_size(NGX_CANARY_BOOKS)
            + workers * ngx_canary_slab_size(sizeof(canary_slot_t))
            + ngx_canary_slab_size(sizeof(ngx_canary_history_t));
 }
@@ -169,6 +169,44 @@ ngx_canary_zone_wanted(ngx_canary_main_conf_t *cmcf,
     size += size / ngx_pagesize * sizeof(ngx_slab_page_t);
 
     return ngx_align(size, 65536);
+}
+
+
+size_t
+ngx_canary_zone_kept(ngx_canary_main_conf_t *cmcf)
+{
+    size_t                   size, rollout;
+    ngx_uint_t               i, running;
+    ngx_canary_shared_t     *shared;
+    ngx_canary_endpoint_t  **endpoints;
+
+    size = ngx_canary_zone_needed(cmcf, cmcf->zone->nslots);
+    rollout = ngx_canary_rollout_size(cmcf->zone->nslots, 1)
+              + 4 * sizeof(ngx_canary_meter_t);
+    running = 0;
+
+    endpoints = cmcf->endpoints.elts;
+
+    ngx_canary_lock(cmcf->old);
+
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+        shared = ngx_canary_find_shared(cmcf->old, &endpoints[i]->name);
+
+        if (shared == NULL) {
+            continue;
+        }
+
+        if (ngx_canary_record(shared)->rollout.phase != CANARY_IDLE) {
+            size += running++ ? rollout : 0;
+
+        } else if (shared->history) {
+            size += ngx_canary_slab_size(sizeof(ngx_canary_history_t));
+        }
+    }
+
+    ngx_canary_unlock(cmcf->old);
+
+    return size;
 }
 
 

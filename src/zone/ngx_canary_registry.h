@@ -49,5 +49,8 @@ size_t ngx_canary_zone_needed(ngx_canary_main_conf_t *cmcf, ngx_uint_t nslots);
 size_t ngx_canary_zone_wanted(ngx_canary_main_conf_t *cmcf,
     ngx_uint_t nslots, ngx_uint_t workers);
 
+/* of one that has room for what cmcf->old knows of these endpoints, too */
+size_t ngx_canary_zone_kept(ngx_canary_main_conf_t *cmcf);
+
 
 #endif /* _NGX_CANARY_REGISTRY_H_INCLUDED_ */

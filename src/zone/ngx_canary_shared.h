@@ -71,7 +71,7 @@ typedef struct {
  * What one worker counts of one release; writers: atomic additions.  It is
  * made when first needed.  The worker that takes the place of another, after
  * a reload or because that one died, goes on with its meter; so two may add
- * to it for a while.  The padding makes it a whole number of lines.
+ * to it for a while.
  */
 
 typedef struct ngx_canary_meter_s       ngx_canary_meter_t;
@@ -80,17 +80,18 @@ struct ngx_canary_meter_s {
     canary_totals_t                     totals;
     ngx_canary_meter_t                 *next;          /* of those not in use,
                                                           under the lock */
-    u_char                              pad[NGX_CANARY_LINE
-                                            - sizeof(canary_totals_t)
-                                            - sizeof(void *)];
+    uint32_t                            place;         /* in its run, and in
+                                                          the first one, */
+    uint32_t                            nspare;        /* how many of the run
+                                                          are not in use */
     uint32_t                            histogram[CANARY_HISTOGRAM_BUCKETS];
                                                        /* of times that are
                                                           evidence */
 };
 
-_Static_assert(offsetof(ngx_canary_meter_t, histogram)
-               % NGX_CANARY_LINE == 0,
-               "what a worker counts shares no line with a histogram");
+_Static_assert(offsetof(ngx_canary_meter_t, histogram) % NGX_CANARY_LINE == 0
+               && sizeof(ngx_canary_meter_t) % NGX_CANARY_LINE == 0,
+               "what a worker counts shares no line");
 
 
 /*
@@ -217,13 +218,13 @@ typedef struct {
 
 /*
  * A change that is decided and takes effect when the state file has it; see
- * ngx_canary_pending.c.  Under the lock; the sequence is written last.
+ * ngx_canary_pending.c.  What the endpoint is then is in its history.  Under
+ * the lock; the sequence is written last.
  */
 
 typedef struct {
     uint64_t                            sequence;      /* 0: there is none */
     uint64_t                            decided;       /* ms, monotonic */
-    ngx_canary_after_t                 *after;         /* in the history */
 } ngx_canary_pending_t;
 
 
@@ -331,8 +332,7 @@ struct ngx_canary_shared_s {
     uint64_t                            nsettled;      /* ever */
     ngx_canary_settled_t                settled[NGX_CANARY_SETTLED];
 
-    ngx_canary_history_t               *history;       /* or NULL, and so is */
-    canary_event_t                     *events;        /* the ring in it */
+    ngx_canary_history_t               *history;       /* or NULL */
     ngx_canary_failures_t              *failures;      /* or NULL */
 
     ngx_canary_release_shared_t        *releases
@@ -444,6 +444,16 @@ static ngx_inline void
 ngx_canary_unlock(ngx_canary_zone_t *zone)
 {
     ngx_shmtx_unlock(&zone->pool->mutex);
+}
+
+
+/* what it has counted */
+
+static ngx_inline void
+ngx_canary_clear_meter(ngx_canary_meter_t *meter)
+{
+    ngx_memzero(&meter->totals, sizeof(canary_totals_t));
+    ngx_memzero(meter->histogram, sizeof(meter->histogram));
 }
 
 

@@ -15,17 +15,18 @@
 #include "ngx_canary_shared.h"
 
 
-static void ngx_canary_free_evidence(ngx_canary_zone_t *zone,
-    canary_evidence_t *evidence);
-
+/*
+ * Evidence is not freed while a process lives that may be adding to it, and
+ * rests for a while before it is used again.  But its books, which are most of
+ * it, are only for whoever has the lock, so they give way at once.  A process
+ * that is killed here may lose some, but leaves none in two places.
+ */
 
 void
 ngx_canary_put_spare(ngx_canary_shared_t *shared)
 {
     canary_evidence_t  *evidence;
-    ngx_canary_zone_t  *zone;
 
-    zone = shared->zone;
     evidence = shared->evidence;
 
     if (evidence == NULL) {
@@ -36,8 +37,17 @@ ngx_canary_put_spare(ngx_canary_shared_t *shared)
 
     evidence->released = ngx_canary_milliseconds();
     evidence->serial = ngx_max(evidence->serial, shared->serial);
+
+    ngx_canary_list_spare(shared->zone, evidence);
+}
+
+
+void
+ngx_canary_list_spare(ngx_canary_zone_t *zone, canary_evidence_t *evidence)
+{
     evidence->next = zone->spare;
-    zone->spare = evidence;
+
+    __atomic_store_n(&zone->spare, evidence, __ATOMIC_RELEASE);
 }
 
 
@@ -60,57 +70,12 @@ ngx_canary_take_spare(ngx_canary_zone_t *zone, uint64_t rested)
 }
 
 
-/*
- * Evidence that is not needed any more is not freed while a process lives that
- * may be adding to it, and rests for a while before it is used again.  But its
- * books, which are most of it, are only for whoever has the lock, so they are
- * given back as soon as another rollout finds no memory.  A process that is
- * killed here may lose some, but leaves none in two places.
- */
-
 ngx_uint_t
 ngx_canary_free_spare_evidence(ngx_canary_zone_t *zone)
 {
-    canary_evidence_t  *evidence, **place;
-
-    if (ngx_canary_free_books(zone)) {
-        return 1;
-    }
-
-    for (place = &zone->spare; *place; place = &evidence->next) {
-        evidence = *place;
-
-        if (!ngx_canary_serial_alive(zone, 0, evidence->serial)) {
-            __atomic_store_n(place, evidence->next, __ATOMIC_RELEASE);
-            ngx_canary_free_evidence(zone, evidence);
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-static void
-ngx_canary_free_evidence(ngx_canary_zone_t *zone, canary_evidence_t *evidence)
-{
-    uint32_t  i;
-
-    for (i = evidence->nused; i > 0; i--) {
-        if (i == 1 || evidence->slots[i - 1] != evidence->slots[0]) {
-            ngx_slab_free_locked(zone->pool, evidence->slots[i - 1]);
-        }
-    }
-
-    ngx_slab_free_locked(zone->pool, evidence);
-}
-
-
-ngx_uint_t
-ngx_canary_free_books(ngx_canary_zone_t *zone)
-{
+    canary_slot_t      *slot, *next;
     canary_books_t     *books;
-    canary_evidence_t  *evidence;
+    canary_evidence_t  *evidence, **place;
 
     for (evidence = zone->spare; evidence; evidence = evidence->next) {
         books = evidence->books;
@@ -118,6 +83,22 @@ ngx_canary_free_books(ngx_canary_zone_t *zone)
         if (books) {
             __atomic_store_n(&evidence->books, NULL, __ATOMIC_RELEASE);
             ngx_slab_free_locked(zone->pool, books);
+            return 1;
+        }
+    }
+
+    for (place = &zone->spare; *place; place = &evidence->next) {
+        evidence = *place;
+
+        if (!ngx_canary_serial_alive(zone, 0, evidence->serial)) {
+            __atomic_store_n(place, evidence->next, __ATOMIC_RELEASE);
+
+            for (slot = evidence->all; slot; slot = next) {
+                next = slot->next;
+                ngx_slab_free_locked(zone->pool, slot);
+            }
+
+            ngx_slab_free_locked(zone->pool, evidence);
             return 1;
         }
     }

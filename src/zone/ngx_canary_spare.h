@@ -22,16 +22,16 @@
 /* evidence of a rollout that is over, or did not begin, may be used again */
 void ngx_canary_put_spare(ngx_canary_shared_t *shared);
 
+void ngx_canary_list_spare(ngx_canary_zone_t *zone,
+    canary_evidence_t *evidence);
+
 /* takes some that has been released no later than that, ms; NULL: there is
    none */
 canary_evidence_t *ngx_canary_take_spare(
     ngx_canary_zone_t *zone, uint64_t rested);
 
-/* frees a part of it that nobody can be using, or the books of one only; 0:
-   there is none */
-ngx_uint_t ngx_canary_free_spare_evidence(
-    ngx_canary_zone_t *zone);
-ngx_uint_t ngx_canary_free_books(ngx_canary_zone_t *zone);
+/* frees the books of one, or one that nobody can be using; 0: there is none */
+ngx_uint_t ngx_canary_free_spare_evidence(ngx_canary_zone_t *zone);
 
 
 #endif /* _NGX_CANARY_SPARE_H_INCLUDED_ */

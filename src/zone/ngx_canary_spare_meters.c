@@ -14,8 +14,10 @@
 
 /*
  * They are in a list, and cut from runs of pages, since the zone's allocator
- * would round each up to a page; a run is given back to the zone when all of
- * it is in the list, and the memory is needed.
+ * would round each up to a page; a run is given back to the zone when none of
+ * it is in use, and the memory is needed.  A process that is killed here may
+ * lose one, and with it the run, but leaves none in two places, nor one with
+ * old counts.
  */
 
 
@@ -23,17 +25,17 @@
 
 
 static void ngx_canary_cut_meters(ngx_canary_zone_t *zone);
-static ngx_uint_t ngx_canary_free_runs(ngx_canary_zone_t *zone,
-    ngx_canary_meter_t **meters, ngx_uint_t n);
-static int ngx_libc_cdecl ngx_canary_compare_meters(const void *one,
-    const void *two);
+static void ngx_canary_list_meter(ngx_canary_zone_t *zone,
+    ngx_canary_meter_t *meter);
 static size_t ngx_canary_run_size(void);
 
 
-/*
- * A process that is killed here may
- * lose one, but leaves none in two places, nor one with old counts.
- */
+static ngx_inline ngx_canary_meter_t *
+ngx_canary_run(ngx_canary_meter_t *meter)
+{
+    return meter - meter->place;
+}
+
 
 ngx_int_t
 ngx_canary_add_meter(ngx_canary_zone_t *zone, ngx_canary_meter_t **meter)
@@ -56,7 +58,9 @@ ngx_canary_add_meter(ngx_canary_zone_t *zone, ngx_canary_meter_t **meter)
 
     __atomic_store_n(&zone->spare_meters, spare->next, __ATOMIC_RELEASE);
 
-    ngx_memzero(spare, sizeof(ngx_canary_meter_t));
+    ngx_canary_run(spare)->nspare--;
+
+    ngx_canary_clear_meter(spare);
 
     __atomic_store_n(meter, spare, __ATOMIC_RELEASE);
 
@@ -68,21 +72,35 @@ static void
 ngx_canary_cut_meters(ngx_canary_zone_t *zone)
 {
     size_t               size;
-    ngx_uint_t           n;
-    ngx_canary_meter_t  *meter;
+    uint32_t             i;
+    ngx_canary_meter_t  *run;
 
     size = ngx_canary_run_size();
 
-    meter = ngx_slab_alloc_locked(zone->pool, size);
-    if (meter == NULL) {
+    run = ngx_slab_alloc_locked(zone->pool, size);
+    if (run == NULL) {
         return;
     }
 
-    for (n = size / sizeof(ngx_canary_meter_t); n; n--) {
-        meter->next = zone->spare_meters;
+    run->nspare = 0;
 
-        __atomic_store_n(&zone->spare_meters, meter++, __ATOMIC_RELEASE);
+    for (i = 0; i < size / sizeof(ngx_canary_meter_t); i++) {
+        run[i].place = i;
+        ngx_canary_list_meter(zone, &run[i]);
     }
+}
+
+
+/* counted last: no run is freed of which one may be in use */
+
+static void
+ngx_canary_list_meter(ngx_canary_zone_t *zone, ngx_canary_meter_t *meter)
+{
+    meter->next = zone->spare_meters;
+
+    __atomic_store_n(&zone->spare_meters, meter, __ATOMIC_RELEASE);
+
+    ngx_canary_run(meter)->nspare++;
 }
 
 
@@ -93,15 +111,11 @@ ngx_canary_put_meter(ngx_canary_zone_t *zone, ngx_canary_meter_t **meter)
 
     spare = *meter;
 
-    if (spare == NULL) {
-        return;
+    if (spare) {
+        __atomic_store_n(meter, NULL, __ATOMIC_RELEASE);
+
+        ngx_canary_list_meter(zone, spare);
     }
-
-    __atomic_store_n(meter, NULL, __ATOMIC_RELEASE);
-
-    spare->next = zone->spare_meters;
-
-    __atomic_store_n(&zone->spare_meters, spare, __ATOMIC_RELEASE);
 }
 
 
@@ -122,94 +136,43 @@ ngx_canary_forget_meters(ngx_canary_shared_t *shared,
 }
 
 
+/* all meters of such runs are out of the list before the first run is freed */
+
 ngx_uint_t
 ngx_canary_free_spare_meters(ngx_canary_zone_t *zone)
 {
     ngx_uint_t           n, freed;
-    ngx_canary_meter_t  *meter, **meters;
+    ngx_canary_meter_t  *meter, **place, *runs;
 
-    n = 0;
-
-    for (meter = zone->spare_meters; meter; meter = meter->next) {
-        n++;
-    }
-
-    if (n == 0) {
-        return 0;
-    }
-
-    meters = ngx_alloc(n * sizeof(ngx_canary_meter_t *), ngx_cycle->log);
-    if (meters == NULL) {
-        return 0;
-    }
-
-    n = 0;
-
-    for (meter = zone->spare_meters; meter; meter = meter->next) {
-        meters[n++] = meter;
-    }
-
-    ngx_qsort(meters, n, sizeof(ngx_canary_meter_t *),
-              ngx_canary_compare_meters);
-
-    freed = ngx_canary_free_runs(zone, meters, n);
-
-    ngx_free(meters);
-
-    return freed;
-}
-
-
-/*
- * Meters in the order of their addresses: only the first one of a run is where
- * a page begins.  The list is made anew; a process that is killed meanwhile
- * loses what is not in it yet.
- */
-
-static ngx_uint_t
-ngx_canary_free_runs(ngx_canary_zone_t *zone,
-    ngx_canary_meter_t **meters, ngx_uint_t n)
-{
-    ngx_uint_t           i, run, freed;
-    ngx_canary_meter_t  *meter;
-
+    n = ngx_canary_run_size() / sizeof(ngx_canary_meter_t);
+    runs = NULL;
     freed = 0;
-    run = ngx_canary_run_size() / sizeof(ngx_canary_meter_t);
 
-    __atomic_store_n(&zone->spare_meters, NULL, __ATOMIC_RELEASE);
+    for (place = &zone->spare_meters; *place; /* void */ ) {
+        meter = *place;
 
-    for (i = 0; i < n; /* void */ ) {
-        meter = meters[i];
-
-        if ((uintptr_t) meter % ngx_pagesize == 0
-            && i + run <= n && meters[i + run - 1] == meter + run - 1)
-        {
-            ngx_slab_free_locked(zone->pool, meter);
-            i += run;
-            freed = 1;
+        if (ngx_canary_run(meter)->nspare != n) {
+            place = &meter->next;
             continue;
         }
 
-        meter->next = zone->spare_meters;
+        __atomic_store_n(place, meter->next, __ATOMIC_RELEASE);
 
-        __atomic_store_n(&zone->spare_meters, meter, __ATOMIC_RELEASE);
+        if (meter->place == 0) {
+            meter->next = runs;
+            runs = meter;
+        }
+    }
 
-        i++;
+    while (runs) {
+        meter = runs;
+        runs = meter->next;
+
+        ngx_slab_free_locked(zone->pool, meter);
+        freed = 1;
     }
 
     return freed;
-}
-
-
-static int ngx_libc_cdecl
-ngx_canary_compare_meters(const void *one, const void *two)
-{
-    uintptr_t  first, second;
-
-    first = (uintptr_t) *(ngx_canary_meter_t **) one;
-    second = (uintptr_t) *(ngx_canary_meter_t **) two;
-
-    return (first > second) - (first < second);
 }
 
 

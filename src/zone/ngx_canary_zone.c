@@ -14,7 +14,6 @@
 #include "canary_route.h"
 
 #include "ngx_canary_endpoint.h"
-#include "ngx_canary_import.h"
 #include "ngx_canary_registry.h"
 #include "ngx_canary_shared.h"
 
@@ -326,11 +325,9 @@ ngx_canary_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 
     rc = ngx_canary_register(cmcf, shm_zone->shm.log);
 
-    if (rc == NGX_OK && cmcf->old) {
-        rc = ngx_canary_import(cmcf, shm_zone->shm.log);
-    }
-
-    if (rc == NGX_ERROR) {
+    if (rc == NGX_ERROR
+        || (cmcf->old && shm_zone->shm.size < ngx_canary_zone_kept(cmcf)))
+    {
         goto too_small;
     }
 
@@ -449,7 +446,7 @@ ngx_canary_create_zone(ngx_shm_zone_t *shm_zone, ngx_canary_main_conf_t *cmcf)
 
     ocmcf = ngx_canary_old_conf();
 
-    /* what is imported, and nobody configures, keeps its age */
+    /* what comes from there, and nobody configures, keeps its age */
 
     if (ocmcf) {
         cmcf->old = ocmcf->zone;

@@ -221,6 +221,48 @@ for my $case ([ 'another size', 'zone=canary:8m' ],
     };
 }
 
+subtest 'an interval goes on in another zone' => sub {
+    $t->start_rollout('ep', steps => [0.2, 0.5], interval => 3600);
+    $t->wait_for(sub {
+        $t->endpoint('ep')->{next_step_in_seconds} < 3599;
+    }, 30, 'a second of it');
+    $t->verb(ep => 'pause');
+    reload(zone => 'zone=canary:24m', gone => 1);
+    my $left = $t->verb(ep => 'resume')->{next_step_in_seconds};
+    cmp_ok($left, '<', 3599, 'from where it was paused');
+
+    reload(zone => 'zone=canary:16m', gone => 1);
+    cmp_ok($t->endpoint('ep')->{next_step_in_seconds}, '<=', $left,
+           'and where it was not');
+    $t->verb(ep => 'rollback');
+};
+
+subtest 'a zone that has no room for what runs' => sub {
+    my @more = map { "more$_" } 1 .. 8;
+    my ($least) = reload(fails => 1, zone => 'zone=canary:64k',
+                         endpoints => \@more) =~ /needs about (\d+)k/;
+
+    reload(endpoints => \@more, gone => 1);
+    $t->start_rollout($_, steps => [0.5]) for @more;
+
+    my $zone = 'zone=canary:' . ($least + 64) . 'k';
+    like(reload(fails => 1, zone => $zone, endpoints => \@more),
+         qr/too small for 9 endpoints beside what is in use: rollouts/,
+         'is refused');
+    is_deeply([ map { $t->endpoint($_)->{phase} } @more ],
+              [ ('progressing') x 8 ], 'they go on');
+
+    reload(zone => 'zone=canary:5m', endpoints => \@more, gone => 1);
+    is_deeply([ map { $t->endpoint($_)->{phase} } @more ],
+              [ ('progressing') x 8 ], 'and in one that has it');
+
+    $t->allow_log(qr/the canary_zone is too small for/);
+    reload(zone => $zone, gone => 1);
+    reload(endpoints => \@more, gone => 1);
+    is_deeply([ map { $t->endpoint($_)->{phase} } @more ], [ ('idle') x 8 ],
+              'those that are not configured end, whether they fit or not');
+};
+
 subtest 'the split is exact while the zone changes' => sub {
     $t->start_rollout('ep', steps => [0.02]);
 

@@ -238,14 +238,17 @@ kills_add_endpoint(ngx_canary_shared_t *shared)
 static void
 kills_add_evidence(canary_evidence_t *evidence)
 {
-    ngx_uint_t  i;
+    ngx_uint_t      n;
+    canary_slot_t  *slot;
 
     kills_add(evidence, canary_evidence_size(evidence->nslots), "evidence");
-    kills_add(evidence->books, ngx_canary_books_size(), "books");
+    kills_add(evidence->books, NGX_CANARY_BOOKS, "books");
 
-    for (i = 0; i < evidence->nused; i++) {
-        if (i == 0 || evidence->slots[i] != evidence->slots[0]) {
-            kills_add(evidence->slots[i], sizeof(canary_slot_t), "a slot");
+    for (slot = evidence->all, n = 0; slot; slot = slot->next) {
+        kills_add(slot, sizeof(canary_slot_t), "a slot");
+
+        if (++n > KILLS_LONG) {
+            kills_fail("the list of slots has no end");
         }
     }
 }
@@ -318,8 +321,8 @@ kills_check_ring(ngx_canary_shared_t *shared)
     n = (events > CANARY_EVENTS) ? events - CANARY_EVENTS
                                           : 0;
 
-    for ( /* void */ ; shared->events && n < events; n++) {
-        event = &shared->events[n % (CANARY_EVENTS + 1)];
+    for ( /* void */ ; shared->history && n < events; n++) {
+        event = &shared->history->events[n % (CANARY_EVENTS + 1)];
 
         if (event->id <= last || event->id > kills_conf()->zone->last_event) {
             kills_fail("event %llu of \"%.*s\" follows %llu, the last of all "
@@ -396,12 +399,12 @@ kills_check_endpoint_events(ngx_canary_shared_t *shared,
     unsigned                      nfile;
     const canary_events_entry_t  *file;
 
-    number = shared->events ? ngx_canary_record(shared)->events : 0;
+    number = shared->history ? ngx_canary_record(shared)->events : 0;
     first = (number > CANARY_EVENTS) ? number - CANARY_EVENTS : 0;
     file = canary_events_find(events, name, &nfile);
 
     for (n = number; n > first; n--) {
-        id = shared->events[(n - 1) % (CANARY_EVENTS + 1)].id;
+        id = shared->history->events[(n - 1) % (CANARY_EVENTS + 1)].id;
 
         if (number - n >= nfile || file[nfile - 1 - (number - n)].id != id) {
             kills_fail("event %llu of \"%s\" is %llu in the file",

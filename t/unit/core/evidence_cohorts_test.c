@@ -290,12 +290,6 @@ counters_may_wrap_around(void **state)
 
     /* as after four billion attempts in each place */
 
-    loop.evidence->nplaces = CANARY_COHORTS;
-
-    for (n = 0; n < CANARY_COHORTS; n++) {
-        loop.evidence->books->places->cohorts[n].freed = 1;
-    }
-
     for (n = 0; n < SLOTS * CANARY_SIDES * CANARY_COHORTS; n++) {
         tally = &loop.evidence->slots[n % SLOTS]
                      ->tallies[n / SLOTS / CANARY_SIDES]

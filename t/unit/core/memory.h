@@ -54,7 +54,7 @@ unit_evidence(uint32_t nslots, uint32_t nused)
     evidence = unit_junk(canary_evidence_size(nslots));
 
     canary_evidence_init(evidence, nslots);
-    canary_judge_set_books(evidence, unit_junk(canary_judge_books_size()));
+    canary_evidence_set_books(evidence, unit_junk(sizeof(canary_judged_t)));
 
     for (i = 0; i < nused; i++) {
         canary_evidence_use(evidence, unit_slot());
@@ -67,12 +67,11 @@ unit_evidence(uint32_t nslots, uint32_t nused)
 static inline void
 unit_free_evidence(canary_evidence_t *evidence)
 {
-    uint32_t  i;
+    canary_slot_t  *slot, *next;
 
-    for (i = 0; i < evidence->nused; i++) {
-        if (i == 0 || evidence->slots[i] != evidence->slots[0]) {
-            free(evidence->slots[i]);
-        }
+    for (slot = evidence->all; slot; slot = next) {
+        next = slot->next;
+        free(slot);
     }
 
     free(evidence->books);
