@@ -10,7 +10,8 @@
 
 #include "ngx_http_canary_api_body.h"
 
-#include "ngx_http_canary_conf_location.h"
+#include "ngx_http_canary_dialect.h"
+#include "ngx_http_canary_refuse.h"
 
 
 /* of a request whose body has not come whole */
@@ -18,7 +19,6 @@
 typedef struct {
     ngx_buf_t                        *text;      /* what has come */
     ngx_http_client_body_handler_pt   handler;
-    ngx_http_canary_too_large_pt      too_large;
 } ngx_http_canary_body_t;
 
 
@@ -44,15 +44,16 @@ static ngx_int_t ngx_http_canary_api_copy(ngx_buf_t *b, u_char *p);
 
 ngx_int_t
 ngx_http_canary_api_read(ngx_http_request_t *r,
-    ngx_http_client_body_handler_pt handler,
-    ngx_http_canary_too_large_pt too_large)
+    ngx_http_client_body_handler_pt handler)
 {
     ngx_int_t                rc;
     ngx_pool_cleanup_t      *cln;
     ngx_http_canary_body_t  *body;
 
-    if (r->headers_in.content_length_n > ngx_http_canary_api_body_max(r)) {
-        return too_large(r);
+    if (r->headers_in.content_length_n
+        > ngx_http_canary_location(r)->body_max)
+    {
+        return ngx_http_canary_refuse_size(r);
     }
 
     cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_canary_body_t));
@@ -65,7 +66,6 @@ ngx_http_canary_api_read(ngx_http_request_t *r,
     body = cln->data;
     body->text = NULL;
     body->handler = handler;
-    body->too_large = too_large;
 
     r->request_body_no_buffering = 1;
 
@@ -76,17 +76,6 @@ ngx_http_canary_api_read(ngx_http_request_t *r,
     }
 
     return NGX_DONE;
-}
-
-
-off_t
-ngx_http_canary_api_body_max(ngx_http_request_t *r)
-{
-    ngx_http_canary_loc_conf_t  *clcf;
-
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_api_module);
-
-    return clcf->body_max;
 }
 
 
@@ -149,7 +138,7 @@ ngx_http_canary_body_buffer(ngx_http_request_t *r,
     size = r->headers_in.content_length_n;
 
     if (r->headers_in.chunked || size < 0) {
-        size = ngx_http_canary_api_body_max(r);
+        size = ngx_http_canary_location(r)->body_max;
     }
 
     body->text = ngx_create_temp_buf(r->pool, (size_t) ngx_max(size, 1));
@@ -169,7 +158,7 @@ ngx_http_canary_body_event(ngx_http_request_t *r)
     for ( ;; ) {
 
         if (ngx_http_canary_body_take(r, body->text) != NGX_OK) {
-            ngx_http_finalize_request(r, body->too_large(r));
+            ngx_http_finalize_request(r, ngx_http_canary_refuse_size(r));
             return;
         }
 
@@ -254,7 +243,7 @@ ngx_http_canary_api_body(ngx_http_request_t *r, ngx_str_t *text)
 
     size = ngx_http_canary_api_body_size(r);
 
-    if (size > ngx_http_canary_api_body_max(r)) {
+    if (size > ngx_http_canary_location(r)->body_max) {
         return NGX_DECLINED;
     }
 

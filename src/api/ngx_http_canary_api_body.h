@@ -13,19 +13,12 @@
 #include <ngx_http.h>
 
 
-/* what answers that a body is larger than body_max */
-typedef ngx_int_t (*ngx_http_canary_too_large_pt)(ngx_http_request_t *r);
-
 /*
  * For a content handler to return: the body is read, no more of it than may
  * be, and then the handler is called.
  */
 ngx_int_t ngx_http_canary_api_read(ngx_http_request_t *r,
-    ngx_http_client_body_handler_pt handler,
-    ngx_http_canary_too_large_pt too_large);
-
-/* the most bytes that a body may have here */
-off_t ngx_http_canary_api_body_max(ngx_http_request_t *r);
+    ngx_http_client_body_handler_pt handler);
 
 /* the text, zero-terminated; NGX_DECLINED: longer than is accepted */
 ngx_int_t ngx_http_canary_api_body(ngx_http_request_t *r, ngx_str_t *text);

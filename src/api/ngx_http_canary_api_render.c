@@ -38,10 +38,6 @@
                                                   of seconds kept in ms */
 
 
-static ngx_int_t ngx_http_canary_next_endpoint(ngx_http_canary_list_t *list,
-    cJSON *object, int *failed);
-static void ngx_http_canary_render_endpoint(cJSON *object,
-    ngx_canary_snapshot_t *snapshot, ngx_pool_t *pool, int *failed);
 static void ngx_http_canary_render_progress(cJSON *object,
     ngx_canary_snapshot_t *snapshot, const canary_strategy_t *strategy,
     int *failed);
@@ -66,48 +62,8 @@ static void ngx_http_canary_render_last(cJSON *object,
 
 
 ngx_int_t
-ngx_http_canary_api_endpoints(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *none)
-{
-    ngx_http_canary_list_t  *list;
-
-    list = ngx_http_canary_list_create(r, sizeof(ngx_http_canary_list_t),
-                                       "endpoints",
-                                       ngx_http_canary_next_endpoint);
-    if (list == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_canary_feed_start(&list->feed);
-}
-
-
-static ngx_int_t
-ngx_http_canary_next_endpoint(ngx_http_canary_list_t *list, cJSON *object,
-    int *failed)
-{
-    ngx_array_t             *all;
-    ngx_canary_snapshot_t    snapshot;
-    ngx_canary_endpoint_t  **endpoints;
-
-    all = &list->feed.main->endpoints;
-    endpoints = all->elts;
-
-    if (list->n == all->nelts) {
-        return NGX_DECLINED;
-    }
-
-    ngx_canary_snapshot(endpoints[list->n], &snapshot);
-    ngx_http_canary_render_endpoint(object, &snapshot, list->feed.pool,
-                                    failed);
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
 ngx_http_canary_api_endpoint(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *endpoint)
+    ngx_http_canary_target_t *target)
 {
     ngx_canary_snapshot_t  *snapshot;
 
@@ -116,7 +72,7 @@ ngx_http_canary_api_endpoint(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_canary_snapshot(endpoint, snapshot);
+    ngx_canary_snapshot(target->endpoint, snapshot);
 
     return ngx_http_canary_api_send_endpoint(r, NGX_HTTP_OK, snapshot);
 }
@@ -145,7 +101,7 @@ ngx_http_canary_api_send_endpoint(ngx_http_request_t *r, ngx_uint_t status,
 }
 
 
-static void
+void
 ngx_http_canary_render_endpoint(cJSON *object,
     ngx_canary_snapshot_t *snapshot, ngx_pool_t *pool, int *failed)
 {

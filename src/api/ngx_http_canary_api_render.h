@@ -14,14 +14,15 @@
 
 #include <cjson/cJSON.h>
 
-#include "ngx_canary_endpoint.h"
 #include "ngx_canary_snapshot.h"
 
+#include "ngx_http_canary_dialect.h"
 
-ngx_int_t ngx_http_canary_api_endpoints(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *endpoint);
+
 ngx_int_t ngx_http_canary_api_endpoint(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *endpoint);
+    ngx_http_canary_target_t *target);
+void ngx_http_canary_render_endpoint(cJSON *object,
+    ngx_canary_snapshot_t *snapshot, ngx_pool_t *pool, int *failed);
 
 
 /* sends it with this status */

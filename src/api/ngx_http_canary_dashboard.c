@@ -10,7 +10,6 @@
 
 #include "ngx_http_canary_dashboard.h"
 
-#include "ngx_canary_endpoint.h"
 
 #include "ngx_http_canary_answer.h"
 
@@ -75,7 +74,7 @@ ngx_http_canary_dashboard(ngx_http_request_t *r)
 
 ngx_int_t
 ngx_http_canary_dashboard_style(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *endpoint)
+    ngx_http_canary_target_t *target)
 {
     return ngx_http_canary_dashboard_send(r, &ngx_http_canary_style,
                                           &ngx_http_canary_vary_file);
@@ -84,7 +83,7 @@ ngx_http_canary_dashboard_style(ngx_http_request_t *r,
 
 ngx_int_t
 ngx_http_canary_dashboard_script(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *endpoint)
+    ngx_http_canary_target_t *target)
 {
     return ngx_http_canary_dashboard_send(r, &ngx_http_canary_script,
                                           &ngx_http_canary_vary_file);

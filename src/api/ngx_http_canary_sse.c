@@ -12,13 +12,14 @@
 
 #include "ngx_http_canary_sse.h"
 
+#include "canary_event_json.h"
+
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_gather.h"
 
-#include "ngx_http_canary_access.h"
 #include "ngx_http_canary_answer.h"
-#include "ngx_http_canary_api_event.h"
-#include "ngx_http_canary_problem.h"
+#include "ngx_http_canary_headers.h"
+#include "ngx_http_canary_refuse.h"
 
 
 /*
@@ -95,9 +96,7 @@ static ngx_http_canary_stream_t *ngx_http_canary_add_stream(
 static void ngx_http_canary_stream_cleanup(void *data);
 static void ngx_http_canary_start_streams(void);
 static void ngx_http_canary_streams_handler(ngx_event_t *ev);
-static void ngx_http_canary_begin_round(void);
 static void ngx_http_canary_streams_turn(void);
-static void ngx_http_canary_end_round(void);
 static void ngx_http_canary_stream_turn(ngx_http_canary_stream_t *stream);
 static ngx_int_t ngx_http_canary_stream_end(
     ngx_http_canary_stream_t *stream);
@@ -106,10 +105,9 @@ static ngx_int_t ngx_http_canary_stream_feed(
 static ngx_int_t ngx_http_canary_make_news(ngx_http_canary_news_t *news,
     ngx_canary_main_conf_t *cmcf, uint64_t after);
 static ngx_http_canary_events_text_t *ngx_http_canary_events_text(
-    ngx_pool_t *pool, ngx_canary_batch_t *batch);
+    ngx_canary_batch_t *batch);
+static char *ngx_http_canary_event_line(ngx_canary_found_t *found);
 static void ngx_http_canary_leave_text(ngx_http_canary_events_text_t **text);
-static char *ngx_http_canary_news_event(ngx_pool_t *pool,
-    ngx_canary_found_t *found);
 static ngx_int_t ngx_http_canary_stream_send(
     ngx_http_canary_stream_t *stream, u_char *data, size_t len);
 static ngx_int_t ngx_http_canary_stream_output(
@@ -131,22 +129,23 @@ static ngx_uint_t              ngx_http_canary_ntexts;   /* ever made */
 
 
 ngx_int_t
-ngx_http_canary_api_stream(ngx_http_request_t *r, ngx_canary_endpoint_t *none)
+ngx_http_canary_api_stream(ngx_http_request_t *r,
+    ngx_http_canary_target_t *target)
 {
     uint64_t     after;
     const char  *reason;
 
     if (r != r->main) {
-        return ngx_http_canary_problem(r, NGX_HTTP_BAD_REQUEST,
-                                       "a stream of events has no end, so it "
-                                       "cannot be a part of a page");
+        return ngx_http_canary_refuse(r, NGX_HTTP_BAD_REQUEST, "a stream of "
+                                      "events has no end, so it cannot be a "
+                                      "part of a page");
     }
 
     if (ngx_http_canary_last_event_id(r, &after) != NGX_OK) {
-        return ngx_http_canary_problem(r, NGX_HTTP_BAD_REQUEST,
-                                       "Last-Event-ID, or the argument "
-                                       "\"after\", has to be the number of "
-                                       "an event, a whole number");
+        return ngx_http_canary_refuse(r, NGX_HTTP_BAD_REQUEST,
+                                      "Last-Event-ID, or the argument "
+                                      "\"after\", has to be the number of an "
+                                      "event, a whole number");
     }
 
     if (ngx_exiting || ngx_quit || ngx_terminate) {
@@ -206,8 +205,8 @@ ngx_http_canary_stream_busy(ngx_http_request_t *r, const char *seconds,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_canary_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE, "%s",
-                                   reason);
+    return ngx_http_canary_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE, "%s",
+                                  reason);
 }
 
 
@@ -415,7 +414,10 @@ ngx_http_canary_streams_handler(ngx_event_t *ev)
             return;
         }
 
-        ngx_http_canary_begin_round();
+        if (!ngx_queue_empty(&ngx_http_canary_streams)) {
+            ngx_queue_add(&ngx_http_canary_waiting, &ngx_http_canary_streams);
+            ngx_queue_init(&ngx_http_canary_streams);
+        }
     }
 
     ngx_http_canary_streams_turn();
@@ -425,23 +427,11 @@ ngx_http_canary_streams_handler(ngx_event_t *ev)
         return;
     }
 
-    ngx_http_canary_end_round();
+    ngx_http_canary_leave_text(&ngx_http_canary_news.text);
 
     if (ngx_http_canary_nstreams == 0) {
         ngx_del_timer(ev);
     }
-}
-
-
-static void
-ngx_http_canary_begin_round(void)
-{
-    if (ngx_queue_empty(&ngx_http_canary_streams)) {
-        return;
-    }
-
-    ngx_queue_add(&ngx_http_canary_waiting, &ngx_http_canary_streams);
-    ngx_queue_init(&ngx_http_canary_streams);
 }
 
 
@@ -457,11 +447,9 @@ ngx_http_canary_streams_turn(void)
 
     for (n = 0; n < NGX_HTTP_CANARY_STREAM_TURN; n++) {
 
-        if (ngx_http_canary_ntexts != texts) {
-            return;
-        }
-
-        if (ngx_queue_empty(&ngx_http_canary_waiting)) {
+        if (ngx_http_canary_ntexts != texts
+            || ngx_queue_empty(&ngx_http_canary_waiting))
+        {
             return;
         }
 
@@ -473,13 +461,6 @@ ngx_http_canary_streams_turn(void)
         ngx_http_canary_stream_turn(
                        ngx_queue_data(q, ngx_http_canary_stream_t, queue));
     }
-}
-
-
-static void
-ngx_http_canary_end_round(void)
-{
-    ngx_http_canary_leave_text(&ngx_http_canary_news.text);
 }
 
 
@@ -579,7 +560,6 @@ static ngx_int_t
 ngx_http_canary_make_news(ngx_http_canary_news_t *news,
     ngx_canary_main_conf_t *cmcf, uint64_t after)
 {
-    ngx_pool_t          *pool;
     ngx_canary_batch_t  *batch;
 
     if (news->text && news->after == after) {
@@ -588,70 +568,97 @@ ngx_http_canary_make_news(ngx_http_canary_news_t *news,
 
     ngx_http_canary_leave_text(&news->text);
 
-    pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, ngx_cycle->log);
-    if (pool == NULL) {
+    batch = ngx_alloc(sizeof(ngx_canary_batch_t), ngx_cycle->log);
+    if (batch == NULL) {
         return NGX_ERROR;
     }
 
-    batch = ngx_palloc(pool, sizeof(ngx_canary_batch_t));
+    ngx_canary_gather(cmcf, after, batch);
 
-    if (batch) {
-        ngx_canary_gather(cmcf, after, batch);
+    news->after = after;
+    news->upto = batch->upto;
+    news->text = ngx_http_canary_events_text(batch);
 
-        news->after = after;
-        news->upto = batch->upto;
-        news->text = ngx_http_canary_events_text(pool, batch);
-    }
-
-    ngx_destroy_pool(pool);
+    ngx_free(batch);
 
     return news->text ? NGX_OK : NGX_ERROR;
 }
 
 
 static ngx_http_canary_events_text_t *
-ngx_http_canary_events_text(ngx_pool_t *pool, ngx_canary_batch_t *batch)
+ngx_http_canary_events_text(ngx_canary_batch_t *batch)
 {
-    char                           *texts[NGX_CANARY_BATCH];
+    char                           *lines[NGX_CANARY_BATCH];
     size_t                          size;
     u_char                         *p;
-    ngx_uint_t                      i;
+    ngx_uint_t                      i, failed;
     ngx_http_canary_events_text_t  *text;
 
-    size = 0;
+    size = sizeof(ngx_http_canary_events_text_t);
+    failed = 0;
 
     for (i = 0; i < batch->n; i++) {
-        texts[i] = ngx_http_canary_news_event(pool, batch->order[i]);
+        lines[i] = ngx_http_canary_event_line(batch->order[i]);
 
-        if (texts[i] == NULL) {
-            return NULL;
+        if (lines[i]) {
+            size += NGX_HTTP_CANARY_STREAM_PREFIX + ngx_strlen(lines[i]);
+
+        } else {
+            failed = 1;
+        }
+    }
+
+    text = failed ? NULL : ngx_alloc(size, ngx_cycle->log);
+
+    if (text) {
+        p = text->data;
+
+        for (i = 0; i < batch->n; i++) {
+            p = ngx_sprintf(p, "id: %uL\ndata: %s\n\n",
+                            batch->order[i]->event.id, lines[i]);
         }
 
-        size += NGX_HTTP_CANARY_STREAM_PREFIX + ngx_strlen(texts[i]);
-    }
+        text->len = p - text->data;
+        text->users = 1;
 
-    text = ngx_alloc(sizeof(ngx_http_canary_events_text_t) + size,
-                     ngx_cycle->log);
-    if (text == NULL) {
-        return NULL;
-    }
+        ngx_http_canary_ntexts++;
 
-    p = text->data;
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                       "canary news: %ui events, %uz bytes", batch->n,
+                       text->len);
+    }
 
     for (i = 0; i < batch->n; i++) {
-        p = ngx_sprintf(p, "id: %uL\ndata: %s\n\n",
-                        batch->order[i]->event.id, texts[i]);
+        cJSON_free(lines[i]);
     }
 
-    text->len = p - text->data;
-    text->users = 1;
-
-    ngx_http_canary_ntexts++;
-
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                   "canary news: %ui events, %uz bytes", batch->n, text->len);
-
     return text;
+}
+
+
+/* there is no line end in JSON that is not formatted */
+
+static char *
+ngx_http_canary_event_line(ngx_canary_found_t *found)
+{
+    int         failed;
+    char       *line;
+    cJSON      *json;
+    ngx_str_t  *name;
+
+    failed = 0;
+    name = &found->endpoint->name;
+
+    json = cJSON_CreateObject();
+
+    canary_event_json_write(json, (char *) name->data, name->len,
+                            &found->event, &failed);
+
+    line = failed ? NULL : cJSON_PrintUnformatted(json);
+
+    cJSON_Delete(json);
+
+    return line;
 }
 
 
@@ -666,43 +673,6 @@ ngx_http_canary_leave_text(ngx_http_canary_events_text_t **text)
 }
 
 
-/* on one line: there is no line end in JSON that is not formatted */
-
-static char *
-ngx_http_canary_news_event(ngx_pool_t *pool, ngx_canary_found_t *found)
-{
-    int     failed;
-    char   *printed, *text;
-    cJSON  *json;
-    size_t  size;
-
-    failed = 0;
-    text = NULL;
-
-    json = cJSON_CreateObject();
-
-    ngx_http_canary_render_event(json, found->endpoint, &found->event,
-                                 &failed);
-
-    printed = failed ? NULL : cJSON_PrintUnformatted(json);
-
-    if (printed) {
-        size = ngx_strlen(printed) + 1;
-        text = ngx_pnalloc(pool, size);
-
-        if (text) {
-            ngx_memcpy(text, printed, size);
-        }
-
-        cJSON_free(printed);
-    }
-
-    cJSON_Delete(json);
-
-    return text;
-}
-
-
 static ngx_int_t
 ngx_http_canary_stream_send(ngx_http_canary_stream_t *stream, u_char *data,
     size_t len)
@@ -713,10 +683,8 @@ ngx_http_canary_stream_send(ngx_http_canary_stream_t *stream, u_char *data,
 
     ngx_memzero(b, sizeof(ngx_buf_t));
 
-    b->start = data;
-    b->pos = b->start;
-    b->last = b->pos + len;
-    b->end = b->last;
+    b->pos = data;
+    b->last = data + len;
     b->memory = 1;
     b->flush = 1;
 
