@@ -244,7 +244,7 @@ ngx_http_canary_api_index(ngx_http_request_t *r)
     cJSON     *json, *list;
     ngx_str_t  vary = ngx_string("Accept");
 
-    if (ngx_http_canary_add_header(r, "Vary", &vary) != NGX_OK) {
+    if (ngx_http_canary_add_header(r, "Vary", &vary) == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -264,7 +264,8 @@ ngx_http_canary_api_index(ngx_http_request_t *r)
                                     ngx_http_canary_endpoint_resources,
                                     &failed);
 
-    return ngx_http_canary_answer(r, NGX_HTTP_OK, json, failed);
+    return ngx_http_canary_answer(r, NGX_HTTP_OK, &ngx_http_canary_json, json,
+                                  failed);
 }
 
 
@@ -346,6 +347,8 @@ ngx_http_canary_problem(ngx_http_request_t *r,
     u_char     buf[NGX_HTTP_CANARY_DETAIL];
     ngx_str_t  detail;
 
+    static ngx_str_t  type = ngx_string("application/problem+json");
+
     failed = 0;
 
     detail.data = buf;
@@ -367,7 +370,7 @@ ngx_http_canary_problem(ngx_http_request_t *r,
         ngx_http_canary_problem_errors(json, why->errors, &failed);
     }
 
-    return ngx_http_canary_answer(r, why->status, json, failed);
+    return ngx_http_canary_answer(r, why->status, &type, json, failed);
 }
 
 

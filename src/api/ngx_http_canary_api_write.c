@@ -82,6 +82,10 @@ ngx_http_canary_api_write(ngx_http_canary_write_t *w,
 
     w->change.queues = canary_verb_exposes(a->verb);
 
+    if (a->verb == CANARY_START) {
+        w->status = NGX_HTTP_CREATED;
+    }
+
     if (r->headers_in.if_match) {
         w->if_match = &r->headers_in.if_match->value;
     }
@@ -384,7 +388,7 @@ ngx_http_canary_api_outcome(ngx_http_canary_write_t *w,
         return NGX_DECLINED;
 
     default: /* CANARY_UNCHANGED */
-        return ngx_http_canary_api_answer(w, 1);
+        return ngx_http_canary_write_answer(w, 1);
     }
 }
 
@@ -458,33 +462,6 @@ ngx_http_canary_write_conflict(ngx_http_canary_api_write_t *a,
 ngx_int_t
 ngx_http_canary_api_answer(ngx_http_canary_write_t *w, ngx_uint_t durable)
 {
-    ngx_int_t                     rc;
-    ngx_uint_t                    status;
-    ngx_canary_snapshot_t        *snapshot;
-    ngx_http_canary_api_write_t  *a;
-
-    a = (ngx_http_canary_api_write_t *) w;
-
-    rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
-    status = (a->verb == CANARY_START) ? NGX_HTTP_CREATED : NGX_HTTP_OK;
-
-    snapshot = ngx_palloc(w->request->pool, sizeof(ngx_canary_snapshot_t));
-
-    if (snapshot) {
-        ngx_canary_snapshot(w->endpoint, snapshot);
-
-        if (!durable) {
-            snapshot->durable = 0;
-        }
-
-        rc = ngx_http_canary_api_send_endpoint(w->request, status, snapshot);
-    }
-
-    /* it is done: 500 would say that it is not */
-
-    if (rc == NGX_HTTP_INTERNAL_SERVER_ERROR && !w->request->header_sent) {
-        return ngx_http_canary_answer_empty(w->request, status);
-    }
-
-    return rc;
+    return ngx_http_canary_api_send_endpoint(w->request, w->status,
+                                             w->endpoint, durable);
 }

@@ -134,14 +134,14 @@ ngx_http_canary_dashboard_redirect(ngx_http_request_t *r, ngx_str_t *segment)
 
     ngx_http_clear_location(r);
 
-    r->headers_out.location = ngx_http_canary_push_header(r, "Location",
+    r->headers_out.location = ngx_http_canary_add_header(r, "Location",
                                                           &location);
     if (r->headers_out.location == NULL
         || ngx_http_canary_add_header(r, "Vary", &ngx_http_canary_vary_page)
-           != NGX_OK
+           == NULL
         || ngx_http_canary_add_header(r, "X-Content-Type-Options",
                                       &ngx_http_canary_nosniff)
-           != NGX_OK)
+           == NULL)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -204,13 +204,13 @@ ngx_http_canary_dashboard_headers(ngx_http_request_t *r,
 
     for (header = ngx_http_canary_dashboard_fixed; header->name; header++) {
         if (ngx_http_canary_add_header(r, header->name, &header->value)
-            != NGX_OK)
+            == NULL)
         {
             return NGX_ERROR;
         }
     }
 
-    return ngx_http_canary_add_header(r, "Vary", vary);
+    return ngx_http_canary_add_header(r, "Vary", vary) ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -222,7 +222,7 @@ ngx_http_canary_dashboard_coding(ngx_http_request_t *r,
 
     r->headers_out.content_length_n = coded->body.len;
 
-    r->headers_out.etag = ngx_http_canary_push_header(r, "ETag",
+    r->headers_out.etag = ngx_http_canary_add_header(r, "ETag",
                                                       &coded->etag);
     if (r->headers_out.etag == NULL) {
         return NGX_ERROR;
@@ -232,7 +232,7 @@ ngx_http_canary_dashboard_coding(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    r->headers_out.content_encoding = ngx_http_canary_push_header(r,
+    r->headers_out.content_encoding = ngx_http_canary_add_header(r,
                                                            "Content-Encoding",
                                                            &coding);
 

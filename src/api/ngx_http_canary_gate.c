@@ -12,7 +12,7 @@
 
 #include "ngx_http_canary_access.h"
 #include "ngx_http_canary_answer.h"
-#include "ngx_http_canary_api_body.h"
+#include "ngx_http_canary_body.h"
 #include "ngx_http_canary_dialect.h"
 #include "ngx_http_canary_headers.h"
 #include "ngx_http_canary_refuse.h"
@@ -71,7 +71,7 @@ ngx_http_canary_gate(ngx_http_request_t *r)
     }
 
     if (write) {
-        return ngx_http_canary_api_read(r, ngx_http_canary_write_handler);
+        return ngx_http_canary_body_read(r, ngx_http_canary_write_handler);
     }
 
     return target.resource->read(r, &target);
@@ -121,7 +121,7 @@ ngx_http_canary_unauthorized(ngx_http_request_t *r, ngx_int_t found)
     if (dialect->bearer
         && ngx_http_canary_add_header(r, "WWW-Authenticate",
                                       (found == NGX_DECLINED) ? &none : &wrong)
-           != NGX_OK)
+           == NULL)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -172,7 +172,7 @@ ngx_http_canary_not_allowed(ngx_http_request_t *r,
 
     allow = target->resource->allow;
 
-    if (ngx_http_canary_add_header(r, "Allow", &allow) != NGX_OK) {
+    if (ngx_http_canary_add_header(r, "Allow", &allow) == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

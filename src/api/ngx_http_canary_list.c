@@ -12,7 +12,7 @@
 
 #include "ngx_http_canary_list.h"
 
-#include "ngx_http_canary_feed.h"
+#include "ngx_http_canary_answer.h"
 
 
 /* {"NAME": [ITEM, ...]}, made in turns. */
@@ -31,10 +31,8 @@ ngx_http_canary_list_create(ngx_http_request_t *r, size_t size,
 {
     ngx_http_canary_list_t  *list;
 
-    static const ngx_str_t  type = ngx_string("application/json");
-
     list = (ngx_http_canary_list_t *)
-               ngx_http_canary_feed_create(r, size, &type,
+               ngx_http_canary_feed_create(r, size, &ngx_http_canary_json,
                                            ngx_http_canary_list_next);
     if (list) {
         list->name = name;

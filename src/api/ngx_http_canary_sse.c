@@ -98,10 +98,8 @@ static void ngx_http_canary_start_streams(void);
 static void ngx_http_canary_streams_handler(ngx_event_t *ev);
 static void ngx_http_canary_streams_turn(void);
 static void ngx_http_canary_stream_turn(ngx_http_canary_stream_t *stream);
-static ngx_int_t ngx_http_canary_stream_end(
-    ngx_http_canary_stream_t *stream);
-static ngx_int_t ngx_http_canary_stream_feed(
-    ngx_http_canary_stream_t *stream);
+static ngx_int_t ngx_http_canary_stream_end(ngx_http_canary_stream_t *stream);
+static ngx_int_t ngx_http_canary_stream_feed(ngx_http_canary_stream_t *stream);
 static ngx_int_t ngx_http_canary_make_news(ngx_http_canary_news_t *news,
     ngx_canary_main_conf_t *cmcf, uint64_t after);
 static ngx_http_canary_events_text_t *ngx_http_canary_events_text(
@@ -113,8 +111,6 @@ static ngx_int_t ngx_http_canary_stream_send(
 static ngx_int_t ngx_http_canary_stream_output(
     ngx_http_canary_stream_t *stream, ngx_chain_t *out);
 static void ngx_http_canary_stream_writer(ngx_http_request_t *r);
-static ngx_http_canary_stream_t *ngx_http_canary_find_stream(
-    ngx_http_request_t *r);
 
 
 /* of this process */
@@ -201,7 +197,7 @@ ngx_http_canary_stream_busy(ngx_http_request_t *r, const char *seconds,
     value.data = (u_char *) seconds;
     value.len = ngx_strlen(seconds);
 
-    if (ngx_http_canary_add_header(r, "Retry-After", &value) != NGX_OK) {
+    if (ngx_http_canary_add_header(r, "Retry-After", &value) == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -307,7 +303,7 @@ ngx_http_canary_stream_header(ngx_http_request_t *r)
 
     /* a proxy that is nginx is not to keep events back */
 
-    if (ngx_http_canary_add_header(r, "X-Accel-Buffering", &no) != NGX_OK) {
+    if (ngx_http_canary_add_header(r, "X-Accel-Buffering", &no) == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -340,6 +336,8 @@ ngx_http_canary_add_stream(ngx_http_request_t *r, uint64_t after)
     ngx_http_canary_nstreams++;
 
     cln->handler = ngx_http_canary_stream_cleanup;
+
+    ngx_http_set_ctx(r, stream, ngx_http_canary_api_module);
 
     return stream;
 }
@@ -756,24 +754,9 @@ ngx_http_canary_stream_writer(ngx_http_request_t *r)
         return;
     }
 
-    stream = ngx_http_canary_find_stream(r);
+    stream = ngx_http_get_module_ctx(r, ngx_http_canary_api_module);
 
-    if (stream && ngx_http_canary_stream_output(stream, NULL) != NGX_OK) {
+    if (ngx_http_canary_stream_output(stream, NULL) != NGX_OK) {
         ngx_http_finalize_request(r, NGX_ERROR);
     }
-}
-
-
-static ngx_http_canary_stream_t *
-ngx_http_canary_find_stream(ngx_http_request_t *r)
-{
-    ngx_pool_cleanup_t  *cln;
-
-    for (cln = r->pool->cleanup; cln; cln = cln->next) {
-        if (cln->handler == ngx_http_canary_stream_cleanup) {
-            return cln->data;
-        }
-    }
-
-    return NULL;
 }

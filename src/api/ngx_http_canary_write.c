@@ -19,7 +19,7 @@
 #include "ngx_canary_zone.h"
 
 #include "ngx_http_canary_access.h"
-#include "ngx_http_canary_api_body.h"
+#include "ngx_http_canary_answer.h"
 #include "ngx_http_canary_refuse.h"
 #include "ngx_http_canary_wait.h"
 
@@ -27,13 +27,9 @@
 /* The way of all writes: body, change, turn, and answer when it is durable. */
 
 
-static ngx_int_t ngx_http_canary_write(ngx_http_canary_write_t *w,
-    ngx_http_canary_target_t *target);
 static void ngx_http_canary_write_cleanup(void *data);
 static ngx_int_t ngx_http_canary_write_attempt(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_result(ngx_http_canary_write_t *w,
-    ngx_canary_section_e rc);
-static ngx_int_t ngx_http_canary_write_not_now(ngx_http_canary_write_t *w,
     ngx_canary_section_e rc);
 static ngx_int_t ngx_http_canary_write_unable(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_over(ngx_http_canary_write_t *w);
@@ -44,7 +40,7 @@ static u_char *ngx_http_canary_tag_end(u_char *p, u_char *last);
 
 
 void
-ngx_http_canary_write_handler(ngx_http_request_t *r)
+ngx_http_canary_write_handler(ngx_http_request_t *r, ngx_str_t *text)
 {
     ngx_int_t                         rc;
     ngx_pool_cleanup_t               *cln;
@@ -52,34 +48,52 @@ ngx_http_canary_write_handler(ngx_http_request_t *r)
     ngx_http_canary_target_t          target;
     const ngx_http_canary_dialect_t  *dialect;
 
-    rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
     dialect = ngx_http_canary_location(r)->dialect;
 
     cln = ngx_pool_cleanup_add(r->pool, dialect->size);
+    if (cln == NULL) {
+        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
 
-    if (cln) {
-        w = cln->data;
+    w = cln->data;
 
-        ngx_memzero(w, dialect->size);
+    ngx_memzero(w, dialect->size);
 
-        cln->handler = ngx_http_canary_write_cleanup;
+    cln->handler = ngx_http_canary_write_cleanup;
 
-        /* found before, so found again: nothing of it can have changed */
+    /* found before, so found again: nothing of it can have changed */
 
-        (void) dialect->find(r, &target);
+    (void) dialect->find(r, &target);
 
-        w->request = r;
-        w->endpoint = target.endpoint;
-        w->dialect = dialect;
-        w->over = ngx_http_canary_write_over;
-        w->deadline = ngx_canary_milliseconds() + NGX_CANARY_PATIENCE;
+    w->request = r;
+    w->endpoint = target.endpoint;
+    w->dialect = dialect;
+    w->text = *text;
+    w->status = NGX_HTTP_OK;
+    w->over = ngx_http_canary_write_over;
+    w->deadline = ngx_canary_milliseconds() + NGX_CANARY_PATIENCE;
 
-        rc = ngx_http_canary_write(w, &target);
+    rc = dialect->write(w, &target);
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_canary_find_actor(r, &w->change.actor);
+
+        w->change.match = ngx_http_canary_write_match;
+        w->change.data = w;
+
+        rc = ngx_http_canary_write_attempt(w);
     }
 
     if (rc != NGX_DECLINED) {
         ngx_http_finalize_request(r, rc);
+        return;
     }
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    ngx_http_canary_wait(w);
 }
 
 
@@ -93,48 +107,6 @@ ngx_http_canary_write_cleanup(void *data)
     ngx_http_canary_wait_leave(w);
 
     cJSON_Delete(w->body);
-}
-
-
-/* NGX_DECLINED: it waits, and will be finalized */
-
-static ngx_int_t
-ngx_http_canary_write(ngx_http_canary_write_t *w,
-    ngx_http_canary_target_t *target)
-{
-    ngx_int_t            rc;
-    ngx_http_request_t  *r;
-
-    r = w->request;
-
-    rc = ngx_http_canary_api_body(r, &w->text);
-
-    if (rc != NGX_OK) {
-        return (rc == NGX_DECLINED) ? ngx_http_canary_refuse_size(r)
-                                    : NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    rc = w->dialect->write(w, target);
-
-    if (rc != NGX_DECLINED) {
-        return rc;
-    }
-
-    ngx_http_canary_find_actor(r, &w->change.actor);
-
-    w->change.match = ngx_http_canary_write_match;
-    w->change.data = w;
-
-    rc = ngx_http_canary_write_attempt(w);
-
-    if (rc == NGX_DECLINED) {
-        r->read_event_handler = ngx_http_test_reading;
-        r->write_event_handler = ngx_http_request_empty_handler;
-
-        ngx_http_canary_wait(w);
-    }
-
-    return rc;
 }
 
 
@@ -191,6 +163,11 @@ static ngx_int_t
 ngx_http_canary_write_result(ngx_http_canary_write_t *w,
     ngx_canary_section_e rc)
 {
+    u_char               text[NGX_CANARY_PROBLEM];
+    ngx_http_request_t  *r;
+
+    r = w->request;
+
     switch (rc) {
 
     case NGX_CANARY_PENDING:
@@ -207,23 +184,6 @@ ngx_http_canary_write_result(ngx_http_canary_write_t *w,
     case NGX_CANARY_DONE:
     case NGX_CANARY_STOPPED:
         return w->dialect->outcome(w, rc);
-
-    default:
-        return ngx_http_canary_write_not_now(w, rc);
-    }
-}
-
-
-static ngx_int_t
-ngx_http_canary_write_not_now(ngx_http_canary_write_t *w,
-    ngx_canary_section_e rc)
-{
-    u_char               text[NGX_CANARY_PROBLEM];
-    ngx_http_request_t  *r;
-
-    r = w->request;
-
-    switch (rc) {
 
     case NGX_CANARY_CROWDED:
         return ngx_http_canary_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
@@ -314,7 +274,7 @@ ngx_http_canary_write_over(ngx_http_canary_write_t *w)
         durable = __atomic_load_n(&w->endpoint->main->zone->durable,
                                   __ATOMIC_ACQUIRE);
 
-        return w->dialect->answer(w, durable >= w->change.sequence);
+        return ngx_http_canary_write_answer(w, durable >= w->change.sequence);
     }
 }
 
@@ -352,11 +312,11 @@ ngx_http_canary_write_fate(ngx_http_canary_write_t *w)
 
     case NGX_CANARY_IS_PENDING:
         return superseded
-               ? ngx_http_canary_write_not_now(w, NGX_CANARY_SUPERSEDED)
+               ? ngx_http_canary_write_result(w, NGX_CANARY_SUPERSEDED)
                : NGX_DECLINED;
 
     case NGX_CANARY_APPLIED:
-        return w->dialect->answer(w, 1);
+        return ngx_http_canary_write_answer(w, 1);
 
     case NGX_CANARY_CANCELLED:
         return w->dialect->outcome(w, NGX_CANARY_STOPPED);
@@ -371,6 +331,26 @@ ngx_http_canary_write_fate(ngx_http_canary_write_t *w)
                                       "one was done; see %s of \"%V\"",
                                       w->dialect->shown, &w->endpoint->name);
     }
+}
+
+
+ngx_int_t
+ngx_http_canary_write_answer(ngx_http_canary_write_t *w, ngx_uint_t durable)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = w->request;
+
+    rc = w->dialect->answer(w, durable);
+
+    /* it is done: 500 would say that it is not */
+
+    if (rc == NGX_HTTP_INTERNAL_SERVER_ERROR && !r->header_sent) {
+        return ngx_http_canary_answer_empty(r, w->status);
+    }
+
+    return rc;
 }
 
 

@@ -42,6 +42,7 @@ struct ngx_http_canary_write_s {
     cJSON                        *body;        /* and what it says, or NULL */
     canary_json_errors_t          errors;      /* of it */
 
+    ngx_uint_t                    status;      /* when it is done */
     ngx_str_t                    *if_match;    /* the header's, or NULL */
     uint64_t                      expected;    /* generation that the change
                                                   starts from, */
@@ -63,7 +64,11 @@ struct ngx_http_canary_write_s {
 
 
 /* when the body of the request has been read */
-void ngx_http_canary_write_handler(ngx_http_request_t *r);
+void ngx_http_canary_write_handler(ngx_http_request_t *r, ngx_str_t *text);
+
+/* it is done, in the file or not as yet */
+ngx_int_t ngx_http_canary_write_answer(ngx_http_canary_write_t *w,
+    ngx_uint_t durable);
 
 /* makes w->body of the text; NGX_ERROR: it is none, and that is an error */
 ngx_int_t ngx_http_canary_write_parse(ngx_http_canary_write_t *w);

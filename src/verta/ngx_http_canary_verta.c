@@ -196,7 +196,8 @@ ngx_http_canary_verta_refuse(ngx_http_request_t *r,
                            &failed);
     ngx_http_canary_render_name(json, "message", &message, r->pool, &failed);
 
-    return ngx_http_canary_answer_json(r, why->status, json, failed);
+    return ngx_http_canary_answer(r, why->status, &ngx_http_canary_json, json,
+                                  failed);
 }
 
 

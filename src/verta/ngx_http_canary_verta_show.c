@@ -115,7 +115,8 @@ ngx_http_canary_verta_show(ngx_http_request_t *r,
 
     resource->render(json, target, r->pool, &failed);
 
-    return ngx_http_canary_answer_json(r, NGX_HTTP_OK, json, failed);
+    return ngx_http_canary_answer(r, NGX_HTTP_OK, &ngx_http_canary_json, json,
+                                  failed);
 }
 
 

@@ -22,7 +22,6 @@
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_shared.h"
 
-#include "ngx_http_canary_answer.h"
 #include "ngx_http_canary_refuse.h"
 #include "ngx_http_canary_verta.h"
 #include "ngx_http_canary_verta_show.h"
@@ -261,7 +260,7 @@ ngx_http_canary_verta_unchanged(ngx_http_canary_verta_write_t *v)
 {
     ngx_http_canary_verta_settle(v);
 
-    return ngx_http_canary_verta_answer(&v->write, 1);
+    return ngx_http_canary_write_answer(&v->write, 1);
 }
 
 
@@ -301,26 +300,14 @@ ngx_http_canary_verta_settle(ngx_http_canary_verta_write_t *v)
 }
 
 
-/* it is done: 500 would say that it is not */
-
 ngx_int_t
 ngx_http_canary_verta_answer(ngx_http_canary_write_t *w, ngx_uint_t durable)
 {
-    ngx_int_t                 rc;
-    ngx_http_request_t       *r;
     ngx_http_canary_target_t  target;
-
-    r = w->request;
 
     target.resource
              = &ngx_http_canary_verta_resources[CANARY_VERTA_STAGE].resource;
     target.endpoint = w->endpoint;
 
-    rc = ngx_http_canary_verta_show(r, &target);
-
-    if (rc == NGX_HTTP_INTERNAL_SERVER_ERROR && !r->header_sent) {
-        return ngx_http_canary_answer_empty(r, NGX_HTTP_OK);
-    }
-
-    return rc;
+    return ngx_http_canary_verta_show(w->request, &target);
 }
