@@ -30,23 +30,6 @@
 /* What is made in turns: all endpoints; events and failures of one. */
 
 
-typedef struct {
-    ngx_http_canary_list_t        list;
-    ngx_canary_endpoint_t        *endpoint;
-    uint64_t                      after;     /* id of the last that is none
-                                                of them */
-    uint64_t                      number;    /* of the one before this */
-} ngx_http_canary_events_t;
-
-
-typedef struct {
-    ngx_http_canary_list_t        list;
-    ngx_canary_endpoint_t        *endpoint;
-    uint64_t                      number;    /* of the one before this */
-    uint32_t                      rollout;
-} ngx_http_canary_failing_t;
-
-
 static ngx_int_t ngx_http_canary_next_endpoint(ngx_http_canary_list_t *list,
     cJSON *object, int *failed);
 static ngx_int_t ngx_http_canary_after(ngx_http_request_t *r, uint64_t *after);
@@ -67,16 +50,8 @@ ngx_int_t
 ngx_http_canary_api_endpoints(ngx_http_request_t *r,
     ngx_http_canary_target_t *target)
 {
-    ngx_http_canary_list_t  *list;
-
-    list = ngx_http_canary_list_create(r, sizeof(ngx_http_canary_list_t),
-                                       "endpoints",
-                                       ngx_http_canary_next_endpoint);
-    if (list == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_canary_feed_start(&list->feed);
+    return ngx_http_canary_list_start(r, "endpoints",
+                                      ngx_http_canary_next_endpoint, NULL, 0);
 }
 
 
@@ -107,8 +82,7 @@ ngx_int_t
 ngx_http_canary_api_events(ngx_http_request_t *r,
     ngx_http_canary_target_t *target)
 {
-    uint64_t                   after;
-    ngx_http_canary_events_t  *events;
+    uint64_t  after;
 
     if (ngx_http_canary_after(r, &after) != NGX_OK) {
         return ngx_http_canary_refuse(r, NGX_HTTP_BAD_REQUEST,
@@ -116,20 +90,8 @@ ngx_http_canary_api_events(ngx_http_request_t *r,
                                        "number of an event, a whole number");
     }
 
-    events = (ngx_http_canary_events_t *)
-                 ngx_http_canary_list_create(r,
-                                             sizeof(ngx_http_canary_events_t),
-                                             "events",
-                                             ngx_http_canary_next_event);
-    if (events == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    events->endpoint = target->endpoint;
-    events->after = after;
-    events->number = NGX_CANARY_NEWEST;
-
-    return ngx_http_canary_feed_start(&events->list.feed);
+    return ngx_http_canary_list_start(r, "events", ngx_http_canary_next_event,
+                                      target->endpoint, after);
 }
 
 
@@ -161,20 +123,17 @@ static ngx_int_t
 ngx_http_canary_next_event(ngx_http_canary_list_t *list, cJSON *object,
     int *failed)
 {
-    ngx_str_t                 *name;
-    canary_event_t             event;
-    ngx_http_canary_events_t  *events;
+    ngx_str_t       *name;
+    canary_event_t   event;
 
-    events = (ngx_http_canary_events_t *) list;
-
-    if (ngx_canary_event_before(events->endpoint, events->after,
-                                &events->number, &event)
+    if (ngx_canary_event_before(list->endpoint, list->after, &list->number,
+                                &event)
         != NGX_OK)
     {
         return NGX_DECLINED;
     }
 
-    name = &events->endpoint->name;
+    name = &list->endpoint->name;
 
     canary_event_json_write(object, (char *) name->data, name->len, &event,
                             failed);
@@ -187,21 +146,9 @@ ngx_int_t
 ngx_http_canary_api_failures(ngx_http_request_t *r,
     ngx_http_canary_target_t *target)
 {
-    ngx_http_canary_failing_t  *failing;
-
-    failing = (ngx_http_canary_failing_t *)
-                  ngx_http_canary_list_create(r,
-                                            sizeof(ngx_http_canary_failing_t),
-                                            "failures",
-                                            ngx_http_canary_next_failure);
-    if (failing == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    failing->endpoint = target->endpoint;
-    failing->number = NGX_CANARY_NEWEST;
-
-    return ngx_http_canary_feed_start(&failing->list.feed);
+    return ngx_http_canary_list_start(r, "failures",
+                                      ngx_http_canary_next_failure,
+                                      target->endpoint, 0);
 }
 
 
@@ -209,19 +156,16 @@ static ngx_int_t
 ngx_http_canary_next_failure(ngx_http_canary_list_t *list, cJSON *object,
     int *failed)
 {
-    ngx_canary_failure_t        failure;
-    ngx_http_canary_failing_t  *failing;
+    ngx_canary_failure_t  failure;
 
-    failing = (ngx_http_canary_failing_t *) list;
-
-    if (ngx_canary_failure_before(failing->endpoint, &failing->rollout,
-                                  &failing->number, &failure)
+    if (ngx_canary_failure_before(list->endpoint, &list->rollout,
+                                  &list->number, &failure)
         != NGX_OK)
     {
         return NGX_DECLINED;
     }
 
-    ngx_http_canary_render_failure(object, &failure, failing->rollout,
+    ngx_http_canary_render_failure(object, &failure, list->rollout,
                                    list->feed.pool, failed);
 
     return NGX_OK;

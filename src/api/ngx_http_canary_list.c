@@ -25,21 +25,28 @@ static ngx_int_t ngx_http_canary_list_add(ngx_http_canary_feed_t *feed,
     const char *before, const char *name, const char *after);
 
 
-ngx_http_canary_list_t *
-ngx_http_canary_list_create(ngx_http_request_t *r, size_t size,
-    const char *name, ngx_http_canary_list_pt item)
+ngx_int_t
+ngx_http_canary_list_start(ngx_http_request_t *r, const char *name,
+    ngx_http_canary_list_pt item, ngx_canary_endpoint_t *endpoint,
+    uint64_t after)
 {
     ngx_http_canary_list_t  *list;
 
     list = (ngx_http_canary_list_t *)
-               ngx_http_canary_feed_create(r, size, &ngx_http_canary_json,
+               ngx_http_canary_feed_create(r, sizeof(ngx_http_canary_list_t),
+                                           &ngx_http_canary_json,
                                            ngx_http_canary_list_next);
-    if (list) {
-        list->name = name;
-        list->item = item;
+    if (list == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return list;
+    list->name = name;
+    list->item = item;
+    list->endpoint = endpoint;
+    list->after = after;
+    list->number = NGX_CANARY_NEWEST;
+
+    return ngx_http_canary_feed_start(&list->feed);
 }
 
 

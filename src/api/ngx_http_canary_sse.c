@@ -87,10 +87,7 @@ static ngx_int_t ngx_http_canary_stream_start(ngx_http_request_t *r,
     uint64_t after);
 static ngx_int_t ngx_http_canary_last_event_id(ngx_http_request_t *r,
     uint64_t *after);
-static ngx_int_t ngx_http_canary_stream_header(ngx_http_request_t *r);
-static const char *ngx_http_canary_stream_refused(void);
-static ngx_int_t ngx_http_canary_stream_busy(ngx_http_request_t *r,
-    const char *seconds, const char *reason);
+static const char *ngx_http_canary_stream_refused(ngx_str_t *seconds);
 static ngx_http_canary_stream_t *ngx_http_canary_add_stream(
     ngx_http_request_t *r, uint64_t after);
 static void ngx_http_canary_stream_cleanup(void *data);
@@ -129,6 +126,7 @@ ngx_http_canary_api_stream(ngx_http_request_t *r,
     ngx_http_canary_target_t *target)
 {
     uint64_t     after;
+    ngx_str_t    seconds;
     const char  *reason;
 
     if (r != r->main) {
@@ -144,28 +142,38 @@ ngx_http_canary_api_stream(ngx_http_request_t *r,
                                       "event, a whole number");
     }
 
-    if (ngx_exiting || ngx_quit || ngx_terminate) {
-        return ngx_http_canary_stream_busy(r, "1", "nginx has been reloaded, "
-                                           "and this process ends; try "
-                                           "again");
+    reason = ngx_http_canary_stream_refused(&seconds);
+
+    if (reason == NULL) {
+        return ngx_http_canary_stream_start(r, after);
     }
 
-    reason = ngx_http_canary_stream_refused();
+    /* whoever is refused is not to keep a connection all the same */
 
-    if (reason) {
-        return ngx_http_canary_stream_busy(r, "15", reason);
+    r->keepalive = 0;
+
+    if (ngx_http_canary_add_header(r, "Retry-After", &seconds) == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_canary_stream_start(r, after);
+    return ngx_http_canary_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE, "%s",
+                                  reason);
 }
 
 
-/* NULL: there may be one more */
+/* NULL: there may be one more; else it may be tried again after a while */
 
 static const char *
-ngx_http_canary_stream_refused(void)
+ngx_http_canary_stream_refused(ngx_str_t *seconds)
 {
     ngx_uint_t  most;
+
+    if (ngx_exiting || ngx_quit || ngx_terminate) {
+        ngx_str_set(seconds, "1");
+        return "nginx has been reloaded, and this process ends; try again";
+    }
+
+    ngx_str_set(seconds, "15");
 
     most = ngx_cycle->connection_n / NGX_HTTP_CANARY_STREAMS;
 
@@ -180,29 +188,6 @@ ngx_http_canary_stream_refused(void)
     }
 
     return NULL;
-}
-
-
-/* whoever is refused is not to keep a connection all the same */
-
-
-static ngx_int_t
-ngx_http_canary_stream_busy(ngx_http_request_t *r, const char *seconds,
-    const char *reason)
-{
-    ngx_str_t  value;
-
-    r->keepalive = 0;
-
-    value.data = (u_char *) seconds;
-    value.len = ngx_strlen(seconds);
-
-    if (ngx_http_canary_add_header(r, "Retry-After", &value) == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_canary_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE, "%s",
-                                  reason);
 }
 
 
@@ -257,9 +242,17 @@ ngx_http_canary_stream_start(ngx_http_request_t *r, uint64_t after)
     ngx_http_core_loc_conf_t  *clcf;
     ngx_http_canary_stream_t  *stream;
 
-    static u_char  hello[] = "retry: 2000\n\n";
+    static u_char     hello[] = "retry: 2000\n\n";
+    static ngx_str_t  type = ngx_string("text/event-stream");
+    static ngx_str_t  no = ngx_string("no");
 
-    rc = ngx_http_canary_stream_header(r);
+    /* a proxy that is nginx is not to keep events back */
+
+    if (ngx_http_canary_add_header(r, "X-Accel-Buffering", &no) == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_canary_send_header(r, NGX_HTTP_OK, &type, -1);
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
         return rc;
@@ -292,22 +285,6 @@ ngx_http_canary_stream_start(ngx_http_request_t *r, uint64_t after)
     r->main->count++;
 
     return NGX_DONE;
-}
-
-
-static ngx_int_t
-ngx_http_canary_stream_header(ngx_http_request_t *r)
-{
-    static ngx_str_t  type = ngx_string("text/event-stream");
-    static ngx_str_t  no = ngx_string("no");
-
-    /* a proxy that is nginx is not to keep events back */
-
-    if (ngx_http_canary_add_header(r, "X-Accel-Buffering", &no) == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_canary_send_header(r, NGX_HTTP_OK, &type, -1);
 }
 
 

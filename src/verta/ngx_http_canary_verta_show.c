@@ -124,16 +124,9 @@ static ngx_int_t
 ngx_http_canary_verta_show_endpoints(ngx_http_request_t *r,
     ngx_http_canary_target_t *target)
 {
-    ngx_http_canary_list_t  *list;
-
-    list = ngx_http_canary_list_create(r, sizeof(ngx_http_canary_list_t),
-                                       "endpoints",
-                                       ngx_http_canary_verta_next_endpoint);
-    if (list == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_canary_feed_start(&list->feed);
+    return ngx_http_canary_list_start(r, "endpoints",
+                                      ngx_http_canary_verta_next_endpoint,
+                                      NULL, 0);
 }
 
 
