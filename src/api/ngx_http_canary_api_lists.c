@@ -87,7 +87,7 @@ ngx_http_canary_api_events(ngx_http_request_t *r,
     if (ngx_http_canary_after(r, &after) != NGX_OK) {
         return ngx_http_canary_refuse(r, NGX_HTTP_BAD_REQUEST,
                                       "the argument \"after\" has to be the "
-                                       "number of an event, a whole number");
+                                      "number of an event, a whole number");
     }
 
     return ngx_http_canary_list_start(r, "events", ngx_http_canary_next_event,

@@ -16,7 +16,7 @@
 
 
 /*
- * The dashboard is one page, its style and its script, in src/http/dashboard.
+ * The dashboard is one page, its style and its script, in src/api/page.
  * The build makes C of them, which is what is served: no file is opened.
  */
 
