@@ -16,22 +16,15 @@
 #include "canary_event.h"
 #include "canary_text.h"
 
-#include "ngx_http_canary_answer.h"
-#include "ngx_http_canary_conf_location.h"
-#include "ngx_http_canary_problem.h"
-#include "ngx_http_canary_token.h"
+#include "ngx_http_canary_dialect.h"
+#include "ngx_http_canary_headers.h"
+#include "ngx_http_canary_tokens.h"
 
 
 /* Who it is that uses the API, and what that one may do. */
 
 
-static ngx_int_t ngx_http_canary_hash_token(ngx_http_request_t *r,
-    ngx_str_t *secret, u_char *hash);
 static void ngx_http_canary_secret(ngx_http_request_t *r, ngx_str_t *secret);
-static void ngx_http_canary_verta_secret(ngx_http_request_t *r,
-    ngx_str_t *secret);
-static ngx_int_t ngx_http_canary_unauthorized(ngx_http_request_t *r,
-    ngx_int_t found);
 static ngx_uint_t ngx_http_canary_verified_user(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_canary_verified_client(ngx_http_request_t *r,
     ngx_str_t *subject);
@@ -110,17 +103,17 @@ ngx_int_t
 ngx_http_canary_find_token(ngx_http_request_t *r,
     ngx_http_canary_token_t **token)
 {
-    u_char                       hash[NGX_HTTP_CANARY_TOKEN_HASH];
-    ngx_str_t                    secret;
-    ngx_uint_t                   i;
-    ngx_http_canary_token_t     *tokens;
-    ngx_http_canary_loc_conf_t  *clcf;
+    u_char                    hash[NGX_HTTP_CANARY_TOKEN_HASH];
+    ngx_str_t                 secret;
+    ngx_uint_t                i;
+    ngx_array_t              *all;
+    ngx_http_canary_token_t  *tokens;
 
     *token = NULL;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_api_module);
+    all = ngx_http_canary_location(r)->tokens;
 
-    if (clcf->tokens == NULL) {
+    if (all == NULL) {
         return NGX_DECLINED;
     }
 
@@ -130,15 +123,19 @@ ngx_http_canary_find_token(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_canary_hash_token(r, &secret, hash) != NGX_OK) {
+    if (EVP_Digest(secret.data, secret.len, hash, NULL, EVP_sha256(), NULL)
+        != 1)
+    {
+        ngx_log_error(NGX_LOG_CRIT, r->connection->log, 0,
+                      "canary: EVP_Digest(SHA-256) failed");
         return NGX_ERROR;
     }
 
-    tokens = clcf->tokens->elts;
+    tokens = all->elts;
 
     /* all of them, so that the time tells nothing */
 
-    for (i = 0; i < clcf->tokens->nelts; i++) {
+    for (i = 0; i < all->nelts; i++) {
         if (CRYPTO_memcmp(tokens[i].hash, hash, sizeof(hash)) == 0) {
             *token = &tokens[i];
         }
@@ -148,67 +145,29 @@ ngx_http_canary_find_token(ngx_http_request_t *r,
 }
 
 
-static ngx_int_t
-ngx_http_canary_hash_token(ngx_http_request_t *r, ngx_str_t *secret,
-    u_char *hash)
-{
-    if (EVP_Digest(secret->data, secret->len, hash, NULL, EVP_sha256(), NULL)
-        != 1)
-    {
-        ngx_log_error(NGX_LOG_CRIT, r->connection->log, 0,
-                      "canary: EVP_Digest(SHA-256) failed");
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-/* Verta's client has headers of its own, with either kind of credentials */
-
-static void
-ngx_http_canary_verta_secret(ngx_http_request_t *r, ngx_str_t *secret)
-{
-    ngx_table_elt_t  *header;
-
-    header = ngx_http_canary_find_header(r, "Grpc-Metadata-developer-key");
-
-    if (header == NULL) {
-        header = ngx_http_canary_find_header(r,
-                                       "Grpc-Metadata-bearer-access-token");
-    }
-
-    if (header) {
-        *secret = header->value;
-    }
-}
-
-
-/* X-Canary-Token first: Authorization may be for others, as auth_basic */
+/* Authorization is the last: it may be for others, as auth_basic */
 
 static void
 ngx_http_canary_secret(ngx_http_request_t *r, ngx_str_t *secret)
 {
-    ngx_table_elt_t             *header;
-    ngx_http_canary_loc_conf_t  *clcf;
+    const char *const                *name;
+    ngx_table_elt_t                  *header;
+    const ngx_http_canary_dialect_t  *dialect;
 
     ngx_str_null(secret);
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_api_module);
+    dialect = ngx_http_canary_location(r)->dialect;
 
-    if (clcf->verta) {
-        ngx_http_canary_verta_secret(r, secret);
-        return;
+    for (name = dialect->headers; *name; name++) {
+        header = ngx_http_canary_find_header(r, *name);
+
+        if (header) {
+            *secret = header->value;
+            return;
+        }
     }
 
-    header = ngx_http_canary_find_header(r, "X-Canary-Token");
-
-    if (header) {
-        *secret = header->value;
-        return;
-    }
-
-    header = r->headers_in.authorization;
+    header = dialect->bearer ? r->headers_in.authorization : NULL;
 
     if (header == NULL || header->value.len < sizeof("Bearer ") - 1
         || ngx_strncasecmp(header->value.data, (u_char *) "Bearer ",
@@ -227,92 +186,6 @@ ngx_http_canary_secret(ngx_http_request_t *r, ngx_str_t *secret)
         secret->data++;
         secret->len--;
     }
-}
-
-
-ngx_table_elt_t *
-ngx_http_canary_find_header(ngx_http_request_t *r, const char *name)
-{
-    size_t            len;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *header;
-
-    len = ngx_strlen(name);
-
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
-        header = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-            if (header[i].key.len == len
-                && ngx_strncasecmp(header[i].key.data, (u_char *) name, len)
-                   == 0)
-            {
-                return &header[i];
-            }
-        }
-    }
-
-    return NULL;
-}
-
-
-ngx_int_t
-ngx_http_canary_check_token(ngx_http_request_t *r, ngx_uint_t write)
-{
-    ngx_int_t                    rc;
-    ngx_http_canary_token_t     *token;
-    ngx_http_canary_loc_conf_t  *clcf;
-
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_api_module);
-
-    if (clcf->tokens == NULL) {
-        return NGX_DECLINED;
-    }
-
-    rc = ngx_http_canary_find_token(r, &token);
-
-    if (rc != NGX_OK) {
-        return ngx_http_canary_unauthorized(r, rc);
-    }
-
-    if (write && !token->operator) {
-        return ngx_http_canary_problem(r, NGX_HTTP_FORBIDDEN,
-                                       "token \"%V\" is a reader's: it may "
-                                       "GET and HEAD; all else takes the role "
-                                       "\"operator\"", &token->name);
-    }
-
-    return NGX_DECLINED;
-}
-
-
-static ngx_int_t
-ngx_http_canary_unauthorized(ngx_http_request_t *r, ngx_int_t found)
-{
-    ngx_str_t  challenge;
-
-    if (found == NGX_DECLINED) {
-        ngx_str_set(&challenge, "Bearer realm=\"canary\"");
-
-    } else {
-        ngx_str_set(&challenge,
-                    "Bearer realm=\"canary\", error=\"invalid_token\"");
-    }
-
-    if (ngx_http_canary_add_header(r, "WWW-Authenticate", &challenge)
-        != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_canary_problem(r, NGX_HTTP_UNAUTHORIZED,
-                                   "%s; a token of \"canary_api_tokens\" is "
-                                   "needed, as \"Authorization: Bearer "
-                                   "TOKEN\" or \"X-Canary-Token: TOKEN\"",
-                                   (found == NGX_DECLINED)
-                                   ? "there is no token"
-                                   : "the token is not known");
 }
 
 

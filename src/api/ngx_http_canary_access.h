@@ -14,12 +14,7 @@
 
 #include "canary_event.h"
 
-#include "ngx_http_canary_token.h"
-
-
-/* the first header of that name; NULL: there is none */
-ngx_table_elt_t *ngx_http_canary_find_header(ngx_http_request_t *r,
-    const char *name);
+#include "ngx_http_canary_tokens.h"
 
 
 /*
@@ -29,13 +24,6 @@ ngx_table_elt_t *ngx_http_canary_find_header(ngx_http_request_t *r,
 
 ngx_int_t ngx_http_canary_find_token(ngx_http_request_t *r,
     ngx_http_canary_token_t **token);
-
-/*
- * Whether it may read, or write: NGX_DECLINED if nothing speaks against it,
- * else what came of the answer, 401 or 403.
- */
-
-ngx_int_t ngx_http_canary_check_token(ngx_http_request_t *r, ngx_uint_t write);
 
 /* Who it is that asks. */
 

@@ -17,45 +17,20 @@
 #include "ngx_http_canary_compat.h"
 
 
-static ngx_int_t ngx_http_canary_answer_as(ngx_http_request_t *r,
-    ngx_uint_t status, ngx_str_t *type, cJSON *json, int failed);
 static ngx_int_t ngx_http_canary_send(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *type, ngx_str_t *text);
 static ngx_int_t ngx_http_canary_print(ngx_http_request_t *r, cJSON *json,
     ngx_str_t *text);
 
 
-static ngx_str_t  ngx_http_canary_json_type = ngx_string("application/json");
-static ngx_str_t  ngx_http_canary_problem_type =
-                                      ngx_string("application/problem+json");
+ngx_str_t  ngx_http_canary_json = ngx_string("application/json");
+
 static ngx_str_t  ngx_http_canary_no_store = ngx_string("no-store");
 static ngx_str_t  ngx_http_canary_nosniff = ngx_string("nosniff");
 
 
 ngx_int_t
-ngx_http_canary_answer(ngx_http_request_t *r, ngx_uint_t status, cJSON *json,
-    int failed)
-{
-    ngx_str_t  *type;
-
-    type = (status < NGX_HTTP_BAD_REQUEST) ? &ngx_http_canary_json_type
-                                           : &ngx_http_canary_problem_type;
-
-    return ngx_http_canary_answer_as(r, status, type, json, failed);
-}
-
-
-ngx_int_t
-ngx_http_canary_answer_json(ngx_http_request_t *r, ngx_uint_t status,
-    cJSON *json, int failed)
-{
-    return ngx_http_canary_answer_as(r, status, &ngx_http_canary_json_type,
-                                     json, failed);
-}
-
-
-static ngx_int_t
-ngx_http_canary_answer_as(ngx_http_request_t *r, ngx_uint_t status,
+ngx_http_canary_answer(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, cJSON *json, int failed)
 {
     ngx_int_t  rc;
@@ -77,7 +52,7 @@ ngx_int_t
 ngx_http_canary_answer_text(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *text)
 {
-    return ngx_http_canary_send(r, status, &ngx_http_canary_json_type, text);
+    return ngx_http_canary_send(r, status, &ngx_http_canary_json, text);
 }
 
 
@@ -86,7 +61,7 @@ ngx_http_canary_answer_empty(ngx_http_request_t *r, ngx_uint_t status)
 {
     ngx_str_t  text = ngx_null_string;
 
-    return ngx_http_canary_send(r, status, &ngx_http_canary_json_type, &text);
+    return ngx_http_canary_send(r, status, &ngx_http_canary_json, &text);
 }
 
 
@@ -172,10 +147,10 @@ ngx_http_canary_send_header(ngx_http_request_t *r, ngx_uint_t status,
 
     if (ngx_http_canary_add_header(r, "Cache-Control",
                                    &ngx_http_canary_no_store)
-        != NGX_OK
+        == NULL
         || ngx_http_canary_add_header(r, "X-Content-Type-Options",
                                       &ngx_http_canary_nosniff)
-           != NGX_OK)
+           == NULL)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -214,16 +189,8 @@ ngx_http_canary_drop_body(ngx_http_request_t *r)
 }
 
 
-ngx_int_t
-ngx_http_canary_add_header(ngx_http_request_t *r, const char *name,
-    ngx_str_t *value)
-{
-    return ngx_http_canary_push_header(r, name, value) ? NGX_OK : NGX_ERROR;
-}
-
-
 ngx_table_elt_t *
-ngx_http_canary_push_header(ngx_http_request_t *r, const char *name,
+ngx_http_canary_add_header(ngx_http_request_t *r, const char *name,
     ngx_str_t *value)
 {
     ngx_table_elt_t  *header;
@@ -260,7 +227,7 @@ ngx_http_canary_add_etag(ngx_http_request_t *r, uint64_t generation)
 
     value.len = ngx_sprintf(value.data, "\"%uL\"", generation) - value.data;
 
-    return ngx_http_canary_add_header(r, "ETag", &value);
+    return ngx_http_canary_add_header(r, "ETag", &value) ? NGX_OK : NGX_ERROR;
 }
 
 

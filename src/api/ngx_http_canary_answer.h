@@ -15,14 +15,13 @@
 #include <cjson/cJSON.h>
 
 
-/* sends a document and frees it; 500 if it is NULL or "failed" is set; from
-   400 on it is a problem */
-ngx_int_t ngx_http_canary_answer(ngx_http_request_t *r, ngx_uint_t status,
-    cJSON *json, int failed);
+extern ngx_str_t  ngx_http_canary_json;   /* the usual type */
 
-/* the same, but whatever the status, it is just JSON */
-ngx_int_t ngx_http_canary_answer_json(ngx_http_request_t *r,
-    ngx_uint_t status, cJSON *json, int failed);
+
+/* sends a document and frees it; 500 if it is NULL or "failed" is set */
+ngx_int_t ngx_http_canary_answer(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, cJSON *json, int failed);
+
 /* sends a text that outlives the request */
 ngx_int_t ngx_http_canary_answer_text(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *text);
@@ -44,10 +43,9 @@ ngx_int_t ngx_http_canary_send_body(ngx_http_request_t *r, ngx_buf_t *b,
    that is the answer */
 ngx_int_t ngx_http_canary_drop_body(ngx_http_request_t *r);
 
-/* headers for the answer that follows; the value is not copied */
-ngx_int_t ngx_http_canary_add_header(ngx_http_request_t *r, const char *name,
-    ngx_str_t *value);
-ngx_table_elt_t *ngx_http_canary_push_header(ngx_http_request_t *r,
+/* headers for the answer that follows; the value is not copied; NULL: no
+   memory */
+ngx_table_elt_t *ngx_http_canary_add_header(ngx_http_request_t *r,
     const char *name, ngx_str_t *value);
 ngx_int_t ngx_http_canary_add_etag(ngx_http_request_t *r, uint64_t generation);
 

@@ -8,13 +8,10 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_canary_endpoint.h"
-
-#include "ngx_http_canary_conf.h"
-
 #include "ngx_http_canary_access.h"
 #include "ngx_http_canary_api.h"
-#include "ngx_http_canary_conf_location.h"
+#include "ngx_http_canary_dialect.h"
+#include "ngx_http_canary_gate.h"
 #include "ngx_http_canary_metrics.h"
 #include "ngx_http_canary_tokens.h"
 
@@ -25,7 +22,13 @@
 static void *ngx_http_canary_api_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_canary_api_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
+static void ngx_http_canary_take_body_limit(ngx_http_core_loc_conf_t *clcf,
+    ngx_http_canary_loc_conf_t *lcf);
 static ngx_int_t ngx_http_canary_api_init(ngx_conf_t *cf);
+static char *ngx_http_canary_api(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_canary_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 
 static ngx_command_t  ngx_http_canary_api_commands[] = {
@@ -33,13 +36,6 @@ static ngx_command_t  ngx_http_canary_api_commands[] = {
     { ngx_string("canary_api"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       ngx_http_canary_api,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("canary_verta_api"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
-      ngx_http_canary_verta_api,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -96,26 +92,15 @@ ngx_module_t  ngx_http_canary_api_module = {
 static void *
 ngx_http_canary_api_create_loc_conf(ngx_conf_t *cf)
 {
-    ngx_http_canary_loc_conf_t  *clcf;
+    ngx_http_canary_loc_conf_t  *lcf;
 
-    clcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_canary_loc_conf_t));
-    if (clcf == NULL) {
-        return NULL;
+    lcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_canary_loc_conf_t));
+
+    if (lcf) {
+        lcf->tokens = NGX_CONF_UNSET_PTR;
     }
 
-    /*
-     * set by ngx_pcalloc():
-     *
-     *     clcf->workspace = { 0, NULL };
-     */
-
-    clcf->api = NGX_CONF_UNSET;
-    clcf->verta = NGX_CONF_UNSET;
-    clcf->write = NGX_CONF_UNSET;
-    clcf->metrics = NGX_CONF_UNSET;
-    clcf->tokens = NGX_CONF_UNSET_PTR;
-
-    return clcf;
+    return lcf;
 }
 
 
@@ -134,27 +119,15 @@ ngx_http_canary_api_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (clcf->noname && clcf->handler == NULL) {
-
-        if (prev->api == 1) {
-            conf->api = 1;
-            conf->write = prev->write;
-            clcf->handler = ngx_http_canary_api_handler;
-
-        } else if (prev->metrics == 1) {
-            conf->metrics = 1;
-            clcf->handler = ngx_http_canary_metrics_handler;
-        }
+    if (clcf->noname && clcf->handler == NULL && prev->dialect) {
+        conf->dialect = prev->dialect;
+        conf->write = prev->write;
+        clcf->handler = ngx_http_canary_gate;
     }
 
-    ngx_http_canary_verta_merge(cf, prev, conf);
-
-    ngx_conf_init_value(conf->api, 0);
-    ngx_conf_init_value(conf->write, 0);
-    ngx_conf_init_value(conf->metrics, 0);
     ngx_conf_merge_ptr_value(conf->tokens, prev->tokens, NULL);
 
-    if (conf->api || conf->verta) {
+    if (conf->dialect && conf->dialect->write) {
         ngx_http_canary_take_body_limit(clcf, conf);
     }
 
@@ -162,15 +135,130 @@ ngx_http_canary_api_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 }
 
 
+/*
+ * The limit of bodies, which nginx would answer itself, is left to the API.
+ * Locations inside of this one have taken theirs from it before.  The buffer
+ * is the window that a stream of HTTP/2 begins with, and nginx reads 256k of a
+ * connection at one time: what is too large is to be answered, and not to be
+ * a breach of the protocol.
+ */
+
+static void
+ngx_http_canary_take_body_limit(ngx_http_core_loc_conf_t *clcf,
+    ngx_http_canary_loc_conf_t *lcf)
+{
+    lcf->body_max = NGX_HTTP_CANARY_BODY_MAX;
+
+    if (clcf->client_max_body_size
+        && clcf->client_max_body_size < lcf->body_max)
+    {
+        lcf->body_max = clcf->client_max_body_size;
+    }
+
+    clcf->client_max_body_size = 0;
+    clcf->client_body_buffer_size = ngx_max(clcf->client_body_buffer_size,
+                                            NGX_HTTP_CANARY_BODY_BUFFER);
+}
+
+
 static ngx_int_t
 ngx_http_canary_api_init(ngx_conf_t *cf)
 {
-    ngx_canary_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_canary_module);
-
     ngx_http_canary_find_basic(cf);
-    ngx_http_canary_verta_number(cmcf);
 
     return NGX_OK;
+}
+
+
+char *
+ngx_http_canary_speak(ngx_conf_t *cf, const ngx_http_canary_dialect_t *dialect)
+{
+    ngx_http_core_loc_conf_t    *clcf;
+    ngx_http_canary_loc_conf_t  *lcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    lcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_canary_api_module);
+
+    if (lcf->dialect == dialect) {
+        return "is duplicate";
+    }
+
+    if (lcf->dialect) {
+        return "cannot be in a location with another API, use one of its own";
+    }
+
+    /* one that is only read has no paths below its location */
+
+    if (dialect->write && clcf->named) {
+        return "cannot be in a named location, use one by prefix";
+    }
+
+    /* regex is under NGX_PCRE, as are locations by regular expression */
+
+#if (NGX_PCRE)
+    if (dialect->write && clcf->regex) {
+        return "cannot be in a location by regular expression, "
+               "use one by prefix";
+    }
+#endif
+
+    lcf->dialect = dialect;
+    clcf->handler = ngx_http_canary_gate;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_canary_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_canary_loc_conf_t *lcf = conf;
+
+    char                      *rv;
+    ngx_str_t                 *value;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    rv = ngx_http_canary_speak(cf, &ngx_http_canary_api_dialect);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    if (cf->args->nelts == 2) {
+        value = cf->args->elts;
+
+        if (ngx_strcmp(value[1].data, "write=on") == 0) {
+            lcf->write = 1;
+
+        } else if (ngx_strcmp(value[1].data, "write=off") != 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\", it must be "
+                               "\"write=on\" or \"write=off\"", &value[1]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    /* from /canary to /canary/, as proxy_pass does */
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->name.len && clcf->name.data[clcf->name.len - 1] == '/') {
+        clcf->auto_redirect = 1;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_canary_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_canary_loc_conf_t *lcf = conf;
+
+    if (lcf->dialect == &ngx_http_canary_api_dialect) {
+        return "cannot be in one location with \"canary_api\", which has "
+               "them at \"metrics\"";
+    }
+
+    return ngx_http_canary_speak(cf, &ngx_http_canary_metrics_dialect);
 }

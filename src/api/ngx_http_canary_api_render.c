@@ -12,6 +12,7 @@
 
 #include "ngx_http_canary_api_render.h"
 
+#include "canary_event.h"
 #include "canary_rollout.h"
 #include "canary_route.h"
 #include "canary_rule.h"
@@ -21,6 +22,7 @@
 #include "canary_event_json.h"
 #include "canary_json.h"
 #include "canary_strategy_json.h"
+#include "canary_text.h"
 
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_shared.h"
@@ -28,9 +30,6 @@
 #include "ngx_canary_snapshot.h"
 
 #include "ngx_http_canary_answer.h"
-#include "ngx_http_canary_api_waiting.h"
-#include "ngx_http_canary_feed.h"
-#include "ngx_http_canary_list.h"
 
 
 #define NGX_HTTP_CANARY_RATIO_DECIMALS   9
@@ -38,10 +37,6 @@
                                                   of seconds kept in ms */
 
 
-static ngx_int_t ngx_http_canary_next_endpoint(ngx_http_canary_list_t *list,
-    cJSON *object, int *failed);
-static void ngx_http_canary_render_endpoint(cJSON *object,
-    ngx_canary_snapshot_t *snapshot, ngx_pool_t *pool, int *failed);
 static void ngx_http_canary_render_progress(cJSON *object,
     ngx_canary_snapshot_t *snapshot, const canary_strategy_t *strategy,
     int *failed);
@@ -54,6 +49,14 @@ static void ngx_http_canary_render_steps(cJSON *object,
     const canary_strategy_t *strategy, int *failed);
 static void ngx_http_canary_render_next_step(cJSON *object,
     ngx_canary_snapshot_t *snapshot, int *failed);
+static void ngx_http_canary_render_waiting(cJSON *object,
+    ngx_canary_snapshot_t *snapshot, int *failed);
+static ngx_uint_t ngx_http_canary_steps(ngx_canary_snapshot_t *snapshot);
+static uint64_t ngx_http_canary_needed(const canary_figure_t *figure);
+static const canary_figure_t *ngx_http_canary_holder(
+    ngx_canary_snapshot_t *snapshot);
+static void ngx_http_canary_wait_reason(u_char *reason, size_t size,
+    ngx_canary_judgement_t *judgement, const canary_figure_t *figure);
 static void ngx_http_canary_render_release(cJSON *list,
     ngx_canary_release_view_t *release, const canary_rollout_t *rollout,
     ngx_pool_t *pool, int *failed);
@@ -66,49 +69,20 @@ static void ngx_http_canary_render_last(cJSON *object,
 
 
 ngx_int_t
-ngx_http_canary_api_endpoints(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *none)
+ngx_http_canary_api_endpoint(ngx_http_request_t *r,
+    ngx_http_canary_target_t *target)
 {
-    ngx_http_canary_list_t  *list;
-
-    list = ngx_http_canary_list_create(r, sizeof(ngx_http_canary_list_t),
-                                       "endpoints",
-                                       ngx_http_canary_next_endpoint);
-    if (list == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_canary_feed_start(&list->feed);
-}
-
-
-static ngx_int_t
-ngx_http_canary_next_endpoint(ngx_http_canary_list_t *list, cJSON *object,
-    int *failed)
-{
-    ngx_array_t             *all;
-    ngx_canary_snapshot_t    snapshot;
-    ngx_canary_endpoint_t  **endpoints;
-
-    all = &list->feed.main->endpoints;
-    endpoints = all->elts;
-
-    if (list->n == all->nelts) {
-        return NGX_DECLINED;
-    }
-
-    ngx_canary_snapshot(endpoints[list->n], &snapshot);
-    ngx_http_canary_render_endpoint(object, &snapshot, list->feed.pool,
-                                    failed);
-
-    return NGX_OK;
+    return ngx_http_canary_api_send_endpoint(r, NGX_HTTP_OK, target->endpoint,
+                                             1);
 }
 
 
 ngx_int_t
-ngx_http_canary_api_endpoint(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *endpoint)
+ngx_http_canary_api_send_endpoint(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_canary_endpoint_t *endpoint, ngx_uint_t durable)
 {
+    int                     failed;
+    cJSON                  *json;
     ngx_canary_snapshot_t  *snapshot;
 
     snapshot = ngx_palloc(r->pool, sizeof(ngx_canary_snapshot_t));
@@ -118,16 +92,7 @@ ngx_http_canary_api_endpoint(ngx_http_request_t *r,
 
     ngx_canary_snapshot(endpoint, snapshot);
 
-    return ngx_http_canary_api_send_endpoint(r, NGX_HTTP_OK, snapshot);
-}
-
-
-ngx_int_t
-ngx_http_canary_api_send_endpoint(ngx_http_request_t *r, ngx_uint_t status,
-    ngx_canary_snapshot_t *snapshot)
-{
-    int     failed;
-    cJSON  *json;
+    snapshot->durable = (snapshot->durable && durable);
 
     failed = 0;
 
@@ -141,11 +106,12 @@ ngx_http_canary_api_send_endpoint(ngx_http_request_t *r, ngx_uint_t status,
         failed = 1;
     }
 
-    return ngx_http_canary_answer(r, status, json, failed);
+    return ngx_http_canary_answer(r, status, &ngx_http_canary_json, json,
+                                  failed);
 }
 
 
-static void
+void
 ngx_http_canary_render_endpoint(cJSON *object,
     ngx_canary_snapshot_t *snapshot, ngx_pool_t *pool, int *failed)
 {
@@ -307,6 +273,147 @@ ngx_http_canary_render_next_step(cJSON *object,
     canary_json_add_number(object, "next_step_in_seconds",
                            (uint64_t) remaining, NGX_HTTP_CANARY_MS_DECIMALS,
                            failed);
+}
+
+
+/*
+ * What a rollout waits for besides its clock: null, or the first rule that
+ * holds it, the clean attempts that it needs, and the reason in words; no rule
+ * holds it if the file cannot be written.
+ */
+
+static void
+ngx_http_canary_render_waiting(cJSON *object,
+    ngx_canary_snapshot_t *snapshot, int *failed)
+{
+    char                    reason[NGX_CANARY_PROBLEM];
+    cJSON                  *waiting;
+    ngx_uint_t              file;
+    const canary_figure_t  *figure;
+
+    file = (snapshot->problem[0] && ngx_http_canary_steps(snapshot));
+    figure = file ? NULL : ngx_http_canary_holder(snapshot);
+
+    if (!file && figure == NULL) {
+        canary_json_add_null(object, "waiting_for", failed);
+        return;
+    }
+
+    waiting = canary_json_add_object(object, "waiting_for", failed);
+
+    if (file) {
+        (void) ngx_cpystrn((u_char *) reason, snapshot->problem,
+                           sizeof(reason));
+        reason[canary_utf8_prefix(reason, ngx_strlen(reason))] = '\0';
+
+        canary_json_add_null(waiting, "rule", failed);
+        canary_json_add_number(waiting, "attempts", 0, 0, failed);
+
+    } else {
+        ngx_http_canary_wait_reason((u_char *) reason, sizeof(reason),
+                                    &snapshot->judgement, figure);
+
+        canary_json_add_text(waiting, "rule",
+                             canary_rule_info[figure->rule.kind].name, failed);
+        canary_json_add_number(waiting, "attempts",
+                               ngx_http_canary_needed(figure), 0, failed);
+    }
+
+    canary_json_add_text(waiting, "reason", reason, failed);
+}
+
+
+/* whether time alone makes it go on */
+
+static ngx_uint_t
+ngx_http_canary_steps(ngx_canary_snapshot_t *snapshot)
+{
+    uint32_t  phase;
+
+    phase = snapshot->record.rollout.phase;
+
+    return phase == CANARY_PROGRESSING || phase == CANARY_BAKING;
+}
+
+
+static uint64_t
+ngx_http_canary_needed(const canary_figure_t *figure)
+{
+    return ngx_max(figure->judgement.needed, 1);
+}
+
+
+/* the rule that the next step waits for; NULL: none */
+
+static const canary_figure_t *
+ngx_http_canary_holder(ngx_canary_snapshot_t *snapshot)
+{
+    ngx_uint_t               i;
+    canary_rollout_t        *rollout;
+    ngx_canary_judgement_t  *judgement;
+
+    rollout = &snapshot->record.rollout;
+    judgement = &snapshot->judgement;
+
+    if (!ngx_http_canary_steps(snapshot)
+        || judgement->nfigures == 0 || judgement->failing != -1)
+    {
+        return NULL;
+    }
+
+    if (judgement->held != -1) {
+        return &judgement->figures[judgement->held];
+    }
+
+    /* without an attempt it holds whatever it does else */
+
+    if (rollout->phase == CANARY_PROGRESSING && judgement->attempts
+        && rollout->strategy.on_undecided == CANARY_ADVANCE_UNDECIDED)
+    {
+        return NULL;
+    }
+
+    for (i = 0; i < judgement->nfigures; i++) {
+        if (judgement->figures[i].judgement.verdict == CANARY_UNDECIDED) {
+            return &judgement->figures[i];
+        }
+    }
+
+    return judgement->attempts ? NULL : &judgement->figures[0];
+}
+
+
+static void
+ngx_http_canary_wait_reason(u_char *reason, size_t size,
+    ngx_canary_judgement_t *judgement, const canary_figure_t *figure)
+{
+    uint64_t     flying, needed;
+    const char  *rule;
+
+    rule = canary_rule_info[figure->rule.kind].name;
+    needed = ngx_http_canary_needed(figure);
+
+    /* begun, and not decided yet */
+
+    flying = (judgement->started > judgement->attempts)
+             ? judgement->started - judgement->attempts : 0;
+
+    if (judgement->held != -1) {
+        ngx_snprintf(reason, size, "stable breaks %s too: evidence does not "
+                     "count until a second after it stops%Z", rule);
+
+    } else if (judgement->started == 0) {
+        ngx_snprintf(reason, size, "no attempt in this step yet%Z");
+
+    } else if (needed <= flying) {
+        ngx_snprintf(reason, size, "%uL attempt%s in flight or just ended: "
+                     "%s can pass when they are settled%Z",
+                     flying, (flying == 1) ? "" : "s", rule);
+
+    } else {
+        ngx_snprintf(reason, size, "%uL more clean attempt%s until %s can "
+                     "pass%Z", needed, (needed == 1) ? "" : "s", rule);
+    }
 }
 
 

@@ -14,19 +14,20 @@
 
 #include <cjson/cJSON.h>
 
-#include "ngx_canary_endpoint.h"
 #include "ngx_canary_snapshot.h"
 
+#include "ngx_http_canary_dialect.h"
 
-ngx_int_t ngx_http_canary_api_endpoints(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *endpoint);
+
 ngx_int_t ngx_http_canary_api_endpoint(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *endpoint);
+    ngx_http_canary_target_t *target);
+void ngx_http_canary_render_endpoint(cJSON *object,
+    ngx_canary_snapshot_t *snapshot, ngx_pool_t *pool, int *failed);
 
 
-/* sends it with this status */
+/* sends it with this status; not durable: its last change is not */
 ngx_int_t ngx_http_canary_api_send_endpoint(ngx_http_request_t *r,
-    ngx_uint_t status, ngx_canary_snapshot_t *snapshot);
+    ngx_uint_t status, ngx_canary_endpoint_t *endpoint, ngx_uint_t durable);
 
 void ngx_http_canary_render_name(cJSON *object, const char *name,
     ngx_str_t *text, ngx_pool_t *pool, int *failed);

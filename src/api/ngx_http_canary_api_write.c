@@ -14,374 +14,374 @@
 
 #include "canary_rollout.h"
 #include "canary_route.h"
+#include "canary_split.h"
 #include "canary_json.h"
+#include "canary_strategy_json.h"
 
-#include "ngx_canary_endpoint.h"
-#include "ngx_canary_shared.h"
-#include "ngx_canary_zone.h"
 #include "ngx_canary_change.h"
-#include "ngx_canary_snapshot.h"
+#include "ngx_canary_endpoint.h"
 #include "ngx_canary_routing.h"
+#include "ngx_canary_snapshot.h"
 
-#include "ngx_http_canary_access.h"
 #include "ngx_http_canary_answer.h"
-#include "ngx_http_canary_api.h"
-#include "ngx_http_canary_api_body.h"
-#include "ngx_http_canary_api_match.h"
 #include "ngx_http_canary_api_render.h"
-#include "ngx_http_canary_api_request.h"
-#include "ngx_http_canary_api_wait.h"
-#include "ngx_http_canary_problem.h"
+#include "ngx_http_canary_refuse.h"
 
 
-static ngx_int_t ngx_http_canary_write(ngx_http_canary_write_t *w);
-static ngx_int_t ngx_http_canary_write_attempt(ngx_http_canary_write_t *w);
-static void ngx_http_canary_write_cleanup(void *data);
-static ngx_int_t ngx_http_canary_write_result(ngx_http_canary_write_t *w,
+/* The body of a write, made a change; and what came of it. */
+
+
+static void ngx_http_canary_read_reason(ngx_http_canary_api_write_t *a);
+static void ngx_http_canary_prepare_start(ngx_http_canary_api_write_t *a);
+static ngx_canary_release_t *ngx_http_canary_named_release(
+    ngx_http_canary_api_write_t *a);
+static ngx_canary_release_t *ngx_http_canary_other_release(
+    ngx_http_canary_api_write_t *a);
+static u_char *ngx_http_canary_release_names(u_char *buf, size_t size,
+    ngx_canary_endpoint_t *endpoint);
+static void ngx_http_canary_prepare_patch(ngx_http_canary_api_write_t *a);
+static ngx_int_t ngx_http_canary_write_wrong(ngx_http_canary_write_t *w,
+    const canary_json_at_t *at, const char *what);
+static ngx_int_t ngx_http_canary_write_conflict(ngx_http_canary_api_write_t *a,
     ngx_canary_section_e rc);
-static ngx_int_t ngx_http_canary_write_vain(ngx_http_canary_write_t *w,
-    ngx_http_canary_vain_e why);
-static ngx_int_t ngx_http_canary_write_superseded(ngx_http_canary_write_t *w);
-static ngx_int_t ngx_http_canary_write_not_written(
-    ngx_http_canary_write_t *w);
-static ngx_int_t ngx_http_canary_write_cancelled(ngx_http_canary_write_t *w);
-static ngx_int_t ngx_http_canary_write_mismatch(ngx_http_canary_write_t *w);
-static ngx_int_t ngx_http_canary_write_conflict(ngx_http_canary_write_t *w);
-static ngx_int_t ngx_http_canary_write_done(ngx_http_canary_write_t *w);
-static ngx_int_t ngx_http_canary_write_answer(ngx_http_canary_write_t *w,
-    ngx_uint_t durable);
 
 
-static const ngx_http_canary_waiter_t  ngx_http_canary_api_waiter = {
-    ngx_http_canary_write_attempt,
-    ngx_http_canary_write_answer,
-    ngx_http_canary_write_vain
+static const char *const  ngx_http_canary_start_members[] = {
+    "reason", "strategy", "canary_strategy", "release"
+};
+
+static const char *const  ngx_http_canary_patch_members[] = {
+    "reason", "strategy", "canary_strategy", "weight"
+};
+
+static const char *const  ngx_http_canary_verb_members[] = { "reason" };
+
+
+static const canary_json_range_t  ngx_http_canary_weight_range = {
+    "a ratio above 0 and below 1, from 0.000001 to 0.999999",
+    CANARY_ONE, 1, CANARY_ONE - 1, 0, 0
 };
 
 
-/* POST or PATCH, when the body has been read */
+/* POST or PATCH */
 
 ngx_int_t
-ngx_http_canary_api_write(ngx_http_request_t *r,
-    ngx_http_canary_api_target_t *target)
+ngx_http_canary_api_write(ngx_http_canary_write_t *w,
+    ngx_http_canary_target_t *target)
 {
-    ngx_int_t                 rc;
-    ngx_str_t                 text;
-    ngx_http_canary_write_t  *w;
+    unsigned                      n;
+    const char *const            *names;
+    ngx_http_request_t           *r;
+    ngx_http_canary_api_write_t  *a;
 
-    rc = ngx_http_canary_api_body(r, &text);
+    a = (ngx_http_canary_api_write_t *) w;
+    r = w->request;
 
-    if (rc == NGX_DECLINED) {
-        return ngx_http_canary_problem_too_large(r);
-    }
-
-    if (rc != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    w = ngx_http_canary_write_create(r, sizeof(ngx_http_canary_write_t),
-                                     &ngx_http_canary_api_waiter);
-    if (w == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    w->endpoint = target->endpoint;
-    w->verb = (r->method == NGX_HTTP_PATCH) ? CANARY_PATCH
+    a->verb = (r->method == NGX_HTTP_PATCH) ? CANARY_PATCH
                                             : target->resource->verb;
 
-    if (text.len == 0) {
-        return ngx_http_canary_write(w);
+    w->change.queues = canary_verb_exposes(a->verb);
+
+    if (a->verb == CANARY_START) {
+        w->status = NGX_HTTP_CREATED;
     }
 
-    w->body = canary_json_parse((char *) text.data, text.len, &w->errors);
-    if (w->body == NULL) {
-        return ngx_http_canary_problem_body(r, &w->errors);
+    if (r->headers_in.if_match) {
+        w->if_match = &r->headers_in.if_match->value;
     }
 
-    return ngx_http_canary_write(w);
+    if (w->text.len == 0) {
+        return NGX_DECLINED;
+    }
+
+    n = NGX_HTTP_CANARY_MEMBERS;
+
+    switch (a->verb) {
+
+    case CANARY_START:
+        names = ngx_http_canary_start_members;
+        break;
+
+    case CANARY_PATCH:
+        names = ngx_http_canary_patch_members;
+        break;
+
+    default:
+        names = ngx_http_canary_verb_members;
+        n = 1;
+        break;
+    }
+
+    if (ngx_http_canary_write_parse(w) != NGX_OK
+        || !canary_json_members(w->body, NULL, names, n, a->members,
+                                &w->errors))
+    {
+        return ngx_http_canary_refuse_body(r, &w->errors);
+    }
+
+    ngx_http_canary_read_reason(a);
+
+    return NGX_DECLINED;
 }
 
-
-ngx_http_canary_write_t *
-ngx_http_canary_write_create(ngx_http_request_t *r, size_t size,
-    const ngx_http_canary_waiter_t *waiter)
-{
-    ngx_pool_cleanup_t       *cln;
-    ngx_http_canary_write_t  *w;
-
-    cln = ngx_pool_cleanup_add(r->pool, size);
-    if (cln == NULL) {
-        return NULL;
-    }
-
-    w = cln->data;
-
-    ngx_memzero(w, size);
-
-    cln->handler = ngx_http_canary_write_cleanup;
-
-    w->request = r;
-    w->waiter = waiter;
-    w->deadline = ngx_canary_milliseconds() + NGX_CANARY_PATIENCE;
-
-    return w;
-}
-
-
-/* the body lives as long as the request, which may end early */
 
 static void
-ngx_http_canary_write_cleanup(void *data)
+ngx_http_canary_read_reason(ngx_http_canary_api_write_t *a)
 {
-    ngx_http_canary_write_t  *w = data;
+    const char       *reason;
+    const cJSON      *value;
+    canary_json_at_t  at = { NULL, "reason", 0 };
 
-    ngx_http_canary_write_leave(w);
+    value = a->members[NGX_HTTP_CANARY_MEMBER_REASON];
 
-    cJSON_Delete(w->body);
-}
-
-
-static ngx_int_t
-ngx_http_canary_write(ngx_http_canary_write_t *w)
-{
-    if (w->body && ngx_http_canary_read_write(w, w->body) != NGX_OK) {
-        return ngx_http_canary_problem_body(w->request, &w->errors);
+    if (value == NULL) {
+        return;
     }
 
-    ngx_http_canary_find_actor(w->request, &w->change.actor);
-
-    if (w->request->headers_in.if_match) {
-        w->match.if_match = &w->request->headers_in.if_match->value;
+    reason = canary_json_line(value, &at, sizeof(a->write.change.reason) - 1,
+                              &a->write.errors);
+    if (reason) {
+        (void) ngx_cpystrn(a->write.change.reason, (u_char *) reason,
+                           sizeof(a->write.change.reason));
     }
-
-    w->change.match = ngx_http_canary_match;
-    w->change.data = &w->match;
-    w->change.queues = canary_verb_exposes(w->verb);
-
-    return ngx_http_canary_write_begin(w);
 }
 
 
 /*
- * What was prepared is stale if the endpoint has changed since, which it does
- * no more than twice for each write of the file, as what exposes something
- * has to be in there first.  So this ends.
+ * Start and PATCH begin with what there is, so that has to be so still when
+ * they are carried out.
  */
 
-static ngx_int_t
-ngx_http_canary_write_attempt(ngx_http_canary_write_t *w)
+ngx_int_t
+ngx_http_canary_api_prepare(ngx_http_canary_write_t *w)
 {
-    ngx_canary_section_e  rc;
+    ngx_http_canary_api_write_t  *a;
 
-    do {
-        ngx_http_canary_prepare_write(w);
+    a = (ngx_http_canary_api_write_t *) w;
 
-        if (w->errors.total) {
-            return ngx_http_canary_problem_body(w->request, &w->errors);
+    w->change.command.verb = a->verb;
+
+    if (a->verb == CANARY_START || a->verb == CANARY_PATCH) {
+        ngx_canary_copy_rollout(w->endpoint, &a->rollout);
+
+        w->pinned = 1;
+        w->expected = a->rollout.generation;
+
+        if (a->verb == CANARY_START) {
+            ngx_http_canary_prepare_start(a);
+
+        } else {
+            ngx_http_canary_prepare_patch(a);
+        }
+    }
+
+    return w->errors.total
+           ? ngx_http_canary_refuse_body(w->request, &w->errors)
+           : NGX_DECLINED;
+}
+
+
+static void
+ngx_http_canary_prepare_start(ngx_http_canary_api_write_t *a)
+{
+    ngx_canary_release_t   *release;
+    canary_strategy_kind_t  kind;
+
+    a->strategy = a->write.endpoint->strategy;
+
+    kind = canary_strategy_json_read(
+                                  a->members[NGX_HTTP_CANARY_MEMBER_STRATEGY],
+                                  a->members[NGX_HTTP_CANARY_MEMBER_PARTS],
+                                  NULL, &a->strategy, &a->write.errors);
+
+    if (kind == CANARY_STRATEGY_DIRECT) {
+        a->write.change.command.verb = CANARY_DIRECT;
+    }
+
+    a->write.change.command.strategy = &a->strategy;
+
+    release = ngx_http_canary_named_release(a);
+
+    if (release) {
+        a->write.change.command.release = release->id;
+    }
+}
+
+
+static ngx_canary_release_t *
+ngx_http_canary_named_release(ngx_http_canary_api_write_t *a)
+{
+    u_char                 names[CANARY_JSON_DETAIL_MAX];
+    ngx_uint_t             i;
+    const cJSON           *value;
+    canary_json_at_t       at = { NULL, "release", 0 };
+    ngx_canary_release_t  *release;
+
+    value = a->members[NGX_HTTP_CANARY_MEMBER_RELEASE];
+
+    if (value == NULL) {
+        return ngx_http_canary_other_release(a);
+    }
+
+    release = a->write.endpoint->releases.elts;
+
+    if (cJSON_IsString(value)) {
+        for (i = 0; i < a->write.endpoint->releases.nelts; i++) {
+            if (ngx_strlen(value->valuestring) == release[i].name.len
+                && ngx_strncmp(value->valuestring, release[i].name.data,
+                               release[i].name.len)
+                   == 0)
+            {
+                return &release[i];
+            }
+        }
+    }
+
+    canary_json_wrong(&a->write.errors, &at, value, (char *)
+                      ngx_http_canary_release_names(names, sizeof(names),
+                                                    a->write.endpoint));
+
+    return NULL;
+}
+
+
+/* of two releases the one that is not stable goes without saying */
+
+static ngx_canary_release_t *
+ngx_http_canary_other_release(ngx_http_canary_api_write_t *a)
+{
+    u_char                 names[CANARY_JSON_DETAIL_MAX];
+    uint32_t               stable;
+    canary_json_at_t       at = { NULL, "release", 0 };
+    ngx_canary_release_t  *release;
+
+    release = a->write.endpoint->releases.elts;
+    stable = a->rollout.stable;
+
+    if (a->write.endpoint->releases.nelts == 2) {
+
+        if (release[0].id == stable) {
+            return &release[1];
         }
 
-        rc = ngx_http_canary_write_change(w);
+        if (release[1].id == stable) {
+            return &release[0];
+        }
+    }
 
-    } while (rc == NGX_CANARY_STALE_MATCH && !w->match.refused);
+    canary_json_error(&a->write.errors, &at, "is needed: %s",
+                      ngx_http_canary_release_names(names, sizeof(names),
+                                                    a->write.endpoint));
 
-    return ngx_http_canary_write_result(w, rc);
+    return NULL;
 }
 
 
-static ngx_int_t
-ngx_http_canary_write_result(ngx_http_canary_write_t *w,
+static u_char *
+ngx_http_canary_release_names(u_char *buf, size_t size,
+    ngx_canary_endpoint_t *endpoint)
+{
+    u_char                *p, *last;
+    ngx_uint_t             i;
+    ngx_canary_release_t  *release;
+
+    last = buf + size - 1;
+
+    p = ngx_slprintf(buf, last, "one of the releases: ");
+
+    release = endpoint->releases.elts;
+
+    for (i = 0; i < endpoint->releases.nelts; i++) {
+        p = ngx_slprintf(p, last, "%s%V", i ? ", " : "", &release[i].name);
+    }
+
+    *p = '\0';
+
+    return buf;
+}
+
+
+static void
+ngx_http_canary_prepare_patch(ngx_http_canary_api_write_t *a)
+{
+    uint64_t                weight;
+    const cJSON            *parts, *value;
+    canary_command_t       *command;
+    canary_json_at_t        at_weight = { NULL, "weight", 0 };
+    canary_json_at_t        at_strategy = { NULL, "strategy", 0 };
+    canary_strategy_kind_t  kind;
+
+    command = &a->write.change.command;
+    value = a->members[NGX_HTTP_CANARY_MEMBER_WEIGHT];
+    parts = a->members[NGX_HTTP_CANARY_MEMBER_PARTS];
+
+    if (value == NULL && parts == NULL) {
+        canary_json_error(&a->write.errors, NULL, "has nothing to change: "
+                          "\"weight\", \"canary_strategy\" or both");
+    }
+
+    if (value
+        && canary_json_number(value, &at_weight,
+                              &ngx_http_canary_weight_range, &weight,
+                              &a->write.errors))
+    {
+        command->has_weight = 1;
+        command->weight = (uint32_t) weight;
+    }
+
+    a->strategy = a->rollout.strategy;
+
+    kind = canary_strategy_json_read(
+                                  a->members[NGX_HTTP_CANARY_MEMBER_STRATEGY],
+                                  parts, NULL, &a->strategy, &a->write.errors);
+
+    if (kind == CANARY_STRATEGY_DIRECT) {
+        canary_json_error(&a->write.errors, &at_strategy, "cannot become "
+                          "\"direct\" while a rollout runs; \"promote\" "
+                          "ends it so");
+    }
+
+    command->strategy = parts ? &a->strategy : NULL;
+}
+
+
+ngx_int_t
+ngx_http_canary_api_outcome(ngx_http_canary_write_t *w,
     ngx_canary_section_e rc)
 {
-    u_char               text[NGX_CANARY_PROBLEM];
-    ngx_http_request_t  *r;
+    ngx_http_canary_api_write_t  *a;
 
-    r = w->request;
-
-    switch (rc) {
-
-    case NGX_CANARY_DONE:
-        return ngx_http_canary_write_done(w);
-
-    case NGX_CANARY_PENDING:
-        w->wait = NGX_HTTP_CANARY_WAIT_FATE;
-        return NGX_DECLINED;
-
-    case NGX_CANARY_BUSY:
-        w->wait = NGX_HTTP_CANARY_WAIT_TURN;
-        return NGX_DECLINED;
-
-    case NGX_CANARY_CROWDED:
-        return ngx_http_canary_write_vain(w, NGX_HTTP_CANARY_VAIN_CROWDED);
-
-    case NGX_CANARY_STOPPED:
-        return ngx_http_canary_write_vain(w, NGX_HTTP_CANARY_VAIN_CANCELLED);
-
-    case NGX_CANARY_NO_FILE:
-        ngx_canary_copy_problem(w->endpoint->main, text);
-
-        return ngx_http_canary_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       "%s", text);
-
-    case NGX_CANARY_STALE_MATCH:
-        return ngx_http_canary_write_mismatch(w);
-
-    case NGX_CANARY_NO_MEMORY:
-        ngx_canary_zone_full(w->endpoint->main, text, sizeof(text));
-
-        return ngx_http_canary_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       "%s", text);
-
-    default: /* NGX_CANARY_SUPERSEDED */
-        return ngx_http_canary_write_vain(w, NGX_HTTP_CANARY_VAIN_SUPERSEDED);
-    }
-}
-
-
-static ngx_int_t
-ngx_http_canary_write_vain(ngx_http_canary_write_t *w,
-    ngx_http_canary_vain_e why)
-{
-    switch (why) {
-
-    case NGX_HTTP_CANARY_VAIN_CANCELLED:
-        return ngx_http_canary_write_cancelled(w);
-
-    case NGX_HTTP_CANARY_VAIN_FORGOTTEN:
-        return ngx_http_canary_problem(w->request,
-                                       NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       "so many writes have ended since that "
-                                       "it is not known any more whether "
-                                       "this one was done; the events of "
-                                       "\"%V\" tell", &w->endpoint->name);
-
-    case NGX_HTTP_CANARY_VAIN_CROWDED:
-        return ngx_http_canary_problem(w->request,
-                                       NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       "nothing was changed: %d writes of "
-                                       "endpoint \"%V\" wait already, which "
-                                       "is as many as may; try again",
-                                       NGX_CANARY_WRITES,
-                                       &w->endpoint->name);
-
-    case NGX_HTTP_CANARY_VAIN_SUPERSEDED:
-        return ngx_http_canary_write_superseded(w);
-
-    default: /* NGX_HTTP_CANARY_VAIN_NOT_WRITTEN */
-        return ngx_http_canary_write_not_written(w);
-    }
-}
-
-
-static ngx_int_t
-ngx_http_canary_write_superseded(ngx_http_canary_write_t *w)
-{
-    /* another connection will find another worker */
-
-    w->request->keepalive = 0;
-
-    return ngx_http_canary_problem(w->request, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                   "nginx has been reloaded, and this "
-                                   "process serves its last requests; "
-                                   "try again");
-}
-
-
-static ngx_int_t
-ngx_http_canary_write_not_written(ngx_http_canary_write_t *w)
-{
-    u_char  problem[NGX_CANARY_PROBLEM];
-
-    ngx_canary_copy_problem(w->endpoint->main, problem);
-
-    if (problem[0]) {
-        return ngx_http_canary_problem(w->request,
-                                       NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       "nothing was changed: %s", problem);
-    }
-
-    if (ngx_canary_milliseconds() < w->deadline) {
-        return ngx_http_canary_problem(w->request,
-                                       NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       "nothing was changed: the state file "
-                                       "was not written; try again");
-    }
-
-    return ngx_http_canary_problem(w->request, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                   "nothing was changed: the state file was "
-                                   "not written within %d seconds",
-                                   NGX_CANARY_PATIENCE / 1000);
-}
-
-
-static ngx_int_t
-ngx_http_canary_write_cancelled(ngx_http_canary_write_t *w)
-{
-    canary_rollout_t  *rollout;
-
-    rollout = &w->rollout;
-
-    ngx_canary_copy_rollout(w->endpoint, rollout);
-
-    if (ngx_http_canary_add_etag(w->request, rollout->generation) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_canary_problem_verbs(w->request,
-                                         canary_rollout_verbs(rollout),
-                                         "%s was cancelled before it took "
-                                         "effect: \"%V\" is %s now",
-                                         canary_verb_name(w->verb),
-                                         &w->endpoint->name,
-                                         canary_phase_name(rollout->phase));
-}
-
-
-static ngx_int_t
-ngx_http_canary_write_mismatch(ngx_http_canary_write_t *w)
-{
-    ngx_http_request_t  *r;
-
-    r = w->request;
-
-    if (ngx_http_canary_add_etag(r, w->match.present) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_canary_problem(r, NGX_HTTP_PRECONDITION_FAILED,
-                                   "If-Match names %V, but the endpoint is "
-                                   "at generation \"%uL\"",
-                                   w->match.if_match, w->match.present);
-}
-
-
-static ngx_int_t
-ngx_http_canary_write_done(ngx_http_canary_write_t *w)
-{
     canary_json_at_t  at_parts = { NULL, "canary_strategy", 0 };
     canary_json_at_t  at_rules = { &at_parts, "rules", 0 };
     canary_json_at_t  at_weight = { NULL, "weight", 0 };
+
+    a = (ngx_http_canary_api_write_t *) w;
+
+    if (rc != NGX_CANARY_DONE) {
+        return ngx_http_canary_write_conflict(a, rc);
+    }
 
     switch (w->change.status) {
 
     case CANARY_NOT_NOW:
     case CANARY_IS_STABLE:
-        return ngx_http_canary_write_conflict(w);
+        return ngx_http_canary_write_conflict(a, rc);
 
     case CANARY_NO_RULE:
-        canary_json_error(&w->errors, &at_rules, "a rollout needs at least "
-                          "one rule; nginx.conf has none for this endpoint");
-        return ngx_http_canary_problem_body(w->request, &w->errors);
+        return ngx_http_canary_write_wrong(w, &at_rules, "a rollout needs at "
+                                           "least one rule; nginx.conf has "
+                                           "none for this endpoint");
 
     case CANARY_NO_BASELINE:
-        canary_json_error(&w->errors, &at_rules, "all compare the canary "
-                          "with stable, but at its first step it has all of "
-                          "the traffic: a rule without a baseline is needed");
-        return ngx_http_canary_problem_body(w->request, &w->errors);
+        return ngx_http_canary_write_wrong(w, &at_rules, "all compare the "
+                                           "canary with stable, but at its "
+                                           "first step it has all of the "
+                                           "traffic: a rule without a "
+                                           "baseline is needed");
 
     case CANARY_BAD_WEIGHT:
-        canary_json_error(&w->errors, &at_weight,
-                          "has to be above 0 and below 1");
-        return ngx_http_canary_problem_body(w->request, &w->errors);
+        return ngx_http_canary_write_wrong(w, &at_weight,
+                                           "has to be above 0 and below 1");
 
     case CANARY_CHANGED:
         w->wait = NGX_HTTP_CANARY_WAIT_DURABLE;
@@ -394,61 +394,74 @@ ngx_http_canary_write_done(ngx_http_canary_write_t *w)
 
 
 static ngx_int_t
-ngx_http_canary_write_answer(ngx_http_canary_write_t *w, ngx_uint_t durable)
+ngx_http_canary_write_wrong(ngx_http_canary_write_t *w,
+    const canary_json_at_t *at, const char *what)
 {
-    ngx_int_t               rc;
-    ngx_uint_t              status;
-    ngx_canary_snapshot_t  *snapshot;
+    canary_json_error(&w->errors, at, "%s", what);
 
-    rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
-    status = (w->verb == CANARY_START) ? NGX_HTTP_CREATED : NGX_HTTP_OK;
-
-    snapshot = ngx_palloc(w->request->pool,
-                          sizeof(ngx_canary_snapshot_t));
-    if (snapshot) {
-        ngx_canary_snapshot(w->endpoint, snapshot);
-
-        if (!durable) {
-            snapshot->durable = 0;
-        }
-
-        rc = ngx_http_canary_api_send_endpoint(w->request, status, snapshot);
-    }
-
-    /* it is done: 500 would say that it is not */
-
-    if (rc == NGX_HTTP_INTERNAL_SERVER_ERROR && !w->request->header_sent) {
-        return ngx_http_canary_answer_empty(w->request, status);
-    }
-
-    return rc;
+    return ngx_http_canary_refuse_body(w->request, &w->errors);
 }
 
 
-static ngx_int_t
-ngx_http_canary_write_conflict(ngx_http_canary_write_t *w)
-{
-    canary_route_t         route;
-    ngx_canary_release_t  *release;
+/* what there is now is not what the write was made for */
 
-    if (ngx_http_canary_add_etag(w->request, w->match.present) != NGX_OK) {
+static ngx_int_t
+ngx_http_canary_write_conflict(ngx_http_canary_api_write_t *a,
+    ngx_canary_section_e rc)
+{
+    canary_rollout_t         *now;
+    ngx_http_request_t       *r;
+    ngx_canary_release_t     *release;
+    ngx_http_canary_write_t  *w;
+
+    w = &a->write;
+    r = w->request;
+    now = &a->rollout;
+
+    ngx_canary_copy_rollout(w->endpoint, now);
+
+    if (ngx_http_canary_add_etag(r, (rc == NGX_CANARY_STOPPED)
+                                    ? now->generation : w->present)
+        != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (w->change.status == CANARY_IS_STABLE) {
-        release = ngx_canary_release(w->endpoint,
-                                     w->change.command.release);
-
-        return ngx_http_canary_problem_verbs(w->request, w->change.verbs,
-                                             "release \"%V\" is stable "
-                                             "already", &release->name);
+    if (rc == NGX_CANARY_STALE_MATCH) {
+        return ngx_http_canary_refuse(r, NGX_HTTP_PRECONDITION_FAILED,
+                                      "If-Match names %V, but the endpoint is "
+                                      "at generation \"%uL\"", w->if_match,
+                                      w->present);
     }
 
-    route = ngx_canary_route(w->endpoint);
+    if (rc == NGX_CANARY_STOPPED) {
+        return ngx_http_canary_refuse_verb(r, canary_rollout_verbs(now),
+                                           "%s was cancelled before it took "
+                                           "effect: \"%V\" is %s now",
+                                           canary_verb_name(a->verb),
+                                           &w->endpoint->name,
+                                           canary_phase_name(now->phase));
+    }
 
-    return ngx_http_canary_problem_verbs(w->request, w->change.verbs,
-                                         "%s does not apply while \"%V\" is "
-                                         "%s", canary_verb_name(w->verb),
-                                         &w->endpoint->name,
-                                         canary_phase_name(route.phase));
+    if (w->change.status == CANARY_IS_STABLE) {
+        release = ngx_canary_release(w->endpoint, w->change.command.release);
+
+        return ngx_http_canary_refuse_verb(r, w->change.verbs, "release "
+                                           "\"%V\" is stable already",
+                                           &release->name);
+    }
+
+    return ngx_http_canary_refuse_verb(r, w->change.verbs, "%s does not apply "
+                                       "while \"%V\" is %s",
+                                       canary_verb_name(a->verb),
+                                       &w->endpoint->name,
+                                       canary_phase_name(now->phase));
+}
+
+
+ngx_int_t
+ngx_http_canary_api_answer(ngx_http_canary_write_t *w, ngx_uint_t durable)
+{
+    return ngx_http_canary_api_send_endpoint(w->request, w->status,
+                                             w->endpoint, durable);
 }

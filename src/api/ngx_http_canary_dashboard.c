@@ -10,7 +10,6 @@
 
 #include "ngx_http_canary_dashboard.h"
 
-#include "ngx_canary_endpoint.h"
 
 #include "ngx_http_canary_answer.h"
 
@@ -27,9 +26,8 @@ static ngx_int_t ngx_http_canary_dashboard_redirect(ngx_http_request_t *r,
 static ngx_int_t ngx_http_canary_dashboard_send(ngx_http_request_t *r,
     ngx_http_canary_file_t *file, ngx_str_t *vary);
 static ngx_int_t ngx_http_canary_dashboard_headers(ngx_http_request_t *r,
-    ngx_http_canary_file_t *file, ngx_str_t *vary);
-static ngx_int_t ngx_http_canary_dashboard_coding(ngx_http_request_t *r,
-    ngx_http_canary_coded_t *coded, ngx_uint_t gzip);
+    ngx_http_canary_file_t *file, ngx_http_canary_coded_t *coded,
+    ngx_str_t *vary);
 static ngx_uint_t ngx_http_canary_accepts_gzip(ngx_http_request_t *r);
 
 
@@ -75,7 +73,7 @@ ngx_http_canary_dashboard(ngx_http_request_t *r)
 
 ngx_int_t
 ngx_http_canary_dashboard_style(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *endpoint)
+    ngx_http_canary_target_t *target)
 {
     return ngx_http_canary_dashboard_send(r, &ngx_http_canary_style,
                                           &ngx_http_canary_vary_file);
@@ -84,7 +82,7 @@ ngx_http_canary_dashboard_style(ngx_http_request_t *r,
 
 ngx_int_t
 ngx_http_canary_dashboard_script(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *endpoint)
+    ngx_http_canary_target_t *target)
 {
     return ngx_http_canary_dashboard_send(r, &ngx_http_canary_script,
                                           &ngx_http_canary_vary_file);
@@ -135,14 +133,14 @@ ngx_http_canary_dashboard_redirect(ngx_http_request_t *r, ngx_str_t *segment)
 
     ngx_http_clear_location(r);
 
-    r->headers_out.location = ngx_http_canary_push_header(r, "Location",
-                                                          &location);
+    r->headers_out.location = ngx_http_canary_add_header(r, "Location",
+                                                         &location);
     if (r->headers_out.location == NULL
         || ngx_http_canary_add_header(r, "Vary", &ngx_http_canary_vary_page)
-           != NGX_OK
+           == NULL
         || ngx_http_canary_add_header(r, "X-Content-Type-Options",
                                       &ngx_http_canary_nosniff)
-           != NGX_OK)
+           == NULL)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -157,7 +155,6 @@ ngx_http_canary_dashboard_send(ngx_http_request_t *r,
 {
     ngx_int_t                 rc;
     ngx_buf_t                *b;
-    ngx_uint_t                gzip;
     ngx_http_canary_coded_t  *coded;
 
     rc = ngx_http_canary_drop_body(r);
@@ -165,12 +162,9 @@ ngx_http_canary_dashboard_send(ngx_http_request_t *r,
         return rc;
     }
 
-    gzip = ngx_http_canary_accepts_gzip(r);
-    coded = gzip ? &file->gzip : &file->plain;
+    coded = ngx_http_canary_accepts_gzip(r) ? &file->gzip : &file->plain;
 
-    if (ngx_http_canary_dashboard_headers(r, file, vary) != NGX_OK
-        || ngx_http_canary_dashboard_coding(r, coded, gzip) != NGX_OK)
-    {
+    if (ngx_http_canary_dashboard_headers(r, file, coded, vary) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -193,11 +187,16 @@ ngx_http_canary_dashboard_send(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_canary_dashboard_headers(ngx_http_request_t *r,
-    ngx_http_canary_file_t *file, ngx_str_t *vary)
+    ngx_http_canary_file_t *file, ngx_http_canary_coded_t *coded,
+    ngx_str_t *vary)
 {
+    ngx_table_elt_t                 *encoding;
     ngx_http_canary_fixed_header_t  *header;
 
+    static ngx_str_t  gzip = ngx_string("gzip");
+
     r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.content_length_n = coded->body.len;
     r->headers_out.content_type = file->type;
     r->headers_out.content_type_len = file->type.len;
     r->headers_out.content_type_lowcase = NULL;
@@ -205,39 +204,27 @@ ngx_http_canary_dashboard_headers(ngx_http_request_t *r,
 
     for (header = ngx_http_canary_dashboard_fixed; header->name; header++) {
         if (ngx_http_canary_add_header(r, header->name, &header->value)
-            != NGX_OK)
+            == NULL)
         {
             return NGX_ERROR;
         }
     }
 
-    return ngx_http_canary_add_header(r, "Vary", vary);
-}
+    if (coded == &file->gzip) {
+        encoding = ngx_http_canary_add_header(r, "Content-Encoding", &gzip);
 
+        if (encoding == NULL) {
+            return NGX_ERROR;
+        }
 
-static ngx_int_t
-ngx_http_canary_dashboard_coding(ngx_http_request_t *r,
-    ngx_http_canary_coded_t *coded, ngx_uint_t gzip)
-{
-    ngx_str_t  coding = ngx_string("gzip");
-
-    r->headers_out.content_length_n = coded->body.len;
-
-    r->headers_out.etag = ngx_http_canary_push_header(r, "ETag",
-                                                      &coded->etag);
-    if (r->headers_out.etag == NULL) {
-        return NGX_ERROR;
+        r->headers_out.content_encoding = encoding;
     }
 
-    if (!gzip) {
-        return NGX_OK;
-    }
+    r->headers_out.etag = ngx_http_canary_add_header(r, "ETag", &coded->etag);
 
-    r->headers_out.content_encoding = ngx_http_canary_push_header(r,
-                                                           "Content-Encoding",
-                                                           &coding);
-
-    return r->headers_out.content_encoding ? NGX_OK : NGX_ERROR;
+    return (r->headers_out.etag
+            && ngx_http_canary_add_header(r, "Vary", vary))
+           ? NGX_OK : NGX_ERROR;
 }
 
 

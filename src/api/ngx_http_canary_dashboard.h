@@ -12,11 +12,11 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_canary_endpoint.h"
+#include "ngx_http_canary_dialect.h"
 
 
 /*
- * The dashboard is one page, its style and its script, in src/http/dashboard.
+ * The dashboard is one page, its style and its script, in src/api/page.
  * The build makes C of them, which is what is served: no file is opened.
  */
 
@@ -44,9 +44,9 @@ extern ngx_http_canary_file_t  ngx_http_canary_script;
 ngx_int_t ngx_http_canary_dashboard(ngx_http_request_t *r);
 
 ngx_int_t ngx_http_canary_dashboard_style(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *endpoint);
+    ngx_http_canary_target_t *target);
 ngx_int_t ngx_http_canary_dashboard_script(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *endpoint);
+    ngx_http_canary_target_t *target);
 
 
 #endif /* _NGX_HTTP_CANARY_DASHBOARD_H_INCLUDED_ */

@@ -16,6 +16,7 @@
 #include "ngx_http_canary_conf.h"
 
 #include "ngx_http_canary_answer.h"
+#include "ngx_http_canary_dialect.h"
 
 
 /*
@@ -41,8 +42,6 @@ static ngx_int_t ngx_http_canary_feed_send(ngx_http_canary_feed_t *feed);
 static ngx_int_t ngx_http_canary_feed_output(ngx_http_canary_feed_t *feed,
     ngx_chain_t *out);
 static void ngx_http_canary_feed_writer(ngx_http_request_t *r);
-static ngx_http_canary_feed_t *ngx_http_canary_find_feed(
-    ngx_http_request_t *r);
 static ngx_int_t ngx_http_canary_feed_wait(ngx_http_request_t *r);
 static void ngx_http_canary_feed_finish(ngx_http_canary_feed_t *feed,
     ngx_int_t rc);
@@ -79,6 +78,8 @@ ngx_http_canary_feed_create(ngx_http_request_t *r, size_t size,
     feed->out.buf = &feed->buf;
 
     cln->handler = ngx_http_canary_feed_cleanup;
+
+    ngx_http_set_ctx(r, feed, ngx_http_canary_api_module);
 
     return feed;
 }
@@ -407,11 +408,7 @@ ngx_http_canary_feed_writer(ngx_http_request_t *r)
     c = r->connection;
     wev = c->write;
 
-    feed = ngx_http_canary_find_feed(r);
-
-    if (feed == NULL) {
-        return;
-    }
+    feed = ngx_http_get_module_ctx(r, ngx_http_canary_api_module);
 
     if (feed->queued) {
 
@@ -436,29 +433,6 @@ ngx_http_canary_feed_writer(ngx_http_request_t *r)
     if (rc != NGX_DONE) {
         ngx_http_canary_feed_finish(feed, rc);
     }
-}
-
-
-/* subrequests have the pool of their main request */
-
-static ngx_http_canary_feed_t *
-ngx_http_canary_find_feed(ngx_http_request_t *r)
-{
-    ngx_pool_cleanup_t      *cln;
-    ngx_http_canary_feed_t  *feed;
-
-    for (cln = r->pool->cleanup; cln; cln = cln->next) {
-
-        if (cln->handler == ngx_http_canary_feed_cleanup) {
-            feed = cln->data;
-
-            if (feed->request == r) {
-                return feed;
-            }
-        }
-    }
-
-    return NULL;
 }
 
 

@@ -12,7 +12,7 @@
 
 #include "ngx_http_canary_list.h"
 
-#include "ngx_http_canary_feed.h"
+#include "ngx_http_canary_answer.h"
 
 
 /* {"NAME": [ITEM, ...]}, made in turns. */
@@ -25,23 +25,28 @@ static ngx_int_t ngx_http_canary_list_add(ngx_http_canary_feed_t *feed,
     const char *before, const char *name, const char *after);
 
 
-ngx_http_canary_list_t *
-ngx_http_canary_list_create(ngx_http_request_t *r, size_t size,
-    const char *name, ngx_http_canary_list_pt item)
+ngx_int_t
+ngx_http_canary_list_start(ngx_http_request_t *r, const char *name,
+    ngx_http_canary_list_pt item, ngx_canary_endpoint_t *endpoint,
+    uint64_t after)
 {
     ngx_http_canary_list_t  *list;
 
-    static const ngx_str_t  type = ngx_string("application/json");
-
     list = (ngx_http_canary_list_t *)
-               ngx_http_canary_feed_create(r, size, &type,
+               ngx_http_canary_feed_create(r, sizeof(ngx_http_canary_list_t),
+                                           &ngx_http_canary_json,
                                            ngx_http_canary_list_next);
-    if (list) {
-        list->name = name;
-        list->item = item;
+    if (list == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return list;
+    list->name = name;
+    list->item = item;
+    list->endpoint = endpoint;
+    list->after = after;
+    list->number = NGX_CANARY_NEWEST;
+
+    return ngx_http_canary_feed_start(&list->feed);
 }
 
 

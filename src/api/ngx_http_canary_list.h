@@ -14,6 +14,8 @@
 
 #include <cjson/cJSON.h>
 
+#include "ngx_canary_endpoint.h"
+
 #include "ngx_http_canary_feed.h"
 
 
@@ -31,12 +33,19 @@ struct ngx_http_canary_list_s {
     const char                   *name;
     ngx_http_canary_list_pt       item;
     ngx_uint_t                    n;         /* items there are already */
+    ngx_canary_endpoint_t        *endpoint;  /* that they are of, or NULL */
+    uint64_t                      after;     /* id of the last that is none
+                                                of them */
+    uint64_t                      number;    /* of the item before; at first
+                                                NGX_CANARY_NEWEST */
+    uint32_t                      rollout;   /* that failures are of */
 };
 
 
-/* as above */
-ngx_http_canary_list_t *ngx_http_canary_list_create(ngx_http_request_t *r,
-    size_t size, const char *name, ngx_http_canary_list_pt item);
+/* the answer of a content handler; of an endpoint, or of no certain one */
+ngx_int_t ngx_http_canary_list_start(ngx_http_request_t *r, const char *name,
+    ngx_http_canary_list_pt item, ngx_canary_endpoint_t *endpoint,
+    uint64_t after);
 
 
 #endif /* _NGX_HTTP_CANARY_LIST_H_INCLUDED_ */

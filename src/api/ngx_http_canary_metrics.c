@@ -25,10 +25,8 @@
 #include "ngx_canary_shared.h"
 #include "ngx_canary_judge.h"
 
-#include "ngx_http_canary_access.h"
-#include "ngx_http_canary_answer.h"
+#include "ngx_http_canary_api.h"
 #include "ngx_http_canary_feed.h"
-#include "ngx_http_canary_problem.h"
 
 
 /*
@@ -40,127 +38,121 @@
  */
 
 
+static ngx_int_t ngx_http_canary_metrics_find(ngx_http_request_t *r,
+    ngx_http_canary_target_t *target);
 static ngx_int_t ngx_http_canary_metrics_next(ngx_http_canary_feed_t *feed);
+static void ngx_http_canary_metrics_endpoint(ngx_http_canary_metrics_t *m,
+    ngx_canary_endpoint_t *endpoint);
 static void ngx_http_canary_metrics_attempts(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint);
-static void ngx_http_canary_metrics_classes(ngx_http_canary_metrics_t *m,
-    canary_totals_t *totals);
+    const ngx_http_canary_measured_t *now);
 static void ngx_http_canary_metrics_durations(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint);
-static void ngx_http_canary_metrics_histogram(ngx_http_canary_metrics_t *m,
-    const uint64_t *buckets, uint64_t time);
+    const ngx_http_canary_measured_t *now);
 static void ngx_http_canary_metrics_fallbacks(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint);
+    const ngx_http_canary_measured_t *now);
 static void ngx_http_canary_metrics_weight(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint);
+    const ngx_http_canary_measured_t *now);
 static void ngx_http_canary_metrics_served(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint);
+    const ngx_http_canary_measured_t *now);
 static void ngx_http_canary_metrics_phase(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint);
+    const ngx_http_canary_measured_t *now);
 static void ngx_http_canary_metrics_values(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint);
+    const ngx_http_canary_measured_t *now);
 static void ngx_http_canary_metrics_thresholds(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint);
+    const ngx_http_canary_measured_t *now);
 static void ngx_http_canary_metrics_verdicts(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint);
+    const ngx_http_canary_measured_t *now);
 static void ngx_http_canary_metrics_rule(ngx_http_canary_metrics_t *m,
     const canary_rule_t *rule, ngx_uint_t i, const char *more, double value);
 static void ngx_http_canary_metrics_transitions(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint);
+    const ngx_http_canary_measured_t *now);
 static void ngx_http_canary_metrics_generation(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint);
-static void ngx_http_canary_metrics_record(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint, ngx_canary_record_t *record);
-static void ngx_http_canary_metrics_judge(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint, ngx_uint_t detail,
-    ngx_canary_judgement_t *judgement);
-static void ngx_http_canary_metrics_totals(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint, ngx_canary_release_t *release,
-    canary_totals_t *totals, uint64_t *buckets);
+    const ngx_http_canary_measured_t *now);
 
 
 static const ngx_http_canary_metric_t  ngx_http_canary_metric_table[] = {
 
     { "attempts_total", "counter",
       "Attempts on a release by their outcome, each in one class.",
-      ngx_http_canary_metrics_attempts },
+      NGX_HTTP_CANARY_TOTALS, ngx_http_canary_metrics_attempts },
 
     { "attempt_duration_seconds", "histogram",
       "Time of the attempts on a release that are evidence for its rules.",
-      ngx_http_canary_metrics_durations },
+      NGX_HTTP_CANARY_BUCKETS, ngx_http_canary_metrics_durations },
 
     { "fallbacks_total", "counter",
       "Attempts on a release to finish what another release could not.",
-      ngx_http_canary_metrics_fallbacks },
+      NGX_HTTP_CANARY_TOTALS, ngx_http_canary_metrics_fallbacks },
 
     { "weight_ratio", "gauge",
       "Share of the traffic that the canary is to get.",
-      ngx_http_canary_metrics_weight },
+      NGX_HTTP_CANARY_RECORD, ngx_http_canary_metrics_weight },
 
     { "served_weight_ratio", "gauge",
       "Share of the attempts in the current step that the canary got.",
-      ngx_http_canary_metrics_served },
+      NGX_HTTP_CANARY_JUDGEMENT, ngx_http_canary_metrics_served },
 
     { "phase", "gauge",
       "1 for the phase that an endpoint is in.",
-      ngx_http_canary_metrics_phase },
+      NGX_HTTP_CANARY_RECORD, ngx_http_canary_metrics_phase },
 
     { "rule_value", "gauge",
       "What a rule of the running rollout measures, in base units.",
-      ngx_http_canary_metrics_values },
+      NGX_HTTP_CANARY_VALUES, ngx_http_canary_metrics_values },
 
     { "rule_threshold", "gauge",
       "What a rule of the running rollout allows, in base units.",
-      ngx_http_canary_metrics_thresholds },
+      NGX_HTTP_CANARY_RECORD, ngx_http_canary_metrics_thresholds },
 
     { "rule_verdict", "gauge",
       "1 for the verdict of a rule of the running rollout.",
-      ngx_http_canary_metrics_verdicts },
+      NGX_HTTP_CANARY_JUDGEMENT, ngx_http_canary_metrics_verdicts },
 
     { "transitions_total", "counter",
       "Changes of an endpoint from another phase to this one.",
-      ngx_http_canary_metrics_transitions },
+      NGX_HTTP_CANARY_RECORD, ngx_http_canary_metrics_transitions },
 
     { "generation", "gauge",
       "Number of the state of an endpoint, which grows with each change.",
-      ngx_http_canary_metrics_generation },
+      NGX_HTTP_CANARY_RECORD, ngx_http_canary_metrics_generation },
 
-    { NULL, NULL, NULL, NULL }
+    { NULL, NULL, NULL, NGX_HTTP_CANARY_RECORD, NULL }
 };
 
 
-/* the content handler of a location with "canary_metrics" */
+static const ngx_http_canary_resource_t  ngx_http_canary_metrics_resource = {
+    ngx_null_string, NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD"),
+    ngx_http_canary_api_metrics, CANARY_VERBS, 0, 0
+};
 
-ngx_int_t
-ngx_http_canary_metrics_handler(ngx_http_request_t *r)
+
+const ngx_http_canary_dialect_t  ngx_http_canary_metrics_dialect = {
+    .directive = "canary_metrics",
+    .headers = { "X-Canary-Token", NULL },
+    .bearer = 1,
+    .credentials = "as \"Authorization: Bearer TOKEN\" or "
+                   "\"X-Canary-Token: TOKEN\"",
+    .not_allowed = "metrics can only be read, by GET and HEAD",
+    .find = ngx_http_canary_metrics_find,
+    .refuse = ngx_http_canary_problem
+};
+
+
+/* whatever is below the location */
+
+static ngx_int_t
+ngx_http_canary_metrics_find(ngx_http_request_t *r,
+    ngx_http_canary_target_t *target)
 {
-    ngx_int_t  rc;
-    ngx_str_t  allow;
+    target->resource = &ngx_http_canary_metrics_resource;
+    target->endpoint = NULL;
 
-    rc = ngx_http_canary_check_token(r, 0);
-
-    if (rc != NGX_DECLINED) {
-        return rc;
-    }
-
-    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
-        return ngx_http_canary_api_metrics(r, NULL);
-    }
-
-    ngx_str_set(&allow, "GET, HEAD");
-
-    if (ngx_http_canary_add_header(r, "Allow", &allow) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_canary_problem(r, NGX_HTTP_NOT_ALLOWED,
-                                   "metrics can only be read, by GET and "
-                                   "HEAD");
+    return NGX_OK;
 }
 
 
 ngx_int_t
-ngx_http_canary_api_metrics(ngx_http_request_t *r, ngx_canary_endpoint_t *none)
+ngx_http_canary_api_metrics(ngx_http_request_t *r,
+    ngx_http_canary_target_t *target)
 {
     ngx_http_canary_metrics_t  *m;
 
@@ -180,8 +172,6 @@ ngx_http_canary_api_metrics(ngx_http_request_t *r, ngx_canary_endpoint_t *none)
 }
 
 
-/* the samples of one endpoint, below what the metric begins with */
-
 static ngx_int_t
 ngx_http_canary_metrics_next(ngx_http_canary_feed_t *feed)
 {
@@ -198,7 +188,7 @@ ngx_http_canary_metrics_next(ngx_http_canary_feed_t *feed)
     }
 
     if (m->n < all->nelts) {
-        m->metric->samples(m, endpoints[m->n++]);
+        ngx_http_canary_metrics_endpoint(m, endpoints[m->n++]);
     }
 
     if (m->failed) {
@@ -216,35 +206,78 @@ ngx_http_canary_metrics_next(ngx_http_canary_feed_t *feed)
 }
 
 
+/* the samples of one endpoint or of its releases, and their labels */
+
 static void
-ngx_http_canary_metrics_attempts(ngx_http_canary_metrics_t *m,
+ngx_http_canary_metrics_endpoint(ngx_http_canary_metrics_t *m,
     ngx_canary_endpoint_t *endpoint)
 {
-    ngx_uint_t             i;
-    canary_totals_t        totals;
-    ngx_canary_release_t  *releases;
+    ngx_uint_t                    i;
+    ngx_canary_shared_t          *shared;
+    ngx_canary_release_t         *releases;
+    ngx_http_canary_measured_t    now;
+    ngx_canary_release_shared_t  *place;
 
+    shared = endpoint->shared;
     releases = endpoint->releases.elts;
 
-    for (i = 0; i < endpoint->releases.nelts; i++) {
-        ngx_http_canary_metrics_totals(m, endpoint, &releases[i], &totals,
-                                       NULL);
-        ngx_http_canary_metrics_classes(m, &totals);
+    if (m->metric->kind >= NGX_HTTP_CANARY_TOTALS) {
+
+        for (i = 0; i < endpoint->releases.nelts; i++) {
+            ngx_http_canary_metrics_labels(m, &endpoint->name,
+                                           &releases[i].name);
+
+            ngx_canary_lock(endpoint->main->zone);
+
+            place = shared->releases[releases[i].id];
+
+            ngx_canary_sum_totals(shared, place, &now.totals);
+
+            if (m->metric->kind == NGX_HTTP_CANARY_BUCKETS) {
+                ngx_canary_sum_buckets(shared, place, now.buckets);
+            }
+
+            ngx_canary_unlock(endpoint->main->zone);
+
+            m->metric->samples(m, &now);
+        }
+
+        return;
     }
+
+    ngx_http_canary_metrics_labels(m, &endpoint->name, NULL);
+
+    ngx_canary_lock(endpoint->main->zone);
+
+    now.record = *ngx_canary_record(shared);
+
+    if (m->metric->kind != NGX_HTTP_CANARY_RECORD) {
+        ngx_canary_judge(shared, ngx_canary_milliseconds(),
+                         (m->metric->kind == NGX_HTTP_CANARY_VALUES)
+                         ? CANARY_DETAIL_VALUES : 0,
+                         &now.judgement);
+    }
+
+    ngx_canary_unlock(endpoint->main->zone);
+
+    m->metric->samples(m, &now);
 }
 
 
 /* what was cut short has its class already */
 
 static void
-ngx_http_canary_metrics_classes(ngx_http_canary_metrics_t *m,
-    canary_totals_t *totals)
+ngx_http_canary_metrics_attempts(ngx_http_canary_metrics_t *m,
+    const ngx_http_canary_measured_t *now)
 {
-    ngx_uint_t  i;
+    ngx_uint_t              i;
+    const canary_totals_t  *totals;
 
     static const char *const  classes[] = {
         "1xx", "2xx", "3xx", "4xx", "5xx"
     };
+
+    totals = &now->totals;
 
     for (i = 0; i < 5; i++) {
         ngx_http_canary_sample(m, "", "class", classes[i], "%uL",
@@ -261,26 +294,7 @@ ngx_http_canary_metrics_classes(ngx_http_canary_metrics_t *m,
 
 static void
 ngx_http_canary_metrics_durations(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint)
-{
-    uint64_t               buckets[CANARY_BUCKETS + 1];
-    ngx_uint_t             i;
-    canary_totals_t        totals;
-    ngx_canary_release_t  *releases;
-
-    releases = endpoint->releases.elts;
-
-    for (i = 0; i < endpoint->releases.nelts; i++) {
-        ngx_http_canary_metrics_totals(m, endpoint, &releases[i], &totals,
-                                       buckets);
-        ngx_http_canary_metrics_histogram(m, buckets, totals.time);
-    }
-}
-
-
-static void
-ngx_http_canary_metrics_histogram(ngx_http_canary_metrics_t *m,
-    const uint64_t *buckets, uint64_t time)
+    const ngx_http_canary_measured_t *now)
 {
     char        edge[32];
     uint64_t    count;
@@ -289,17 +303,17 @@ ngx_http_canary_metrics_histogram(ngx_http_canary_metrics_t *m,
     count = 0;
 
     for (i = 0; i < CANARY_BUCKETS; i++) {
-        count += buckets[i];
+        count += now->buckets[i];
 
         ngx_http_canary_metrics_seconds(edge, canary_bucket_edges[i]);
         ngx_http_canary_sample(m, "_bucket", "le", edge, "%uL", count);
     }
 
-    count += buckets[CANARY_BUCKETS];
+    count += now->buckets[CANARY_BUCKETS];
 
     ngx_http_canary_sample(m, "_bucket", "le", "+Inf", "%uL", count);
 
-    ngx_http_canary_metrics_seconds(edge, time);
+    ngx_http_canary_metrics_seconds(edge, now->totals.time);
     ngx_http_canary_sample(m, "_sum", NULL, NULL, "%s", edge);
 
     ngx_http_canary_sample(m, "_count", NULL, NULL, "%uL", count);
@@ -308,33 +322,20 @@ ngx_http_canary_metrics_histogram(ngx_http_canary_metrics_t *m,
 
 static void
 ngx_http_canary_metrics_fallbacks(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint)
+    const ngx_http_canary_measured_t *now)
 {
-    ngx_uint_t             i;
-    canary_totals_t        totals;
-    ngx_canary_release_t  *releases;
-
-    releases = endpoint->releases.elts;
-
-    for (i = 0; i < endpoint->releases.nelts; i++) {
-        ngx_http_canary_metrics_totals(m, endpoint, &releases[i], &totals,
-                                       NULL);
-        ngx_http_canary_sample(m, "", NULL, NULL, "%uL", totals.fallbacks);
-    }
+    ngx_http_canary_sample(m, "", NULL, NULL, "%uL", now->totals.fallbacks);
 }
 
 
 static void
 ngx_http_canary_metrics_weight(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint)
+    const ngx_http_canary_measured_t *now)
 {
-    char                 number[32];
-    ngx_canary_record_t  record;
-
-    ngx_http_canary_metrics_record(m, endpoint, &record);
+    char  number[32];
 
     ngx_http_canary_metrics_number(number, sizeof(number),
-                                   (double) record.rollout.weight
+                                   (double) now->record.rollout.weight
                                    / CANARY_ONE);
     ngx_http_canary_sample(m, "", NULL, NULL, "%s", number);
 }
@@ -342,19 +343,16 @@ ngx_http_canary_metrics_weight(ngx_http_canary_metrics_t *m,
 
 static void
 ngx_http_canary_metrics_served(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint)
+    const ngx_http_canary_measured_t *now)
 {
-    char                    number[32];
-    uint64_t                all;
-    ngx_canary_judgement_t  judgement;
+    char      number[32];
+    uint64_t  all;
 
-    ngx_http_canary_metrics_judge(m, endpoint, 0, &judgement);
-
-    all = judgement.started + judgement.stable_started;
+    all = now->judgement.started + now->judgement.stable_started;
 
     if (all) {
         ngx_http_canary_metrics_number(number, sizeof(number),
-                                       (double) judgement.started
+                                       (double) now->judgement.started
                                        / (double) all);
         ngx_http_canary_sample(m, "", NULL, NULL, "%s", number);
     }
@@ -363,34 +361,27 @@ ngx_http_canary_metrics_served(ngx_http_canary_metrics_t *m,
 
 static void
 ngx_http_canary_metrics_phase(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint)
+    const ngx_http_canary_measured_t *now)
 {
-    uint32_t             phase;
-    ngx_canary_record_t  record;
-
-    ngx_http_canary_metrics_record(m, endpoint, &record);
+    uint32_t  phase;
 
     for (phase = 0; phase < CANARY_PHASES; phase++) {
         ngx_http_canary_sample(m, "", "phase", canary_phase_name(phase),
-                               "%d", record.rollout.phase == phase);
+                               "%d", now->record.rollout.phase == phase);
     }
 }
 
 
 static void
 ngx_http_canary_metrics_values(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint)
+    const ngx_http_canary_measured_t *now)
 {
     double                  value;
     ngx_uint_t              i;
-    canary_figure_t        *figure;
-    ngx_canary_judgement_t  judgement;
+    const canary_figure_t  *figure;
 
-    ngx_http_canary_metrics_judge(m, endpoint, CANARY_DETAIL_VALUES,
-                                  &judgement);
-
-    for (i = 0; i < judgement.nfigures; i++) {
-        figure = &judgement.figures[i];
+    for (i = 0; i < now->judgement.nfigures; i++) {
+        figure = &now->judgement.figures[i];
         value = figure->judgement.value;
 
         /* NaN: nothing is known yet */
@@ -406,44 +397,41 @@ ngx_http_canary_metrics_values(ngx_http_canary_metrics_t *m,
 
 static void
 ngx_http_canary_metrics_thresholds(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint)
+    const ngx_http_canary_measured_t *now)
 {
-    ngx_uint_t           i;
-    canary_strategy_t   *strategy;
-    ngx_canary_record_t  record;
+    ngx_uint_t                i;
+    const canary_rule_t      *rule;
+    const canary_strategy_t  *strategy;
 
-    ngx_http_canary_metrics_record(m, endpoint, &record);
-
-    if (record.rollout.phase == CANARY_IDLE) {
+    if (now->record.rollout.phase == CANARY_IDLE) {
         return;
     }
 
-    strategy = &record.rollout.strategy;
+    strategy = &now->record.rollout.strategy;
 
     for (i = 0; i < strategy->nrules; i++) {
-        ngx_http_canary_metrics_rule(m, &strategy->rules[i], i, "",
-                                 canary_rule_threshold(&strategy->rules[i]));
+        rule = &strategy->rules[i];
+
+        ngx_http_canary_metrics_rule(m, rule, i, "",
+                                     canary_rule_threshold(rule));
     }
 }
 
 
 static void
 ngx_http_canary_metrics_verdicts(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint)
+    const ngx_http_canary_measured_t *now)
 {
     char                    more[64];
     ngx_uint_t              i, verdict;
-    canary_figure_t        *figure;
-    ngx_canary_judgement_t  judgement;
+    const canary_figure_t  *figure;
 
     static const char *const  verdicts[] = {
         "undecided", "passing", "failing"
     };
 
-    ngx_http_canary_metrics_judge(m, endpoint, 0, &judgement);
-
-    for (i = 0; i < judgement.nfigures; i++) {
-        figure = &judgement.figures[i];
+    for (i = 0; i < now->judgement.nfigures; i++) {
+        figure = &now->judgement.figures[i];
 
         for (verdict = 0; verdict < 3; verdict++) {
             (void) ngx_snprintf((u_char *) more, sizeof(more),
@@ -475,90 +463,21 @@ ngx_http_canary_metrics_rule(ngx_http_canary_metrics_t *m,
 
 static void
 ngx_http_canary_metrics_transitions(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint)
+    const ngx_http_canary_measured_t *now)
 {
-    uint32_t             phase;
-    ngx_canary_record_t  record;
-
-    ngx_http_canary_metrics_record(m, endpoint, &record);
+    uint32_t  phase;
 
     for (phase = 0; phase < CANARY_PHASES; phase++) {
         ngx_http_canary_sample(m, "", "to", canary_phase_name(phase), "%uL",
-                               record.transitions[phase]);
+                               now->record.transitions[phase]);
     }
 }
 
 
 static void
 ngx_http_canary_metrics_generation(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint)
+    const ngx_http_canary_measured_t *now)
 {
-    ngx_canary_record_t  record;
-
-    ngx_http_canary_metrics_record(m, endpoint, &record);
-
     ngx_http_canary_sample(m, "", NULL, NULL, "%uL",
-                           record.rollout.generation);
-}
-
-
-/* What is known of an endpoint or release; its labels are set as well. */
-
-static void
-ngx_http_canary_metrics_record(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint, ngx_canary_record_t *record)
-{
-
-    ngx_http_canary_metrics_labels(m, &endpoint->name, NULL);
-
-
-    ngx_canary_lock(endpoint->main->zone);
-
-    *record = *ngx_canary_record(endpoint->shared);
-
-    ngx_canary_unlock(endpoint->main->zone);
-}
-
-
-/* without a rollout there is nothing in it */
-
-static void
-ngx_http_canary_metrics_judge(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint, ngx_uint_t detail,
-    ngx_canary_judgement_t *judgement)
-{
-
-    ngx_http_canary_metrics_labels(m, &endpoint->name, NULL);
-
-
-    ngx_canary_lock(endpoint->main->zone);
-
-    ngx_canary_judge(endpoint->shared, ngx_canary_milliseconds(),
-                     detail, judgement);
-
-    ngx_canary_unlock(endpoint->main->zone);
-}
-
-
-static void
-ngx_http_canary_metrics_totals(ngx_http_canary_metrics_t *m,
-    ngx_canary_endpoint_t *endpoint, ngx_canary_release_t *release,
-    canary_totals_t *totals, uint64_t *buckets)
-{
-    ngx_canary_release_shared_t  *place;
-
-    ngx_http_canary_metrics_labels(m, &endpoint->name, &release->name);
-
-
-    ngx_canary_lock(endpoint->main->zone);
-
-    place = endpoint->shared->releases[release->id];
-
-    ngx_canary_sum_totals(endpoint->shared, place, totals);
-
-    if (buckets) {
-        ngx_canary_sum_buckets(endpoint->shared, place, buckets);
-    }
-
-    ngx_canary_unlock(endpoint->main->zone);
+                           now->record.rollout.generation);
 }

@@ -12,29 +12,55 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_canary_endpoint.h"
+#include "canary_buckets.h"
+#include "canary_totals.h"
 
+#include "ngx_canary_judge.h"
+#include "ngx_canary_shared.h"
+
+#include "ngx_http_canary_dialect.h"
 #include "ngx_http_canary_feed.h"
 
 
-/* for Prometheus */
-
+/* for Prometheus: of locations with "canary_metrics" */
+extern const ngx_http_canary_dialect_t  ngx_http_canary_metrics_dialect;
 
 ngx_int_t ngx_http_canary_api_metrics(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *endpoint);
+    ngx_http_canary_target_t *target);
 
 
 /* The text format of Prometheus, version 0.0.4. */
 
 
+/* what a metric is made of */
+
+typedef enum {
+    NGX_HTTP_CANARY_RECORD = 0,
+    NGX_HTTP_CANARY_JUDGEMENT,     /* with a record */
+    NGX_HTTP_CANARY_VALUES,        /* a judgement that has them */
+    NGX_HTTP_CANARY_TOTALS,        /* of each release */
+    NGX_HTTP_CANARY_BUCKETS        /* the same, with its histogram */
+} ngx_http_canary_metric_e;
+
+
+typedef struct {
+    ngx_canary_record_t           record;
+    ngx_canary_judgement_t        judgement;   /* of no figures when idle */
+    canary_totals_t               totals;
+    uint64_t                      buckets[CANARY_BUCKETS + 1];
+} ngx_http_canary_measured_t;
+
+
 typedef struct ngx_http_canary_metrics_s  ngx_http_canary_metrics_t;
+
 
 typedef struct {
     const char                   *name;
     const char                   *type;
     const char                   *help;
+    ngx_http_canary_metric_e      kind;
     void                        (*samples)(ngx_http_canary_metrics_t *m,
-                                        ngx_canary_endpoint_t *endpoint);
+                                    const ngx_http_canary_measured_t *now);
 } ngx_http_canary_metric_t;
 
 
@@ -68,9 +94,6 @@ void ngx_http_canary_sample(ngx_http_canary_metrics_t *m, const char *suffix,
 
 void ngx_http_canary_metrics_number(char *buf, size_t size, double value);
 void ngx_http_canary_metrics_seconds(char *buf, uint64_t us);
-
-
-ngx_int_t ngx_http_canary_metrics_handler(ngx_http_request_t *r);
 
 
 #endif /* _NGX_HTTP_CANARY_METRICS_H_INCLUDED_ */

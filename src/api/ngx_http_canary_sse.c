@@ -12,15 +12,16 @@
 
 #include "ngx_http_canary_sse.h"
 
+#include "canary_event_json.h"
+
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_gather.h"
 
 #include "ngx_http_canary_conf.h"
 
-#include "ngx_http_canary_access.h"
 #include "ngx_http_canary_answer.h"
-#include "ngx_http_canary_api_event.h"
-#include "ngx_http_canary_problem.h"
+#include "ngx_http_canary_headers.h"
+#include "ngx_http_canary_refuse.h"
 
 
 /*
@@ -88,35 +89,27 @@ static ngx_int_t ngx_http_canary_stream_start(ngx_http_request_t *r,
     uint64_t after);
 static ngx_int_t ngx_http_canary_last_event_id(ngx_http_request_t *r,
     uint64_t *after);
-static ngx_int_t ngx_http_canary_stream_header(ngx_http_request_t *r);
-static const char *ngx_http_canary_stream_refused(void);
-static ngx_int_t ngx_http_canary_stream_busy(ngx_http_request_t *r,
-    const char *seconds, const char *reason);
+static const char *ngx_http_canary_stream_refused(ngx_str_t *seconds);
 static ngx_http_canary_stream_t *ngx_http_canary_add_stream(
     ngx_http_request_t *r, uint64_t after);
 static void ngx_http_canary_stream_cleanup(void *data);
 static void ngx_http_canary_start_streams(void);
 static void ngx_http_canary_streams_handler(ngx_event_t *ev);
-static void ngx_http_canary_begin_round(void);
 static void ngx_http_canary_streams_turn(void);
-static void ngx_http_canary_end_round(void);
 static void ngx_http_canary_stream_turn(ngx_http_canary_stream_t *stream);
 static ngx_int_t ngx_http_canary_stream_end(ngx_http_canary_stream_t *stream);
 static ngx_int_t ngx_http_canary_stream_feed(ngx_http_canary_stream_t *stream);
 static ngx_int_t ngx_http_canary_make_news(ngx_http_canary_news_t *news,
     ngx_canary_main_conf_t *cmcf, uint64_t after);
 static ngx_http_canary_events_text_t *ngx_http_canary_events_text(
-    ngx_pool_t *pool, ngx_canary_batch_t *batch);
+    ngx_canary_batch_t *batch);
+static char *ngx_http_canary_event_line(ngx_canary_found_t *found);
 static void ngx_http_canary_leave_text(ngx_http_canary_events_text_t **text);
-static char *ngx_http_canary_news_event(ngx_pool_t *pool,
-    ngx_canary_found_t *found);
 static ngx_int_t ngx_http_canary_stream_send(
     ngx_http_canary_stream_t *stream, u_char *data, size_t len);
 static ngx_int_t ngx_http_canary_stream_output(
     ngx_http_canary_stream_t *stream, ngx_chain_t *out);
 static void ngx_http_canary_stream_writer(ngx_http_request_t *r);
-static ngx_http_canary_stream_t *ngx_http_canary_find_stream(
-    ngx_http_request_t *r);
 
 
 /* of this process */
@@ -131,46 +124,58 @@ static ngx_uint_t              ngx_http_canary_ntexts;   /* ever made */
 
 
 ngx_int_t
-ngx_http_canary_api_stream(ngx_http_request_t *r, ngx_canary_endpoint_t *none)
+ngx_http_canary_api_stream(ngx_http_request_t *r,
+    ngx_http_canary_target_t *target)
 {
     uint64_t     after;
+    ngx_str_t    seconds;
     const char  *reason;
 
     if (r != r->main) {
-        return ngx_http_canary_problem(r, NGX_HTTP_BAD_REQUEST,
-                                       "a stream of events has no end, so it "
-                                       "cannot be a part of a page");
+        return ngx_http_canary_refuse(r, NGX_HTTP_BAD_REQUEST, "a stream of "
+                                      "events has no end, so it cannot be a "
+                                      "part of a page");
     }
 
     if (ngx_http_canary_last_event_id(r, &after) != NGX_OK) {
-        return ngx_http_canary_problem(r, NGX_HTTP_BAD_REQUEST,
-                                       "Last-Event-ID, or the argument "
-                                       "\"after\", has to be the number of "
-                                       "an event, a whole number");
+        return ngx_http_canary_refuse(r, NGX_HTTP_BAD_REQUEST,
+                                      "Last-Event-ID, or the argument "
+                                      "\"after\", has to be the number of an "
+                                      "event, a whole number");
     }
 
-    if (ngx_exiting || ngx_quit || ngx_terminate) {
-        return ngx_http_canary_stream_busy(r, "1", "nginx has been reloaded, "
-                                           "and this process ends; try "
-                                           "again");
+    reason = ngx_http_canary_stream_refused(&seconds);
+
+    if (reason == NULL) {
+        return ngx_http_canary_stream_start(r, after);
     }
 
-    reason = ngx_http_canary_stream_refused();
+    /* whoever is refused is not to keep a connection all the same */
 
-    if (reason) {
-        return ngx_http_canary_stream_busy(r, "15", reason);
+    r->keepalive = 0;
+
+    if (ngx_http_canary_add_header(r, "Retry-After", &seconds) == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_canary_stream_start(r, after);
+    return ngx_http_canary_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE, "%s",
+                                  reason);
 }
 
 
-/* NULL: there may be one more */
+/* NULL: there may be one more; else it may be tried again after a while */
 
 static const char *
-ngx_http_canary_stream_refused(void)
+ngx_http_canary_stream_refused(ngx_str_t *seconds)
 {
     ngx_uint_t  most;
+
+    if (ngx_exiting || ngx_quit || ngx_terminate) {
+        ngx_str_set(seconds, "1");
+        return "nginx has been reloaded, and this process ends; try again";
+    }
+
+    ngx_str_set(seconds, "15");
 
     most = ngx_cycle->connection_n / NGX_HTTP_CANARY_STREAMS;
 
@@ -185,29 +190,6 @@ ngx_http_canary_stream_refused(void)
     }
 
     return NULL;
-}
-
-
-/* whoever is refused is not to keep a connection all the same */
-
-
-static ngx_int_t
-ngx_http_canary_stream_busy(ngx_http_request_t *r, const char *seconds,
-    const char *reason)
-{
-    ngx_str_t  value;
-
-    r->keepalive = 0;
-
-    value.data = (u_char *) seconds;
-    value.len = ngx_strlen(seconds);
-
-    if (ngx_http_canary_add_header(r, "Retry-After", &value) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_canary_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE, "%s",
-                                   reason);
 }
 
 
@@ -262,9 +244,17 @@ ngx_http_canary_stream_start(ngx_http_request_t *r, uint64_t after)
     ngx_http_core_loc_conf_t  *clcf;
     ngx_http_canary_stream_t  *stream;
 
-    static u_char  hello[] = "retry: 2000\n\n";
+    static u_char     hello[] = "retry: 2000\n\n";
+    static ngx_str_t  type = ngx_string("text/event-stream");
+    static ngx_str_t  no = ngx_string("no");
 
-    rc = ngx_http_canary_stream_header(r);
+    /* a proxy that is nginx is not to keep events back */
+
+    if (ngx_http_canary_add_header(r, "X-Accel-Buffering", &no) == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_canary_send_header(r, NGX_HTTP_OK, &type, -1);
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
         return rc;
@@ -300,22 +290,6 @@ ngx_http_canary_stream_start(ngx_http_request_t *r, uint64_t after)
 }
 
 
-static ngx_int_t
-ngx_http_canary_stream_header(ngx_http_request_t *r)
-{
-    static ngx_str_t  type = ngx_string("text/event-stream");
-    static ngx_str_t  no = ngx_string("no");
-
-    /* a proxy that is nginx is not to keep events back */
-
-    if (ngx_http_canary_add_header(r, "X-Accel-Buffering", &no) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_canary_send_header(r, NGX_HTTP_OK, &type, -1);
-}
-
-
 static ngx_http_canary_stream_t *
 ngx_http_canary_add_stream(ngx_http_request_t *r, uint64_t after)
 {
@@ -341,6 +315,8 @@ ngx_http_canary_add_stream(ngx_http_request_t *r, uint64_t after)
     ngx_http_canary_nstreams++;
 
     cln->handler = ngx_http_canary_stream_cleanup;
+
+    ngx_http_set_ctx(r, stream, ngx_http_canary_api_module);
 
     return stream;
 }
@@ -415,7 +391,10 @@ ngx_http_canary_streams_handler(ngx_event_t *ev)
             return;
         }
 
-        ngx_http_canary_begin_round();
+        if (!ngx_queue_empty(&ngx_http_canary_streams)) {
+            ngx_queue_add(&ngx_http_canary_waiting, &ngx_http_canary_streams);
+            ngx_queue_init(&ngx_http_canary_streams);
+        }
     }
 
     ngx_http_canary_streams_turn();
@@ -425,23 +404,11 @@ ngx_http_canary_streams_handler(ngx_event_t *ev)
         return;
     }
 
-    ngx_http_canary_end_round();
+    ngx_http_canary_leave_text(&ngx_http_canary_news.text);
 
     if (ngx_http_canary_nstreams == 0) {
         ngx_del_timer(ev);
     }
-}
-
-
-static void
-ngx_http_canary_begin_round(void)
-{
-    if (ngx_queue_empty(&ngx_http_canary_streams)) {
-        return;
-    }
-
-    ngx_queue_add(&ngx_http_canary_waiting, &ngx_http_canary_streams);
-    ngx_queue_init(&ngx_http_canary_streams);
 }
 
 
@@ -457,11 +424,9 @@ ngx_http_canary_streams_turn(void)
 
     for (n = 0; n < NGX_HTTP_CANARY_STREAM_TURN; n++) {
 
-        if (ngx_http_canary_ntexts != texts) {
-            return;
-        }
-
-        if (ngx_queue_empty(&ngx_http_canary_waiting)) {
+        if (ngx_http_canary_ntexts != texts
+            || ngx_queue_empty(&ngx_http_canary_waiting))
+        {
             return;
         }
 
@@ -473,13 +438,6 @@ ngx_http_canary_streams_turn(void)
         ngx_http_canary_stream_turn(
                        ngx_queue_data(q, ngx_http_canary_stream_t, queue));
     }
-}
-
-
-static void
-ngx_http_canary_end_round(void)
-{
-    ngx_http_canary_leave_text(&ngx_http_canary_news.text);
 }
 
 
@@ -579,7 +537,6 @@ static ngx_int_t
 ngx_http_canary_make_news(ngx_http_canary_news_t *news,
     ngx_canary_main_conf_t *cmcf, uint64_t after)
 {
-    ngx_pool_t          *pool;
     ngx_canary_batch_t  *batch;
 
     if (news->text && news->after == after) {
@@ -588,70 +545,97 @@ ngx_http_canary_make_news(ngx_http_canary_news_t *news,
 
     ngx_http_canary_leave_text(&news->text);
 
-    pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, ngx_cycle->log);
-    if (pool == NULL) {
+    batch = ngx_alloc(sizeof(ngx_canary_batch_t), ngx_cycle->log);
+    if (batch == NULL) {
         return NGX_ERROR;
     }
 
-    batch = ngx_palloc(pool, sizeof(ngx_canary_batch_t));
+    ngx_canary_gather(cmcf, after, batch);
 
-    if (batch) {
-        ngx_canary_gather(cmcf, after, batch);
+    news->after = after;
+    news->upto = batch->upto;
+    news->text = ngx_http_canary_events_text(batch);
 
-        news->after = after;
-        news->upto = batch->upto;
-        news->text = ngx_http_canary_events_text(pool, batch);
-    }
-
-    ngx_destroy_pool(pool);
+    ngx_free(batch);
 
     return news->text ? NGX_OK : NGX_ERROR;
 }
 
 
 static ngx_http_canary_events_text_t *
-ngx_http_canary_events_text(ngx_pool_t *pool, ngx_canary_batch_t *batch)
+ngx_http_canary_events_text(ngx_canary_batch_t *batch)
 {
-    char                           *texts[NGX_CANARY_BATCH];
+    char                           *lines[NGX_CANARY_BATCH];
     size_t                          size;
     u_char                         *p;
-    ngx_uint_t                      i;
+    ngx_uint_t                      i, failed;
     ngx_http_canary_events_text_t  *text;
 
-    size = 0;
+    size = sizeof(ngx_http_canary_events_text_t);
+    failed = 0;
 
     for (i = 0; i < batch->n; i++) {
-        texts[i] = ngx_http_canary_news_event(pool, batch->order[i]);
+        lines[i] = ngx_http_canary_event_line(batch->order[i]);
 
-        if (texts[i] == NULL) {
-            return NULL;
+        if (lines[i]) {
+            size += NGX_HTTP_CANARY_STREAM_PREFIX + ngx_strlen(lines[i]);
+
+        } else {
+            failed = 1;
+        }
+    }
+
+    text = failed ? NULL : ngx_alloc(size, ngx_cycle->log);
+
+    if (text) {
+        p = text->data;
+
+        for (i = 0; i < batch->n; i++) {
+            p = ngx_sprintf(p, "id: %uL\ndata: %s\n\n",
+                            batch->order[i]->event.id, lines[i]);
         }
 
-        size += NGX_HTTP_CANARY_STREAM_PREFIX + ngx_strlen(texts[i]);
-    }
+        text->len = p - text->data;
+        text->users = 1;
 
-    text = ngx_alloc(sizeof(ngx_http_canary_events_text_t) + size,
-                     ngx_cycle->log);
-    if (text == NULL) {
-        return NULL;
-    }
+        ngx_http_canary_ntexts++;
 
-    p = text->data;
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                       "canary news: %ui events, %uz bytes", batch->n,
+                       text->len);
+    }
 
     for (i = 0; i < batch->n; i++) {
-        p = ngx_sprintf(p, "id: %uL\ndata: %s\n\n",
-                        batch->order[i]->event.id, texts[i]);
+        cJSON_free(lines[i]);
     }
 
-    text->len = p - text->data;
-    text->users = 1;
-
-    ngx_http_canary_ntexts++;
-
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                   "canary news: %ui events, %uz bytes", batch->n, text->len);
-
     return text;
+}
+
+
+/* there is no line end in JSON that is not formatted */
+
+static char *
+ngx_http_canary_event_line(ngx_canary_found_t *found)
+{
+    int         failed;
+    char       *line;
+    cJSON      *json;
+    ngx_str_t  *name;
+
+    failed = 0;
+    name = &found->endpoint->name;
+
+    json = cJSON_CreateObject();
+
+    canary_event_json_write(json, (char *) name->data, name->len,
+                            &found->event, &failed);
+
+    line = failed ? NULL : cJSON_PrintUnformatted(json);
+
+    cJSON_Delete(json);
+
+    return line;
 }
 
 
@@ -666,43 +650,6 @@ ngx_http_canary_leave_text(ngx_http_canary_events_text_t **text)
 }
 
 
-/* on one line: there is no line end in JSON that is not formatted */
-
-static char *
-ngx_http_canary_news_event(ngx_pool_t *pool, ngx_canary_found_t *found)
-{
-    int     failed;
-    char   *printed, *text;
-    cJSON  *json;
-    size_t  size;
-
-    failed = 0;
-    text = NULL;
-
-    json = cJSON_CreateObject();
-
-    ngx_http_canary_render_event(json, found->endpoint, &found->event,
-                                 &failed);
-
-    printed = failed ? NULL : cJSON_PrintUnformatted(json);
-
-    if (printed) {
-        size = ngx_strlen(printed) + 1;
-        text = ngx_pnalloc(pool, size);
-
-        if (text) {
-            ngx_memcpy(text, printed, size);
-        }
-
-        cJSON_free(printed);
-    }
-
-    cJSON_Delete(json);
-
-    return text;
-}
-
-
 static ngx_int_t
 ngx_http_canary_stream_send(ngx_http_canary_stream_t *stream, u_char *data,
     size_t len)
@@ -713,10 +660,8 @@ ngx_http_canary_stream_send(ngx_http_canary_stream_t *stream, u_char *data,
 
     ngx_memzero(b, sizeof(ngx_buf_t));
 
-    b->start = data;
-    b->pos = b->start;
-    b->last = b->pos + len;
-    b->end = b->last;
+    b->pos = data;
+    b->last = data + len;
     b->memory = 1;
     b->flush = 1;
 
@@ -788,24 +733,9 @@ ngx_http_canary_stream_writer(ngx_http_request_t *r)
         return;
     }
 
-    stream = ngx_http_canary_find_stream(r);
+    stream = ngx_http_get_module_ctx(r, ngx_http_canary_api_module);
 
-    if (stream && ngx_http_canary_stream_output(stream, NULL) != NGX_OK) {
+    if (ngx_http_canary_stream_output(stream, NULL) != NGX_OK) {
         ngx_http_finalize_request(r, NGX_ERROR);
     }
-}
-
-
-static ngx_http_canary_stream_t *
-ngx_http_canary_find_stream(ngx_http_request_t *r)
-{
-    ngx_pool_cleanup_t  *cln;
-
-    for (cln = r->pool->cleanup; cln; cln = cln->next) {
-        if (cln->handler == ngx_http_canary_stream_cleanup) {
-            return cln->data;
-        }
-    }
-
-    return NULL;
 }

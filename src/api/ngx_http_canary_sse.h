@@ -12,14 +12,14 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_canary_endpoint.h"
+#include "ngx_http_canary_dialect.h"
 
 
 /* server-sent events */
 
 
 ngx_int_t ngx_http_canary_api_stream(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *endpoint);
+    ngx_http_canary_target_t *target);
 
 
 #endif /* _NGX_HTTP_CANARY_SSE_H_INCLUDED_ */

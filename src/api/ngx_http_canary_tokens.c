@@ -11,8 +11,7 @@
 
 #include "canary_text.h"
 
-#include "ngx_http_canary_conf_location.h"
-#include "ngx_http_canary_token.h"
+#include "ngx_http_canary_dialect.h"
 
 
 /*

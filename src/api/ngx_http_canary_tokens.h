@@ -12,6 +12,21 @@
 #include <ngx_core.h>
 
 
+/* Bearer tokens, of which only hashes are known. */
+
+
+#define NGX_HTTP_CANARY_TOKEN_HASH  32    /* bytes of SHA-256 */
+#define NGX_HTTP_CANARY_TOKEN_NAME  63    /* bytes, as an actor has room for */
+
+
+typedef struct {
+    ngx_str_t            name;
+    ngx_uint_t           operator;        /* may write */
+    ngx_uint_t           line;            /* of the file */
+    u_char               hash[NGX_HTTP_CANARY_TOKEN_HASH];
+} ngx_http_canary_token_t;
+
+
 /* canary_api_tokens */
 
 

@@ -8,208 +8,233 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include <cjson/cJSON.h>
+
 #include "ngx_http_canary_verta.h"
 
+#include "canary_json.h"
 #include "canary_verta_path.h"
 
-#include "ngx_http_canary_access.h"
+#include "ngx_canary_endpoint.h"
+
+#include "ngx_http_canary_conf.h"
+
 #include "ngx_http_canary_answer.h"
-#include "ngx_http_canary_api_body.h"
-#include "ngx_http_canary_api_origin.h"
-#include "ngx_http_canary_conf_location.h"
-#include "ngx_http_canary_token.h"
-#include "ngx_http_canary_verta_error.h"
-#include "ngx_http_canary_verta_find.h"
+#include "ngx_http_canary_api_render.h"
+#include "ngx_http_canary_gate.h"
+#include "ngx_http_canary_refuse.h"
 #include "ngx_http_canary_verta_show.h"
 #include "ngx_http_canary_verta_write.h"
 
 
-typedef struct {
-    ngx_uint_t  methods;
-    ngx_str_t   allow;     /* the same in words */
-} ngx_http_canary_verta_methods_t;
+static ngx_int_t ngx_http_canary_verta_find(ngx_http_request_t *r,
+    ngx_http_canary_target_t *target);
+static ngx_uint_t ngx_http_canary_verta_workspace(ngx_http_request_t *r,
+    canary_verta_path_t *path);
+static ngx_int_t ngx_http_canary_verta_refuse(ngx_http_request_t *r,
+    const ngx_http_canary_refusal_t *why);
+static ngx_uint_t ngx_http_canary_verta_code(ngx_uint_t status);
 
 
-static ngx_int_t ngx_http_canary_verta_admit(ngx_http_request_t *r,
-    ngx_uint_t write);
-static ngx_int_t ngx_http_canary_verta_check_token(ngx_http_request_t *r,
-    ngx_uint_t write);
-static ngx_int_t ngx_http_canary_verta_not_allowed(ngx_http_request_t *r,
-    ngx_str_t allow);
-static void ngx_http_canary_verta_body_handler(ngx_http_request_t *r);
+/* the client sends 502 to 504 again, which is of use only after a reload and
+   when the queue is full */
 
-
-#define NGX_HTTP_CANARY_VERTA_GET                                             \
-    { NGX_HTTP_GET|NGX_HTTP_HEAD, ngx_string("GET, HEAD") }
-
-
-/* in the order of canary_verta_resource_t */
-
-static const ngx_http_canary_verta_methods_t
-    ngx_http_canary_verta_methods[CANARY_VERTA_RESOURCES] =
-{
-    NGX_HTTP_CANARY_VERTA_GET,                       /* endpoints */
-    NGX_HTTP_CANARY_VERTA_GET,
-    NGX_HTTP_CANARY_VERTA_GET,                       /* stages */
-    NGX_HTTP_CANARY_VERTA_GET,
-    { NGX_HTTP_PUT|NGX_HTTP_DELETE, ngx_string("PUT, DELETE") },
-    NGX_HTTP_CANARY_VERTA_GET,                       /* status */
-    NGX_HTTP_CANARY_VERTA_GET,                       /* rules */
-    NGX_HTTP_CANARY_VERTA_GET,                       /* accesstokens */
-    NGX_HTTP_CANARY_VERTA_GET,                       /* kafka */
-    { NGX_HTTP_POST, ngx_string("POST") },           /* builds */
-    NGX_HTTP_CANARY_VERTA_GET,
-    NGX_HTTP_CANARY_VERTA_GET,                       /* model_versions */
-    NGX_HTTP_CANARY_VERTA_GET,                       /* registered_models */
-    NGX_HTTP_CANARY_VERTA_GET                        /* verifyConnection */
+const ngx_http_canary_dialect_t  ngx_http_canary_verta_dialect = {
+    .directive = "canary_verta_api",
+    .headers = { "Grpc-Metadata-developer-key",
+                 "Grpc-Metadata-bearer-access-token", NULL },
+    .credentials = "as developer key or as access token",
+    .nothing = "there is nothing at \"%V\"; workspace, endpoints and builds "
+               "are those of nginx.conf",
+    .not_allowed = "%V does not apply to \"%V\", what does: %V; endpoints and "
+                   "releases are those of nginx.conf",
+    .find = ngx_http_canary_verta_find,
+    .refuse = ngx_http_canary_verta_refuse,
+    .write = ngx_http_canary_verta_write,
+    .prepare = ngx_http_canary_verta_prepare,
+    .outcome = ngx_http_canary_verta_outcome,
+    .answer = ngx_http_canary_verta_answer,
+    .size = sizeof(ngx_http_canary_verta_write_t),
+    .unable = NGX_HTTP_INTERNAL_SERVER_ERROR,
+    .unchanged = "the update has not begun",
+    .shown = "the stage"
 };
 
 
-/* the content handler of a location with "canary_verta_api" */
-
-ngx_int_t
-ngx_http_canary_verta_handler(ngx_http_request_t *r)
-{
-    ngx_int_t                               rc;
-    ngx_uint_t                              write;
-    ngx_http_canary_verta_target_t          target;
-    const ngx_http_canary_verta_methods_t  *methods;
-
-    write = !(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD));
-
-    rc = ngx_http_canary_verta_admit(r, write);
-
-    if (rc != NGX_DECLINED) {
-        return rc;
-    }
-
-    if (ngx_http_canary_verta_find(r, &target) != NGX_OK) {
-        return ngx_http_canary_verta_error(r, NGX_HTTP_NOT_FOUND,
-                                           "there is nothing at \"%V\"; "
-                                           "workspace, endpoints and builds "
-                                           "are those of nginx.conf",
-                                           &r->uri);
-    }
-
-    methods = &ngx_http_canary_verta_methods[target.resource];
-
-    if (!(r->method & methods->methods)) {
-        return ngx_http_canary_verta_not_allowed(r, methods->allow);
-    }
-
-    if (write) {
-        return ngx_http_canary_api_read(r, ngx_http_canary_verta_body_handler,
-                                        ngx_http_canary_verta_too_large);
-    }
-
-    return ngx_http_canary_verta_show(r, &target);
-}
-
-
-/* who may do what, before anything is looked at; NGX_DECLINED: this one may */
-
 static ngx_int_t
-ngx_http_canary_verta_admit(ngx_http_request_t *r, ngx_uint_t write)
+ngx_http_canary_verta_find(ngx_http_request_t *r,
+    ngx_http_canary_target_t *target)
 {
-    ngx_int_t                    rc;
-    ngx_http_canary_loc_conf_t  *clcf;
+    uint64_t                 id;
+    ngx_str_t                below;
+    canary_verta_path_t      path;
+    canary_verta_resource_t  resource;
 
-    rc = ngx_http_canary_verta_check_token(r, write);
-
-    if (rc != NGX_DECLINED || !write) {
-        return rc;
-    }
-
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_api_module);
-
-    if (!clcf->write) {
-        return ngx_http_canary_verta_error(r, NGX_HTTP_FORBIDDEN,
-                                           "nothing can be updated here; "
-                                           "\"canary_verta_api write=on\" in "
-                                           "nginx.conf would allow it");
-    }
-
-    if (ngx_http_canary_cross_site(r)) {
-        return ngx_http_canary_verta_error(r, NGX_HTTP_FORBIDDEN,
-                                           "the Origin or Sec-Fetch-Site "
-                                           "header says that a page of "
-                                           "another site sent this");
-    }
-
-    return NGX_DECLINED;
-}
-
-
-static ngx_int_t
-ngx_http_canary_verta_check_token(ngx_http_request_t *r, ngx_uint_t write)
-{
-    ngx_int_t                    rc;
-    ngx_http_canary_token_t     *token;
-    ngx_http_canary_loc_conf_t  *clcf;
-
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_api_module);
-
-    if (clcf->tokens == NULL) {
+    if (ngx_http_canary_below(r, &below) != NGX_OK) {
         return NGX_DECLINED;
     }
 
-    rc = ngx_http_canary_find_token(r, &token);
+    resource = canary_verta_path((char *) below.data, below.len, &path);
 
-    if (rc != NGX_OK) {
-        return ngx_http_canary_verta_error(r, NGX_HTTP_UNAUTHORIZED,
-                                           "%s; a token of "
-                                           "\"canary_api_tokens\" is needed, "
-                                           "as developer key or as access "
-                                           "token",
-                                           (rc == NGX_DECLINED)
-                                           ? "there is no token"
-                                           : "the token is not known");
+    if (resource == CANARY_VERTA_RESOURCES
+        || !ngx_http_canary_verta_workspace(r, &path)
+        || (path.endpoint && path.stage && path.endpoint != path.stage))
+    {
+        return NGX_DECLINED;
     }
 
-    if (write && !token->operator) {
-        return ngx_http_canary_verta_error(r, NGX_HTTP_FORBIDDEN,
-                                           "token \"%V\" is a reader's; an "
-                                           "update takes the role "
-                                           "\"operator\"", &token->name);
+    target->resource = &ngx_http_canary_verta_resources[resource].resource;
+    target->endpoint = NULL;
+    target->number = path.build;
+
+    id = path.endpoint ? path.endpoint : path.stage;
+
+    if (id == 0 && path.build == 0) {
+        return NGX_OK;
     }
 
-    return NGX_DECLINED;
+    target->endpoint = ngx_http_canary_verta_endpoint(r, id, path.build);
+
+    return target->endpoint ? NGX_OK : NGX_DECLINED;
 }
 
 
-static ngx_int_t
-ngx_http_canary_verta_not_allowed(ngx_http_request_t *r, ngx_str_t allow)
+static ngx_uint_t
+ngx_http_canary_verta_workspace(ngx_http_request_t *r,
+    canary_verta_path_t *path)
 {
-    if (ngx_http_canary_add_header(r, "Allow", &allow) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
+    ngx_http_canary_verta_loc_conf_t  *vlcf;
 
-    return ngx_http_canary_verta_error(r, NGX_HTTP_NOT_ALLOWED,
-                                       "%V does not apply to \"%V\", what "
-                                       "does: %V; endpoints and releases are "
-                                       "those of nginx.conf",
-                                       &r->method_name, &r->uri, &allow);
+    vlcf = ngx_http_get_module_loc_conf(r, ngx_http_canary_verta_module);
+
+    return path->workspace == NULL
+           || (vlcf->workspace.len == path->workspace_len
+               && ngx_memcmp(vlcf->workspace.data, path->workspace,
+                             path->workspace_len)
+                  == 0);
 }
 
 
-static void
-ngx_http_canary_verta_body_handler(ngx_http_request_t *r)
+ngx_canary_endpoint_t *
+ngx_http_canary_verta_endpoint(ngx_http_request_t *r, uint64_t id,
+    uint64_t build)
 {
-    ngx_int_t                       rc;
-    ngx_http_canary_verta_target_t  target;
+    ngx_uint_t               i;
+    ngx_canary_endpoint_t  **endpoints;
+    ngx_canary_main_conf_t  *cmcf;
 
-    /* found before, so found again: nothing of it can have changed */
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_canary_module);
 
-    if (ngx_http_canary_verta_find(r, &target) != NGX_OK) {
-        rc = NGX_HTTP_NOT_FOUND;
+    endpoints = cmcf->endpoints.elts;
 
-    } else {
-        rc = ngx_http_canary_verta_write(r, &target);
-
-        if (rc == NGX_DECLINED) {
-            return;
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+        if (id ? endpoints[i]->number == id
+               : ngx_http_canary_verta_release(endpoints[i], build) != NULL)
+        {
+            return endpoints[i];
         }
     }
 
-    ngx_http_finalize_request(r, rc);
+    return NULL;
+}
+
+
+ngx_canary_release_t *
+ngx_http_canary_verta_release(ngx_canary_endpoint_t *endpoint, uint64_t build)
+{
+    ngx_uint_t             i;
+    ngx_canary_release_t  *releases;
+
+    releases = endpoint->releases.elts;
+
+    for (i = 0; i < endpoint->releases.nelts; i++) {
+        if (releases[i].number == build) {
+            return &releases[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/* {"code", "message"}: the client shows the message, and nothing else */
+
+static ngx_int_t
+ngx_http_canary_verta_refuse(ngx_http_request_t *r,
+    const ngx_http_canary_refusal_t *why)
+{
+    int                         failed;
+    cJSON                      *json;
+    u_char                      buf[NGX_HTTP_CANARY_DETAIL], *p, *last;
+    unsigned                    i;
+    ngx_str_t                   message;
+    const canary_json_error_t  *error;
+
+    message = why->text;
+
+    if (why->errors) {
+        p = buf;
+        last = buf + sizeof(buf);
+
+        for (i = 0; i < why->errors->n; i++) {
+            error = &why->errors->list[i];
+
+            p = ngx_slprintf(p, last, "%s%s%s%s", i ? "; " : "",
+                             error->pointer,
+                             error->pointer[0] ? ": " : "the body: ",
+                             error->detail);
+        }
+
+        message.data = buf;
+        message.len = p - buf;
+    }
+
+    failed = 0;
+
+    json = cJSON_CreateObject();
+
+    canary_json_add_number(json, "code",
+                           ngx_http_canary_verta_code(why->status), 0,
+                           &failed);
+    ngx_http_canary_render_name(json, "message", &message, r->pool, &failed);
+
+    return ngx_http_canary_answer(r, why->status, &ngx_http_canary_json, json,
+                                  failed);
+}
+
+
+/* of gRPC: the client tells by 5 what is not there, whatever the status */
+
+static ngx_uint_t
+ngx_http_canary_verta_code(ngx_uint_t status)
+{
+    switch (status) {
+
+    case NGX_HTTP_BAD_REQUEST:
+        return 3;
+
+    case NGX_HTTP_UNAUTHORIZED:
+        return 16;
+
+    case NGX_HTTP_FORBIDDEN:
+        return 7;
+
+    case NGX_HTTP_NOT_FOUND:
+        return 5;
+
+    case NGX_HTTP_NOT_ALLOWED:
+        return 12;
+
+    case NGX_HTTP_CONFLICT:
+        return 10;
+
+    case NGX_HTTP_REQUEST_ENTITY_TOO_LARGE:
+        return 11;
+
+    case NGX_HTTP_SERVICE_UNAVAILABLE:
+        return 14;
+
+    default:
+        return 13;
+    }
 }

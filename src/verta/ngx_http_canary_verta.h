@@ -12,9 +12,9 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "canary_verta_path.h"
-
 #include "ngx_canary_endpoint.h"
+
+#include "ngx_http_canary_dialect.h"
 
 
 /*
@@ -25,14 +25,23 @@
 
 
 typedef struct {
-    canary_verta_resource_t       resource;
-    canary_verta_path_t           path;
-    ngx_canary_endpoint_t        *endpoint;  /* of the path, or of the first
-                                                that has the build; or NULL */
-} ngx_http_canary_verta_target_t;
+    ngx_str_t                     workspace;   /* that the client is to name */
+} ngx_http_canary_verta_loc_conf_t;
 
 
-ngx_int_t ngx_http_canary_verta_handler(ngx_http_request_t *r);
+extern ngx_module_t  ngx_http_canary_verta_module;
+
+extern const ngx_http_canary_dialect_t  ngx_http_canary_verta_dialect;
+
+
+/* NULL: there is no such release */
+
+ngx_canary_release_t *ngx_http_canary_verta_release(
+    ngx_canary_endpoint_t *endpoint, uint64_t build);
+
+/* by its id, or if that is 0 the first one that has the build */
+ngx_canary_endpoint_t *ngx_http_canary_verta_endpoint(ngx_http_request_t *r,
+    uint64_t id, uint64_t build);
 
 
 #endif /* _NGX_HTTP_CANARY_VERTA_H_INCLUDED_ */

@@ -12,19 +12,29 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_canary_endpoint.h"
+#include <cjson/cJSON.h>
 
-#include "ngx_http_canary_verta.h"
+#include "canary_verta_path.h"
+
+#include "ngx_http_canary_dialect.h"
 
 
-/* GET and HEAD */
+typedef struct {
+    ngx_http_canary_resource_t    resource;   /* the first */
+    void                        (*render)(cJSON *json,
+                                          ngx_http_canary_target_t *target,
+                                          ngx_pool_t *pool, int *failed);
+                                              /* of what is shown as below */
+} ngx_http_canary_verta_resource_t;
+
+
+extern const ngx_http_canary_verta_resource_t
+    ngx_http_canary_verta_resources[CANARY_VERTA_RESOURCES];
+
+
+/* sends the document of a resource */
 ngx_int_t ngx_http_canary_verta_show(ngx_http_request_t *r,
-    ngx_http_canary_verta_target_t *target);
-
-ngx_int_t ngx_http_canary_verta_show_stage(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *endpoint);
-ngx_int_t ngx_http_canary_verta_show_build(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *endpoint, uint64_t build);
+    ngx_http_canary_target_t *target);
 
 
 #endif /* _NGX_HTTP_CANARY_VERTA_SHOW_H_INCLUDED_ */

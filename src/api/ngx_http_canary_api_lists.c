@@ -10,28 +10,31 @@
 
 #include <cjson/cJSON.h>
 
-#include "ngx_http_canary_api_failure.h"
+#include "ngx_http_canary_api_lists.h"
 
+#include "canary_event.h"
 #include "canary_split.h"
+#include "canary_event_json.h"
 #include "canary_json.h"
 
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_failures.h"
 #include "ngx_canary_shared.h"
+#include "ngx_canary_snapshot.h"
 
 #include "ngx_http_canary_api_render.h"
-#include "ngx_http_canary_feed.h"
 #include "ngx_http_canary_list.h"
+#include "ngx_http_canary_refuse.h"
 
 
-typedef struct {
-    ngx_http_canary_list_t        list;
-    ngx_canary_endpoint_t        *endpoint;
-    uint64_t                      number;    /* of the one before this */
-    uint32_t                      rollout;
-} ngx_http_canary_failing_t;
+/* What is made in turns: all endpoints; events and failures of one. */
 
 
+static ngx_int_t ngx_http_canary_next_endpoint(ngx_http_canary_list_t *list,
+    cJSON *object, int *failed);
+static ngx_int_t ngx_http_canary_after(ngx_http_request_t *r, uint64_t *after);
+static ngx_int_t ngx_http_canary_next_event(ngx_http_canary_list_t *list,
+    cJSON *object, int *failed);
 static ngx_int_t ngx_http_canary_next_failure(ngx_http_canary_list_t *list,
     cJSON *object, int *failed);
 static void ngx_http_canary_render_failure(cJSON *object,
@@ -44,24 +47,108 @@ static void ngx_http_canary_render_known(cJSON *object, const char *name,
 
 
 ngx_int_t
-ngx_http_canary_api_failures(ngx_http_request_t *r,
-    ngx_canary_endpoint_t *endpoint)
+ngx_http_canary_api_endpoints(ngx_http_request_t *r,
+    ngx_http_canary_target_t *target)
 {
-    ngx_http_canary_failing_t  *failing;
+    return ngx_http_canary_list_start(r, "endpoints",
+                                      ngx_http_canary_next_endpoint, NULL, 0);
+}
 
-    failing = (ngx_http_canary_failing_t *)
-                  ngx_http_canary_list_create(r,
-                                            sizeof(ngx_http_canary_failing_t),
-                                            "failures",
-                                            ngx_http_canary_next_failure);
-    if (failing == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+
+static ngx_int_t
+ngx_http_canary_next_endpoint(ngx_http_canary_list_t *list, cJSON *object,
+    int *failed)
+{
+    ngx_array_t             *all;
+    ngx_canary_snapshot_t    snapshot;
+    ngx_canary_endpoint_t  **endpoints;
+
+    all = &list->feed.main->endpoints;
+    endpoints = all->elts;
+
+    if (list->n == all->nelts) {
+        return NGX_DECLINED;
     }
 
-    failing->endpoint = endpoint;
-    failing->number = NGX_CANARY_NEWEST;
+    ngx_canary_snapshot(endpoints[list->n], &snapshot);
+    ngx_http_canary_render_endpoint(object, &snapshot, list->feed.pool,
+                                    failed);
 
-    return ngx_http_canary_feed_start(&failing->list.feed);
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_canary_api_events(ngx_http_request_t *r,
+    ngx_http_canary_target_t *target)
+{
+    uint64_t  after;
+
+    if (ngx_http_canary_after(r, &after) != NGX_OK) {
+        return ngx_http_canary_refuse(r, NGX_HTTP_BAD_REQUEST,
+                                      "the argument \"after\" has to be the "
+                                      "number of an event, a whole number");
+    }
+
+    return ngx_http_canary_list_start(r, "events", ngx_http_canary_next_event,
+                                      target->endpoint, after);
+}
+
+
+static ngx_int_t
+ngx_http_canary_after(ngx_http_request_t *r, uint64_t *after)
+{
+    off_t      n;
+    ngx_str_t  value;
+
+    *after = 0;
+
+    if (ngx_http_arg(r, (u_char *) "after", 5, &value) != NGX_OK) {
+        return NGX_OK;
+    }
+
+    n = ngx_atoof(value.data, value.len);
+
+    if (n == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    *after = (uint64_t) n;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_canary_next_event(ngx_http_canary_list_t *list, cJSON *object,
+    int *failed)
+{
+    ngx_str_t       *name;
+    canary_event_t   event;
+
+    if (ngx_canary_event_before(list->endpoint, list->after, &list->number,
+                                &event)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    name = &list->endpoint->name;
+
+    canary_event_json_write(object, (char *) name->data, name->len, &event,
+                            failed);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_canary_api_failures(ngx_http_request_t *r,
+    ngx_http_canary_target_t *target)
+{
+    return ngx_http_canary_list_start(r, "failures",
+                                      ngx_http_canary_next_failure,
+                                      target->endpoint, 0);
 }
 
 
@@ -69,19 +156,16 @@ static ngx_int_t
 ngx_http_canary_next_failure(ngx_http_canary_list_t *list, cJSON *object,
     int *failed)
 {
-    ngx_canary_failure_t        failure;
-    ngx_http_canary_failing_t  *failing;
+    ngx_canary_failure_t  failure;
 
-    failing = (ngx_http_canary_failing_t *) list;
-
-    if (ngx_canary_failure_before(failing->endpoint, &failing->rollout,
-                                  &failing->number, &failure)
+    if (ngx_canary_failure_before(list->endpoint, &list->rollout,
+                                  &list->number, &failure)
         != NGX_OK)
     {
         return NGX_DECLINED;
     }
 
-    ngx_http_canary_render_failure(object, &failure, failing->rollout,
+    ngx_http_canary_render_failure(object, &failure, list->rollout,
                                    list->feed.pool, failed);
 
     return NGX_OK;

@@ -8,17 +8,13 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_http_canary_api_wait.h"
+#include "ngx_http_canary_wait.h"
 
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_shared.h"
-#include "ngx_canary_change.h"
 #include "ngx_canary_judge.h"
-#include "ngx_canary_pending.h"
 #include "ngx_canary_turn.h"
 #include "ngx_canary_writer.h"
-
-#include "ngx_http_canary_api_write.h"
 
 
 /*
@@ -52,50 +48,19 @@ typedef struct {
 } ngx_http_canary_waits_t;
 
 
-static void ngx_http_canary_wait(ngx_http_canary_write_t *w);
 static void ngx_http_canary_wait_in_line(ngx_http_canary_write_t *w);
 static void ngx_http_canary_wait_timer(ngx_msec_t ms);
 static void ngx_http_canary_wait_handler(ngx_event_t *ev);
-static ngx_uint_t ngx_http_canary_waits_any(void);
 static void ngx_http_canary_wait_sort(uint64_t now);
 static ngx_uint_t ngx_http_canary_wait_ended(ngx_uint_t left);
 static ngx_uint_t ngx_http_canary_wait_lines(ngx_uint_t left, uint64_t now);
-static ngx_uint_t ngx_http_canary_wait_due(ngx_http_canary_write_t *w,
-    uint64_t now);
 static ngx_uint_t ngx_http_canary_wait_go_on(ngx_http_canary_write_t *w);
-static ngx_int_t ngx_http_canary_wait_over(ngx_http_canary_write_t *w);
-static ngx_int_t ngx_http_canary_wait_turn(ngx_http_canary_write_t *w);
-static ngx_int_t ngx_http_canary_wait_fate(ngx_http_canary_write_t *w);
-static ngx_int_t ngx_http_canary_wait_durable(ngx_http_canary_write_t *w);
-static ngx_uint_t ngx_http_canary_too_late(ngx_http_canary_write_t *w,
-    uint64_t now);
 
 
 static ngx_http_canary_waits_t  ngx_http_canary_waits;
 
 
-ngx_int_t
-ngx_http_canary_write_begin(ngx_http_canary_write_t *w)
-{
-    ngx_int_t            rc;
-    ngx_http_request_t  *r;
-
-    rc = w->waiter->attempt(w);
-
-    if (rc == NGX_DECLINED) {
-        r = w->request;
-
-        r->read_event_handler = ngx_http_test_reading;
-        r->write_event_handler = ngx_http_request_empty_handler;
-
-        ngx_http_canary_wait(w);
-    }
-
-    return rc;
-}
-
-
-static void
+void
 ngx_http_canary_wait(ngx_http_canary_write_t *w)
 {
     ngx_http_canary_waits_t  *waits;
@@ -153,27 +118,8 @@ ngx_http_canary_wait_in_line(ngx_http_canary_write_t *w)
 }
 
 
-ngx_canary_section_e
-ngx_http_canary_write_change(ngx_http_canary_write_t *w)
-{
-    ngx_canary_section_e  rc;
-
-    rc = ngx_canary_change(w->endpoint, &w->change);
-
-    /* when the file is ours it is known what is in it */
-
-    if (rc == NGX_CANARY_NO_FILE
-        && !ngx_canary_foreign(w->endpoint->main))
-    {
-        return NGX_CANARY_BUSY;
-    }
-
-    return rc;
-}
-
-
 void
-ngx_http_canary_write_leave(ngx_http_canary_write_t *w)
+ngx_http_canary_wait_leave(ngx_http_canary_write_t *w)
 {
     ngx_canary_endpoint_t  *endpoint;
 
@@ -214,8 +160,9 @@ ngx_http_canary_wait_timer(ngx_msec_t ms)
 static void
 ngx_http_canary_wait_handler(ngx_event_t *ev)
 {
-    uint64_t    now;
-    ngx_uint_t  left;
+    uint64_t                  now;
+    ngx_uint_t                left;
+    ngx_http_canary_waits_t  *waits;
 
     now = ngx_canary_milliseconds();
 
@@ -224,23 +171,15 @@ ngx_http_canary_wait_handler(ngx_event_t *ev)
     left = ngx_http_canary_wait_ended(NGX_HTTP_CANARY_AT_ONCE);
     left = ngx_http_canary_wait_lines(left, now);
 
-    if (ngx_http_canary_waits_any()) {
-        ngx_http_canary_wait_timer(left ? NGX_HTTP_CANARY_POLL : 1);
-    }
-}
-
-
-static ngx_uint_t
-ngx_http_canary_waits_any(void)
-{
-    ngx_http_canary_waits_t  *waits;
-
     waits = &ngx_http_canary_waits;
 
-    return !ngx_queue_empty(&waits->lines)
-           || !ngx_queue_empty(&waits->pending)
-           || !ngx_queue_empty(&waits->done)
-           || !ngx_queue_empty(&waits->ended);
+    if (!ngx_queue_empty(&waits->lines)
+        || !ngx_queue_empty(&waits->pending)
+        || !ngx_queue_empty(&waits->done)
+        || !ngx_queue_empty(&waits->ended))
+    {
+        ngx_http_canary_wait_timer(left ? NGX_HTTP_CANARY_POLL : 1);
+    }
 }
 
 
@@ -345,7 +284,7 @@ ngx_http_canary_wait_lines(ngx_uint_t left, uint64_t now)
 
 /* whether it is worth while to take the lock */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_canary_wait_due(ngx_http_canary_write_t *w, uint64_t now)
 {
     uint64_t              pending, sequence;
@@ -394,13 +333,13 @@ ngx_http_canary_wait_go_on(ngx_http_canary_write_t *w)
 
     ngx_http_set_log_request(c->log, r);
 
-    rc = ngx_http_canary_wait_over(w);
+    rc = w->over(w);
 
     if (rc == NGX_DECLINED && w->wait == NGX_HTTP_CANARY_WAIT_TURN) {
         return 0;
     }
 
-    ngx_http_canary_write_leave(w);
+    ngx_http_canary_wait_leave(w);
 
     if (rc == NGX_DECLINED) {
         ngx_http_canary_wait(w);
@@ -414,114 +353,9 @@ ngx_http_canary_wait_go_on(ngx_http_canary_write_t *w)
 }
 
 
-/* the answer; NGX_DECLINED: not yet */
-
-static ngx_int_t
-ngx_http_canary_wait_over(ngx_http_canary_write_t *w)
-{
-    switch (w->wait) {
-
-    case NGX_HTTP_CANARY_WAIT_TURN:
-        return ngx_http_canary_wait_turn(w);
-
-    case NGX_HTTP_CANARY_WAIT_FATE:
-        return ngx_http_canary_wait_fate(w);
-
-    default: /* NGX_HTTP_CANARY_WAIT_DURABLE */
-        return ngx_http_canary_wait_durable(w);
-    }
-}
-
-
-static ngx_int_t
-ngx_http_canary_wait_turn(ngx_http_canary_write_t *w)
-{
-    if (ngx_http_canary_too_late(w, ngx_canary_milliseconds())) {
-        return w->waiter->vain(w, NGX_HTTP_CANARY_VAIN_NOT_WRITTEN);
-    }
-
-    /* nothing is prepared before */
-
-    if (!ngx_canary_is_turn(w->endpoint, &w->change)) {
-        return NGX_DECLINED;
-    }
-
-    return w->waiter->attempt(w);
-}
-
-
-static ngx_int_t
-ngx_http_canary_wait_fate(ngx_http_canary_write_t *w)
-{
-    uint64_t                 now;
-    ngx_uint_t               superseded;
-    ngx_canary_fate_e        fate;
-    ngx_canary_zone_t       *zone;
-    ngx_canary_shared_t     *shared;
-    ngx_canary_main_conf_t  *cmcf;
-
-    cmcf = w->endpoint->main;
-    zone = cmcf->zone;
-    shared = w->endpoint->shared;
-    now = ngx_canary_milliseconds();
-
-    ngx_canary_lock(zone);
-
-    superseded = zone->superseded;
-    fate = ngx_canary_fate(shared, w->change.sequence);
-
-    if (fate == NGX_CANARY_IS_PENDING && !superseded
-        && ngx_http_canary_too_late(w, now))
-    {
-        ngx_canary_conclude(shared, NGX_CANARY_NOT_WRITTEN, now,
-                            w->request->connection->log);
-
-        fate = ngx_canary_fate(shared, w->change.sequence);
-    }
-
-    ngx_canary_unlock(zone);
-
-    switch (fate) {
-
-    case NGX_CANARY_IS_PENDING:
-        return superseded
-               ? w->waiter->vain(w, NGX_HTTP_CANARY_VAIN_SUPERSEDED)
-               : NGX_DECLINED;
-
-    case NGX_CANARY_APPLIED:
-        return w->waiter->done(w, 1);
-
-    case NGX_CANARY_CANCELLED:
-        return w->waiter->vain(w, NGX_HTTP_CANARY_VAIN_CANCELLED);
-
-    case NGX_CANARY_NOT_WRITTEN:
-        return w->waiter->vain(w, NGX_HTTP_CANARY_VAIN_NOT_WRITTEN);
-
-    default: /* NGX_CANARY_FORGOTTEN */
-        return w->waiter->vain(w, NGX_HTTP_CANARY_VAIN_FORGOTTEN);
-    }
-}
-
-
-static ngx_int_t
-ngx_http_canary_wait_durable(ngx_http_canary_write_t *w)
-{
-    uint64_t  durable;
-
-    if (!ngx_http_canary_wait_due(w, ngx_canary_milliseconds())) {
-        return NGX_DECLINED;
-    }
-
-    durable = __atomic_load_n(&w->endpoint->main->zone->durable,
-                              __ATOMIC_ACQUIRE);
-
-    return w->waiter->done(w, durable >= w->change.sequence);
-}
-
-
 /* a worker that is to end does not wait for a writer that is gone */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_canary_too_late(ngx_http_canary_write_t *w, uint64_t now)
 {
     uint64_t  heartbeat;
