@@ -455,7 +455,7 @@ ngx_http_canary_render_totals(cJSON *object, canary_totals_t *totals,
 
     static const char *const  names[] = { "1xx", "2xx", "3xx", "4xx", "5xx" };
 
-    /* a response that was cut short has its class counted */
+    /* a response that was cut short, or cancelled, has its class counted */
 
     failed_before = totals->failed + totals->timeouts;
     attempts = failed_before + totals->aborted;
@@ -479,7 +479,10 @@ ngx_http_canary_render_totals(cJSON *object, canary_totals_t *totals,
     canary_json_add_number(object, "timeouts",
                            totals->timeouts + totals->cut_timeouts, 0,
                            failed);
-    canary_json_add_number(object, "aborted", totals->aborted, 0, failed);
+    canary_json_add_number(object, "aborted",
+                           totals->aborted + totals->cancelled, 0, failed);
+    canary_json_add_number(object, "abandoned", totals->abandoned, 0, failed);
+    canary_json_add_number(object, "no_live", totals->no_live, 0, failed);
     canary_json_add_number(object, "fallbacks", totals->fallbacks, 0, failed);
 }
 

@@ -219,6 +219,66 @@ canary_evidence_cut(canary_evidence_t *evidence,
 
 
 void
+canary_evidence_reject(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket)
+{
+    uint64_t            now;
+    canary_late_bad_t  *bad;
+
+    now = canary_evidence_now(evidence);
+
+    if (!canary_evidence_is_ours(evidence, ticket)) {
+        return;
+    }
+
+    bad = canary_evidence_late_bad(evidence, ticket, now);
+
+    if (bad) {
+        canary_evidence_add64(&bad->bad_4xx, 1);
+    }
+}
+
+
+/*
+ * It stays among those whose time is evidence.  Where its cohort has been
+ * given to the tests it stays there too, as a good attempt: they do not take
+ * back.
+ */
+
+void
+canary_evidence_withdraw(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket)
+{
+    uint64_t         now;
+    canary_late_t   *late;
+    canary_tally_t  *tally;
+
+    tally = canary_evidence_open_tally(evidence, ticket);
+
+    if (tally) {
+        canary_evidence_add(&tally->gave_up, 1);
+        canary_evidence_add(&tally->voided, 1);
+        canary_evidence_add(&tally->done, (uint32_t) -1);
+        return;
+    }
+
+    now = canary_evidence_now(evidence);
+
+    if (!canary_evidence_is_ours(evidence, ticket)
+        || canary_evidence_late_bad(evidence, ticket, now) == NULL
+        || (uint32_t) (now >> 32) != ticket->step)
+    {
+        return;
+    }
+
+    late = canary_evidence_late(evidence, ticket->slot, ticket->side);
+
+    canary_evidence_add64(&late->gave_up, 1);
+    canary_evidence_add64(&late->voided, 1);
+}
+
+
+void
 canary_evidence_time(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, uint64_t time, int timed)
 {

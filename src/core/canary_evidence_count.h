@@ -69,6 +69,16 @@ void canary_evidence_cut(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, unsigned response_class);
 
 /*
+ * An attempt that was counted as a good one, and turned out to be bad for the
+ * rules about 4xx; or to be no evidence of errors, though of its time.
+ */
+
+void canary_evidence_reject(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket);
+void canary_evidence_withdraw(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket);
+
+/*
  * The time of an attempt that was counted as "untimed"; unless "timed" it is
  * none for averages, since the response was not complete.
  */

@@ -11,6 +11,7 @@ static canary_outcome_t canary_outcome_without_header(
     const canary_facts_t *facts);
 static canary_outcome_t canary_outcome_with_header(
     const canary_facts_t *facts);
+static canary_outcome_t canary_outcome_of_trailers(int grpc_status);
 
 
 canary_outcome_t
@@ -71,6 +72,10 @@ canary_outcome_with_header(const canary_facts_t *facts)
         return CANARY_OUTCOME_FAILED;
     }
 
+    if (facts->cancelled) {
+        return CANARY_OUTCOME_ABORTED;
+    }
+
     if (facts->failed || facts->upgraded || facts->client_gone
         || facts->torn_down || facts->exiting)
     {
@@ -87,12 +92,30 @@ canary_outcome_with_header(const canary_facts_t *facts)
         return CANARY_OUTCOME_CUT;
     }
 
-    if (facts->grpc && facts->complete && facts->status == 200
-        && (facts->grpc_status == -1
-            || canary_grpc_status_bad(facts->grpc_status)))
-    {
-        return CANARY_OUTCOME_CUT;
+    if (facts->grpc && facts->complete && facts->status == 200) {
+        return canary_outcome_of_trailers(facts->grpc_status);
     }
 
     return CANARY_OUTCOME_RESPONSE;
+}
+
+
+static canary_outcome_t
+canary_outcome_of_trailers(int grpc_status)
+{
+    if (grpc_status == CANARY_GRPC_CANCELLED) {
+        return CANARY_OUTCOME_CANCELLED;
+    }
+
+    switch (canary_grpc_class(grpc_status)) {
+
+    case 2:
+        return CANARY_OUTCOME_RESPONSE;
+
+    case 4:
+        return CANARY_OUTCOME_REJECTED;
+
+    default: /* a bad one, or none */
+        return CANARY_OUTCOME_CUT;
+    }
 }

@@ -25,7 +25,11 @@ typedef struct {
     uint64_t  timeouts;        /* by a timeout */
     uint64_t  cut;             /* after a header, */
     uint64_t  cut_timeouts;    /* by a timeout */
-    uint64_t  aborted;
+    uint64_t  aborted;         /* by the client, before a header, */
+    uint64_t  cancelled;       /* or, by gRPC, as the trailers tell */
+    uint64_t  abandoned;       /* by the client, before the response ended */
+    uint64_t  no_live;         /* met no live server; no attempts, unless they
+                                  are among the failed */
     uint64_t  fallbacks;
     uint64_t  timed;
     uint64_t  time;            /* microseconds, of what is in a histogram, */

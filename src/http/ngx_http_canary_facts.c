@@ -28,6 +28,7 @@ void
 ngx_http_canary_facts(ngx_http_request_t *r, ngx_uint_t state,
     canary_facts_t *facts)
 {
+    ngx_int_t             grpc_status;
     ngx_connection_t     *c;
     ngx_http_upstream_t  *u;
 
@@ -45,6 +46,7 @@ ngx_http_canary_facts(ngx_http_request_t *r, ngx_uint_t state,
     facts->timedout = c && (c->read->timedout || c->write->timedout);
     facts->client_gone = r->connection->error
                          || (u->pipe && u->pipe->downstream_error);
+    facts->given_up = r->connection->timedout;
     facts->exiting = ngx_http_canary_cut_off(r);
     facts->grpc_status = -1;
 
@@ -54,11 +56,13 @@ ngx_http_canary_facts(ngx_http_request_t *r, ngx_uint_t state,
 
     facts->status = ngx_http_canary_status(r);
 
+    grpc_status = ngx_http_canary_grpc_status(r);
+
+    facts->cancelled = (grpc_status == CANARY_GRPC_CANCELLED);
+
     /* a gRPC status in the header is all there is: no trailers follow */
 
-    if (ngx_http_canary_has_grpc_type(r)
-        && ngx_http_canary_grpc_status(r) == -1)
-    {
+    if (ngx_http_canary_has_grpc_type(r) && grpc_status == -1) {
         facts->grpc = 1;
         facts->grpc_status = (int) ngx_http_canary_grpc_code(
                                                    &u->headers_in.trailers);

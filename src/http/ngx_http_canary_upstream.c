@@ -48,6 +48,8 @@ static ngx_inline ngx_int_t ngx_http_canary_get_inner(
     ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc);
 static ngx_int_t ngx_http_canary_no_live(ngx_http_canary_peer_t *cp,
     ngx_peer_connection_t *pc);
+static ngx_int_t ngx_http_canary_get_other(ngx_http_canary_peer_t *cp,
+    ngx_peer_connection_t *pc, ngx_canary_release_t *other);
 static ngx_int_t ngx_http_canary_get_changed(ngx_http_canary_peer_t *cp,
     ngx_peer_connection_t *pc);
 static void ngx_http_canary_free_peer(ngx_peer_connection_t *pc, void *data,
@@ -344,7 +346,9 @@ ngx_http_canary_get_inner(ngx_http_canary_peer_t *cp,
 /*
  * No peer of the release can be had.  nginx would end the request with 502,
  * and would not call free(): so it is counted here, and here is where the
- * other release is tried.
+ * other release is tried.  While that one serves, the breaker of nginx has
+ * spoken, and not the release; else it is a failure of the one that was chosen
+ * first.
  */
 
 static ngx_canary_noinline ngx_int_t
@@ -352,6 +356,7 @@ ngx_http_canary_no_live(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc)
 {
     ngx_int_t              rc;
     ngx_canary_release_t  *other;
+    ngx_canary_attempt_t   first, second;
 
     rc = ngx_http_canary_get_changed(cp, pc);
 
@@ -359,14 +364,38 @@ ngx_http_canary_no_live(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc)
         return rc;
     }
 
-    ngx_canary_attempt_no_live(&cp->attempt);
-
+    first = cp->attempt;
     other = ngx_http_canary_fallback(cp, cp->used != 0);
 
-    if (other == NULL) {
-        pc->name = &cp->attempt.endpoint->name;
-        return NGX_BUSY;
+    if (other) {
+        rc = ngx_http_canary_get_other(cp, pc, other);
     }
+
+    if (rc != NGX_BUSY) {
+        ngx_canary_count_no_live(&first);
+        return rc;
+    }
+
+    second = cp->attempt;
+    cp->attempt = first;
+
+    ngx_canary_attempt_no_live(&cp->attempt);
+
+    if (other) {
+        cp->attempt = second;
+    }
+
+    pc->name = &cp->attempt.endpoint->name;
+
+    return NGX_BUSY;
+}
+
+
+static ngx_int_t
+ngx_http_canary_get_other(ngx_http_canary_peer_t *cp,
+    ngx_peer_connection_t *pc, ngx_canary_release_t *other)
+{
+    ngx_int_t  rc;
 
     ngx_log_error(NGX_LOG_WARN, pc->log, 0,
                   "canary: no live upstreams in release \"%V\" of \"%V\", "
@@ -379,16 +408,7 @@ ngx_http_canary_no_live(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc)
 
     rc = ngx_http_canary_get_inner(cp, pc);
 
-    if (rc == NGX_BUSY) {
-        rc = ngx_http_canary_get_changed(cp, pc);
-    }
-
-    if (rc == NGX_BUSY) {
-        ngx_canary_attempt_no_live(&cp->attempt);
-        pc->name = &cp->attempt.endpoint->name;
-    }
-
-    return rc;
+    return (rc == NGX_BUSY) ? ngx_http_canary_get_changed(cp, pc) : rc;
 }
 
 

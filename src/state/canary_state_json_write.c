@@ -238,6 +238,9 @@ canary_state_write_release(cJSON *list, const canary_state_release_t *release,
     canary_state_write_count(object, "cut_timeouts", totals->cut_timeouts,
                              failed);
     canary_state_write_count(object, "aborted", totals->aborted, failed);
+    canary_state_write_count(object, "cancelled", totals->cancelled, failed);
+    canary_state_write_count(object, "abandoned", totals->abandoned, failed);
+    canary_state_write_count(object, "no_live", totals->no_live, failed);
     canary_state_write_count(object, "fallbacks", totals->fallbacks, failed);
     canary_state_write_count(object, "timed", totals->timed, failed);
     canary_state_write_long(object, "time_us",

@@ -48,7 +48,8 @@ enum {
 };
 
 
-#define CANARY_TOTALS_MEMBERS  14
+#define CANARY_TOTALS_MEMBERS  17
+#define CANARY_TOTALS_ALWAYS   14   /* of these, the first: others came later */
 
 
 static void canary_state_read_endpoints(const cJSON *list,
@@ -119,7 +120,8 @@ static const char *const  canary_results[] = { "promoted", "rolled_back" };
 
 static const char *const  canary_totals_names[CANARY_TOTALS_MEMBERS] = {
     "name", "1xx", "2xx", "3xx", "4xx", "5xx", "failed", "timeouts", "cut",
-    "cut_timeouts", "aborted", "fallbacks", "timed", "time_us"
+    "cut_timeouts", "aborted", "fallbacks", "timed", "time_us",
+    "cancelled", "abandoned", "no_live"
 };
 
 
@@ -534,12 +536,13 @@ canary_state_read_release(const cJSON *object, const canary_json_at_t *at,
     canary_state_release_t *release, canary_json_errors_t *errors)
 {
     unsigned          i, n;
-    uint64_t         *counters[CANARY_TOTALS_MEMBERS];
+    uint64_t         *counters[CANARY_TOTALS_MEMBERS], max;
     const cJSON      *values[CANARY_TOTALS_MEMBERS];
     canary_totals_t  *totals;
 
-    if (!canary_state_members(object, at, canary_totals_names,
-                              CANARY_TOTALS_MEMBERS, values, errors))
+    if (!canary_state_some_members(object, at, canary_totals_names,
+                                   CANARY_TOTALS_ALWAYS, CANARY_TOTALS_MEMBERS,
+                                   values, errors))
     {
         return;
     }
@@ -561,13 +564,18 @@ canary_state_read_release(const cJSON *object, const canary_json_at_t *at,
     counters[n++] = &totals->fallbacks;
     counters[n++] = &totals->timed;
     counters[n++] = &totals->other_time;
+    counters[n++] = &totals->cancelled;
+    counters[n++] = &totals->abandoned;
+    counters[n++] = &totals->no_live;
 
     for (i = 1; i < n; i++) {
-        *counters[i] = canary_state_count(values[i], at,
-                                          canary_totals_names[i],
-                                          (i == n - 1)
-                                          ? CANARY_STATE_SUM_MAX
-                                          : CANARY_STATE_NUMBER_MAX, errors);
+        max = (counters[i] == &totals->other_time) ? CANARY_STATE_SUM_MAX
+                                                   : CANARY_STATE_NUMBER_MAX;
+
+        *counters[i] = values[i] ? canary_state_count(values[i], at,
+                                                      canary_totals_names[i],
+                                                      max, errors)
+                                 : 0;
     }
 }
 

@@ -26,11 +26,14 @@ void canary_state_read_event(const cJSON *object, const canary_json_at_t *at,
     canary_event_t *event, canary_json_errors_t *errors);
 
 
-/* As canary_json_members(), but all have to be there. */
+/* As canary_json_members(), but all, or the first of them, have to be there. */
 
 int canary_state_members(const cJSON *object, const canary_json_at_t *at,
     const char *const *names, unsigned n, const cJSON **values,
     canary_json_errors_t *errors);
+int canary_state_some_members(const cJSON *object, const canary_json_at_t *at,
+    const char *const *names, unsigned always, unsigned n,
+    const cJSON **values, canary_json_errors_t *errors);
 
 /* A whole number up to max. */
 

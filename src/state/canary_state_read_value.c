@@ -28,6 +28,15 @@ canary_state_members(const cJSON *object, const canary_json_at_t *at,
     const char *const *names, unsigned n, const cJSON **values,
     canary_json_errors_t *errors)
 {
+    return canary_state_some_members(object, at, names, n, n, values, errors);
+}
+
+
+int
+canary_state_some_members(const cJSON *object, const canary_json_at_t *at,
+    const char *const *names, unsigned always, unsigned n,
+    const cJSON **values, canary_json_errors_t *errors)
+{
     unsigned  i, before;
 
     before = errors->total;
@@ -36,7 +45,7 @@ canary_state_members(const cJSON *object, const canary_json_at_t *at,
         return 0;
     }
 
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < always; i++) {
         if (values[i] == NULL) {
             canary_json_error(errors, at, "\"%s\" is missing", names[i]);
         }

@@ -37,6 +37,12 @@ static void ngx_canary_aborted(ngx_canary_attempt_t *attempt,
     uint64_t elapsed);
 static void ngx_canary_cut(ngx_canary_attempt_t *attempt,
     ngx_uint_t timedout, uint64_t elapsed);
+static void ngx_canary_responded(ngx_canary_attempt_t *attempt,
+    const canary_facts_t *facts, canary_outcome_t outcome,
+    ngx_int_t header_grpc_status, uint64_t elapsed);
+static void ngx_canary_rejected(ngx_canary_attempt_t *attempt,
+    uint64_t elapsed);
+static void ngx_canary_cancelled(ngx_canary_attempt_t *attempt);
 static void ngx_canary_ignored(ngx_canary_attempt_t *attempt);
 static void ngx_canary_end_time(ngx_canary_attempt_t *attempt,
     ngx_uint_t complete, uint64_t elapsed);
@@ -81,21 +87,11 @@ ngx_canary_attempt_end(ngx_canary_attempt_t *attempt,
 
     case CANARY_OUTCOME_RESPONSE:
     case CANARY_OUTCOME_CUT:
+    case CANARY_OUTCOME_REJECTED:
+    case CANARY_OUTCOME_CANCELLED:
 
-        if (!attempt->response) {
-            ngx_canary_attempt_any_header(attempt, facts->status,
-                                          header_grpc_status, 0, elapsed);
-        }
-
-        ngx_canary_end_time(attempt,
-                            outcome == CANARY_OUTCOME_RESPONSE
-                            && facts->complete && !facts->client_gone,
-                            elapsed);
-
-        if (outcome == CANARY_OUTCOME_CUT) {
-            ngx_canary_cut(attempt, facts->timedout, elapsed);
-        }
-
+        ngx_canary_responded(attempt, facts, outcome, header_grpc_status,
+                             elapsed);
         break;
 
     case CANARY_OUTCOME_FAILED:
@@ -120,6 +116,47 @@ ngx_canary_attempt_end(ngx_canary_attempt_t *attempt,
 }
 
 
+/* the end of an attempt that had a header, whether that is counted or not */
+
+static void
+ngx_canary_responded(ngx_canary_attempt_t *attempt,
+    const canary_facts_t *facts, canary_outcome_t outcome,
+    ngx_int_t header_grpc_status, uint64_t elapsed)
+{
+    if (!attempt->response) {
+        ngx_canary_attempt_any_header(attempt, facts->status,
+                                      header_grpc_status, 0, elapsed);
+    }
+
+    ngx_canary_end_time(attempt,
+                        outcome != CANARY_OUTCOME_CUT
+                        && facts->complete && !facts->client_gone,
+                        elapsed);
+
+    if (canary_abandoned(facts)) {
+        ngx_canary_add(&ngx_canary_meter(attempt)->totals.abandoned, 1);
+    }
+
+    switch (outcome) {
+
+    case CANARY_OUTCOME_CUT:
+        ngx_canary_cut(attempt, facts->timedout, elapsed);
+        break;
+
+    case CANARY_OUTCOME_REJECTED:
+        ngx_canary_rejected(attempt, elapsed);
+        break;
+
+    case CANARY_OUTCOME_CANCELLED:
+        ngx_canary_cancelled(attempt);
+        break;
+
+    default:
+        break;
+    }
+}
+
+
 void
 ngx_canary_attempt_any_header(ngx_canary_attempt_t *attempt,
     ngx_uint_t status, ngx_int_t grpc_status, ngx_uint_t trailers,
@@ -131,8 +168,16 @@ ngx_canary_attempt_any_header(ngx_canary_attempt_t *attempt,
 
 
 void
+ngx_canary_count_no_live(ngx_canary_attempt_t *attempt)
+{
+    ngx_canary_add(&ngx_canary_meter(attempt)->totals.no_live, 1);
+}
+
+
+void
 ngx_canary_attempt_no_live(ngx_canary_attempt_t *attempt)
 {
+    ngx_canary_count_no_live(attempt);
     ngx_canary_attempt_begin(attempt);
     ngx_canary_failed(attempt, NGX_CANARY_NO_LIVE, 0);
 
@@ -278,6 +323,39 @@ ngx_canary_cut(ngx_canary_attempt_t *attempt, ngx_uint_t timedout,
                                 : NGX_CANARY_CUT;
 
         ngx_canary_burn(attempt, evidence, 5, elapsed);
+    }
+}
+
+
+/* its class stays counted, and is bad beside that for the rules about 4xx */
+
+static void
+ngx_canary_rejected(ngx_canary_attempt_t *attempt, uint64_t elapsed)
+{
+    ngx_uint_t          measured;
+    canary_evidence_t  *evidence;
+
+    evidence = ngx_canary_evidence(attempt, &measured);
+
+    if (evidence && attempt->response < 4) {
+        canary_evidence_reject(evidence, &attempt->ticket);
+        ngx_canary_burn(attempt, evidence, 4, elapsed);
+    }
+}
+
+
+static void
+ngx_canary_cancelled(ngx_canary_attempt_t *attempt)
+{
+    ngx_uint_t          measured;
+    canary_evidence_t  *evidence;
+
+    ngx_canary_add(&ngx_canary_meter(attempt)->totals.cancelled, 1);
+
+    evidence = ngx_canary_evidence(attempt, &measured);
+
+    if (evidence && attempt->response < 4) {
+        canary_evidence_withdraw(evidence, &attempt->ticket);
     }
 }
 

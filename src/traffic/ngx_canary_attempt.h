@@ -40,7 +40,9 @@ void ngx_canary_attempt_any_header(ngx_canary_attempt_t *attempt,
     ngx_uint_t status, ngx_int_t grpc_status, ngx_uint_t trailers,
     uint64_t elapsed);
 
-/* no live peer: an attempt that failed before it began */
+/* no live peer: nothing but a count while another release serves the request,
+   else an attempt that failed before it began */
+void ngx_canary_count_no_live(ngx_canary_attempt_t *attempt);
 void ngx_canary_attempt_no_live(ngx_canary_attempt_t *attempt);
 
 /* its evidence was that of another rollout than it began in */
@@ -297,9 +299,9 @@ ngx_canary_attempt_header(ngx_canary_attempt_t *attempt,
 
     response_class = canary_response_class(status, (int) grpc_status);
 
-    /* not a valid answer: left to the end of the attempt */
+    /* no valid answer, or the client's: left to the end of the attempt */
 
-    if (response_class == 0) {
+    if (response_class == 0 || grpc_status == CANARY_GRPC_CANCELLED) {
         return;
     }
 

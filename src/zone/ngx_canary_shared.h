@@ -84,6 +84,10 @@ struct ngx_canary_meter_s {
                                                           the first one, */
     uint32_t                            nspare;        /* how many of the run
                                                           are not in use */
+    u_char                              pad[2 * NGX_CANARY_LINE
+                                            - sizeof(canary_totals_t)
+                                            - sizeof(void *)
+                                            - 2 * sizeof(uint32_t)];
     uint32_t                            histogram[CANARY_HISTOGRAM_BUCKETS];
                                                        /* of times that are
                                                           evidence */

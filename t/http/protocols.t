@@ -52,6 +52,21 @@ for my $protocol (@protocols) {
     $locations .= "        location /$protocol { $passes{$protocol} }\n";
 }
 
+if ($backend{grpc_v2}) {
+    $upstreams .= <<'EOC';
+    upstream grpc_4xx_ep {
+        canary_release  v1 grpc_v1;
+        canary_release  v2 grpc_v2;
+        canary_interval 1h;
+        canary_step     50%;
+        canary_rule     error_4xx_rate 10% min_requests=10 confidence=off;
+        canary_fallback off;
+    }
+EOC
+    $locations .= "        location /grpc_4xx "
+        . "{ grpc_pass grpc://grpc_4xx_ep; }\n";
+}
+
 $t->start(<<"EOC");
 $upstreams
     server {
@@ -115,25 +130,25 @@ if ($backend{memcached_v2}) {
 }
 
 if ($backend{grpc_v2}) {
+    # By the HTTP status that a gRPC status is mapped to.
+    my @server = (2, 4, 12, 13, 14, 15, 17);
+    my @request = (3, 5 .. 11, 16);
+
     subtest 'grpc-status in trailers-only' => sub {
-        for my $status (2, 4, 13, 14, 15) {
-            is_grpc_counted({ '5xx' => 1 }, grpc_status => $status,
-                            trailers_only => 1);
-        }
-        for my $status (0, 1, 3, 5, 12, 16) {
-            is_grpc_counted({ '2xx' => 1 }, grpc_status => $status,
-                            trailers_only => 1);
-        }
+        is_grpc_counted({ '5xx' => 1 }, grpc_status => $_, trailers_only => 1)
+            for @server;
+        is_grpc_counted({ '4xx' => 1 }, grpc_status => $_, trailers_only => 1)
+            for @request;
+        is_grpc_counted({ '2xx' => 1 }, grpc_status => 0, trailers_only => 1);
+        is_grpc_counted({ aborted => 1 }, grpc_status => 1,
+                        trailers_only => 1);
     };
 
     subtest 'grpc-status in the trailers' => sub {
-        for my $status (2, 4, 13, 14, 15) {
-            is_grpc_counted({ '2xx' => 1, failed => 1 },
-                            grpc_status => $status);
-        }
-        for my $status (0, 1, 3, 5, 12, 16) {
-            is_grpc_counted({ '2xx' => 1 }, grpc_status => $status);
-        }
+        is_grpc_counted({ '2xx' => 1, failed => 1 }, grpc_status => $_)
+            for @server;
+        is_grpc_counted({ '2xx' => 1 }, grpc_status => $_) for 0, @request;
+        is_grpc_counted({ '2xx' => 1, aborted => 1 }, grpc_status => 1);
     };
 
     subtest 'other ends of a call' => sub {
@@ -147,6 +162,28 @@ if ($backend{grpc_v2}) {
         is_tripped_at_ten('grpc', grpc_status => 14, trailers_only => 1);
         is_tripped_at_ten('grpc', status => 500);
         is_tripped_at_ten('grpc', mode => 'rst');
+    };
+
+    subtest 'grpc: a canary that refuses each request is rolled back' => sub {
+        for my $how ([trailers_only => 1], []) {
+            is_tripped_at_ten('grpc_4xx', grpc_status => $_, @$how)
+                for 5, 8, 9;
+        }
+    };
+
+    subtest 'grpc: calls that clients cancelled are no evidence' => sub {
+        for my $how ([trailers_only => 1], []) {
+            $backend{grpc_v2}->set(grpc_status => 1, @$how);
+            $t->start_rollout('grpc_4xx_ep', rules => undef);
+            $t->load(count => 60, request => { uri => '/grpc_4xx' })->result;
+
+            my ($rule) = $t->endpoint('grpc_4xx_ep')->{rules}->@*;
+            is_deeply([@$rule{qw(verdict attempts)}], ['undecided', 0],
+                      "@$how: nothing is known");
+
+            $backend{grpc_v2}->set;
+            $t->verb(grpc_4xx_ep => 'rollback');
+        }
     };
 }
 
@@ -193,7 +230,8 @@ sub is_split($protocol, $uri) {
 
 
 sub is_tripped_at_ten($protocol, %behaviour) {
-    my $canary = $backend{"${protocol}_v2"};
+    my $rule = $protocol =~ /_4xx/ ? 'error_4xx_rate' : 'error_5xx_rate';
+    my $canary = $backend{($protocol =~ s/_4xx//r) . '_v2'};
     my $what = join ' ', map { "$_ $behaviour{$_}" } sort keys %behaviour;
 
     $canary->set(%behaviour);
@@ -204,7 +242,7 @@ sub is_tripped_at_ten($protocol, %behaviour) {
 
     my $endpoint = $t->endpoint("${protocol}_ep");
     is($endpoint->{phase}, 'idle', "$what: rolled back");
-    like($endpoint->{last_rollout}{reason}, qr/^error_5xx_rate .* 10 attempts/,
+    like($endpoint->{last_rollout}{reason}, qr/^$rule .* 10 attempts/,
          'after ten attempts');
     is($t->totals("${protocol}_ep", 'v2')->{attempts} - $before, 10,
        'and no more');

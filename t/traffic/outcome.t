@@ -265,14 +265,14 @@ my @rows = (
         $client->start(uri => '/stream');
         is(length $client->read_bytes(500), 500, 'a part of it came');
         $client->close;
-    }, { '2xx' => 1 }],
+    }, { '2xx' => 1, abandoned => 1 }],
     ['client gone in a large, buffered body', sub {
         $one->set(body_size => 20_000_000);
         my $client = $t->client;
         $client->start(uri => '/');
         is(length $client->read_bytes(500), 500, 'a part of it came');
         $client->reset;
-    }, { '2xx' => 1 }],
+    }, { '2xx' => 1, abandoned => 1 }],
     ['client gone, but ignored: 200', leaves('/ignore', delay_ms => 100),
         { '2xx' => 1 }],
     ['client gone, but ignored: closed',

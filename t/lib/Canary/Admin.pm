@@ -128,7 +128,7 @@ sub totals($self, $name, $release) {
     my %totals = (
         %{ $data->{responses} },
         map { $_ => $data->{$_} }
-            qw(attempts failed timeouts aborted fallbacks),
+            qw(attempts failed timeouts aborted abandoned no_live fallbacks),
     );
 
     delete @totals{ grep { !$totals{$_} } keys %totals };

@@ -34,7 +34,7 @@ typedef struct {
 typedef struct {
     int                status;
     const char        *name;
-    int                bad;
+    unsigned           class;
 } grpc_code_t;
 
 
@@ -336,10 +336,20 @@ static const row_t  rows[] = {
         .grpc = 1, .complete = 1, .grpc_status = 0 },
       CANARY_OUTCOME_RESPONSE, 2 },
 
-    { "row 25: gRPC, NOT_FOUND in the trailers: an answer",
+    { "row 25: gRPC, NOT_FOUND in the trailers: the request is to blame",
       { .status = 200, .header = 1, .connected = 1, .received = 1,
         .grpc = 1, .complete = 1, .grpc_status = 5 },
-      CANARY_OUTCOME_RESPONSE, 2 },
+      CANARY_OUTCOME_REJECTED, 0 },
+
+    { "row 25: gRPC, CANCELLED in the trailers",
+      { .status = 200, .header = 1, .connected = 1, .received = 1,
+        .grpc = 1, .complete = 1, .grpc_status = 1 },
+      CANARY_OUTCOME_CANCELLED, 0 },
+
+    { "row 25: gRPC, CANCELLED in the header",
+      { .status = 200, .header = 1, .connected = 1, .received = 1,
+        .complete = 1, .cancelled = 1, .grpc_status = NO_GRPC },
+      CANARY_OUTCOME_ABORTED, 0 },
 
     { "row 25: gRPC, UNAVAILABLE in the trailers",
       { .status = 200, .header = 1, .connected = 1, .received = 1,
@@ -506,25 +516,25 @@ static const row_t  rows[] = {
 
 static const grpc_code_t  grpc_codes[] = {
     { NO_GRPC, "none", 0 },
-    { 0, "OK", 0 },
+    { 0, "OK", 2 },
     { 1, "CANCELLED", 0 },
-    { 2, "UNKNOWN", 1 },
-    { 3, "INVALID_ARGUMENT", 0 },
-    { 4, "DEADLINE_EXCEEDED", 1 },
-    { 5, "NOT_FOUND", 0 },
-    { 6, "ALREADY_EXISTS", 0 },
-    { 7, "PERMISSION_DENIED", 0 },
-    { 8, "RESOURCE_EXHAUSTED", 0 },
-    { 9, "FAILED_PRECONDITION", 0 },
-    { 10, "ABORTED", 0 },
-    { 11, "OUT_OF_RANGE", 0 },
-    { 12, "UNIMPLEMENTED", 0 },
-    { 13, "INTERNAL", 1 },
-    { 14, "UNAVAILABLE", 1 },
-    { 15, "DATA_LOSS", 1 },
-    { 16, "UNAUTHENTICATED", 0 },
-    { 17, "17, which is none", 0 },
-    { 999, "999, which is none", 0 }
+    { 2, "UNKNOWN", 5 },
+    { 3, "INVALID_ARGUMENT", 4 },
+    { 4, "DEADLINE_EXCEEDED", 5 },
+    { 5, "NOT_FOUND", 4 },
+    { 6, "ALREADY_EXISTS", 4 },
+    { 7, "PERMISSION_DENIED", 4 },
+    { 8, "RESOURCE_EXHAUSTED", 4 },
+    { 9, "FAILED_PRECONDITION", 4 },
+    { 10, "ABORTED", 4 },
+    { 11, "OUT_OF_RANGE", 4 },
+    { 12, "UNIMPLEMENTED", 5 },
+    { 13, "INTERNAL", 5 },
+    { 14, "UNAVAILABLE", 5 },
+    { 15, "DATA_LOSS", 5 },
+    { 16, "UNAUTHENTICATED", 4 },
+    { 17, "17, which is none", 5 },
+    { 999, "999, which is none", 5 }
 };
 
 
@@ -532,7 +542,8 @@ static const char *
 outcome_name(canary_outcome_t outcome)
 {
     static const char *const  names[] = {
-        "ignored", "response", "failed", "timeout", "aborted", "cut"
+        "ignored", "response", "failed", "timeout", "aborted", "cut",
+        "rejected", "cancelled"
     };
 
     return names[outcome];
@@ -617,34 +628,37 @@ a_status_outside_100_to_599_has_no_class(void **state)
 
 
 static void
-grpc_codes_that_blame_the_server_count_as_5xx(void **state)
+grpc_codes_have_the_class_of_their_http_status(void **state)
 {
     size_t              i;
+    unsigned            class;
     const grpc_code_t  *code;
 
     (void) state;
 
     for (i = 0; i < UNIT_LENGTH(grpc_codes); i++) {
         code = &grpc_codes[i];
+        class = code->class;
 
-        if (canary_grpc_status_bad(code->status) != code->bad) {
+        if (canary_grpc_class(code->status) != class) {
             fail_msg("%s (%d)", code->name, code->status);
         }
 
         assert_int_equal(canary_response_class(200, code->status),
-                         code->bad ? 5 : 2);
+                         class ? class : 2);
         assert_int_equal(canary_response_class(404, code->status),
-                         code->bad ? 5 : 4);
+                         (class == 5) ? 5 : 4);
         assert_int_equal(canary_response_class(503, code->status), 5);
     }
 }
 
 
 static void
-grpc_codes_in_trailers_that_blame_the_server_are_failures(void **state)
+grpc_codes_in_trailers_blame_server_request_or_client(void **state)
 {
-    size_t           i;
-    canary_facts_t   facts;
+    size_t             i;
+    canary_facts_t     facts;
+    canary_outcome_t   outcome;
 
     (void) state;
 
@@ -654,9 +668,26 @@ grpc_codes_in_trailers_that_blame_the_server_are_failures(void **state)
             .grpc = 1, .complete = 1, .grpc_status = grpc_codes[i].status
         };
 
-        assert_int_equal(canary_outcome(&facts),
-                         grpc_codes[i].bad ? CANARY_OUTCOME_CUT
-                                           : CANARY_OUTCOME_RESPONSE);
+        switch (grpc_codes[i].class) {
+
+        case 2:
+            outcome = CANARY_OUTCOME_RESPONSE;
+            break;
+
+        case 4:
+            outcome = CANARY_OUTCOME_REJECTED;
+            break;
+
+        case 5:
+            outcome = CANARY_OUTCOME_CUT;
+            break;
+
+        default:
+            outcome = CANARY_OUTCOME_CANCELLED;
+            break;
+        }
+
+        assert_int_equal(canary_outcome(&facts), outcome);
     }
 }
 
@@ -680,7 +711,9 @@ check_any_facts(const canary_facts_t *facts)
         /* it was answered: it stays counted as a response */
 
         assert_true(outcome == CANARY_OUTCOME_RESPONSE
-                    || outcome == CANARY_OUTCOME_CUT);
+                    || outcome == CANARY_OUTCOME_CUT
+                    || outcome == CANARY_OUTCOME_REJECTED
+                    || outcome == CANARY_OUTCOME_CANCELLED);
 
     } else {
         assert_true(outcome != CANARY_OUTCOME_RESPONSE);
@@ -725,7 +758,7 @@ no_facts_whatever_blame_a_release_wrongly(void **state)
 
     static const unsigned  statuses[] = { 101, 200, 404, 502, 504 };
     static const unsigned  rcs[] = { 0, 200, 408, 499, 500, 502, 504 };
-    static const int       codes[] = { NO_GRPC, 0, 14 };
+    static const int       codes[] = { NO_GRPC, 0, 1, 5, 14 };
 
     (void) state;
 
@@ -764,9 +797,9 @@ main(void)
         cmocka_unit_test(the_table_is_whole),
         cmocka_unit_test(the_class_of_a_response_is_its_first_digit),
         cmocka_unit_test(a_status_outside_100_to_599_has_no_class),
-        cmocka_unit_test(grpc_codes_that_blame_the_server_count_as_5xx),
+        cmocka_unit_test(grpc_codes_have_the_class_of_their_http_status),
         cmocka_unit_test(
-            grpc_codes_in_trailers_that_blame_the_server_are_failures),
+            grpc_codes_in_trailers_blame_server_request_or_client),
         cmocka_unit_test(no_facts_whatever_blame_a_release_wrongly)
     };
 
