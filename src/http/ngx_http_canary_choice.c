@@ -41,14 +41,18 @@ static void ngx_http_canary_cleanup(void *data);
 static ngx_http_canary_ctx_t *ngx_http_canary_decide_by_strings(
     ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
     ngx_http_canary_choice_t *choice);
+static ngx_inline void ngx_http_canary_split(ngx_http_request_t *r,
+    ngx_http_canary_choice_t *choice);
+static ngx_uint_t ngx_http_canary_is_set(ngx_http_request_t *r,
+    ngx_canary_string_t *string);
+static ngx_inline ngx_int_t ngx_http_canary_value(ngx_http_request_t *r,
+    ngx_canary_string_t *string, ngx_str_t *value);
 static ngx_uint_t ngx_http_canary_force(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice);
 static ngx_canary_release_t *ngx_http_canary_release_named(
     ngx_http_canary_choice_t *choice, ngx_str_t *name);
 static ngx_inline ngx_uint_t ngx_http_canary_is_for_canary(
     ngx_http_request_t *r, ngx_http_canary_choice_t *choice);
-static ngx_uint_t ngx_http_canary_by_value(ngx_http_request_t *r,
-    ngx_http_canary_choice_t *choice);
 static ngx_inline ngx_uint_t ngx_http_canary_by_key(
     ngx_http_canary_choice_t *choice, u_char *key, size_t len);
 
@@ -108,6 +112,7 @@ ngx_http_canary_choose_any(ngx_http_request_t *r,
         }
 
         if (choice->endpoint) {
+            choice->asked = 0;
             ctx->last = choice;
             return ctx;
         }
@@ -134,6 +139,7 @@ ngx_http_canary_decide(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
     choice->reason = NGX_CANARY_BY_WEIGHT;
     choice->role = NGX_CANARY_STABLE;
     choice->in_cache_key = 0;
+    choice->asked = 0;
     choice->moved = 0;
 
     ctx->last = choice;
@@ -181,28 +187,94 @@ static ngx_canary_noinline ngx_http_canary_ctx_t *
 ngx_http_canary_decide_by_strings(ngx_http_request_t *r,
     ngx_http_canary_ctx_t *ctx, ngx_http_canary_choice_t *choice)
 {
-    canary_route_t         route;
-    ngx_canary_release_t  *release;
+    ngx_canary_endpoint_t  *endpoint;
 
-    route = canary_route_decode(choice->word);
+    endpoint = choice->endpoint;
+    r = r->main;
 
-    if (!(choice->endpoint->force && ngx_http_canary_force(r, choice))
-        && route.phase != CANARY_IDLE && route.canary != CANARY_NO_RELEASE
-        && ngx_http_canary_is_for_canary(r->main, choice))
-    {
-        release = ngx_canary_release(choice->endpoint, route.canary);
-
-        if (release) {
-            choice->release = release;
-            choice->role = NGX_CANARY_CANARY;
-        }
+    if (endpoint->force.value && ngx_http_canary_force(r, choice)) {
+        goto done;
     }
+
+    if (endpoint->only.value && !ngx_http_canary_is_set(r, &endpoint->only)) {
+        choice->reason = NGX_CANARY_BY_ONLY;
+        goto done;
+    }
+
+    ngx_http_canary_split(r, choice);
+
+    if (endpoint->exclude.value
+        && ngx_http_canary_is_set(r, &endpoint->exclude))
+    {
+        choice->reason = (choice->reason == NGX_CANARY_BY_KEY)
+                         ? NGX_CANARY_BY_KEY_EXCLUDED
+                         : NGX_CANARY_BY_WEIGHT_EXCLUDED;
+    }
+
+done:
 
     /* strings may have asked for other choices */
 
     ctx->last = choice;
 
     return ctx;
+}
+
+
+static ngx_inline void
+ngx_http_canary_split(ngx_http_request_t *r, ngx_http_canary_choice_t *choice)
+{
+    canary_route_t         route;
+    ngx_canary_release_t  *release;
+
+    route = canary_route_decode(choice->word);
+
+    if (route.phase == CANARY_IDLE || route.canary == CANARY_NO_RELEASE
+        || !ngx_http_canary_is_for_canary(r, choice))
+    {
+        return;
+    }
+
+    release = ngx_canary_release(choice->endpoint, route.canary);
+
+    if (release) {
+        choice->release = release;
+        choice->role = NGX_CANARY_CANARY;
+    }
+}
+
+
+/* whether a string is neither empty nor 0 */
+
+static ngx_uint_t
+ngx_http_canary_is_set(ngx_http_request_t *r, ngx_canary_string_t *string)
+{
+    ngx_str_t  value;
+
+    return ngx_http_canary_value(r, string, &value) == NGX_OK && value.len
+           && !(value.len == 1 && value.data[0] == '0');
+}
+
+
+static ngx_inline ngx_int_t
+ngx_http_canary_value(ngx_http_request_t *r, ngx_canary_string_t *string,
+    ngx_str_t *value)
+{
+    ngx_http_variable_value_t  *vv;
+
+    if (string->variable == -1) {
+        return ngx_http_complex_value(r, string->value, value);
+    }
+
+    vv = ngx_http_get_flushed_variable(r, string->variable);
+    if (vv == NULL) {
+        return NGX_ERROR;
+    }
+
+    value->data = vv->data;
+    value->len = vv->not_found ? 0 : vv->len;
+
+    return NGX_OK;
 }
 
 
@@ -218,9 +290,7 @@ ngx_http_canary_force(ngx_http_request_t *r, ngx_http_canary_choice_t *choice)
     canary_route_t         route;
     ngx_canary_release_t  *release;
 
-    if (ngx_http_complex_value(r->main, choice->endpoint->force, &name)
-        != NGX_OK)
-    {
+    if (ngx_http_canary_value(r, &choice->endpoint->force, &name) != NGX_OK) {
         return 0;
     }
 
@@ -288,33 +358,16 @@ static ngx_inline ngx_uint_t
 ngx_http_canary_is_for_canary(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice)
 {
-    ngx_canary_endpoint_t      *endpoint;
-    ngx_http_variable_value_t  *value;
+    ngx_str_t               key;
+    ngx_canary_endpoint_t  *endpoint;
 
     endpoint = choice->endpoint;
 
-    if (endpoint->key == NULL) {
+    if (endpoint->key.value == NULL) {
         return ngx_http_canary_by_key(choice, NULL, 0);
     }
 
-    if (endpoint->key_variable == -1) {
-        return ngx_http_canary_by_value(r, choice);
-    }
-
-    value = ngx_http_get_flushed_variable(r, endpoint->key_variable);
-
-    return value && ngx_http_canary_by_key(choice, value->data,
-                                           value->not_found ? 0 : value->len);
-}
-
-
-static ngx_canary_noinline ngx_uint_t
-ngx_http_canary_by_value(ngx_http_request_t *r,
-    ngx_http_canary_choice_t *choice)
-{
-    ngx_str_t  key;
-
-    return ngx_http_complex_value(r, choice->endpoint->key, &key) == NGX_OK
+    return ngx_http_canary_value(r, &endpoint->key, &key) == NGX_OK
            && ngx_http_canary_by_key(choice, key.data, key.len);
 }
 
@@ -350,7 +403,47 @@ ngx_http_canary_last_choice(ngx_http_request_t *r)
 
     ctx = ngx_http_canary_find_ctx(r->main);
 
-    return ctx ? ctx->last : NULL;
+    return (ctx && ctx->last && !ctx->last->asked) ? ctx->last : NULL;
+}
+
+
+ngx_canary_release_t *
+ngx_http_canary_ask(ngx_http_request_t *r, ngx_canary_endpoint_t *endpoint)
+{
+    ngx_uint_t                 asked;
+    ngx_http_canary_ctx_t     *ctx;
+    ngx_http_canary_choice_t  *choice, *last;
+
+    ctx = ngx_http_canary_find_ctx(r->main);
+    last = ctx ? ctx->last : NULL;
+    asked = 1;
+
+    if (last) {
+        choice = ngx_http_canary_next_choice(r, ctx, endpoint);
+        if (choice == NULL) {
+            return NULL;
+        }
+
+        asked = (choice->endpoint == NULL || choice->asked);
+    }
+
+    ctx = ngx_http_canary_choose(r, endpoint);
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    choice = ctx->last;
+    choice->asked = asked;
+
+    /* what is made of it may be a part of a cache key */
+
+    choice->in_cache_key = 1;
+
+    if (last) {
+        ctx->last = last;
+    }
+
+    return choice->moved ? choice->first : choice->release;
 }
 
 

@@ -21,6 +21,11 @@
 ngx_http_canary_ctx_t *ngx_http_canary_choose(ngx_http_request_t *r,
     ngx_canary_endpoint_t *endpoint);
 
+/* the release of a request, which may never come to the endpoint: the first
+   choice, whatever became of it; NULL: no memory */
+ngx_canary_release_t *ngx_http_canary_ask(ngx_http_request_t *r,
+    ngx_canary_endpoint_t *endpoint);
+
 /* contexts that no request has, when the process ends */
 void ngx_http_canary_free_spare(void);
 

@@ -16,10 +16,11 @@
 #include "ngx_canary_endpoint.h"
 
 
-/*
- * The directives of an endpoint but for its releases and rules, and the path
- * of the state file.
- */
+/* The directives of an endpoint but for its releases and rules. */
+
+
+static char *ngx_http_canary_one_variable(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_int_t *index);
 
 
 char *
@@ -183,42 +184,75 @@ ngx_http_canary_endpoint_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-char *
-ngx_http_canary_endpoint_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_canary_note_directive(cf, conf);
-
-    return ngx_http_set_complex_value_slot(cf, cmd, conf);
-}
-
-
 /*
- * The key of most endpoints is one variable, which can be had without the
- * machinery for strings that have variables in them.
+ * Most strings are one variable, which can be had without the machinery for
+ * strings that have variables in them.  One that has none would be the same
+ * for all requests: refused, but where the directive has a post field.
  */
 
 char *
-ngx_http_canary_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_canary_string(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_canary_srv_conf_t  *cscf = conf;
+    ngx_canary_string_t  *string;
 
-    char       *rv;
-    u_char     *p, *last;
-    ngx_str_t  *value, name;
+    ngx_str_t                         *value;
+    ngx_http_complex_value_t          *cv;
+    ngx_http_compile_complex_value_t   ccv;
 
-    rv = ngx_http_canary_endpoint_value(cf, cmd, conf);
+    ngx_http_canary_note_directive(cf, conf);
 
-    if (rv != NGX_CONF_OK) {
-        return rv;
+    string = (ngx_canary_string_t *) ((char *) conf + cmd->offset);
+
+    if (string->value) {
+        return "is duplicate";
     }
 
-    cscf->key_variable = -1;
+    cv = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (cv == NULL) {
+        return NGX_CONF_ERROR;
+    }
 
     value = cf->args->elts;
-    name.data = value[1].data + 1;
-    name.len = value[1].len - 1;
 
-    if (value[1].len < 2 || value[1].data[0] != '$') {
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = &value[1];
+    ccv.complex_value = cv;
+
+    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (cv->lengths == NULL && cmd->post == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" of \"%V\" has no variable, so it is the "
+                           "same for all requests, it must be a string such "
+                           "as \"$cookie_user\"", &value[1], &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    string->value = cv;
+
+    return ngx_http_canary_one_variable(cf, &value[1], &string->variable);
+}
+
+
+/* the index of what is just one variable, or -1 */
+
+static char *
+ngx_http_canary_one_variable(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_int_t *index)
+{
+    u_char     *p, *last;
+    ngx_str_t   name;
+
+    *index = -1;
+
+    name.data = value->data + 1;
+    name.len = value->len - 1;
+
+    if (value->len < 2 || value->data[0] != '$') {
         return NGX_CONF_OK;
     }
 
@@ -238,9 +272,9 @@ ngx_http_canary_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    cscf->key_variable = ngx_http_get_variable_index(cf, &name);
+    *index = ngx_http_get_variable_index(cf, &name);
 
-    return (cscf->key_variable == NGX_ERROR) ? NGX_CONF_ERROR : NGX_CONF_OK;
+    return (*index == NGX_ERROR) ? NGX_CONF_ERROR : NGX_CONF_OK;
 }
 
 

@@ -26,9 +26,10 @@ typedef struct {
     ngx_uint_t                          on_violation;
     ngx_uint_t                          latency;
     ngx_flag_t                          fallback;
-    ngx_http_complex_value_t           *key;
-    ngx_int_t                           key_variable;
-    ngx_http_complex_value_t           *force;
+    ngx_canary_string_t                 key;
+    ngx_canary_string_t                 force;
+    ngx_canary_string_t                 only;
+    ngx_canary_string_t                 exclude;
 
     ngx_array_t                        *steps;         /* of uint32_t */
     ngx_array_t                        *rules;         /* of canary_rule_t */
@@ -56,9 +57,7 @@ char *ngx_http_canary_endpoint_flag(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_canary_endpoint_enum(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_http_canary_endpoint_value(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_canary_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_canary_string(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_canary_check_positive(ngx_conf_t *cf, void *post, void *data);
 
 /* remembers where the first canary directive of an upstream{} stands */

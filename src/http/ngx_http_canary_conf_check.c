@@ -251,8 +251,9 @@ ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
     endpoint->latency = cscf->latency;
     endpoint->fallback = cscf->fallback;
     endpoint->key = cscf->key;
-    endpoint->key_variable = cscf->key_variable;
     endpoint->force = cscf->force;
+    endpoint->only = cscf->only;
+    endpoint->exclude = cscf->exclude;
     endpoint->salt = canary_key_salt(endpoint->name.data, endpoint->name.len);
     endpoint->routing.word = CANARY_NO_WORD;
 }

@@ -92,6 +92,10 @@ ngx_http_canary_move(ngx_http_canary_peer_t *cp, ngx_canary_release_t *release)
     cp->attempt.role = ngx_http_canary_is_canary(cp)
                        ? NGX_CANARY_STABLE : NGX_CANARY_CANARY;
 
+    if (!choice->moved) {
+        choice->first = choice->release;
+    }
+
     /* for what else the client's request still needs */
 
     choice->release = release;

@@ -56,6 +56,11 @@ static ngx_conf_post_t  ngx_http_canary_interval_post = {
 };
 
 
+/* one release for all requests, as while the other is repaired */
+
+static ngx_uint_t  ngx_http_canary_any_string;
+
+
 static ngx_command_t  ngx_http_canary_commands[] = {
 
     { ngx_string("canary_zone"),
@@ -123,16 +128,30 @@ static ngx_command_t  ngx_http_canary_commands[] = {
 
     { ngx_string("canary_key"),
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
-      ngx_http_canary_key,
+      ngx_http_canary_string,
       NGX_HTTP_SRV_CONF_OFFSET,
       offsetof(ngx_http_canary_srv_conf_t, key),
       NULL },
 
     { ngx_string("canary_force"),
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
-      ngx_http_canary_endpoint_value,
+      ngx_http_canary_string,
       NGX_HTTP_SRV_CONF_OFFSET,
       offsetof(ngx_http_canary_srv_conf_t, force),
+      &ngx_http_canary_any_string },
+
+    { ngx_string("canary_only"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
+      ngx_http_canary_string,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      offsetof(ngx_http_canary_srv_conf_t, only),
+      NULL },
+
+    { ngx_string("canary_exclude"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
+      ngx_http_canary_string,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      offsetof(ngx_http_canary_srv_conf_t, exclude),
       NULL },
 
     { ngx_string("canary_latency"),
@@ -207,8 +226,10 @@ ngx_http_canary_create_srv_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     conf->endpoint = NULL;
-     *     conf->key = NULL;
-     *     conf->force = NULL;
+     *     conf->key = { NULL, 0 };
+     *     conf->force = { NULL, 0 };
+     *     conf->only = { NULL, 0 };
+     *     conf->exclude = { NULL, 0 };
      *     conf->steps = NULL;
      *     conf->rules = NULL;
      *     conf->file = NULL;
@@ -251,7 +272,9 @@ ngx_http_canary_postconfiguration(ngx_conf_t *cf)
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_canary_module);
 
-    if (ngx_http_canary_check_upstreams(cf, cmcf) != NGX_OK) {
+    if (ngx_http_canary_check_upstreams(cf, cmcf) != NGX_OK
+        || ngx_http_canary_add_release_variables(cf, cmcf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

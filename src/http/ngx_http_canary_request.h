@@ -34,10 +34,14 @@ struct ngx_http_canary_choice_s {
                                                           or chosen for it */
     uint8_t                             reason;        /* of the enums above */
     uint8_t                             role;
-    uint8_t                             in_cache_key;  /* was looked at for
-                                                          a cache key */
+    uint8_t                             in_cache_key:1;    /* was looked at
+                                                          for a cache key */
+    uint8_t                             asked:1;       /* and that is all: no
+                                                          request has come to
+                                                          the endpoint */
     uint8_t                             moved;         /* to another release
-                                                          since it was made */
+                                                          since it was made, */
+    ngx_canary_release_t               *first;         /* from this one */
 };
 
 

@@ -176,6 +176,7 @@ ngx_http_canary_settle(ngx_http_request_t *r, ngx_http_canary_choice_t *choice)
         if (choice->release->id != routing->route.canary
             && choice->release->id != routing->route.stable)
         {
+            choice->first = choice->release;
             choice->word = routing->word;
             choice->release = routing->stable;
             choice->role = NGX_CANARY_STABLE;

@@ -35,6 +35,12 @@ typedef enum {
 
 static ngx_int_t ngx_http_canary_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_canary_variable_name(ngx_conf_t *cf,
+    ngx_str_t *endpoint, ngx_str_t *name);
+static ngx_int_t ngx_http_canary_is_taken(ngx_conf_t *cf, ngx_str_t *names,
+    ngx_uint_t n, ngx_canary_endpoint_t **endpoints);
+static ngx_int_t ngx_http_canary_release_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_http_canary_choice_t *ngx_http_canary_present_choice(
     ngx_http_request_t *r);
 static ngx_http_upstream_srv_conf_t *ngx_http_canary_request_upstream(
@@ -84,7 +90,10 @@ static ngx_str_t  ngx_http_canary_reasons[] = {
     ngx_string("weight"),
     ngx_string("key"),
     ngx_string("force"),
-    ngx_string("fallback")
+    ngx_string("fallback"),
+    ngx_string("only"),
+    ngx_string("weight"),
+    ngx_string("key")
 };
 
 
@@ -102,6 +111,150 @@ ngx_http_canary_add_variables(ngx_conf_t *cf)
         var->get_handler = v->get_handler;
         var->data = v->data;
     }
+
+    return NGX_OK;
+}
+
+
+/* $canary_release_NAME for each endpoint, now that all are known */
+
+ngx_int_t
+ngx_http_canary_add_release_variables(ngx_conf_t *cf,
+    ngx_canary_main_conf_t *cmcf)
+{
+    ngx_str_t               *names;
+    ngx_uint_t               i, n;
+    ngx_http_variable_t     *var;
+    ngx_canary_endpoint_t  **endpoints;
+
+    endpoints = cmcf->endpoints.elts;
+    n = cmcf->endpoints.nelts;
+
+    names = ngx_palloc(cf->temp_pool, n * sizeof(ngx_str_t) + 1);
+    if (names == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (ngx_http_canary_variable_name(cf, &endpoints[i]->name, &names[i])
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        switch (ngx_http_canary_is_taken(cf, names, i, endpoints)) {
+
+        case NGX_OK:
+            continue;
+
+        case NGX_ERROR:
+            return NGX_ERROR;
+        }
+
+        var = ngx_http_add_variable(cf, &names[i], 0);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = ngx_http_canary_release_variable;
+        var->data = (uintptr_t) endpoints[i];
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_canary_variable_name(ngx_conf_t *cf, ngx_str_t *endpoint,
+    ngx_str_t *name)
+{
+    u_char      c, *p;
+    ngx_uint_t  i;
+
+    static ngx_str_t  prefix = ngx_string("canary_release_");
+
+    name->len = prefix.len + endpoint->len;
+    name->data = ngx_pnalloc(cf->pool, name->len);
+
+    if (name->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(name->data, prefix.data, prefix.len);
+
+    for (i = 0; i < endpoint->len; i++) {
+        c = ngx_tolower(endpoint->data[i]);
+
+        *p++ = ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) ? c : '_';
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Whether an endpoint before has the same variable: NGX_ERROR if it is used,
+ * since nobody can know which is meant; NGX_DECLINED: none has.
+ */
+
+static ngx_int_t
+ngx_http_canary_is_taken(ngx_conf_t *cf, ngx_str_t *names, ngx_uint_t n,
+    ngx_canary_endpoint_t **endpoints)
+{
+    ngx_uint_t                  i, k;
+    ngx_http_variable_t        *used;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    for (i = 0; i < n; i++) {
+        if (names[i].len == names[n].len
+            && ngx_memcmp(names[i].data, names[n].data, names[n].len) == 0)
+        {
+            break;
+        }
+    }
+
+    if (i == n) {
+        return NGX_DECLINED;
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    used = cmcf->variables.elts;
+
+    for (k = 0; k < cmcf->variables.nelts; k++) {
+        if (used[k].name.len == names[n].len
+            && ngx_strncasecmp(used[k].name.data, names[n].data, names[n].len)
+               == 0)
+        {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "\"$%V\" may be of endpoint \"%V\" or \"%V\", "
+                          "one of them must have another name", &names[n],
+                          &endpoints[i]->name, &endpoints[n]->name);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_canary_release_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_canary_endpoint_t  *endpoint = (ngx_canary_endpoint_t *) data;
+
+    ngx_canary_release_t  *release;
+
+    release = ngx_http_canary_ask(r, endpoint);
+    if (release == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->data = release->name.data;
+    v->len = release->name.len;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
 
     return NGX_OK;
 }
@@ -156,7 +309,9 @@ ngx_http_canary_variable(ngx_http_request_t *r,
     case NGX_HTTP_CANARY_VAR_WEIGHT:
 
         if (ngx_http_canary_weight(r, &value,
-                                   canary_route_decode(choice->word).weight)
+                                   (choice->reason == NGX_CANARY_BY_ONLY)
+                                   ? 0
+                                   : canary_route_decode(choice->word).weight)
             != NGX_OK)
         {
             return NGX_ERROR;

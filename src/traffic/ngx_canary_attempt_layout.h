@@ -25,7 +25,10 @@ typedef enum {
     NGX_CANARY_BY_WEIGHT = 0,
     NGX_CANARY_BY_KEY,
     NGX_CANARY_BY_FORCE,
-    NGX_CANARY_BY_FALLBACK
+    NGX_CANARY_BY_FALLBACK,
+    NGX_CANARY_BY_ONLY,           /* outside the rollout: stable */
+    NGX_CANARY_BY_WEIGHT_EXCLUDED,     /* as the first two, but it is no */
+    NGX_CANARY_BY_KEY_EXCLUDED         /* evidence */
 } ngx_canary_reason_e;
 
 

@@ -32,8 +32,9 @@ ngx_canary_reroute(ngx_canary_endpoint_t *endpoint, uint64_t word)
 
     routing->step = routing->canary ? canary_split_step(routing->route.weight)
                                     : 0;
-    routing->by_strings = endpoint->force
-                          || (endpoint->key
+    routing->by_strings = endpoint->force.value || endpoint->only.value
+                          || endpoint->exclude.value
+                          || (endpoint->key.value
                               && routing->route.phase != CANARY_IDLE);
     routing->phase = shared->phases + ngx_worker % shared->nphases
                                  * (NGX_CANARY_LINE / sizeof(uint32_t));

@@ -72,6 +72,16 @@ typedef struct {
 } ngx_canary_shell_t;
 
 
+/* A string with variables in it, which the shell looks at for each request. */
+
+typedef struct {
+    void                               *value;         /* the shell's; NULL:
+                                                          none */
+    ngx_int_t                           variable;      /* if it is just one:
+                                                          its index, or -1 */
+} ngx_canary_string_t;
+
+
 /* An upstream{} block under canary control. */
 
 typedef struct {
@@ -81,11 +91,10 @@ typedef struct {
     canary_strategy_t                   strategy;      /* of new rollouts */
     ngx_flag_t                          fallback;
     ngx_uint_t                          latency;       /* see below */
-    void                               *key;           /* the shell's value,
-                                                          or NULL */
-    ngx_int_t                           key_variable;  /* if it is just one:
-                                                          its index, or -1 */
-    void                               *force;         /* as the key */
+    ngx_canary_string_t                 key;
+    ngx_canary_string_t                 force;
+    ngx_canary_string_t                 only;
+    ngx_canary_string_t                 exclude;
     uint64_t                            salt;          /* of the key */
     ngx_uint_t                          number;        /* in the Verta API */
 
