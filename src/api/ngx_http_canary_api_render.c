@@ -51,6 +51,8 @@ static void ngx_http_canary_render_next_step(cJSON *object,
     ngx_canary_snapshot_t *snapshot, int *failed);
 static void ngx_http_canary_render_waiting(cJSON *object,
     ngx_canary_snapshot_t *snapshot, int *failed);
+static ngx_uint_t ngx_http_canary_awaits_approval(
+    ngx_canary_snapshot_t *snapshot);
 static ngx_uint_t ngx_http_canary_steps(ngx_canary_snapshot_t *snapshot);
 static uint64_t ngx_http_canary_needed(const canary_figure_t *figure);
 static const canary_figure_t *ngx_http_canary_holder(
@@ -279,7 +281,7 @@ ngx_http_canary_render_next_step(cJSON *object,
 /*
  * What a rollout waits for besides its clock: null, or the first rule that
  * holds it, the clean attempts that it needs, and the reason in words; no rule
- * holds it if the file cannot be written.
+ * holds it if the file cannot be written, or a person is awaited.
  */
 
 static void
@@ -288,21 +290,25 @@ ngx_http_canary_render_waiting(cJSON *object,
 {
     char                    reason[NGX_CANARY_PROBLEM];
     cJSON                  *waiting;
-    ngx_uint_t              file;
+    ngx_uint_t              file, approval;
     const canary_figure_t  *figure;
 
     file = (snapshot->problem[0] && ngx_http_canary_steps(snapshot));
     figure = file ? NULL : ngx_http_canary_holder(snapshot);
+    approval = !file && figure == NULL
+               && ngx_http_canary_awaits_approval(snapshot);
 
-    if (!file && figure == NULL) {
+    if (!file && figure == NULL && !approval) {
         canary_json_add_null(object, "waiting_for", failed);
         return;
     }
 
     waiting = canary_json_add_object(object, "waiting_for", failed);
 
-    if (file) {
-        (void) ngx_cpystrn((u_char *) reason, snapshot->problem,
+    if (figure == NULL) {
+        (void) ngx_cpystrn((u_char *) reason,
+                           approval ? (u_char *) "approval"
+                                    : snapshot->problem,
                            sizeof(reason));
         reason[canary_utf8_prefix(reason, ngx_strlen(reason))] = '\0';
 
@@ -320,6 +326,26 @@ ngx_http_canary_render_waiting(cJSON *object,
     }
 
     canary_json_add_text(waiting, "reason", reason, failed);
+
+    if (approval) {
+        canary_json_add(waiting, "approval", cJSON_CreateTrue(), failed);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_canary_awaits_approval(ngx_canary_snapshot_t *snapshot)
+{
+    canary_command_t  tick;
+
+    ngx_memzero(&tick, sizeof(canary_command_t));
+
+    tick.verb = CANARY_TICK;
+    tick.now = snapshot->now;
+    tick.verdict = snapshot->judgement.verdict;
+    tick.attempts = snapshot->judgement.attempts;
+
+    return canary_rollout_awaits_approval(&snapshot->record.rollout, &tick);
 }
 
 

@@ -27,6 +27,8 @@ static canary_status_t canary_rollout_resume(canary_rollout_t *rollout,
     uint64_t now);
 static canary_status_t canary_rollout_tick(canary_rollout_t *rollout,
     const canary_command_t *command);
+static int canary_rollout_due(const canary_rollout_t *rollout,
+    const canary_command_t *tick);
 static canary_status_t canary_rollout_violate(canary_rollout_t *rollout,
     uint64_t now);
 static canary_status_t canary_rollout_release_gone(canary_rollout_t *rollout,
@@ -236,6 +238,21 @@ canary_rollout_remaining(const canary_rollout_t *rollout, uint64_t now)
                                              : rollout->strategy.interval;
 
     return (elapsed < length) ? (int64_t) (length - elapsed) : 0;
+}
+
+
+int
+canary_rollout_awaits_approval(const canary_rollout_t *rollout,
+    const canary_command_t *tick)
+{
+    uint32_t  approval;
+
+    approval = rollout->strategy.approval;
+
+    return (approval == CANARY_APPROVAL_STEP
+            || (approval == CANARY_APPROVAL_PROMOTION
+                && rollout->phase == CANARY_BAKING))
+           && canary_rollout_due(rollout, tick);
 }
 
 
@@ -456,34 +473,40 @@ static canary_status_t
 canary_rollout_tick(canary_rollout_t *rollout,
     const canary_command_t *command)
 {
-    if (rollout->phase != CANARY_PROGRESSING
-        && rollout->phase != CANARY_BAKING)
-    {
-        return CANARY_UNCHANGED;
-    }
-
-    if (canary_rollout_remaining(rollout, command->now) > 0
-        || command->attempts == 0
-        || command->verdict == CANARY_FAILING)
+    if (!canary_rollout_due(rollout, command)
+        || canary_rollout_awaits_approval(rollout, command))
     {
         return CANARY_UNCHANGED;
     }
 
     if (rollout->phase == CANARY_BAKING) {
-        return (command->verdict == CANARY_PASSING)
-               ? canary_rollout_end(rollout, CANARY_PROMOTED)
-               : CANARY_UNCHANGED;
-    }
-
-    if (command->verdict == CANARY_UNDECIDED
-        && rollout->strategy.on_undecided == CANARY_HOLD)
-    {
-        return CANARY_UNCHANGED;
+        return canary_rollout_end(rollout, CANARY_PROMOTED);
     }
 
     canary_rollout_enter_step(rollout, rollout->step + 1, command->now);
 
     return CANARY_CHANGED;
+}
+
+
+/* by the clock and by the rules */
+
+static int
+canary_rollout_due(const canary_rollout_t *rollout,
+    const canary_command_t *tick)
+{
+    if ((rollout->phase != CANARY_PROGRESSING
+         && rollout->phase != CANARY_BAKING)
+        || canary_rollout_remaining(rollout, tick->now) > 0
+        || tick->attempts == 0)
+    {
+        return 0;
+    }
+
+    return tick->verdict == CANARY_PASSING
+           || (tick->verdict == CANARY_UNDECIDED
+               && rollout->phase == CANARY_PROGRESSING
+               && rollout->strategy.on_undecided == CANARY_ADVANCE_UNDECIDED);
 }
 
 

@@ -159,6 +159,14 @@ int canary_rollout_guarded(const canary_rollout_t *rollout);
 int64_t canary_rollout_remaining(const canary_rollout_t *rollout,
     uint64_t now);
 
+/*
+ * Whether a tick would take the next step, or promote, did that not need a
+ * person.
+ */
+
+int canary_rollout_awaits_approval(const canary_rollout_t *rollout,
+    const canary_command_t *tick);
+
 /* What requests are routed by. */
 
 canary_route_t canary_rollout_route(const canary_rollout_t *rollout);

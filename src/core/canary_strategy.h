@@ -35,6 +35,13 @@ typedef enum {
 } canary_on_violation_t;
 
 
+typedef enum {
+    CANARY_APPROVAL_OFF = 0,
+    CANARY_APPROVAL_STEP,           /* the promotion too */
+    CANARY_APPROVAL_PROMOTION
+} canary_approval_t;
+
+
 /*
  * How a rollout goes.  Plain data: a rollout keeps the strategy it was
  * started with.
@@ -45,6 +52,8 @@ typedef struct {
     uint64_t        bake;           /* ms, 0..CANARY_TIME_MAX */
     uint32_t        on_undecided;   /* canary_on_undecided_t */
     uint32_t        on_violation;   /* canary_on_violation_t */
+    uint32_t        approval;       /* canary_approval_t: what waits for a
+                                       person */
     uint32_t        linear;         /* size of all steps, parts per million;
                                        0 with a schedule */
     uint32_t        nsteps;         /* of the schedule */

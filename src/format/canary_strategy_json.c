@@ -15,6 +15,7 @@ enum {
     CANARY_PART_BAKE,
     CANARY_PART_ON_VIOLATION,
     CANARY_PART_ON_UNDECIDED,
+    CANARY_PART_APPROVAL,
     CANARY_PART_RULES,
     CANARY_PARTS
 };
@@ -44,15 +45,19 @@ static const char *const  canary_part_names[CANARY_PARTS] = {
     "bake_seconds",
     "on_violation",
     "on_undecided",
+    "approval",
     "rules"
 };
 
 
-/* in the order of canary_strategy_kind_t and canary_on_..._t */
+/* in the order of canary_strategy_kind_t, canary_on_..._t, ..._approval_t */
 
 static const char *const  canary_kind_names[] = { "canary", "direct" };
 static const char *const  canary_violation_names[] = { "rollback", "halt" };
 static const char *const  canary_undecided_names[] = { "hold", "advance" };
+static const char *const  canary_approval_names[] = {
+    "off", "step", "promotion"
+};
 
 
 static const canary_json_range_t  canary_interval_range = {
@@ -164,6 +169,7 @@ canary_strategy_read_reactions(const cJSON *const *parts,
 {
     canary_json_at_t  at_violation = { at, "on_violation", 0 };
     canary_json_at_t  at_undecided = { at, "on_undecided", 0 };
+    canary_json_at_t  at_approval = { at, "approval", 0 };
 
     if (parts[CANARY_PART_ON_VIOLATION]) {
         strategy->on_violation = (uint32_t)
@@ -175,6 +181,12 @@ canary_strategy_read_reactions(const cJSON *const *parts,
         strategy->on_undecided = (uint32_t)
             canary_json_choice(parts[CANARY_PART_ON_UNDECIDED], &at_undecided,
                                canary_undecided_names, 2, errors);
+    }
+
+    if (parts[CANARY_PART_APPROVAL]) {
+        strategy->approval = (uint32_t)
+            canary_json_choice(parts[CANARY_PART_APPROVAL], &at_approval,
+                               canary_approval_names, 3, errors);
     }
 }
 

@@ -22,6 +22,7 @@
  *     "bake_seconds": 0,
  *     "on_violation": "rollback",        or "halt"
  *     "on_undecided": "hold",            or "advance"
+ *     "approval": "off",                 or "step", "promotion"
  *     "rules": [
  *       { "rule": "error_5xx_rate",      or "rule_id": 1008, or both
  *         "rule_parameters": [ { "name": "threshold", "value": 0.1 },

@@ -20,6 +20,8 @@ canary_strategy_json_write(cJSON *object, const canary_strategy_t *strategy,
 {
     cJSON  *parts;
 
+    static const char *const  approvals[] = { "off", "step", "promotion" };
+
     canary_json_add_text(object, "strategy", "canary", failed);
 
     parts = canary_json_add_object(object, "canary_strategy", failed);
@@ -39,6 +41,9 @@ canary_strategy_json_write(cJSON *object, const canary_strategy_t *strategy,
     canary_json_add_text(parts, "on_undecided",
                          (strategy->on_undecided == CANARY_HOLD)
                          ? "hold" : "advance", failed);
+
+    canary_json_add_text(parts, "approval", approvals[strategy->approval],
+                         failed);
 
     canary_rule_json_write(parts, strategy, failed);
 }

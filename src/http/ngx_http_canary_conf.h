@@ -24,6 +24,7 @@ typedef struct {
     ngx_msec_t                          bake;
     ngx_uint_t                          on_undecided;
     ngx_uint_t                          on_violation;
+    ngx_uint_t                          approval;
     ngx_uint_t                          latency;
     ngx_flag_t                          fallback;
     ngx_canary_string_t                 key;

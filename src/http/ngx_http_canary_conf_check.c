@@ -229,6 +229,7 @@ ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
     ngx_conf_init_msec_value(cscf->bake, 0);
     ngx_conf_init_uint_value(cscf->on_undecided, CANARY_HOLD);
     ngx_conf_init_uint_value(cscf->on_violation, CANARY_ROLL_BACK);
+    ngx_conf_init_uint_value(cscf->approval, CANARY_APPROVAL_OFF);
     ngx_conf_init_uint_value(cscf->latency, NGX_CANARY_LATENCY_HEADER);
     ngx_conf_init_value(cscf->fallback, 1);
 
@@ -236,6 +237,7 @@ ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
     strategy->bake = cscf->bake;
     strategy->on_undecided = cscf->on_undecided;
     strategy->on_violation = cscf->on_violation;
+    strategy->approval = cscf->approval;
 
     if (cscf->steps) {
         (void) canary_strategy_set_steps(strategy, cscf->steps->elts,

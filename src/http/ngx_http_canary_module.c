@@ -44,6 +44,14 @@ static ngx_conf_enum_t  ngx_http_canary_on_violation[] = {
 };
 
 
+static ngx_conf_enum_t  ngx_http_canary_approval[] = {
+    { ngx_string("off"), CANARY_APPROVAL_OFF },
+    { ngx_string("step"), CANARY_APPROVAL_STEP },
+    { ngx_string("promotion"), CANARY_APPROVAL_PROMOTION },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_conf_enum_t  ngx_http_canary_latency[] = {
     { ngx_string("header"), NGX_CANARY_LATENCY_HEADER },
     { ngx_string("response"), NGX_CANARY_LATENCY_RESPONSE },
@@ -125,6 +133,13 @@ static ngx_command_t  ngx_http_canary_commands[] = {
       NGX_HTTP_SRV_CONF_OFFSET,
       offsetof(ngx_http_canary_srv_conf_t, bake),
       NULL },
+
+    { ngx_string("canary_approval"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
+      ngx_http_canary_endpoint_enum,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      offsetof(ngx_http_canary_srv_conf_t, approval),
+      ngx_http_canary_approval },
 
     { ngx_string("canary_key"),
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
@@ -239,6 +254,7 @@ ngx_http_canary_create_srv_conf(ngx_conf_t *cf)
     conf->bake = NGX_CONF_UNSET_MSEC;
     conf->on_undecided = NGX_CONF_UNSET_UINT;
     conf->on_violation = NGX_CONF_UNSET_UINT;
+    conf->approval = NGX_CONF_UNSET_UINT;
     conf->latency = NGX_CONF_UNSET_UINT;
     conf->fallback = NGX_CONF_UNSET;
 

@@ -287,6 +287,7 @@ subtest 'an endpoint that is idle' => sub {
             bake_seconds => 0,
             on_violation => 'rollback',
             on_undecided => 'hold',
+            approval => 'off',
             rules => [
                 { rule => 'error_4xx_rate', rule_id => 1007,
                   rule_parameters => [

@@ -459,6 +459,7 @@ subtest 'what is no strategy' => sub {
          qr/large/],
         ['{"on_violation":"panic"}', '/on_violation', qr/rollback, halt/],
         ['{"on_undecided":true}', '/on_undecided', qr/hold, advance/],
+        ['{"approval":"yes"}', '/approval', qr/off, step, promotion/],
         ['{"rules":{}}', '/rules', qr/list/],
         ['{"rules":[{"rule":"latency_p75_max","rule_parameters":'
          . '[{"name":"threshold","value":1}]}]}', '/rules/0/rule',

@@ -129,6 +129,16 @@ subtest 'what is read' => sub {
     $t->wait_for(sub { $t->endpoint('some-path')->{phase} eq 'idle' });
     is_as_described('get', $_, $api->{paths}{$_}{get})
         for '/endpoints/{name}', '/endpoints/{name}/events';
+
+    $t->start_rollout('some-path', steps => [0.5], interval => 0.05,
+                      approval => 'step');
+    $t->get('/') for 1 .. 4;
+    $t->wait_for(sub {
+        ($t->endpoint('some-path')->{waiting_for} // {})->{approval};
+    });
+    is_as_described('get', '/endpoints/{name}',
+                    $api->{paths}{'/endpoints/{name}'}{get});
+    be_in('idle');
 };
 
 subtest 'problems' => sub {

@@ -155,6 +155,7 @@ subtest 'every part of a strategy' => sub {
         bake_seconds => 7,
         on_violation => 'rollback',
         on_undecided => 'advance',
+        approval => 'promotion',
         rules => [
             rule(error_rate => 0.25, min_requests => '9',
                  confidence => 'off'),

@@ -142,6 +142,10 @@ my @in_endpoint = (
       qr/"canary_on_undecided" directive is duplicate/ ],
     [ 'canary_on_violation stop; #!',
       qr/"stop" .*"canary_on_violation".*"rollback" or "halt"/ ],
+    [ 'canary_approval on; #!',
+      qr/"on" .*"canary_approval".*"off" or "step" or "promotion"/ ],
+    [ "canary_approval step;\ncanary_approval step; #!",
+      qr/"canary_approval" directive is duplicate/ ],
     [ 'canary_latency body; #!',
       qr/"body" .*"canary_latency".*"header" or "response"/ ],
     (map { [ "$_ \$uri;\n$_ \$uri; #!", qr/"$_" directive is duplicate/ ],
@@ -211,7 +215,8 @@ my @elsewhere = (
              qr/"\w+" in upstream "ep", which has no "canary_release"/ ] }
          'canary_interval 1s', 'canary_step 10%', 'canary_bake 1s',
          'canary_rule error_rate 1%', 'canary_on_undecided hold',
-         'canary_on_violation halt', 'canary_latency header',
+         'canary_on_violation halt', 'canary_approval step',
+         'canary_latency header',
          'canary_fallback off', 'canary_key $uri', 'canary_force $uri'),
     (map { [ "an endpoint with a control character, $_->[1]",
              qq(upstream "e$_->[0]p" { canary_release v1 one; #!\n)
@@ -425,6 +430,7 @@ my %accepted = (
                             min_requests=3;
         canary_on_undecided advance;
         canary_on_violation halt;
+        canary_approval     off;
         canary_bake         0;
         canary_latency      response;
         canary_fallback     off;
@@ -688,6 +694,7 @@ subtest 'the strategy in the API' => sub {
                             confidence=off window=1m min_requests=9;
         canary_on_undecided advance;
         canary_on_violation halt;
+        canary_approval     promotion;
         canary_bake         5m;
         EOC
 
@@ -698,6 +705,7 @@ subtest 'the strategy in the API' => sub {
     cmp_ok($strategy->{bake_seconds}, '==', 300, 'bake');
     is($strategy->{on_undecided}, 'advance', 'on_undecided');
     is($strategy->{on_violation}, 'halt', 'on_violation');
+    is($strategy->{approval}, 'promotion', 'approval');
 
     is_rule($strategy->{rules}[0], 'error_5xx_rate', threshold => 0.015,
             min_requests => 20, confidence => 0.999, burst_seconds => 0.1);
@@ -724,6 +732,7 @@ subtest 'the defaults' => sub {
     cmp_ok($strategy->{bake_seconds}, '==', 0, 'bake');
     is($strategy->{on_undecided}, 'hold', 'on_undecided');
     is($strategy->{on_violation}, 'rollback', 'on_violation');
+    is($strategy->{approval}, 'off', 'approval');
     is_deeply($strategy->{rules}, [], 'no rules');
 };
 

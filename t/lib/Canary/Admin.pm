@@ -93,7 +93,7 @@ sub start_rollout($self, $name, %opt) {
 
     $strategy{rules} = $opt{rules} if exists $opt{rules};
     delete $strategy{rules} unless $strategy{rules};
-    for my $key (qw(on_undecided on_violation)) {
+    for my $key (qw(on_undecided on_violation approval)) {
         $strategy{$key} = $opt{$key} if defined $opt{$key};
     }
     $body{release} = $opt{release} if defined $opt{release};

@@ -191,7 +191,8 @@ Paths are below /canary/. They return a Canary::Response.
 What GET endpoints/NAME tells, one of its releases, and the list of events.
 
 =item $t->start_rollout($name, steps => [0.5], interval => 3600, bake => 3600,
-rules => [...], release => ..., on_violation => ..., on_undecided => ...)
+rules => [...], release => ..., on_violation => ..., on_undecided => ...,
+approval => ...)
 
 Dies unless the answer is 201. By default a rollout that stays where it is:
 its only rule is a budget of a million. `rules => undef` leaves the rules of

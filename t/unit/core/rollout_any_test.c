@@ -41,6 +41,8 @@ any_strategy(uint64_t *seed)
     strategy.bake = unit_one_in(seed, 2) ? 0 : unit_below(seed, 5000);
     strategy.on_undecided = unit_below(seed, 2);
     strategy.on_violation = unit_below(seed, 2);
+    strategy.approval = unit_one_in(seed, 2) ? CANARY_APPROVAL_OFF
+                                             : unit_below(seed, 3);
     strategy.rules[0].threshold = unit_below(seed, 3);
     strategy.rules[0].baseline = unit_one_in(seed, 4);
     strategy.nrules = unit_one_in(seed, 20) ? 0 : 1;
@@ -216,6 +218,9 @@ check_change(const canary_rollout_t *from, const canary_rollout_t *to,
                         && to->stable == from->canary));
         assert_true(command->attempts > 0);
         assert_true(command->verdict != CANARY_FAILING);
+        assert_true(from->strategy.approval != CANARY_APPROVAL_STEP);
+        assert_true(from->strategy.approval == CANARY_APPROVAL_OFF
+                    || to->phase != CANARY_IDLE);
         assert_int_equal(canary_rollout_remaining(from, command->now), 0);
     }
 

@@ -73,6 +73,7 @@ the_defaults_are_those_of_the_manual(void **state)
     assert_int_equal(strategy.bake, 0);
     assert_int_equal(strategy.on_undecided, CANARY_HOLD);
     assert_int_equal(strategy.on_violation, CANARY_ROLL_BACK);
+    assert_int_equal(strategy.approval, CANARY_APPROVAL_OFF);
     assert_int_equal(strategy.nrules, 0);
 
     assert_steps(&strategy, percents, 10);

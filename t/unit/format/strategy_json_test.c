@@ -156,13 +156,15 @@ test_every_part(void **state)
 
     read_parts("{\"progress_interval_seconds\":0.25,"
                "\"progress_steps\":[0.01,0.05,0.5],\"bake_seconds\":90,"
-               "\"on_violation\":\"halt\",\"on_undecided\":\"advance\"}");
+               "\"on_violation\":\"halt\",\"on_undecided\":\"advance\","
+               "\"approval\":\"promotion\"}");
 
     accepted();
     assert_int_equal(strategy.interval, 250);
     assert_int_equal(strategy.bake, 90000);
     assert_int_equal(strategy.on_violation, CANARY_HALT);
     assert_int_equal(strategy.on_undecided, CANARY_ADVANCE_UNDECIDED);
+    assert_int_equal(strategy.approval, CANARY_APPROVAL_PROMOTION);
     assert_int_equal(strategy.linear, 0);
     assert_int_equal(strategy.nsteps, 4);
     assert_int_equal(strategy.steps[0], 10000);
@@ -737,6 +739,9 @@ test_parts_that_are_none(void **state)
         { "{\"on_violation\":1}", "/on_violation", "not 1" },
         { "{\"on_undecided\":\"\"}", "/on_undecided", "hold, advance" },
         { "{\"on_undecided\":\"Hold\"}", "/on_undecided", "hold" },
+        { "{\"approval\":\"steps\"}", "/approval",
+          "off, step, promotion, not \"steps\"" },
+        { "{\"approval\":true}", "/approval", "off, step, promotion" },
         { "{\"interval\":1}", "/interval", "progress_interval_seconds" },
         { "{\"Rules\":[]}", "/Rules", "not known" },
         { "{\"a/b~c\":1}", "/a~1b~0c", "not known" },
@@ -1019,7 +1024,7 @@ test_write(void **state)
         "{\"strategy\":\"canary\",\"canary_strategy\":{"
         "\"progress_interval_seconds\":10,\"progress_step\":0.2,"
         "\"bake_seconds\":0,\"on_violation\":\"rollback\","
-        "\"on_undecided\":\"hold\",\"rules\":["
+        "\"on_undecided\":\"hold\",\"approval\":\"off\",\"rules\":["
         "{\"rule\":\"error_4xx_rate\",\"rule_id\":1007,\"rule_parameters\":"
         "[{\"name\":\"threshold\",\"value\":0.1},"
         "{\"name\":\"min_requests\",\"value\":1},"
@@ -1066,6 +1071,7 @@ test_written_is_read_again(void **state)
     first.bake = 1;
     first.on_violation = CANARY_HALT;
     first.on_undecided = CANARY_ADVANCE_UNDECIDED;
+    first.approval = CANARY_APPROVAL_STEP;
     first.nrules = 4;
     first.rules[0].kind = CANARY_RULE_ERROR_RATE;
     first.rules[0].threshold = 123456789;

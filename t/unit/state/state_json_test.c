@@ -37,6 +37,7 @@ a_strategy(void)
     strategy.bake = 678;
     strategy.on_violation = CANARY_HALT;
     strategy.on_undecided = CANARY_ADVANCE_UNDECIDED;
+    strategy.approval = CANARY_APPROVAL_STEP;
 
     assert_int_equal(canary_strategy_set_steps(&strategy, steps, 3, &at),
                      CANARY_STEPS_OK);
@@ -188,18 +189,17 @@ refused(const char *text, size_t len, const char *why)
 
 /* The document of a state with one part of its text replaced by another. */
 
-static void
-refused_with(const char *part, const char *other, const char *why)
+static char *
+sealed_with(const char *part, const char *other, size_t *len)
 {
     char            *text, *value, *at, *sealed, changed[8192];
-    size_t           len;
     canary_state_t  *state;
 
     state = a_state();
-    text = written(state, &len);
+    text = written(state, len);
 
     value = strstr(text, "\"state\":") + 8;
-    text[len - 2] = '\0';
+    text[*len - 2] = '\0';
 
     at = strstr(value, part);
 
@@ -212,14 +212,26 @@ refused_with(const char *part, const char *other, const char *why)
                                   at + strlen(part))
                 < sizeof(changed));
 
-    sealed = canary_state_json_seal(changed, strlen(changed), &len);
+    sealed = canary_state_json_seal(changed, strlen(changed), len);
     assert_non_null(sealed);
 
+    free(text);
+    canary_state_destroy(state);
+
+    return sealed;
+}
+
+
+static void
+refused_with(const char *part, const char *other, const char *why)
+{
+    char    *sealed;
+    size_t   len;
+
+    sealed = sealed_with(part, other, &len);
     refused(sealed, len, why);
 
     free(sealed);
-    free(text);
-    canary_state_destroy(state);
 }
 
 
@@ -305,6 +317,32 @@ what_is_written_is_read_again(void **unused)
     free(text);
     canary_state_destroy(copy);
     canary_state_destroy(state);
+}
+
+
+/* One of before there was any. */
+
+static void
+without_an_approval_it_is_off(void **unused)
+{
+    char            *sealed;
+    size_t           len;
+    canary_state_t  *state;
+
+    (void) unused;
+
+    sealed = sealed_with("\"approval\":\"step\",", "", &len);
+    state = canary_state_json_read(sealed, len, error);
+
+    if (state == NULL) {
+        fail_msg("%s", error);
+    }
+
+    assert_int_equal(state->endpoints[0].rollout.strategy.approval,
+                     CANARY_APPROVAL_OFF);
+
+    canary_state_destroy(state);
+    free(sealed);
 }
 
 
@@ -787,6 +825,7 @@ extreme_strategy(uint64_t *seed, canary_strategy_t *strategy)
     strategy->bake = extreme(seed) % (CANARY_TIME_MAX + 1);
     strategy->on_undecided = unit_below(seed, 2);
     strategy->on_violation = unit_below(seed, 2);
+    strategy->approval = unit_below(seed, 3);
 
     weight = CANARY_LINEAR_STEP_MIN
              + unit_below(seed, CANARY_ONE - CANARY_LINEAR_STEP_MIN + 1);
@@ -935,6 +974,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(what_is_written_is_read_again),
+        cmocka_unit_test(without_an_approval_it_is_off),
         cmocka_unit_test(as_many_events_and_releases_as_there_may_be),
         cmocka_unit_test(any_part_of_it_is_not_enough),
         cmocka_unit_test(a_flipped_bit_anywhere_is_found),
