@@ -25,8 +25,8 @@ _canaryctl_parse() {
                 api+=("${words[i]//[\'\"]/}")
                 ;;
             --release | -s | --strategy | -i | --canary-interval | \
-            --canary-step | -c | --canary-rule | -f | --filename | \
-            --reason | --if-generation | --after)
+            --canary-step | -c | --canary-rule | --approval | -f | \
+            --filename | --reason | --if-generation | --after)
                 ((++i))
                 ;;
             -*) ;;
@@ -60,9 +60,10 @@ _canaryctl_options() {
         status) echo --watch ;;
         update)
             echo --release --strategy --canary-interval --canary-step \
-                --canary-rule --filename --wait --reason --if-generation
+                --canary-rule --approval --filename --wait --reason \
+                --if-generation
             ;;
-        advance | pause | resume | promote | rollback | weight)
+        advance | approve | pause | resume | promote | rollback | weight)
             echo --reason --if-generation
             ;;
         events) echo --after --follow ;;
@@ -74,14 +75,14 @@ _canaryctl_options() {
 _canaryctl_arguments() {
     case $command:$nargs in
         :0)
-            echo list status update advance pause resume promote rollback \
-                weight events failures token
+            echo list status update advance approve pause resume promote \
+                rollback weight events failures token
             ;;
         update:0) echo endpoint ;;
         update:1) _canaryctl_endpoints ;;
         token:1) echo reader operator ;;
-        status:0 | advance:0 | pause:0 | resume:0 | promote:0 | \
-        rollback:0 | weight:0 | events:0 | failures:0)
+        status:0 | advance:0 | approve:0 | pause:0 | resume:0 | \
+        promote:0 | rollback:0 | weight:0 | events:0 | failures:0)
             _canaryctl_endpoints
             ;;
     esac
@@ -110,6 +111,7 @@ _canaryctl() {
             return
             ;;
         -s | --strategy) choice='canary direct' ;;
+        --approval) choice='off step promotion' ;;
         --release) choice=$(_canaryctl_releases) ;;
         --url | -i | --canary-interval | --canary-step | -c | \
         --canary-rule | --reason | --if-generation | --after)

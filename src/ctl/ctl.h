@@ -48,6 +48,7 @@ typedef struct {
     const char   *strategy;
     const char   *interval;
     const char   *step;
+    const char   *approval;
     const char   *filename;
     const char  **rules;
     size_t        nrules;
@@ -81,6 +82,7 @@ typedef enum {
     CTL_OPT_INTERVAL,
     CTL_OPT_STEP,
     CTL_OPT_RULE,
+    CTL_OPT_APPROVAL,
     CTL_OPT_FILENAME
 } ctl_option_t;
 
@@ -140,6 +142,7 @@ ctl_exit_t ctl_list(const ctl_options_t *options);
 ctl_exit_t ctl_status(const ctl_options_t *options);
 ctl_exit_t ctl_update(const ctl_options_t *options);
 ctl_exit_t ctl_verb(const ctl_options_t *options);
+ctl_exit_t ctl_approve(const ctl_options_t *options);
 ctl_exit_t ctl_weight(const ctl_options_t *options);
 ctl_exit_t ctl_events(const ctl_options_t *options);
 ctl_exit_t ctl_failures(const ctl_options_t *options);

@@ -28,6 +28,8 @@ static ctl_exit_t ctl_body_parts(const ctl_options_t *options,
     cJSON *strategy);
 static ctl_exit_t ctl_body_ratio(const ctl_options_t *options,
     cJSON *strategy);
+static ctl_exit_t ctl_body_approval(const ctl_options_t *options,
+    cJSON *strategy);
 static ctl_exit_t ctl_body_rules(const ctl_options_t *options,
     cJSON *strategy);
 static cJSON *ctl_body_rule(const char *text);
@@ -159,15 +161,25 @@ ctl_body_options(const ctl_options_t *options, cJSON *body)
 static ctl_exit_t
 ctl_body_strategy(const ctl_options_t *options, cJSON *body)
 {
-    cJSON  *strategy;
+    int          parts;
+    cJSON       *strategy;
+    const char  *kind;
 
-    if (options->interval == NULL && options->step == NULL
-        && options->nrules == 0)
-    {
+    parts = options->interval || options->step || options->nrules;
+
+    if (!parts && options->approval == NULL) {
         return CTL_DONE;
     }
 
-    if (strcmp(ctl_json_text(body, "strategy", ""), "canary") != 0) {
+    kind = ctl_json_text(body, "strategy", "");
+
+    if (options->approval && strcmp(kind, "direct") == 0) {
+        ctl_error("--approval does not go with --strategy direct, which has "
+                  "no steps");
+        return CTL_USAGE;
+    }
+
+    if (parts && strcmp(kind, "canary") != 0) {
         ctl_error("--canary-interval, --canary-step and --canary-rule go "
                   "with --strategy canary");
         return CTL_USAGE;
@@ -202,9 +214,38 @@ ctl_body_parts(const ctl_options_t *options, cJSON *strategy)
                      cJSON_CreateNumber(seconds));
     }
 
-    rc = ctl_body_ratio(options, strategy);
+    rc = ctl_body_approval(options, strategy);
+
+    if (rc == CTL_DONE) {
+        rc = ctl_body_ratio(options, strategy);
+    }
 
     return (rc == CTL_DONE) ? ctl_body_rules(options, strategy) : rc;
+}
+
+
+static ctl_exit_t
+ctl_body_approval(const ctl_options_t *options, cJSON *strategy)
+{
+    const char  *approval;
+
+    approval = options->approval;
+
+    if (approval == NULL) {
+        return CTL_DONE;
+    }
+
+    if (strcmp(approval, "off") != 0 && strcmp(approval, "step") != 0
+        && strcmp(approval, "promotion") != 0)
+    {
+        ctl_error("--approval has to be off, step or promotion, not \"%s\"",
+                  approval);
+        return CTL_USAGE;
+    }
+
+    ctl_body_set(strategy, "approval", cJSON_CreateString(approval));
+
+    return CTL_DONE;
 }
 
 

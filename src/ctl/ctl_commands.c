@@ -20,8 +20,8 @@
 #define CTL_UPDATE_OPTIONS                                                    \
     (CTL_BIT(CTL_OPT_RELEASE) | CTL_BIT(CTL_OPT_STRATEGY)                     \
      | CTL_BIT(CTL_OPT_INTERVAL) | CTL_BIT(CTL_OPT_STEP)                      \
-     | CTL_BIT(CTL_OPT_RULE) | CTL_BIT(CTL_OPT_FILENAME)                      \
-     | CTL_BIT(CTL_OPT_WAIT) | CTL_VERB_OPTIONS)
+     | CTL_BIT(CTL_OPT_RULE) | CTL_BIT(CTL_OPT_APPROVAL)                      \
+     | CTL_BIT(CTL_OPT_FILENAME) | CTL_BIT(CTL_OPT_WAIT) | CTL_VERB_OPTIONS)
 
 
 const ctl_command_t  ctl_commands[] = {
@@ -60,6 +60,10 @@ const ctl_command_t  ctl_commands[] = {
       "                     '{\"rule\": \"error_4xx_rate\",\n"
       "                       \"rule_parameters\": [{\"name\": \"threshold\", "
       "\"value\": 0.1}]}'\n"
+      "  --approval off|step|promotion\n"
+      "                     what waits for a person (canaryctl approve),\n"
+      "                     though its rules pass: nothing, each step and the\n"
+      "                     promotion, or the promotion alone\n"
       "  -f, --filename FILE\n"
       "                     the body of the request, in JSON (- is standard\n"
       "                     input); other options go before what it says\n"
@@ -73,6 +77,14 @@ const ctl_command_t  ctl_commands[] = {
       "Takes the next step now; from the last one, promotes.\n"
       CTL_VERB_HELP,
       CTL_VERB_OPTIONS, 1, 2, 2, ctl_verb },
+
+    { "approve", "approve NAME [--reason TEXT] [--if-generation N]",
+      "Takes the step or the promotion that waits for a person.\n"
+      "\n"
+      "As advance, but only if the rollout waits for that, and stands where it "
+      "was\nseen.\n"
+      CTL_VERB_HELP,
+      CTL_VERB_OPTIONS, 1, 2, 2, ctl_approve },
 
     { "pause", "pause NAME [--reason TEXT] [--if-generation N]",
       "Stops the clock of the rollout. Its rules go on guarding.\n"

@@ -15,6 +15,7 @@
 
 static void ctl_add_when(ctl_text_t *text, const cJSON *endpoint,
     const char *what);
+static int ctl_needs_approval(const cJSON *endpoint);
 static double ctl_next_weight(const cJSON *endpoint);
 
 
@@ -77,6 +78,12 @@ ctl_add_when(ctl_text_t *text, const cJSON *endpoint, const char *what)
         return;
     }
 
+    if (ctl_awaits_approval(endpoint)) {
+        ctl_text_addf(text, "%s as soon as it is approved (canaryctl "
+                      "approve)", what);
+        return;
+    }
+
     seconds = ctl_json_number(endpoint, "next_step_in_seconds", -1);
 
     if (seconds > 0) {
@@ -87,6 +94,26 @@ ctl_add_when(ctl_text_t *text, const cJSON *endpoint, const char *what)
     } else {
         ctl_text_addf(text, "%s as soon as every rule passes", what);
     }
+
+    if (ctl_needs_approval(endpoint)) {
+        ctl_text_adds(text, " and it is approved");
+    }
+}
+
+
+static int
+ctl_needs_approval(const cJSON *endpoint)
+{
+    const char   *approval;
+    const cJSON  *strategy;
+
+    strategy = ctl_json_object(ctl_json_object(endpoint, "strategy"),
+                               "canary_strategy");
+    approval = ctl_json_text(strategy, "approval", "");
+
+    return strcmp(approval, "step") == 0
+           || (strcmp(approval, "promotion") == 0
+               && strcmp(ctl_json_text(endpoint, "phase", ""), "baking") == 0);
 }
 
 
@@ -112,6 +139,15 @@ ctl_add_waiting(ctl_text_t *text, const cJSON *endpoint)
     if (waiting) {
         ctl_text_adds(text, ctl_json_text(waiting, "reason", "?"));
     }
+}
+
+
+int
+ctl_awaits_approval(const cJSON *endpoint)
+{
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(
+                            ctl_json_object(endpoint, "waiting_for"),
+                            "approval"));
 }
 
 

@@ -22,6 +22,10 @@
 void ctl_add_next(ctl_text_t *text, const cJSON *endpoint);
 void ctl_add_waiting(ctl_text_t *text, const cJSON *endpoint);
 
+/* Whether what comes next waits for a person. */
+
+int ctl_awaits_approval(const cJSON *endpoint);
+
 /* "progressing, 20%, step 1 of 5" */
 
 void ctl_add_progress(ctl_text_t *text, const cJSON *endpoint);

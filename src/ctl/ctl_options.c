@@ -59,6 +59,7 @@ static const struct option  ctl_long_options[] = {
       CTL_OPT_BASE + CTL_OPT_INTERVAL },
     { "canary-step", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_STEP },
     { "canary-rule", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_RULE },
+    { "approval", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_APPROVAL },
     { "filename", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_FILENAME },
     { NULL, 0, NULL, 0 }
 };
@@ -229,6 +230,9 @@ ctl_option_value(ctl_options_t *options, int option)
 
     case CTL_OPT_STEP:
         return &options->step;
+
+    case CTL_OPT_APPROVAL:
+        return &options->approval;
 
     case CTL_OPT_FILENAME:
         return &options->filename;

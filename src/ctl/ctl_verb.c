@@ -4,6 +4,7 @@
  */
 
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,8 @@
 
 static ctl_exit_t ctl_verb_send(const ctl_options_t *options,
     const char *method, const char *rest, cJSON *body);
+static ctl_exit_t ctl_approve_look(const ctl_options_t *options,
+    char *generation);
 static cJSON *ctl_verb_body(const char *reason);
 static int ctl_verb_ratio(const char *text, double *ratio);
 
@@ -63,6 +66,85 @@ ctl_weight(const ctl_options_t *options)
     }
 
     return ctl_verb_send(options, "PATCH", "/rollout", body);
+}
+
+
+/* What is approved is what was seen, and is not approved twice. */
+
+ctl_exit_t
+ctl_approve(const ctl_options_t *options)
+{
+    char           generation[CTL_NUMBER_MAX];
+    ctl_exit_t     rc;
+    ctl_options_t  seen;
+
+    rc = ctl_approve_look(options, generation);
+
+    if (rc != CTL_DONE) {
+        return rc;
+    }
+
+    seen = *options;
+
+    if (seen.generation == NULL) {
+        seen.generation = generation;
+    }
+
+    return ctl_verb_send(&seen, "POST", "/rollout/advance",
+                         ctl_verb_body(options->reason));
+}
+
+
+/* at which generation it waits for it; else it is told what it does instead */
+
+static ctl_exit_t
+ctl_approve_look(const ctl_options_t *options, char *generation)
+{
+    char          *path;
+    ctl_exit_t     rc;
+    ctl_http_t     http;
+    ctl_text_t     text = { NULL, 0, 0 };
+    ctl_answer_t   answer;
+
+    rc = ctl_http_open(&http, options);
+
+    if (rc != CTL_DONE) {
+        ctl_http_close(&http);
+        return rc;
+    }
+
+    path = ctl_endpoint_path(options->args[1], "");
+    ctl_http_request(&http, path, NULL, &answer);
+
+    if (ctl_answer_ok(&answer) && ctl_awaits_approval(answer.json)) {
+        (void) snprintf(generation, CTL_NUMBER_MAX, "%.0f",
+                        ctl_json_number(answer.json, "generation", 0));
+
+    } else {
+        rc = CTL_FAILED;
+
+        if (ctl_given(options, CTL_OPT_JSON) && answer.json) {
+            ctl_answer_print(&answer);
+        }
+
+        if (ctl_answer_ok(&answer)) {
+            ctl_add_progress(&text, answer.json);
+            ctl_text_adds(&text, "; next: ");
+            ctl_add_next(&text, answer.json);
+            ctl_error("%s does not wait for approval: %s",
+                      ctl_json_text(answer.json, "name", "?"), text.data);
+            ctl_text_free(&text);
+
+        } else {
+            ctl_answer_error(&http, &answer);
+        }
+    }
+
+    ctl_answer_free(&answer);
+    ctl_http_close(&http);
+    free(path);
+
+    return rc;
 }
 
 

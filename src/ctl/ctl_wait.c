@@ -366,6 +366,7 @@ ctl_wait_event(ctl_wait_t *wait, const cJSON *event)
     wait->event = id;
 
     ctl_wait_clear(wait);
+    ctl_text_clear(&wait->waiting);
 
     ctl_add_event(&text, event);
     ctl_text_add_safe(&out, text.data);
@@ -377,7 +378,10 @@ ctl_wait_event(ctl_wait_t *wait, const cJSON *event)
 }
 
 
-/* which rule holds it, when the interval is over: once for each */
+/*
+ * What holds it when the interval is over, a rule or a person: once for each,
+ * and again after an event.
+ */
 
 static void
 ctl_wait_waiting(ctl_wait_t *wait, const cJSON *endpoint)
@@ -387,7 +391,8 @@ ctl_wait_waiting(ctl_wait_t *wait, const cJSON *endpoint)
     const cJSON  *waiting;
 
     waiting = ctl_json_object(endpoint, "waiting_for");
-    rule = ctl_json_text(waiting, "rule", "");
+    rule = ctl_awaits_approval(endpoint) ? "approval"
+                                         : ctl_json_text(waiting, "rule", "");
 
     if (ctl_json_number(endpoint, "next_step_in_seconds", 1) > 0) {
         rule = "";

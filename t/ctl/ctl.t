@@ -287,6 +287,10 @@ subtest 'wrong usage is 2, says what would be right, and sends nothing' => sub {
         [ [@update, @canary], qr/needs a rule: --canary-rule/ ],
         [ [@update, '-i', 1], qr/--canary-rule go with --strategy canary/ ],
         [ [@update, '-s', 'direct', '-c', $rule], qr/--strategy canary/ ],
+        [ [@update, '--approval', 'yes'],
+          qr/--approval has to be off, step or promotion, not "yes"/ ],
+        [ [@update, '-s', 'direct', '--approval', 'step'],
+          qr/--approval does not go with --strategy direct/ ],
         [ [@update, @canary, '-c', 'x'], qr/--canary-rule.*JSON.*"x"/ ],
         [ [@update, @canary, '-c', '[]'], qr/--canary-rule.*JSON object/ ],
         [ [@update, @canary, '-c', '{"rule":"error_rate\uQQQQ"}'],
@@ -332,8 +336,8 @@ subtest 'wrong usage is 2, says what would be right, and sends nothing' => sub {
 };
 
 subtest 'help and version' => sub {
-    for my $command (qw(list status update advance pause resume promote
-                        rollback weight events failures token))
+    for my $command (qw(list status update advance approve pause resume
+                        promote rollback weight events failures token))
     {
         my $run = $ctl->run($command, '--help');
 
@@ -416,6 +420,65 @@ subtest 'a generation' => sub {
     is($ctl->run('pause', 'some-path', '--if-generation', $generation)
        ->{status}, DONE);
     is($t->endpoint('some-path')->{phase}, 'paused');
+    idle('some-path');
+};
+
+subtest 'approval' => sub {
+    my $run = $ctl->run('approve', 'some-path');
+    is($run->{status}, FAILED, 'without a rollout');
+    like($run->{err}, qr/^canaryctl: some-path does not wait for approval: idle/);
+
+    $run = $ctl->run('update', 'endpoint', 'some-path', '--approval', 'step');
+    is($run->{status}, DONE, 'a start says what waits');
+    like($run->{out},
+         qr/20% in $hour, if every rule passes and it is approved$/);
+    is($t->endpoint('some-path')->{strategy}{canary_strategy}{approval},
+       'step');
+
+    $run = $ctl->run('approve', 'some-path');
+    is($run->{status}, FAILED, 'what is not due');
+    like($run->{err}, qr/does not wait for approval: progressing.* in $hour/);
+    is($t->endpoint('some-path')->{step}, 1, 'is not approved');
+    idle('some-path');
+
+    $t->write_file('quick', '{"canary_strategy": {'
+        . '"progress_interval_seconds": 0.05, "progress_steps": [0.5],'
+        . '"bake_seconds": 0.05, "approval": "step"}}');
+    my $wait = $ctl->start('update', 'endpoint', 'some-path', '--wait',
+                           '-f', $t->dir . '/quick');
+    $ctl->wait_output($wait, qr/rollout of v2 started/);
+    $t->get('/') for 1 .. 4;
+    $ctl->wait_output($wait, qr/step 1 of 2; waiting: approval\n/);
+
+    like($ctl->run('list')->{out}, qr/^some-path .* approval$/m);
+    $run = $ctl->run('status', 'some-path');
+    like($run->{out}, qr/^Next +100% as soon as it is approved/m);
+    like($run->{out}, qr/^Waits for +approval$/m);
+
+    my $generation = $t->endpoint('some-path')->{generation};
+    $run = $ctl->run('approve', 'some-path', '--if-generation',
+                     $generation - 1);
+    is($run->{status}, FAILED, 'another generation');
+    like($run->{err}, qr/\(412\)/);
+
+    $run = $ctl->run('approve', '/some-path', '--reason', 'looks well');
+    is($run->{status}, DONE, 'approved');
+    like($run->{out}, qr/^some-path: baking, 100%/);
+    is(($t->events('some-path'))[0]{reason}, 'looks well');
+
+    $t->get('/') for 1 .. 4;
+    $ctl->wait_output($wait, qr/step 2 of 2; waiting: approval\n/);
+    $run = $ctl->run('--json', 'approve', 'some-path');
+    is($run->{status}, DONE, 'the promotion too');
+    is(JSON::PP::decode_json($run->{out})->{stable}, 'v2');
+    is($ctl->finish($wait)->{status}, DONE, 'which ends the waiting');
+
+    $run = $ctl->run('--json', 'approve', 'some-path');
+    is($run->{status}, FAILED, 'once');
+    is(JSON::PP::decode_json($run->{out})->{phase}, 'idle', 'also in JSON');
+    $t->api_post('endpoints/some-path/rollout',
+                 { release => 'v1', strategy => 'direct' });
+    $t->start_rollout('some-path');
     idle('some-path');
 };
 
@@ -1122,6 +1185,8 @@ subtest 'the manual and the completion' => sub {
         'canaryctl --json ro'                => 'rollback',
         'canaryctl status '                  => 'some-path',
         'canaryctl wei'                      => 'weight',
+        'canaryctl approve so'               => 'some-path',
+        'canaryctl update endpoint some-path --approval st' => 'step',
         'canaryctl weight so'                => 'some-path',
         'canaryctl weight some-path 35% --r' => '--reason',
         'canaryctl status some-path --w'     => '--watch',

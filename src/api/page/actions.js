@@ -41,6 +41,31 @@ const VERBS = {
 };
 
 
+// Advance, where the rollout waits for a person.
+
+const APPROVE = {
+    ...VERBS.advance, name: 'Approve', done: 'Approved', tells: approveTells,
+};
+
+
+function actionOf(verb, endpoint) {
+    return verb === 'advance' && awaitsApproval(endpoint) ? APPROVE
+                                                          : VERBS[verb];
+}
+
+
+function approveTells(endpoint) {
+    const weight = nextWeight(endpoint);
+
+    return (endpoint.phase === 'baking' || weight === null
+        ? `${endpoint.canary} becomes the stable release and gets all `
+          + 'traffic. The rollout ends.'
+        : `${endpoint.canary} gets ${percent(weight)} of the traffic now, `
+          + `instead of ${percent(endpoint.weight)}.`)
+        + ' It waits only for this.';
+}
+
+
 function promoteTells(endpoint) {
     return `${endpoint.canary} becomes the stable release at once and gets `
            + 'all traffic, whatever its rules say. The rollout ends.';
@@ -118,6 +143,8 @@ class Actions {
                     : `the rollout is ${endpoint.phase}`);
         }
 
+        setText(this.buttons.advance, actionOf('advance', endpoint).name);
+
         if (this.dialog && this.dialog.seen !== endpoint.generation) {
             this.dialog.seen = endpoint.generation;
             this.dialog.changed(endpoint);
@@ -135,7 +162,7 @@ class Actions {
     }
 
     openVerb(verb) {
-        const action = VERBS[verb];
+        const action = actionOf(verb, this.view.current);
         const tells = element('p', { class: 'tells' },
                               action.tells(this.view.current));
         const reason = element('input', { id: 'reason', maxlength: '120',
@@ -152,7 +179,7 @@ class Actions {
                 action.done),
         }, (endpoint) => {
             if (action.phases.includes(endpoint.phase)) {
-                setText(tells, action.tells(endpoint));
+                setText(tells, actionOf(verb, endpoint).tells(endpoint));
             }
         });
     }
@@ -317,7 +344,8 @@ class StartForm {
               + 'traffic.'
             : `${release} gets ${first || 'a first share'} of the traffic `
               + `of ${stable} now, and more each ${this.interval.value} s if `
-              + 'every rule passes. A broken rule '
+              + `every rule passes${andApproved(this.given, false)}. A broken `
+              + 'rule '
               + (this.given.on_violation === 'halt' ? 'halts it.'
                  : `sends all traffic back to ${stable}.`));
     }

@@ -110,7 +110,7 @@ class Steps {
 
         return `The next rollout takes ${plural(endpoint.steps.length,
             'step')}, one each ${duration(interval || 0)}, if every rule `
-            + 'passes.';
+            + `passes${andApproved(strategy, false)}.`;
     }
 
     left(endpoint) {

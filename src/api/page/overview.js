@@ -45,6 +45,10 @@ function attention(endpoint) {
         return `${ruleName(failing.rule)} failing`;
     }
 
+    if (awaitsApproval(endpoint)) {
+        return 'Waits for approval';
+    }
+
     if (waiting && (waiting.rule === null
                     || waiting.reason.startsWith('stable breaks')))
     {
@@ -57,6 +61,21 @@ function attention(endpoint) {
     }
 
     return null;
+}
+
+
+function awaitsApproval(endpoint) {
+    return endpoint.waiting_for !== null
+           && endpoint.waiting_for.approval === true;
+}
+
+
+// What the next step, or the promotion, needs besides its rules.
+
+function andApproved(strategy, promotes) {
+    return strategy.approval === 'step'
+           || (strategy.approval === 'promotion' && promotes)
+           ? ' and it is approved' : '';
 }
 
 
@@ -89,11 +108,17 @@ function upcoming(endpoint) {
         return 'Halted until it is resumed, promoted or rolled back';
     }
 
-    const step = endpoint.phase === 'baking' || weight === null
-        ? `${endpoint.canary} becomes stable` : `${percent(weight)}`;
+    const promotes = endpoint.phase === 'baking' || weight === null;
+    const step = promotes ? `${endpoint.canary} becomes stable`
+                          : `${percent(weight)}`;
+
+    if (awaitsApproval(endpoint)) {
+        return `${step} as soon as it is approved`;
+    }
 
     if (seconds > 0) {
         return `${step} in ${duration(seconds)} if its rules pass`
+               + andApproved(endpoint.strategy.canary_strategy, promotes)
                + (waiting ? `: ${waiting.reason}` : '');
     }
 

@@ -256,6 +256,37 @@ test('pause, resume, advance, roll back, promote', {}, async (tab) => {
 });
 
 
+test('what waits for a person is approved', {}, async (tab) => {
+    const load = new Load(site.front);
+    const { canary } = await begin('shop', {
+        progress_interval_seconds: 0.05, progress_steps: [0.5, 1],
+        bake_seconds: 0.05, approval: 'step',
+    });
+
+    await tab.open(site.api);
+    await tab.sees('Waits for approval');
+    await tab.open(endpoint('shop'));
+    await tab.sees(/100\s% as soon as it is approved/);
+    await tab.find('button', 'Approve').click();
+    await tab.sees(/gets 100\s% of the traffic now, instead of 50\s%/);
+    await tab.accessible('a question to approve');
+    await tab.page.keyboard.press('Escape');
+
+    await confirm(tab, 'Approve', 'looks well');
+    await tab.phase('Baking');
+    await tab.sees('looks well');
+    await tab.sees(`${canary} becomes stable as soon as it is approved`);
+    await confirm(tab, 'Approve');
+    await tab.phase('Idle');
+    await load.stop();
+
+    equal((await api('GET', 'endpoints/shop')).stable, canary, 'stable');
+    await begin('shop');
+    await tab.phase('Progressing');
+    await tab.find('button', 'Advance').waitFor();
+});
+
+
 test('all at once', {}, async (tab) => {
     await end('shop');
 
