@@ -338,6 +338,10 @@ parse_strategy(const char *name, const char *text, size_t len,
 
     cJSON_Delete(json);
 
+    /* a log does not tell when somebody approved a step */
+
+    strategy->approval = CANARY_APPROVAL_OFF;
+
     for (i = 0; i < errors.n; i++) {
         fprintf(stderr, "canary-replay: %s: %s%s%s\n", name,
                 errors.list[i].pointer, errors.list[i].pointer[0] ? " " : "",

@@ -47,6 +47,15 @@ subtest 'a healthy canary is promoted' => sub {
     like($run->{events}[1]{reason}, qr/^every rule passed after 200 attempts$/);
 };
 
+subtest 'whoever approves a step does so at once' => sub {
+    my $run = replay([traffic(60)],
+                     strategy(@five_percent, approval => 'step'));
+
+    is($run->{status}, 0, 'exit status');
+    is($run->{summary}{result}, 'promoted', 'nobody is waited for');
+    is(seconds($run->{events}[1]), 10, 'the first step is when it is due');
+};
+
 subtest 'one that dies after 25 s is rolled back' => sub {
     my $run = replay([traffic(60, sub ($line, $at) {
         @$line{qw(status header_time)} = (502, '-') if $at >= 25;
