@@ -31,6 +31,7 @@ canary_evidence_begin(canary_evidence_t *evidence, uint32_t step,
     uint64_t now)
 {
     canary_set(&evidence->first, canary_evidence_current(evidence) + 1);
+    __atomic_store_n(&evidence->warm_since, 0, __ATOMIC_RELAXED);
 
     canary_evidence_repair(evidence, step, now);
 

@@ -34,7 +34,8 @@ canary_evidence_sum(const canary_evidence_t *evidence, unsigned side,
         sum->voided += canary_get(&tally->voided);
         sum->done += canary_get(&tally->done);
         sum->untimed += canary_get(&tally->untimed);
-        sum->gave_up += canary_get(&tally->gave_up);
+        sum->timeless += canary_get(&tally->timeless);
+        sum->time_only += canary_get(&tally->time_only);
         sum->time += canary_get64(&tally->time);
         sum->timed += canary_get(&tally->timed);
         sum->bad_5xx += canary_get(&tally->bad_5xx);
@@ -82,7 +83,7 @@ canary_evidence_sum_late(const canary_evidence_t *evidence, unsigned side,
         sum->overdue += canary_not_negative(canary_get(&late->overdue));
         sum->pending += canary_not_negative(canary_get(&late->pending));
         sum->voided += canary_get64(&late->voided);
-        sum->gave_up += canary_get64(&late->gave_up);
+        sum->time_only += canary_get64(&late->time_only);
         sum->time += canary_get64(&late->time);
         sum->timed += canary_get64(&late->timed);
 

@@ -390,7 +390,7 @@ canary_trial_share(const canary_trial_t *trial, const canary_rule_t *rule,
     share.k += late;
 
     if (canary_rule_is_quantile(rule)) {
-        share.n += sums->gave_up;
+        share.n = canary_not_negative(share.n + sums->time_only);
     }
 
     return share;
