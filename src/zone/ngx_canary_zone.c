@@ -30,8 +30,7 @@
 #define NGX_CANARY_ZONE_SIZE       (16 * 1024 * 1024)
 
 
-static ngx_uint_t ngx_canary_at_rest(
-    ngx_canary_main_conf_t *cmcf);
+static ngx_uint_t ngx_canary_at_rest(ngx_canary_main_conf_t *cmcf);
 static ngx_int_t ngx_canary_init_zone(ngx_shm_zone_t *shm_zone, void *data);
 static size_t ngx_canary_zone_for_all(ngx_canary_main_conf_t *cmcf);
 static ngx_int_t ngx_canary_create_zone(ngx_shm_zone_t *shm_zone,
@@ -390,8 +389,7 @@ ngx_canary_zone_full(ngx_canary_main_conf_t *cmcf, u_char *text, size_t size)
                  "until others end; for rollouts of all %ui endpoints at "
                  "once it needs about %uzk%Z",
                  &cmcf->zone_name, cmcf->zone_size / 1024,
-                 cmcf->endpoints.nelts,
-                 ngx_canary_zone_for_all(cmcf) / 1024);
+                 cmcf->endpoints.nelts, ngx_canary_zone_for_all(cmcf) / 1024);
 
     text[size - 1] = '\0';
 }
