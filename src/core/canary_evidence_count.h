@@ -102,8 +102,7 @@ void canary_evidence_time(canary_evidence_t *evidence,
  * have come that the rules are to be judged.
  */
 
-int canary_evidence_burn(canary_evidence_t *evidence,
-    unsigned response_class);
+int canary_evidence_burn(canary_evidence_t *evidence, unsigned response_class);
 
 
 static inline void

@@ -171,9 +171,7 @@ canary_evidence_fold(canary_evidence_t *evidence, uint64_t now,
     age = canary_elapsed(now,
                          canary_evidence_cohort(evidence, oldest)->settled);
 
-    if (age < CANARY_FOLD_MS
-        && current - oldest < CANARY_COHORTS_UNSETTLED)
-    {
+    if (age < CANARY_FOLD_MS && current - oldest < CANARY_COHORTS_UNSETTLED) {
         return 0;
     }
 

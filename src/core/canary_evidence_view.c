@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#include "canary_evidence_spent.h"
 #include "canary_evidence_sum.h"
 #include "canary_evidence_view.h"
 
@@ -79,8 +78,7 @@ canary_evidence_tail(const canary_evidence_t *evidence, uint64_t now,
     current = canary_evidence_current(evidence);
 
     for (number = evidence->oldest; number - 1 != current; number++) {
-        canary_evidence_look(evidence, number, now,
-                             &tail->cohorts[tail->n++]);
+        canary_evidence_look(evidence, number, now, &tail->cohorts[tail->n++]);
     }
 }
 

@@ -87,8 +87,7 @@ canary_rollout_apply(canary_rollout_t *rollout,
 /* what people want */
 
 static canary_status_t
-canary_rollout_obey(canary_rollout_t *rollout,
-    const canary_command_t *command)
+canary_rollout_obey(canary_rollout_t *rollout, const canary_command_t *command)
 {
     if (!(canary_rollout_verbs(rollout) & 1u << command->verb)) {
         return CANARY_NOT_NOW;
@@ -453,8 +452,7 @@ canary_rollout_resume(canary_rollout_t *rollout, uint64_t now)
 
 
 static canary_status_t
-canary_rollout_tick(canary_rollout_t *rollout,
-    const canary_command_t *command)
+canary_rollout_tick(canary_rollout_t *rollout, const canary_command_t *command)
 {
     if (rollout->phase != CANARY_PROGRESSING
         && rollout->phase != CANARY_BAKING)
