@@ -108,6 +108,9 @@ a_state(void)
     endpoint->releases[0].totals.cut_timeouts = 11;
     endpoint->releases[0].totals.aborted = 9;
     endpoint->releases[0].totals.fallbacks = 10;
+    endpoint->releases[0].totals.cancelled = 12;
+    endpoint->releases[0].totals.abandoned = 13;
+    endpoint->releases[0].totals.no_live = 14;
     endpoint->releases[0].totals.timed = 1ull << 53;
     endpoint->releases[0].totals.other_time = CANARY_STATE_SUM_MAX;
 
@@ -186,20 +189,22 @@ refused(const char *text, size_t len, const char *why)
 }
 
 
-/* The document of a state with one part of its text replaced by another. */
+/*
+ * The document of a state with one part of its text replaced by another, to be
+ * freed with free().
+ */
 
-static void
-refused_with(const char *part, const char *other, const char *why)
+static char *
+changed_document(const char *part, const char *other, size_t *len)
 {
     char            *text, *value, *at, *sealed, changed[8192];
-    size_t           len;
     canary_state_t  *state;
 
     state = a_state();
-    text = written(state, &len);
+    text = written(state, len);
 
     value = strstr(text, "\"state\":") + 8;
-    text[len - 2] = '\0';
+    text[*len - 2] = '\0';
 
     at = strstr(value, part);
 
@@ -212,14 +217,57 @@ refused_with(const char *part, const char *other, const char *why)
                                   at + strlen(part))
                 < sizeof(changed));
 
-    sealed = canary_state_json_seal(changed, strlen(changed), &len);
+    sealed = canary_state_json_seal(changed, strlen(changed), len);
     assert_non_null(sealed);
 
-    refused(sealed, len, why);
-
-    free(sealed);
     free(text);
     canary_state_destroy(state);
+
+    return sealed;
+}
+
+
+static void
+refused_with(const char *part, const char *other, const char *why)
+{
+    char    *sealed;
+    size_t   len;
+
+    sealed = changed_document(part, other, &len);
+    refused(sealed, len, why);
+    free(sealed);
+}
+
+
+static void
+what_came_later_reads_as_nothing_where_it_is_not(void **unused)
+{
+    char             *sealed;
+    size_t            len;
+    canary_state_t   *state;
+    canary_totals_t  *totals;
+
+    (void) unused;
+
+    sealed = changed_document(",\"cancelled\":12,\"abandoned\":13"
+                              ",\"no_live\":14",
+                              "", &len);
+    state = canary_state_json_read(sealed, len, error);
+
+    if (state == NULL) {
+        fail_msg("%s: %s", error, sealed);
+    }
+
+    totals = &state->endpoints[0].releases[0].totals;
+    assert_int_equal(totals->aborted, 9);
+    assert_int_equal(totals->cancelled, 0);
+    assert_int_equal(totals->abandoned, 0);
+    assert_int_equal(totals->no_live, 0);
+
+    canary_state_destroy(state);
+    free(sealed);
+
+    refused_with(",\"aborted\":9", "", "\"aborted\" is missing");
 }
 
 
@@ -935,6 +983,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(what_is_written_is_read_again),
+        cmocka_unit_test(what_came_later_reads_as_nothing_where_it_is_not),
         cmocka_unit_test(as_many_events_and_releases_as_there_may_be),
         cmocka_unit_test(any_part_of_it_is_not_enough),
         cmocka_unit_test(a_flipped_bit_anywhere_is_found),
