@@ -47,6 +47,10 @@ static void ngx_http_canary_metrics_attempts(ngx_http_canary_metrics_t *m,
     const ngx_http_canary_measured_t *now);
 static void ngx_http_canary_metrics_durations(ngx_http_canary_metrics_t *m,
     const ngx_http_canary_measured_t *now);
+static void ngx_http_canary_metrics_abandoned(ngx_http_canary_metrics_t *m,
+    const ngx_http_canary_measured_t *now);
+static void ngx_http_canary_metrics_no_live(ngx_http_canary_metrics_t *m,
+    const ngx_http_canary_measured_t *now);
 static void ngx_http_canary_metrics_fallbacks(ngx_http_canary_metrics_t *m,
     const ngx_http_canary_measured_t *now);
 static void ngx_http_canary_metrics_weight(ngx_http_canary_metrics_t *m,
@@ -82,6 +86,14 @@ static const ngx_http_canary_metric_t  ngx_http_canary_metric_table[] = {
     { "fallbacks_total", "counter",
       "Attempts on a release to finish what another release could not.",
       NGX_HTTP_CANARY_TOTALS, ngx_http_canary_metrics_fallbacks },
+
+    { "abandoned_total", "counter",
+      "Responses of a release whose client left before they had ended.",
+      NGX_HTTP_CANARY_TOTALS, ngx_http_canary_metrics_abandoned },
+
+    { "no_live_total", "counter",
+      "Requests for a release that met no live server of it.",
+      NGX_HTTP_CANARY_TOTALS, ngx_http_canary_metrics_no_live },
 
     { "weight_ratio", "gauge",
       "Share of the traffic that the canary is to get.",
@@ -325,6 +337,22 @@ ngx_http_canary_metrics_fallbacks(ngx_http_canary_metrics_t *m,
     const ngx_http_canary_measured_t *now)
 {
     ngx_http_canary_sample(m, "", NULL, NULL, "%uL", now->totals.fallbacks);
+}
+
+
+static void
+ngx_http_canary_metrics_abandoned(ngx_http_canary_metrics_t *m,
+    const ngx_http_canary_measured_t *now)
+{
+    ngx_http_canary_sample(m, "", NULL, NULL, "%uL", now->totals.abandoned);
+}
+
+
+static void
+ngx_http_canary_metrics_no_live(ngx_http_canary_metrics_t *m,
+    const ngx_http_canary_measured_t *now)
+{
+    ngx_http_canary_sample(m, "", NULL, NULL, "%uL", now->totals.no_live);
 }
 
 

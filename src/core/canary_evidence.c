@@ -9,7 +9,6 @@
 #include "canary_evidence.h"
 #include "canary_evidence_places.h"
 #include "canary_evidence_settle.h"
-#include "canary_evidence_spent.h"
 #include "canary_evidence_sum.h"
 #include "canary_evidence_view.h"
 
@@ -27,10 +26,10 @@ static void canary_evidence_new_step(canary_evidence_t *evidence);
  */
 
 void
-canary_evidence_begin(canary_evidence_t *evidence, uint32_t step,
-    uint64_t now)
+canary_evidence_begin(canary_evidence_t *evidence, uint32_t step, uint64_t now)
 {
     canary_set(&evidence->first, canary_evidence_current(evidence) + 1);
+    __atomic_store_n(&evidence->warm_since, 0, __ATOMIC_RELAXED);
 
     canary_evidence_repair(evidence, step, now);
 
@@ -98,8 +97,7 @@ canary_evidence_limits(canary_evidence_t *evidence, uint32_t nlimits,
 
 
 void
-canary_evidence_tick(canary_evidence_t *evidence, uint32_t step,
-    uint64_t now)
+canary_evidence_tick(canary_evidence_t *evidence, uint32_t step, uint64_t now)
 {
     uint32_t  current;
 
@@ -144,8 +142,7 @@ canary_evidence_is_empty(const canary_evidence_t *evidence)
     const canary_slot_t  *slot;
     const canary_tally_t  *base;
 
-    place = canary_evidence_place(evidence,
-                                  canary_evidence_current(evidence));
+    place = canary_evidence_place(evidence, canary_evidence_current(evidence));
 
     for (side = 0; side < CANARY_SIDES; side++) {
         base = &evidence->books->cohorts[place].base[side];
@@ -188,8 +185,7 @@ canary_evidence_open(canary_evidence_t *evidence, uint32_t number,
     for (side = 0; side < CANARY_SIDES; side++) {
         canary_evidence_overdue(evidence, side, place, 0);
         canary_evidence_sum(evidence, side, place, &cohort->base[side]);
-        canary_evidence_sum_late(evidence, side,
-                                 &evidence->late_opened[side]);
+        canary_evidence_sum_late(evidence, side, &evidence->late_opened[side]);
 
         if (evidence->nlimits) {
             canary_evidence_sum_slow(evidence, side, place,
@@ -226,8 +222,7 @@ canary_evidence_close(canary_evidence_t *evidence, uint64_t now)
     canary_cohort_t       *cohort;
     canary_cohort_slow_t  *slows;
 
-    place = canary_evidence_place(evidence,
-                                  canary_evidence_current(evidence));
+    place = canary_evidence_place(evidence, canary_evidence_current(evidence));
     cohort = &evidence->books->cohorts[place];
     slows = &evidence->books->slows[place];
 

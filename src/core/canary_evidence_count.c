@@ -68,6 +68,20 @@ canary_evidence_late_bad(canary_evidence_t *evidence,
 
 
 void
+canary_evidence_no_time(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket)
+{
+    canary_tally_t  *tally;
+
+    tally = canary_evidence_tally(evidence, ticket->slot, ticket->side,
+                                  ticket->place);
+
+    canary_evidence_add(&tally->time_only, (uint32_t) -1);
+    canary_evidence_add(&tally->timeless, 1);
+}
+
+
+void
 canary_evidence_finish(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, const canary_finish_t *finish)
 {
@@ -97,17 +111,40 @@ canary_evidence_finish(canary_evidence_t *evidence,
     if (finish->untimed) {
         canary_evidence_add(&tally->untimed, 1);
 
-    } else if (!finish->voided || finish->gave_up) {
+    } else if (!finish->timeless && (!finish->voided || finish->gave_up)) {
         canary_evidence_count_slow(evidence, ticket, finish->time);
     }
 
-    if (finish->gave_up) {
-        canary_evidence_add(&tally->gave_up, 1);
+    if (finish->timeless) {
+        canary_evidence_add(&tally->timeless, (uint32_t) -1);
+    }
+
+    if (finish->gave_up || (finish->timeless && finish->voided)) {
+        canary_evidence_add(&tally->time_only, 1);
     }
 
     /* last: a cohort with nothing in flight may be settled at once */
 
     canary_evidence_add(finish->voided ? &tally->voided : &tally->done, 1);
+}
+
+
+int
+canary_evidence_is_warming(canary_evidence_t *evidence, unsigned side,
+    uint64_t warmup, uint64_t now)
+{
+    uint64_t  since;
+
+    since = __atomic_load_n(&evidence->warm_since, __ATOMIC_RELAXED);
+
+    if (since == 0 && side == CANARY_SIDE_CANARY
+        && __atomic_compare_exchange_n(&evidence->warm_since, &since, now, 0,
+                                       __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+    {
+        return 1;
+    }
+
+    return since && canary_elapsed(now, since) < warmup;
 }
 
 
@@ -156,7 +193,9 @@ canary_evidence_finish_late(canary_evidence_t *evidence,
         }
     }
 
-    if (bad && !finish->untimed && (!finish->voided || finish->gave_up)) {
+    if (bad && !finish->untimed && !finish->timeless
+        && (!finish->voided || finish->gave_up))
+    {
         canary_evidence_count_late_slow(evidence, ticket, now, finish->time);
     }
 
@@ -172,8 +211,8 @@ canary_evidence_finish_late(canary_evidence_t *evidence,
     if (bad && finish->voided) {
         canary_evidence_add64(&late->voided, 1);
 
-        if (finish->gave_up) {
-            canary_evidence_add64(&late->gave_up, 1);
+        if (finish->gave_up || finish->timeless) {
+            canary_evidence_add64(&late->time_only, 1);
         }
     }
 
@@ -256,7 +295,7 @@ canary_evidence_withdraw(canary_evidence_t *evidence,
     tally = canary_evidence_open_tally(evidence, ticket);
 
     if (tally) {
-        canary_evidence_add(&tally->gave_up, 1);
+        canary_evidence_add(&tally->time_only, 1);
         canary_evidence_add(&tally->voided, 1);
         canary_evidence_add(&tally->done, (uint32_t) -1);
         return;
@@ -273,7 +312,7 @@ canary_evidence_withdraw(canary_evidence_t *evidence,
 
     late = canary_evidence_late(evidence, ticket->slot, ticket->side);
 
-    canary_evidence_add64(&late->gave_up, 1);
+    canary_evidence_add64(&late->time_only, 1);
     canary_evidence_add64(&late->voided, 1);
 }
 

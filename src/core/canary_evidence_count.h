@@ -36,6 +36,8 @@ typedef struct {
     unsigned  timed:1;       /* the time is one for averages */
     unsigned  untimed:1;     /* it comes later, canary_evidence_time() */
     unsigned  gave_up:1;     /* voided, but evidence of its time */
+    unsigned  timeless:1;    /* began so: its time is no evidence; neither
+                                timed nor untimed */
     uint64_t  time;          /* until now, microseconds */
 } canary_finish_t;
 
@@ -45,8 +47,17 @@ typedef struct {
 static inline void canary_evidence_start(canary_evidence_t *evidence,
     uint32_t slot, unsigned side, canary_ticket_t *ticket);
 
+/* of one that has just begun: its time will be no evidence */
+void canary_evidence_no_time(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket);
+
 void canary_evidence_finish(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, const canary_finish_t *finish);
+
+/* whether an attempt that begins now, ms, does so within that time, ms, of the
+   first one of the canary, which it may be itself */
+int canary_evidence_is_warming(canary_evidence_t *evidence, unsigned side,
+    uint64_t warmup, uint64_t now);
 
 /* the same for one that is not bad; unless "timed", it is "untimed" */
 static inline void canary_evidence_finish_good(canary_evidence_t *evidence,
@@ -91,8 +102,7 @@ void canary_evidence_time(canary_evidence_t *evidence,
  * have come that the rules are to be judged.
  */
 
-int canary_evidence_burn(canary_evidence_t *evidence,
-    unsigned response_class);
+int canary_evidence_burn(canary_evidence_t *evidence, unsigned response_class);
 
 
 static inline void

@@ -47,7 +47,7 @@ canary_evidence_remember(canary_evidence_t *evidence,
     part->ended = cohort->ended;
     part->started += (uint32_t) counts.started;
     part->timed += (uint32_t) counts.timed;
-    part->gave_up += (uint32_t) counts.gave_up;
+    part->time_only += (uint32_t) counts.time_only;
     part->bad += (uint32_t) counts.bad;
     part->bad_4xx += (uint32_t) counts.bad_4xx;
     part->bad_5xx += (uint32_t) counts.bad_5xx;
@@ -156,7 +156,7 @@ canary_count_part(const canary_evidence_t *evidence, uint32_t place,
 
     counts->started += part->started;
     counts->timed += part->timed;
-    counts->gave_up += part->gave_up;
+    counts->time_only += (uint64_t) (int32_t) part->time_only;
     counts->bad += part->bad;
     counts->bad_4xx += part->bad_4xx;
     counts->bad_5xx += part->bad_5xx;

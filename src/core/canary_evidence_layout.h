@@ -95,7 +95,9 @@ typedef struct {
     uint32_t  bad_5xx;
     uint32_t  untimed;       /* of those done, whose time is yet to come */
     uint32_t  timed;
-    uint32_t  gave_up;       /* of the voided: no evidence but of time */
+    uint32_t  time_only;     /* of the voided: no evidence but of time; less
+                                those that are evidence, but not of time */
+    uint32_t  timeless;      /* of the latter, those in flight */
     uint64_t  time;          /* microseconds */
 } canary_tally_t;
 
@@ -146,7 +148,7 @@ typedef struct {
                                      settled; goes up and down */
     uint32_t            pending;  /* as overdue, but only their time is
                                      missing */
-    uint64_t            gave_up;
+    uint64_t            time_only;  /* may be below zero */
     uint64_t            timed;
     uint64_t            time;     /* microseconds */
     uint64_t            spent;    /* all 5xx, late or not, evidence or not */
@@ -198,7 +200,7 @@ typedef struct {
     uint64_t        time;               /* microseconds */
     uint32_t        started;
     uint32_t        timed;
-    uint32_t        gave_up;
+    uint32_t        time_only;
     uint32_t        bad;
     uint32_t        bad_4xx;
     uint32_t        bad_5xx;
@@ -242,6 +244,10 @@ struct canary_evidence_s {
     uint32_t          discarded_from;   /* cohorts that are no evidence, but */
     uint32_t          discarded_to;     /* not the last one; equal: none */
     uint32_t          limit_set;        /* the present one */
+    uint64_t          warm_since;       /* ms: the canary's first attempt, 0:
+                                           none yet; written by the worker that
+                                           makes it, and only if there is a
+                                           warm-up */
 
     uint8_t           place_of[CANARY_COHORTS];
                                         /* by number modulo their count */

@@ -35,8 +35,7 @@ void canary_evidence_use(canary_evidence_t *evidence, canary_slot_t *memory);
 
 /* A place for a cohort, of those that are free; and that it is free again. */
 
-uint32_t canary_evidence_take_place(canary_evidence_t *evidence,
-    uint64_t now);
+uint32_t canary_evidence_take_place(canary_evidence_t *evidence, uint64_t now);
 void canary_evidence_free_place(canary_evidence_t *evidence, uint32_t place,
     uint64_t now);
 

@@ -110,7 +110,8 @@ canary_evidence_settle_cohort(canary_evidence_t *evidence, uint32_t number,
         base->bad_5xx = sums.bad_5xx;
         base->untimed = sums.untimed - sums.in_flight;
         base->timed = sums.timed;
-        base->gave_up = sums.gave_up;
+        base->time_only = sums.time_only;
+        base->timeless = sums.timeless;
         base->time = sums.time;
 
         if (evidence->nlimits) {
@@ -170,9 +171,7 @@ canary_evidence_fold(canary_evidence_t *evidence, uint64_t now,
     age = canary_elapsed(now,
                          canary_evidence_cohort(evidence, oldest)->settled);
 
-    if (age < CANARY_FOLD_MS
-        && current - oldest < CANARY_COHORTS_UNSETTLED)
-    {
+    if (age < CANARY_FOLD_MS && current - oldest < CANARY_COHORTS_UNSETTLED) {
         return 0;
     }
 
@@ -230,6 +229,9 @@ canary_evidence_reap(canary_evidence_t *evidence, uint32_t slot)
                 canary_evidence_add(&tally->voided, in_flight);
             }
 
+            canary_evidence_add(&tally->time_only,
+                                canary_get(&tally->timeless));
+            canary_set(&tally->timeless, 0);
             canary_set(&tally->untimed, 0);
         }
 

@@ -9,6 +9,8 @@
 #include "canary_evidence_sum.h"
 
 
+static uint64_t canary_evidence_sum_spent(const canary_evidence_t *evidence,
+    unsigned side);
 static void canary_add_late_bad(canary_late_bad_t *sum,
     const canary_late_bad_t *bad);
 
@@ -34,7 +36,8 @@ canary_evidence_sum(const canary_evidence_t *evidence, unsigned side,
         sum->voided += canary_get(&tally->voided);
         sum->done += canary_get(&tally->done);
         sum->untimed += canary_get(&tally->untimed);
-        sum->gave_up += canary_get(&tally->gave_up);
+        sum->timeless += canary_get(&tally->timeless);
+        sum->time_only += canary_get(&tally->time_only);
         sum->time += canary_get64(&tally->time);
         sum->timed += canary_get(&tally->timed);
         sum->bad_5xx += canary_get(&tally->bad_5xx);
@@ -82,7 +85,7 @@ canary_evidence_sum_late(const canary_evidence_t *evidence, unsigned side,
         sum->overdue += canary_not_negative(canary_get(&late->overdue));
         sum->pending += canary_not_negative(canary_get(&late->pending));
         sum->voided += canary_get64(&late->voided);
-        sum->gave_up += canary_get64(&late->gave_up);
+        sum->time_only += canary_get64(&late->time_only);
         sum->time += canary_get64(&late->time);
         sum->timed += canary_get64(&late->timed);
 
@@ -103,4 +106,47 @@ canary_add_late_bad(canary_late_bad_t *sum, const canary_late_bad_t *bad)
     sum->bad_both += canary_get64(&bad->bad_both);
     sum->bad_5xx += canary_get64(&bad->bad_5xx);
     sum->bad_4xx += canary_get64(&bad->bad_4xx);
+}
+
+
+void
+canary_evidence_spent(canary_evidence_t *evidence, unsigned side,
+    uint64_t spent)
+{
+    evidence->spent_base[side] = canary_evidence_sum_spent(evidence, side)
+                                 - spent;
+}
+
+
+/* workers go on counting meanwhile */
+
+void
+canary_evidence_add_spent(canary_evidence_t *evidence, unsigned side,
+    uint64_t more)
+{
+    evidence->spent_base[side] -= more;
+}
+
+
+uint64_t
+canary_evidence_spent_by(const canary_evidence_t *evidence, unsigned side)
+{
+    return canary_evidence_sum_spent(evidence, side)
+           - evidence->spent_base[side];
+}
+
+
+static uint64_t
+canary_evidence_sum_spent(const canary_evidence_t *evidence, unsigned side)
+{
+    uint64_t              spent;
+    const canary_slot_t  *slot;
+
+    spent = 0;
+
+    for (slot = evidence->all; slot; slot = slot->next) {
+        spent += canary_get64(&slot->late[side].spent);
+    }
+
+    return spent;
 }

@@ -27,4 +27,19 @@ void canary_evidence_sum_late(const canary_evidence_t *evidence,
     unsigned side, canary_late_t *sum);
 
 
+/* All 5xx of a side in the rollout, for budgets, under the zone's lock. */
+
+/* What a side has spent before, of a rollout that goes on here. */
+
+void canary_evidence_spent(canary_evidence_t *evidence, unsigned side,
+    uint64_t spent);
+
+/* What others have spent of it, besides; and what it comes to. */
+
+void canary_evidence_add_spent(canary_evidence_t *evidence, unsigned side,
+    uint64_t more);
+uint64_t canary_evidence_spent_by(const canary_evidence_t *evidence,
+    unsigned side);
+
+
 #endif /* CANARY_EVIDENCE_SUM_H */

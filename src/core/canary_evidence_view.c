@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#include "canary_evidence_spent.h"
 #include "canary_evidence_sum.h"
 #include "canary_evidence_view.h"
 
@@ -79,8 +78,7 @@ canary_evidence_tail(const canary_evidence_t *evidence, uint64_t now,
     current = canary_evidence_current(evidence);
 
     for (number = evidence->oldest; number - 1 != current; number++) {
-        canary_evidence_look(evidence, number, now,
-                             &tail->cohorts[tail->n++]);
+        canary_evidence_look(evidence, number, now, &tail->cohorts[tail->n++]);
     }
 }
 
@@ -212,7 +210,8 @@ canary_evidence_look_settled(const canary_evidence_t *evidence,
     sums->started = final->started;
     sums->in_flight = final->started - final->done;
     sums->untimed = sums->in_flight + final->untimed;
-    sums->gave_up = final->gave_up;
+    sums->time_only = final->time_only;
+    sums->timeless = final->timeless;
     sums->bad_4xx = final->bad_4xx;
     sums->bad_5xx = final->bad_5xx;
     sums->timed = final->timed;
@@ -246,7 +245,8 @@ canary_evidence_look_open(const canary_evidence_t *evidence,
                                           - (tally.done - base->done));
     sums->untimed = sums->in_flight
                     + canary_not_negative(tally.untimed - base->untimed);
-    sums->gave_up = tally.gave_up - base->gave_up;
+    sums->time_only = tally.time_only - base->time_only;
+    sums->timeless = canary_not_negative(tally.timeless - base->timeless);
     sums->bad_4xx = tally.bad_4xx - base->bad_4xx;
     sums->bad_5xx = tally.bad_5xx - base->bad_5xx;
     sums->timed = tally.timed - base->timed;
@@ -301,14 +301,15 @@ void
 canary_evidence_add_hung(const canary_evidence_t *evidence, uint32_t place,
     unsigned side, uint64_t age, canary_sums_t *sums)
 {
-    uint32_t         i;
+    uint32_t         i, hung;
     const uint64_t  *limits;
 
     limits = evidence->sets[evidence->set_of[place]].limits[side];
+    hung = canary_not_negative(sums->untimed - sums->timeless);
 
     for (i = 0; i < evidence->nlimits; i++) {
         if (age * 1000 >= limits[i] + 1000) {
-            sums->slow.slow[i] += sums->untimed;
+            sums->slow.slow[i] += hung;
         }
     }
 }
@@ -334,7 +335,7 @@ canary_evidence_count_sums(const canary_sums_t *sums, canary_counts_t *counts)
     counts->bad_4xx += sums->bad_4xx;
     counts->bad_5xx += sums->bad_5xx;
     counts->bad += sums->bad_4xx + sums->bad_5xx;
-    counts->gave_up += sums->gave_up;
+    counts->time_only += (uint64_t) (int32_t) sums->time_only;
     counts->timed += sums->timed;
     counts->time += sums->time;
 
@@ -354,7 +355,7 @@ canary_count_late(const canary_late_t *late, const canary_late_t *base,
     voided = late->voided - base->voided;
 
     counts->started -= (voided < counts->started) ? voided : counts->started;
-    counts->gave_up += late->gave_up - base->gave_up;
+    counts->time_only += late->time_only - base->time_only;
     counts->bad_4xx += late->step.bad_4xx - base->step.bad_4xx;
     counts->bad_5xx += late->step.bad_5xx - base->step.bad_5xx;
     counts->bad += late->step.bad_4xx - base->step.bad_4xx

@@ -25,7 +25,8 @@ typedef struct {
     uint32_t       started;  /* less those that are no evidence */
     uint32_t       in_flight;
     uint32_t       untimed;  /* in flight, or their time is yet to come */
-    uint32_t       gave_up;
+    uint32_t       timeless; /* of those in flight: will have no time */
+    uint32_t       time_only;
     uint32_t       bad_4xx;
     uint32_t       bad_5xx;
     uint32_t       timed;

@@ -12,8 +12,7 @@ static uint64_t canary_histogram_rank(uint64_t total, uint32_t quantile);
 
 
 void
-canary_histogram_merge(canary_histogram_t *sum,
-    const canary_histogram_t *part)
+canary_histogram_merge(canary_histogram_t *sum, const canary_histogram_t *part)
 {
     uint32_t  i;
 

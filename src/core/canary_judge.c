@@ -27,8 +27,7 @@ static void canary_judge_fold(canary_judge_t *judge,
 
 void
 canary_judge_begin(canary_evidence_t *evidence,
-    const canary_rollout_t *rollout, uint64_t now,
-    const canary_times_t *times)
+    const canary_rollout_t *rollout, uint64_t now, const canary_times_t *times)
 {
     canary_judge_t   *judge;
     canary_result_t   result;

@@ -126,8 +126,7 @@ canary_judge_new_times(canary_judge_t *judge, uint64_t now,
 
 void
 canary_judge_measure(canary_evidence_t *evidence,
-    const canary_rollout_t *rollout, uint64_t now,
-    const canary_times_t *times)
+    const canary_rollout_t *rollout, uint64_t now, const canary_times_t *times)
 {
     canary_judge_t  *judge;
 

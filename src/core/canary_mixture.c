@@ -31,8 +31,7 @@ static double canary_mixture_next_weight(const canary_mixture_t *mixture);
 static double canary_mixture_take_weight(canary_mixture_t *mixture);
 static void canary_mixture_fold_run(canary_mixture_t *mixture,
     const canary_grid_t *grid, const double *bad, const double *w, uint32_t n);
-static void canary_mixture_set(canary_mixture_t *mixture, int j,
-    double log_r);
+static void canary_mixture_set(canary_mixture_t *mixture, int j, double log_r);
 static double canary_log_add(double a, double b);
 
 

@@ -89,8 +89,7 @@ canary_rollout_apply(canary_rollout_t *rollout,
 /* what people want */
 
 static canary_status_t
-canary_rollout_obey(canary_rollout_t *rollout,
-    const canary_command_t *command)
+canary_rollout_obey(canary_rollout_t *rollout, const canary_command_t *command)
 {
     if (!(canary_rollout_verbs(rollout) & 1u << command->verb)) {
         return CANARY_NOT_NOW;
@@ -470,8 +469,7 @@ canary_rollout_resume(canary_rollout_t *rollout, uint64_t now)
 
 
 static canary_status_t
-canary_rollout_tick(canary_rollout_t *rollout,
-    const canary_command_t *command)
+canary_rollout_tick(canary_rollout_t *rollout, const canary_command_t *command)
 {
     if (!canary_rollout_due(rollout, command)
         || canary_rollout_awaits_approval(rollout, command))

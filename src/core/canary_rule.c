@@ -10,6 +10,7 @@
 #include "canary_rule.h"
 
 
+static uint64_t canary_rule_sum(uint64_t a, uint64_t b);
 static uint64_t canary_rule_share(const canary_rule_t *rule);
 static const char *canary_rule_complete_budget(canary_rule_t *rule,
     unsigned given);
@@ -164,6 +165,15 @@ canary_rule_base(const canary_rule_t *rule, double value)
 }
 
 
+/* the second may be below zero, and their sum for a moment too */
+
+static uint64_t
+canary_rule_sum(uint64_t a, uint64_t b)
+{
+    return ((int64_t) (a + b) < 0) ? 0 : a + b;
+}
+
+
 canary_measure_t
 canary_rule_measure(const canary_rule_t *rule, unsigned limit,
     const canary_counts_t *counts)
@@ -193,7 +203,8 @@ canary_rule_measure(const canary_rule_t *rule, unsigned limit,
 
     default: /* a quantile */
         measure.sum = counts->slow[limit];
-        measure.attempts += counts->gave_up;
+        measure.attempts = canary_rule_sum(counts->started,
+                                           counts->time_only);
         break;
     }
 

@@ -114,8 +114,10 @@ typedef struct {
     uint64_t        bad_4xx;
     uint64_t        bad_5xx;       /* answered 5xx, failed or cut short */
     uint64_t        bad;           /* attempts that are one or the other */
-    uint64_t        gave_up;       /* whose client left, after a wait that a
-                                      latency rule forbids; not in started */
+    uint64_t        time_only;     /* whose client left, after a wait that a
+                                      latency rule forbids, which are not in
+                                      started; less those whose time is no
+                                      evidence: may be below zero */
     uint64_t        timed;         /* attempts with a known time */
     uint64_t        time;          /* their times added up, microseconds */
     uint64_t        slow[CANARY_LIMITS_MAX];

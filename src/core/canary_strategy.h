@@ -89,9 +89,8 @@ canary_steps_status_t canary_strategy_set_steps(canary_strategy_t *strategy,
 
 /* A one-element list as a schedule: one step, then everything. */
 
-canary_steps_status_t canary_strategy_set_schedule(
-    canary_strategy_t *strategy, const uint32_t *weights, uint32_t n,
-    uint32_t *at);
+canary_steps_status_t canary_strategy_set_schedule(canary_strategy_t *strategy,
+    const uint32_t *weights, uint32_t n, uint32_t *at);
 
 /* The number of steps, 1..1000. */
 

@@ -79,8 +79,7 @@ canary_trial_begin(canary_trial_t *trial, const canary_rule_t *rule,
 
 
     } else if (rule->baseline) {
-        canary_relative_init(&trial->relative, 1,
-                             canary_rule_threshold(rule));
+        canary_relative_init(&trial->relative, 1, canary_rule_threshold(rule));
     } else {
         canary_grid_init(&trial->grid, canary_rule_threshold(rule));
     }
@@ -390,7 +389,7 @@ canary_trial_share(const canary_trial_t *trial, const canary_rule_t *rule,
     share.k += late;
 
     if (canary_rule_is_quantile(rule)) {
-        share.n += sums->gave_up;
+        share.n = canary_not_negative(share.n + sums->time_only);
     }
 
     return share;
@@ -435,9 +434,8 @@ canary_trial_violated(const canary_trial_t *trial,
 
 
 uint64_t
-canary_trial_bad_needed(const canary_trial_t *trial,
-    const canary_rule_t *rule, const canary_proof_t *proof,
-    uint64_t in_flight)
+canary_trial_bad_needed(const canary_trial_t *trial, const canary_rule_t *rule,
+    const canary_proof_t *proof, uint64_t in_flight)
 {
     uint64_t  needed;
 
@@ -512,10 +510,9 @@ canary_window_add(canary_window_t *window, uint32_t length, uint64_t ended,
 
 
 void
-canary_trial_window(const canary_trial_t *trial,
-    const canary_rule_t *rule, const canary_tail_t *tail, uint32_t first,
-    uint64_t now, canary_measure_t sides[CANARY_SIDES],
-    canary_measure_t *passing)
+canary_trial_window(const canary_trial_t *trial, const canary_rule_t *rule,
+    const canary_tail_t *tail, uint32_t first, uint64_t now,
+    canary_measure_t sides[CANARY_SIDES], canary_measure_t *passing)
 {
     unsigned                     side;
     uint32_t                     i;

@@ -187,6 +187,7 @@ static ngx_canary_noinline ngx_http_canary_ctx_t *
 ngx_http_canary_decide_by_strings(ngx_http_request_t *r,
     ngx_http_canary_ctx_t *ctx, ngx_http_canary_choice_t *choice)
 {
+    ngx_uint_t              by_key;
     ngx_canary_endpoint_t  *endpoint;
 
     endpoint = choice->endpoint;
@@ -203,12 +204,17 @@ ngx_http_canary_decide_by_strings(ngx_http_request_t *r,
 
     ngx_http_canary_split(r, choice);
 
+    by_key = (choice->reason == NGX_CANARY_BY_KEY);
+
     if (endpoint->exclude.value
         && ngx_http_canary_is_set(r, &endpoint->exclude))
     {
-        choice->reason = (choice->reason == NGX_CANARY_BY_KEY)
-                         ? NGX_CANARY_BY_KEY_EXCLUDED
-                         : NGX_CANARY_BY_WEIGHT_EXCLUDED;
+        choice->reason = by_key ? NGX_CANARY_BY_KEY_EXCLUDED
+                                : NGX_CANARY_BY_WEIGHT_EXCLUDED;
+
+    } else if (endpoint->warmup) {
+        choice->reason = by_key ? NGX_CANARY_BY_KEY_WARMING
+                                : NGX_CANARY_BY_WEIGHT_WARMING;
     }
 
 done:

@@ -22,6 +22,7 @@ typedef struct {
 
     ngx_msec_t                          interval;
     ngx_msec_t                          bake;
+    ngx_msec_t                          warmup;
     ngx_uint_t                          on_undecided;
     ngx_uint_t                          on_violation;
     ngx_uint_t                          approval;

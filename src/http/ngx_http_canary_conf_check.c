@@ -227,6 +227,7 @@ ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
 
     ngx_conf_init_msec_value(cscf->interval, strategy->interval);
     ngx_conf_init_msec_value(cscf->bake, 0);
+    ngx_conf_init_msec_value(cscf->warmup, 0);
     ngx_conf_init_uint_value(cscf->on_undecided, CANARY_HOLD);
     ngx_conf_init_uint_value(cscf->on_violation, CANARY_ROLL_BACK);
     ngx_conf_init_uint_value(cscf->approval, CANARY_APPROVAL_OFF);
@@ -256,6 +257,7 @@ ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
     endpoint->force = cscf->force;
     endpoint->only = cscf->only;
     endpoint->exclude = cscf->exclude;
+    endpoint->warmup = cscf->warmup;
     endpoint->salt = canary_key_salt(endpoint->name.data, endpoint->name.len);
     endpoint->routing.word = CANARY_NO_WORD;
 }

@@ -70,11 +70,17 @@ ngx_http_canary_facts(ngx_http_request_t *r, ngx_uint_t state,
 }
 
 
+/*
+ * A header that nginx's own filters refuse, as slice does that of another
+ * version of a file, was not the release's to answer for.
+ */
+
 void
-ngx_http_canary_facts_of_end(ngx_int_t rc, canary_facts_t *facts)
+ngx_http_canary_facts_of_end(ngx_http_request_t *r, ngx_int_t rc,
+    canary_facts_t *facts)
 {
     facts->rc = (rc >= NGX_HTTP_SPECIAL_RESPONSE) ? rc : 0;
-    facts->error = (rc == NGX_ERROR);
+    facts->error = (rc == NGX_ERROR && r->header_sent);
     facts->torn_down = (rc == NGX_DONE);
     facts->complete = (rc == NGX_OK);
 }

@@ -20,7 +20,8 @@ void ngx_http_canary_facts(ngx_http_request_t *r, ngx_uint_t state,
     canary_facts_t *facts);
 
 /* and when the request has ended with it: how */
-void ngx_http_canary_facts_of_end(ngx_int_t rc, canary_facts_t *facts);
+void ngx_http_canary_facts_of_end(ngx_http_request_t *r, ngx_int_t rc,
+    canary_facts_t *facts);
 
 /* whether the request came by grpc_pass */
 

@@ -75,7 +75,9 @@ ngx_http_canary_count_header(ngx_http_request_t *r, ngx_http_upstream_t *u)
 
     /* tunnel_pass has tunnels that begin with 200 */
 
-    cp->attempt.upgraded = u->upgrade;
+    if (ngx_canary_rarely(u->upgrade)) {
+        cp->attempt.special |= NGX_CANARY_UPGRADED;
+    }
 
     ngx_canary_attempt_header(&cp->attempt, ngx_http_canary_status(r),
                               -1, 0, elapsed);

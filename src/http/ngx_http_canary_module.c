@@ -141,6 +141,13 @@ static ngx_command_t  ngx_http_canary_commands[] = {
       offsetof(ngx_http_canary_srv_conf_t, approval),
       ngx_http_canary_approval },
 
+    { ngx_string("canary_warmup"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
+      ngx_http_canary_endpoint_msec,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      offsetof(ngx_http_canary_srv_conf_t, warmup),
+      NULL },
+
     { ngx_string("canary_key"),
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
       ngx_http_canary_string,
@@ -252,6 +259,7 @@ ngx_http_canary_create_srv_conf(ngx_conf_t *cf)
 
     conf->interval = NGX_CONF_UNSET_MSEC;
     conf->bake = NGX_CONF_UNSET_MSEC;
+    conf->warmup = NGX_CONF_UNSET_MSEC;
     conf->on_undecided = NGX_CONF_UNSET_UINT;
     conf->on_violation = NGX_CONF_UNSET_UINT;
     conf->approval = NGX_CONF_UNSET_UINT;

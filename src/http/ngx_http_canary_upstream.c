@@ -42,6 +42,7 @@
 static ngx_inline ngx_int_t ngx_http_canary_attach(
     ngx_http_canary_peer_t *cp, ngx_http_request_t *r,
     ngx_http_upstream_t *u, ngx_canary_release_t *release);
+static void ngx_http_canary_note_upload(ngx_canary_attempt_t *attempt);
 static ngx_int_t ngx_http_canary_again(ngx_http_canary_peer_t *cp,
     ngx_peer_connection_t *pc);
 static ngx_inline ngx_int_t ngx_http_canary_get_inner(
@@ -118,6 +119,10 @@ ngx_http_canary_init_peer(ngx_http_request_t *r,
     cp->attempt.response = 0;
     cp->attempt.state = NGX_CANARY_ENDED;
 
+    if (ngx_canary_rarely(r->request_body_no_buffering)) {
+        ngx_http_canary_note_upload(&cp->attempt);
+    }
+
     cp->headers = r->headers_out.headers.last;
     cp->nheaders = cp->headers->nelts;
 
@@ -137,6 +142,29 @@ ngx_http_canary_init_peer(ngx_http_request_t *r,
     }
 
     return NGX_OK;
+}
+
+
+/* the request body goes to the peer as it comes from the client */
+
+static ngx_canary_noinline void
+ngx_http_canary_note_upload(ngx_canary_attempt_t *attempt)
+{
+    switch (attempt->reason) {
+
+    case NGX_CANARY_BY_WEIGHT:
+    case NGX_CANARY_BY_WEIGHT_WARMING:
+        attempt->reason = NGX_CANARY_BY_WEIGHT_UPLOAD;
+        break;
+
+    case NGX_CANARY_BY_KEY:
+    case NGX_CANARY_BY_KEY_WARMING:
+        attempt->reason = NGX_CANARY_BY_KEY_UPLOAD;
+        break;
+
+    default:
+        break;
+    }
 }
 
 
@@ -602,7 +630,7 @@ ngx_http_canary_account(ngx_http_canary_peer_t *cp, ngx_uint_t state)
     ngx_http_canary_facts(r, state, &facts);
 
     if (cp->finalized) {
-        ngx_http_canary_facts_of_end(cp->rc, &facts);
+        ngx_http_canary_facts_of_end(r, cp->rc, &facts);
     }
 
     elapsed = ngx_canary_attempt_elapsed(&cp->attempt);

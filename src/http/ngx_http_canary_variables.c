@@ -93,6 +93,10 @@ static ngx_str_t  ngx_http_canary_reasons[] = {
     ngx_string("fallback"),
     ngx_string("only"),
     ngx_string("weight"),
+    ngx_string("key"),
+    ngx_string("weight"),
+    ngx_string("key"),
+    ngx_string("weight"),
     ngx_string("key")
 };
 

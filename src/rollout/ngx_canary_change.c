@@ -38,9 +38,8 @@ static void ngx_canary_forestall(ngx_canary_shared_t *shared,
     ngx_canary_change_t *change, ngx_log_t *log);
 static void ngx_canary_set_sequence(ngx_canary_shared_t *shared,
     ngx_canary_change_t *change);
-static ngx_canary_section_e ngx_canary_carry_out(
-    ngx_canary_shared_t *shared, ngx_canary_change_t *change,
-    ngx_canary_record_t *next, ngx_log_t *log);
+static ngx_canary_section_e ngx_canary_carry_out(ngx_canary_shared_t *shared,
+    ngx_canary_change_t *change, ngx_canary_record_t *next, ngx_log_t *log);
 static void ngx_canary_note(ngx_canary_shared_t *shared,
     ngx_canary_record_t *next, canary_event_t *event, uint64_t now,
     ngx_log_t *log);
@@ -134,9 +133,7 @@ ngx_canary_change_locked(ngx_canary_shared_t *shared,
 
     /* else only the log has the event */
 
-    if (ngx_canary_provide_history(shared) != NGX_OK
-        && exposes)
-    {
+    if (ngx_canary_provide_history(shared) != NGX_OK && exposes) {
         change->status = CANARY_UNCHANGED;
         return NGX_CANARY_NO_MEMORY;
     }
@@ -215,9 +212,8 @@ ngx_canary_set_sequence(ngx_canary_shared_t *shared,
 
 
 static ngx_canary_section_e
-ngx_canary_carry_out(ngx_canary_shared_t *shared,
-    ngx_canary_change_t *change, ngx_canary_record_t *next,
-    ngx_log_t *log)
+ngx_canary_carry_out(ngx_canary_shared_t *shared, ngx_canary_change_t *change,
+    ngx_canary_record_t *next, ngx_log_t *log)
 {
     canary_event_t     event;
     canary_rollout_t  *before;
@@ -257,8 +253,7 @@ ngx_canary_carry_out(ngx_canary_shared_t *shared,
 
     ngx_canary_set_sequence(shared, change);
 
-    ngx_canary_take_effect(shared, next, &event, change->command.now,
-                           log);
+    ngx_canary_take_effect(shared, next, &event, change->command.now, log);
 
     return NGX_CANARY_DONE;
 }
@@ -271,9 +266,8 @@ ngx_canary_carry_out(ngx_canary_shared_t *shared,
  */
 
 static void
-ngx_canary_note(ngx_canary_shared_t *shared,
-    ngx_canary_record_t *next, canary_event_t *event, uint64_t now,
-    ngx_log_t *log)
+ngx_canary_note(ngx_canary_shared_t *shared, ngx_canary_record_t *next,
+    canary_event_t *event, uint64_t now, ngx_log_t *log)
 {
     ngx_canary_zone_t  *zone;
 
@@ -335,8 +329,7 @@ ngx_canary_mend(ngx_canary_shared_t *shared, uint64_t now)
     ngx_canary_repair(shared);
 
     if (ngx_canary_has_taken_effect(shared)) {
-        ngx_canary_conclude(shared, NGX_CANARY_APPLIED, now,
-                            ngx_cycle->log);
+        ngx_canary_conclude(shared, NGX_CANARY_APPLIED, now, ngx_cycle->log);
     }
 
     ngx_canary_mend_effect(shared, now);

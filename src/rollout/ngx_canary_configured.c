@@ -20,9 +20,8 @@
 
 static ngx_uint_t ngx_canary_has_releases(
     ngx_canary_endpoint_t *endpoint, const canary_rollout_t *rollout);
-static void ngx_canary_check_releases(
-    ngx_canary_main_conf_t *cmcf, ngx_canary_endpoint_t *endpoint,
-    ngx_log_t *log);
+static void ngx_canary_check_releases(ngx_canary_main_conf_t *cmcf,
+    ngx_canary_endpoint_t *endpoint, ngx_log_t *log);
 
 
 void
@@ -56,20 +55,20 @@ ngx_canary_check_releases(ngx_canary_main_conf_t *cmcf,
     ngx_uint_t             stable;
     canary_rollout_t      *rollout;
     ngx_canary_release_t  *releases;
-    ngx_canary_pending_t  *pending;
+    ngx_canary_shared_t   *shared;
 
     releases = endpoint->releases.elts;
-    pending = &endpoint->shared->pending;
+    shared = endpoint->shared;
 
-    if (pending->sequence
+    if (shared->pending.sequence
         && !ngx_canary_has_releases(endpoint,
-                                    &endpoint->shared->history->pending.record.rollout))
+                                    &shared->history->pending.record.rollout))
     {
-        ngx_canary_conclude(endpoint->shared, NGX_CANARY_CANCELLED,
+        ngx_canary_conclude(shared, NGX_CANARY_CANCELLED,
                             ngx_canary_milliseconds(), log);
     }
 
-    rollout = &ngx_canary_record(endpoint->shared)->rollout;
+    rollout = &ngx_canary_record(shared)->rollout;
     stable = rollout->stable;
 
     if (endpoint->by_id[stable] == 0xff) {
@@ -81,7 +80,7 @@ ngx_canary_check_releases(ngx_canary_main_conf_t *cmcf,
         return;
     }
 
-    ngx_canary_release_gone(cmcf, endpoint->shared, stable, NULL, log);
+    ngx_canary_release_gone(cmcf, shared, stable, NULL, log);
 }
 
 

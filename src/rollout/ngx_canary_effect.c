@@ -15,10 +15,10 @@
 #include "canary_rollout.h"
 #include "canary_route.h"
 
+#include "ngx_canary_memory.h"
 #include "ngx_canary_meter.h"
 #include "ngx_canary_record.h"
 #include "ngx_canary_shared.h"
-#include "ngx_canary_spare.h"
 #include "ngx_canary_event.h"
 
 
@@ -27,9 +27,8 @@ static void ngx_canary_publish(ngx_canary_shared_t *shared,
 
 
 void
-ngx_canary_take_effect(ngx_canary_shared_t *shared,
-    ngx_canary_record_t *next, canary_event_t *event, uint64_t now,
-    ngx_log_t *log)
+ngx_canary_take_effect(ngx_canary_shared_t *shared, ngx_canary_record_t *next,
+    canary_event_t *event, uint64_t now, ngx_log_t *log)
 {
     ngx_uint_t      begins;
     canary_times_t  times;
@@ -66,7 +65,7 @@ ngx_canary_publish(ngx_canary_shared_t *shared,
     /* one place more than events are shown: the oldest of them survives */
 
     if (shared->history && event->id) {
-        shared->history->events[next->events % (CANARY_EVENTS + 1)] = *event;
+        *ngx_canary_event_at(shared, next->events) = *event;
         next->events++;
     }
 

@@ -392,8 +392,7 @@ ngx_canary_log_event(canary_event_t *event,
                   shared->len, shared->name, event->id,
                   canary_phase_name(event->from_phase),
                   (size_t) (p - from), from,
-                  canary_phase_name(event->to_phase),
-                  (size_t) (q - to), to,
+                  canary_phase_name(event->to_phase), (size_t) (q - to), to,
                   event->actor.name, event->actor.address[0] ? " " : "",
                   event->actor.address, event->reason);
 }

@@ -28,9 +28,8 @@
 static uint64_t ngx_canary_settled(ngx_canary_main_conf_t *cmcf);
 static void ngx_canary_gather_endpoint(ngx_canary_batch_t *batch,
     ngx_canary_endpoint_t *endpoint, uint64_t after);
-static ngx_uint_t ngx_canary_gather_event(
-    ngx_canary_batch_t *batch, ngx_canary_endpoint_t *endpoint,
-    const canary_event_t *event);
+static ngx_uint_t ngx_canary_gather_event(ngx_canary_batch_t *batch,
+    ngx_canary_endpoint_t *endpoint, const canary_event_t *event);
 
 
 void
@@ -92,28 +91,24 @@ ngx_canary_gather_endpoint(ngx_canary_batch_t *batch,
     ngx_canary_endpoint_t *endpoint, uint64_t after)
 {
     uint64_t              number, first, oldest;
-    canary_event_t       *events;
     ngx_canary_shared_t  *shared;
 
     shared = endpoint->shared;
 
     ngx_canary_lock(endpoint->main->zone);
 
-    events = shared->history->events;
-    number = events ? ngx_canary_record(shared)->events : 0;
-
-    oldest = (number > CANARY_EVENTS)
-             ? number - CANARY_EVENTS : 0;
+    number = shared->history ? ngx_canary_record(shared)->events : 0;
+    oldest = (number > CANARY_EVENTS) ? number - CANARY_EVENTS : 0;
 
     for (first = number; first > oldest; first--) {
-        if (events[(first - 1) % (CANARY_EVENTS + 1)].id <= after) {
+        if (ngx_canary_event_at(shared, first - 1)->id <= after) {
             break;
         }
     }
 
     while (first < number) {
         if (!ngx_canary_gather_event(batch, endpoint,
-                           &events[first++ % (CANARY_EVENTS + 1)]))
+                                     ngx_canary_event_at(shared, first++)))
         {
             break;
         }
@@ -130,8 +125,7 @@ ngx_canary_gather_endpoint(ngx_canary_batch_t *batch,
 
 static ngx_uint_t
 ngx_canary_gather_event(ngx_canary_batch_t *batch,
-    ngx_canary_endpoint_t *endpoint,
-    const canary_event_t *event)
+    ngx_canary_endpoint_t *endpoint, const canary_event_t *event)
 {
     ngx_uint_t           i;
     ngx_canary_found_t  *found;

@@ -43,9 +43,8 @@ static void ngx_canary_open_look(ngx_canary_look_t *look,
     ngx_canary_shared_t *shared, uint64_t now, ngx_log_t *log);
 static const canary_times_t *ngx_canary_look_times(void *data, int detail);
 static void ngx_canary_look_begin_step(void *data);
-static void ngx_canary_look_change(void *data,
-    const canary_command_t *command, const canary_breach_t *breach,
-    const canary_result_t *result);
+static void ngx_canary_look_change(void *data, const canary_command_t *command,
+    const canary_breach_t *breach, const canary_result_t *result);
 
 
 void
@@ -185,8 +184,7 @@ ngx_canary_look_change(void *data, const canary_command_t *command,
     canary_figure_t      figures[CANARY_RULES_MAX];
     ngx_canary_change_t  change;
 
-    ngx_canary_set_figures(&look->control.rollout->strategy, result,
-                           figures);
+    ngx_canary_set_figures(&look->control.rollout->strategy, result, figures);
 
     ngx_memzero(&change, sizeof(ngx_canary_change_t));
 

@@ -96,6 +96,7 @@ ngx_canary_conclude(ngx_canary_shared_t *shared,
     ngx_canary_fate_e fate, uint64_t now, ngx_log_t *log)
 {
     uint64_t               waited;
+    ngx_canary_after_t    *after;
     ngx_canary_record_t   *record, next;
     ngx_canary_pending_t  *pending;
     ngx_canary_settled_t  *settled;
@@ -106,6 +107,7 @@ ngx_canary_conclude(ngx_canary_shared_t *shared,
         return;
     }
 
+    after = &shared->history->pending;
     record = ngx_canary_record(shared);
 
     if (ngx_canary_has_taken_effect(shared)) {
@@ -113,15 +115,14 @@ ngx_canary_conclude(ngx_canary_shared_t *shared,
 
     } else if (fate == NGX_CANARY_APPLIED) {
 
-        next = shared->history->pending.record;
+        next = after->record;
         next.events = record->events;
 
         waited = (now > pending->decided) ? now - pending->decided : 0;
 
         canary_rollout_delay(&record->rollout, &next.rollout, waited);
 
-        ngx_canary_take_effect(shared, &next, &shared->history->pending.event, now,
-                               log);
+        ngx_canary_take_effect(shared, &next, &after->event, now, log);
     }
 
     if (fate == NGX_CANARY_APPLIED) {
@@ -129,7 +130,7 @@ ngx_canary_conclude(ngx_canary_shared_t *shared,
         shared->changed = now;
 
     } else {
-        ngx_canary_void_event(shared, shared->history->pending.event.id);
+        ngx_canary_void_event(shared, after->event.id);
         (void) ngx_canary_next_sequence(shared->zone);
     }
 

@@ -36,8 +36,7 @@ void ngx_canary_conclude(ngx_canary_shared_t *shared,
     ngx_canary_fate_e fate, uint64_t now, ngx_log_t *log);
 
 /* whether a process has died when that had happened, and nothing pends */
-ngx_uint_t ngx_canary_has_taken_effect(
-    ngx_canary_shared_t *shared);
+ngx_uint_t ngx_canary_has_taken_effect(ngx_canary_shared_t *shared);
 
 ngx_canary_fate_e ngx_canary_fate(ngx_canary_shared_t *shared,
     uint64_t sequence);

@@ -67,8 +67,7 @@ ngx_canary_snapshot(ngx_canary_endpoint_t *endpoint,
                      &snapshot->judgement);
 
     for (i = 0; i < snapshot->nreleases; i++) {
-        ngx_canary_view_release(shared, &releases[i],
-                                &snapshot->releases[i]);
+        ngx_canary_view_release(shared, &releases[i], &snapshot->releases[i]);
     }
 
     ngx_canary_unlock(zone);
@@ -187,7 +186,7 @@ ngx_canary_event_before(ngx_canary_endpoint_t *endpoint,
     if (*number && newest - *number < CANARY_EVENTS) {
         (*number)--;
 
-        found = &shared->history->events[*number % (CANARY_EVENTS + 1)];
+        found = ngx_canary_event_at(shared, *number);
 
         if (found->id > after) {
             *event = *found;

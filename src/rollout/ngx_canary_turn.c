@@ -72,9 +72,7 @@ ngx_canary_take_turn(ngx_canary_shared_t *shared, ngx_canary_change_t *change)
         return NGX_CANARY_DONE;
     }
 
-    if (change->ticket == 0
-        && ngx_canary_queue_up(shared, change) != NGX_OK)
-    {
+    if (change->ticket == 0 && ngx_canary_queue_up(shared, change) != NGX_OK) {
         return NGX_CANARY_CROWDED;
     }
 
@@ -177,8 +175,7 @@ ngx_canary_place_held(ngx_canary_turns_t *turns,
     return place->pid
            && place->ticket > turns->stopped
            && now - place->since < NGX_CANARY_PATIENCE
-           && (place->pid == ngx_pid
-               || ngx_canary_pid_alive(place->pid, now));
+           && (place->pid == ngx_pid || ngx_canary_pid_alive(place->pid, now));
 }
 
 

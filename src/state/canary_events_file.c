@@ -44,11 +44,7 @@ static int canary_events_rotate(const char *dir,
     canary_state_file_error_t *error);
 static int canary_events_add(const char *dir, const canary_events_to_t *to,
     const char *text, size_t len, canary_state_file_error_t *error);
-static int canary_events_write(int fd, const char *text, size_t len);
 static int canary_events_is_ours(int fd);
-static int canary_events_path(const char *dir, const char *name, char *path);
-static int canary_events_fail(const char *call,
-    canary_state_file_error_t *error);
 
 
 int
@@ -87,9 +83,8 @@ canary_events_open_to(const char *dir, canary_events_to_t *to,
 
     memset(to, 0, sizeof(canary_events_to_t));
 
-    if (canary_events_path(dir, CANARY_EVENTS_FILE, path) != 0) {
-        return canary_events_fail("open() of \"" CANARY_EVENTS_FILE "\"",
-                                  error);
+    if (canary_state_file_path(dir, CANARY_EVENTS_FILE, path, error) != 0) {
+        return -1;
     }
 
     to->fd = open(path, O_RDWR|O_APPEND|CANARY_EVENTS_FLAGS);
@@ -101,7 +96,7 @@ canary_events_open_to(const char *dir, canary_events_to_t *to,
     }
 
     if (to->fd == -1) {
-        return canary_events_fail("open() of \"" CANARY_EVENTS_FILE "\"",
+        return canary_state_file_fail("open() of \"" CANARY_EVENTS_FILE "\"",
                                   error);
     }
 
@@ -109,7 +104,7 @@ canary_events_open_to(const char *dir, canary_events_to_t *to,
         return 0;
     }
 
-    (void) canary_events_fail("open() of \"" CANARY_EVENTS_FILE "\"", error);
+    (void) canary_state_file_fail("open() of \"" CANARY_EVENTS_FILE "\"", error);
     (void) close(to->fd);
 
     return -1;
@@ -180,11 +175,11 @@ canary_events_rotate(const char *dir, canary_state_file_error_t *error)
 {
     char  path[PATH_MAX], old[PATH_MAX];
 
-    if (canary_events_path(dir, CANARY_EVENTS_FILE, path) != 0
-        || canary_events_path(dir, CANARY_EVENTS_OLD, old) != 0
+    if (canary_state_file_path(dir, CANARY_EVENTS_FILE, path, error) != 0
+        || canary_state_file_path(dir, CANARY_EVENTS_OLD, old, error) != 0
         || rename(path, old) == -1)
     {
-        return canary_events_fail("rename() to \"" CANARY_EVENTS_OLD "\"",
+        return canary_state_file_fail("rename() to \"" CANARY_EVENTS_OLD "\"",
                                   error);
     }
 
@@ -205,8 +200,8 @@ canary_events_add(const char *dir, const canary_events_to_t *to,
 
     call = NULL;
 
-    if ((to->torn && canary_events_write(to->fd, "\n", 1) != 0)
-        || canary_events_write(to->fd, text, len) != 0)
+    if ((to->torn && canary_state_file_put(to->fd, "\n", 1) != 0)
+        || canary_state_file_put(to->fd, text, len) != 0)
     {
         call = "write() to \"" CANARY_EVENTS_FILE "\"";
 
@@ -215,7 +210,7 @@ canary_events_add(const char *dir, const canary_events_to_t *to,
     }
 
     if (call) {
-        (void) canary_events_fail(call, error);
+        (void) canary_state_file_fail(call, error);
 
         /* else each attempt on a disk that fails would leave the lines there */
 
@@ -227,31 +222,6 @@ canary_events_add(const char *dir, const canary_events_to_t *to,
     }
 
     return to->created ? canary_state_file_sync_dir(dir, error) : 0;
-}
-
-
-static int
-canary_events_write(int fd, const char *text, size_t len)
-{
-    ssize_t  n;
-
-    while (len) {
-        n = write(fd, text, len);
-
-        if (n == -1 && errno == EINTR) {
-            continue;
-        }
-
-        if (n <= 0) {
-            errno = (n == 0) ? ENOSPC : errno;
-            return -1;
-        }
-
-        text += n;
-        len -= (size_t) n;
-    }
-
-    return 0;
 }
 
 
@@ -309,11 +279,12 @@ int
 canary_events_open(const char *dir, const char *name,
     canary_state_file_id_t *id)
 {
-    int          fd;
-    char         path[PATH_MAX];
-    struct stat  st;
+    int                        fd;
+    char                       path[PATH_MAX];
+    struct stat                st;
+    canary_state_file_error_t  error;
 
-    if (canary_events_path(dir, name, path) != 0) {
+    if (canary_state_file_path(dir, name, path, &error) != 0) {
         return -1;
     }
 
@@ -332,30 +303,4 @@ canary_events_open(const char *dir, const char *name,
     canary_state_file_identify(&st, id);
 
     return fd;
-}
-
-
-static int
-canary_events_path(const char *dir, const char *name, char *path)
-{
-    int  n;
-
-    n = snprintf(path, PATH_MAX, "%s/%s", dir, name);
-
-    if (n < 0 || n >= PATH_MAX) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-
-    return 0;
-}
-
-
-static int
-canary_events_fail(const char *call, canary_state_file_error_t *error)
-{
-    error->call = call;
-    error->err = errno;
-
-    return -1;
 }

@@ -7,13 +7,13 @@
 #define _POSIX_C_SOURCE  200809L
 
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "canary_event_json.h"
 #include "canary_events.h"
-#include "canary_state_read.h"
-#include "canary_state_write.h"
+#include "canary_state_event.h"
 
 
 /* What is to be a line: of a void there is no event. */
@@ -30,6 +30,36 @@ typedef struct {
     size_t                 len;
     size_t                 room;
 } canary_events_text_t;
+
+
+/* What a line has as "state". */
+
+typedef struct {
+    char                   endpoint[CANARY_STATE_ENDPOINT_NAME];
+    canary_event_t         event;
+} canary_events_state_t;
+
+
+static const canary_state_field_t  canary_events_fields[] = {
+    { "endpoint", &canary_state_text,
+      CANARY_STATE_FIELD(canary_events_state_t, endpoint,
+                         CANARY_STATE_ENDPOINT_NAME) },
+    { "event", &canary_state_part, offsetof(canary_events_state_t, event), 0,
+      &canary_state_event }
+};
+
+static const canary_state_object_t  canary_events_state = {
+    CANARY_STATE_FIELDS(canary_events_fields), NULL, 0
+};
+
+static const canary_state_field_t  canary_events_void_fields[] = {
+    { "void", &canary_state_long,
+      CANARY_STATE_FIELD(canary_event_t, id, CANARY_STATE_NUMBER_MAX) }
+};
+
+static const canary_state_object_t  canary_events_void = {
+    CANARY_STATE_FIELDS(canary_events_void_fields), NULL, 0
+};
 
 
 static canary_events_item_t *canary_events_items(const canary_state_t *state,
@@ -136,9 +166,10 @@ canary_events_by_id(const void *first, const void *second)
 static char *
 canary_events_print(const canary_events_item_t *item)
 {
-    int     failed;
-    char   *line;
-    cJSON  *json, *state;
+    int                    failed;
+    char                  *line;
+    cJSON                 *json;
+    canary_events_state_t  state;
 
     failed = 0;
     json = cJSON_CreateObject();
@@ -147,12 +178,14 @@ canary_events_print(const canary_events_item_t *item)
         canary_event_json_write(json, item->endpoint, strlen(item->endpoint),
                                 item->event, &failed);
 
-        state = canary_json_add_object(json, "state", &failed);
+        (void) snprintf(state.endpoint, sizeof(state.endpoint), "%s",
+                        item->endpoint);
+        state.event = *item->event;
 
-        canary_state_write_text(state, "endpoint", item->endpoint, &failed);
-        canary_state_write_event(canary_json_add_object(state, "event",
-                                                        &failed),
-                                 item->event, &failed);
+        canary_state_write_fields(canary_json_add_object(json, "state",
+                                                         &failed),
+                                  &canary_events_state, &state, &failed);
+
     } else {
         canary_json_add_number(json, "void", item->id, 0, &failed);
     }
@@ -201,19 +234,14 @@ int
 canary_events_line(const char *text, size_t len, char **name,
     canary_event_t *event)
 {
-    int                    is_void;
-    char                   endpoint[CANARY_STATE_ENDPOINT_NAME];
-    cJSON                 *json;
-    const cJSON           *state, *values[2];
-    canary_json_errors_t   errors;
-
-    static const char *const  names[] = { "endpoint", "event" };
-    static const char *const  nothing[] = { "void" };
+    cJSON                  *json;
+    const cJSON            *value;
+    canary_json_errors_t    errors;
+    canary_events_state_t   state;
 
     *name = NULL;
-    is_void = 0;
 
-    memset(event, 0, sizeof(canary_event_t));
+    memset(&state, 0, sizeof(state));
     memset(&errors, 0, sizeof(errors));
 
     json = canary_json_parse(text, len, &errors);
@@ -221,26 +249,25 @@ canary_events_line(const char *text, size_t len, char **name,
         return 0;
     }
 
-    state = cJSON_GetObjectItemCaseSensitive(json, "state");
+    value = cJSON_GetObjectItemCaseSensitive(json, "state");
 
-    if (state) {
-        if (canary_state_members(state, NULL, names, 2, values, &errors)) {
-            canary_state_text(values[0], NULL, "endpoint", endpoint,
-                              sizeof(endpoint), &errors);
-            canary_state_read_event(values[1], NULL, event, &errors);
-        }
-
-        if (errors.total == 0) {
-            *name = strdup(endpoint);
-        }
-
-    } else if (canary_state_members(json, NULL, nothing, 1, values, &errors)) {
-        is_void = 1;
-        event->id = canary_state_count(values[0], NULL, "void",
-                                       CANARY_STATE_NUMBER_MAX, &errors);
+    if (value) {
+        canary_state_read_fields(value, NULL, &canary_events_state, &state,
+                                 &errors);
+    } else {
+        canary_state_read_fields(json, NULL, &canary_events_void, &state.event,
+                                 &errors);
     }
+
+    *event = state.event;
+
+    if (value && errors.total == 0) {
+        *name = strdup(state.endpoint);
+    }
+
+    value = value ? NULL : json;    /* a void has no name */
 
     cJSON_Delete(json);
 
-    return errors.total == 0 && (is_void || *name);
+    return errors.total == 0 && (value || *name);
 }

@@ -10,17 +10,6 @@
 #include "canary_state.h"
 
 
-const char *const  canary_state_verbs[CANARY_STATE_VERBS] = {
-    "start", "direct", "patch", "advance", "pause", "resume", "promote",
-    "rollback", "step", "violation", "holding", "release_gone"
-};
-
-
-const char *const  canary_state_verdicts[3] = {
-    "undecided", "passing", "failing"
-};
-
-
 canary_state_t *
 canary_state_create(unsigned n)
 {

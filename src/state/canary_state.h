@@ -31,6 +31,8 @@
 
 #define CANARY_STATE_ENDPOINT_NAME  4096          /* bytes, with a zero */
 
+#define CANARY_STATE_VERBS          (CANARY_RELEASE_GONE + 1)
+
 
 typedef struct {
     char                     name[CANARY_NAME_SIZE];
@@ -113,14 +115,6 @@ void canary_state_free_events(canary_state_endpoint_t *endpoint);
 
 int canary_state_gain(canary_totals_t *seen,
     const canary_totals_t *totals, canary_totals_t *gain);
-
-
-/* The names of verbs in the document, by canary_verb_t. */
-
-#define CANARY_STATE_VERBS  (CANARY_RELEASE_GONE + 1)
-
-extern const char *const  canary_state_verbs[CANARY_STATE_VERBS];
-extern const char *const  canary_state_verdicts[3];
 
 
 #endif /* CANARY_STATE_H */

@@ -29,17 +29,12 @@
 static int canary_state_file_is_there(int fd, const char *path);
 static int canary_state_file_others(const char *dir, off_t start,
     pid_t writer);
-static int canary_state_file_path(const char *dir, const char *name,
-    char *path, canary_state_file_error_t *error);
 static int canary_state_file_fill(int fd, const char *text, size_t len,
     canary_state_file_id_t *id, canary_state_file_error_t *error);
 static int canary_state_file_rename(const char *dir, const char *from,
     const char *to, canary_state_file_error_t *error);
-static int canary_state_file_load(int fd, size_t max, char **text,
-    size_t *len, canary_state_file_id_t *id,
-    canary_state_file_error_t *error);
-static int canary_state_file_fail(const char *call,
-    canary_state_file_error_t *error);
+static int canary_state_file_load(int fd, size_t max, char **text, size_t *len,
+    canary_state_file_id_t *id, canary_state_file_error_t *error);
 
 
 int
@@ -321,24 +316,11 @@ static int
 canary_state_file_fill(int fd, const char *text, size_t len,
     canary_state_file_id_t *id, canary_state_file_error_t *error)
 {
-    ssize_t      n;
     struct stat  st;
 
-    while (len) {
-        n = write(fd, text, len);
-
-        if (n == -1 && errno == EINTR) {
-            continue;
-        }
-
-        if (n <= 0) {
-            errno = (n == 0) ? ENOSPC : errno;
-            return canary_state_file_fail("write() to \"" CANARY_STATE_NEW
-                                          "\"", error);
-        }
-
-        text += n;
-        len -= (size_t) n;
+    if (canary_state_file_put(fd, text, len) == -1) {
+        return canary_state_file_fail("write() to \"" CANARY_STATE_NEW "\"",
+                                      error);
     }
 
     if (fsync(fd) == -1) {
@@ -352,6 +334,31 @@ canary_state_file_fill(int fd, const char *text, size_t len,
     }
 
     canary_state_file_identify(&st, id);
+
+    return 0;
+}
+
+
+int
+canary_state_file_put(int fd, const char *text, size_t len)
+{
+    ssize_t  n;
+
+    while (len) {
+        n = write(fd, text, len);
+
+        if (n == -1 && errno == EINTR) {
+            continue;
+        }
+
+        if (n <= 0) {
+            errno = (n == 0) ? ENOSPC : errno;
+            return -1;
+        }
+
+        text += n;
+        len -= (size_t) n;
+    }
 
     return 0;
 }
@@ -532,7 +539,7 @@ canary_state_file_keep(const char *dir, const char *name,
 }
 
 
-static int
+int
 canary_state_file_path(const char *dir, const char *name, char *path,
     canary_state_file_error_t *error)
 {
@@ -560,7 +567,7 @@ canary_state_file_identify(const struct stat *st, canary_state_file_id_t *id)
 }
 
 
-static int
+int
 canary_state_file_fail(const char *call, canary_state_file_error_t *error)
 {
     error->call = call;

@@ -111,8 +111,7 @@ int canary_state_file_write(const char *dir, const char *text, size_t len,
  */
 
 int canary_state_file_read(const char *dir, size_t max, char **text,
-    size_t *len, canary_state_file_id_t *id,
-    canary_state_file_error_t *error);
+    size_t *len, canary_state_file_id_t *id, canary_state_file_error_t *error);
 
 /* Returns 1, 0 if there is no file, -1. */
 
@@ -135,6 +134,19 @@ int canary_state_file_sync_dir(const char *dir,
 
 void canary_state_file_identify(const struct stat *st,
     canary_state_file_id_t *id);
+
+/* For what else lies there.  A path has PATH_MAX bytes; -1: it failed. */
+
+int canary_state_file_path(const char *dir, const char *name, char *path,
+    canary_state_file_error_t *error);
+
+/* Writes all of a text; -1: errno tells why not. */
+
+int canary_state_file_put(int fd, const char *text, size_t len);
+
+/* Tells errno of a call; returns -1. */
+
+int canary_state_file_fail(const char *call, canary_state_file_error_t *error);
 
 
 #endif /* CANARY_STATE_FILE_H */

@@ -11,8 +11,8 @@
 
 #include <openssl/sha.h>
 
+#include "canary_state_document.h"
 #include "canary_state_json.h"
-#include "canary_state_read.h"
 
 
 #define CANARY_STATE_HEX    (2 * SHA256_DIGEST_LENGTH)
@@ -26,8 +26,7 @@ static const char *canary_state_open(const char *text, size_t len,
     size_t *size, char *error);
 static int canary_state_skip(const char **p, const char *last,
     const char *text);
-static int canary_state_version(const char **p, const char *last,
-    char *error);
+static int canary_state_version(const char **p, const char *last, char *error);
 static int canary_state_sum(const char *sum, const char *value, size_t size);
 static int canary_state_depth(const char *value, size_t size);
 static canary_state_t *canary_state_parse(const char *value, size_t size,
@@ -281,4 +280,67 @@ canary_state_say(char *error, const char *format, ...)
     va_start(args, format);
     (void) vsnprintf(error, CANARY_STATE_ERROR, format, args);
     va_end(args);
+}
+
+
+char *
+canary_state_json_write(const canary_state_t *state, size_t *len)
+{
+    int     failed;
+    char   *text, *document;
+    cJSON  *json;
+
+    failed = 0;
+
+    json = cJSON_CreateObject();
+
+    canary_state_write(json, state, &failed);
+
+    text = failed ? NULL : cJSON_PrintUnformatted(json);
+
+    cJSON_Delete(json);
+
+    if (text == NULL) {
+        return NULL;
+    }
+
+    document = canary_state_json_seal(text, strlen(text), len);
+
+    cJSON_free(text);
+
+    return document;
+}
+
+
+char *
+canary_state_json_seal(const char *value, size_t size, size_t *len)
+{
+    int            n;
+    char          *document, hex[2 * SHA256_DIGEST_LENGTH + 1];
+    size_t         room;
+    unsigned       i;
+    unsigned char  digest[SHA256_DIGEST_LENGTH];
+
+    (void) SHA256((const unsigned char *) value, size, digest);
+
+    for (i = 0; i < SHA256_DIGEST_LENGTH; i++) {
+        (void) snprintf(&hex[2 * i], 3, "%02x", digest[i]);
+    }
+
+    room = size + sizeof(hex) + 64;
+
+    document = malloc(room);
+    if (document == NULL) {
+        return NULL;
+    }
+
+    n = snprintf(document, room, "{\"version\":%d,\"sha256\":\"%s\","
+                 "\"state\":", CANARY_STATE_VERSION, hex);
+
+    memcpy(document + n, value, size);
+    memcpy(document + n + size, "}\n", sizeof("}\n"));
+
+    *len = (size_t) n + size + 2;
+
+    return document;
 }

@@ -20,9 +20,9 @@
  *
  * The checksum is that of the very bytes of the value of "state", so it is
  * verified before anything of it is parsed.  Releases go by their names,
- * times are milliseconds since 1970.  A version has exactly its members, so
- * whoever adds one gives the document a new version, and goes on reading the
- * older ones; what is newer than the reader is refused.
+ * times are milliseconds since 1970.  A member that came later may be missing
+ * (see canary_state_field.h), and one that the reader does not know is refused;
+ * so whoever changes what a member means gives the document a new version.
  *
  * Events are in a file of their own, see canary_events.h.  Earlier versions of
  * the module have them here, so what reads the document goes on taking them.

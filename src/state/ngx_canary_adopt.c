@@ -11,7 +11,7 @@
 
 #include "canary_event.h"
 #include "canary_evidence_layout.h"
-#include "canary_evidence_spent.h"
+#include "canary_evidence_sum.h"
 #include "canary_judge.h"
 #include "canary_judge_layout.h"
 #include "canary_kept.h"
@@ -26,7 +26,6 @@
 #include "ngx_canary_record.h"
 #include "ngx_canary_registry.h"
 #include "ngx_canary_shared.h"
-#include "ngx_canary_spare.h"
 #include "ngx_canary_configured.h"
 #include "ngx_canary_collect.h"
 
@@ -38,21 +37,18 @@ static void ngx_canary_adopt_evidence(ngx_canary_shared_t *shared,
     canary_rollout_t *rollout, canary_state_endpoint_t *from, uint64_t now);
 static void ngx_canary_adopt_now(ngx_canary_shared_t *shared,
     ngx_canary_record_t *next);
-static ngx_int_t ngx_canary_adopt_record(
-    ngx_canary_main_conf_t *cmcf, ngx_canary_shared_t *shared,
-    ngx_canary_record_t *next, canary_state_endpoint_t *from,
-    uint64_t now);
-static uint32_t ngx_canary_adopt_release(
-    ngx_canary_main_conf_t *cmcf, ngx_canary_shared_t *shared,
-    char *name, const canary_rollout_t *rollout);
+static ngx_int_t ngx_canary_adopt_record(ngx_canary_main_conf_t *cmcf,
+    ngx_canary_shared_t *shared, ngx_canary_record_t *next,
+    canary_state_endpoint_t *from, uint64_t now);
+static uint32_t ngx_canary_adopt_release(ngx_canary_main_conf_t *cmcf,
+    ngx_canary_shared_t *shared, char *name, const canary_rollout_t *rollout);
 static void ngx_canary_adopt_events(ngx_canary_shared_t *shared,
     ngx_canary_record_t *next, canary_state_endpoint_t *from);
 
 
 ngx_int_t
-ngx_canary_adopt(ngx_canary_main_conf_t *cmcf,
-    ngx_canary_shared_t *shared, canary_state_endpoint_t *from,
-    uint64_t now, ngx_log_t *log)
+ngx_canary_adopt(ngx_canary_main_conf_t *cmcf, ngx_canary_shared_t *shared,
+    canary_state_endpoint_t *from, uint64_t now, ngx_log_t *log)
 {
     ngx_uint_t           fits, same;
     canary_rollout_t    *present, *rollout;
@@ -205,8 +201,7 @@ ngx_canary_adopt_record(ngx_canary_main_conf_t *cmcf,
         rollout->elapsed = from->rollout.elapsed;
     }
 
-    ngx_memcpy(next->last_release, from->last_release,
-               CANARY_NAME_SIZE);
+    ngx_memcpy(next->last_release, from->last_release, CANARY_NAME_SIZE);
     ngx_memcpy(next->last_reason, from->last_reason, CANARY_REASON_SIZE);
     next->ended = from->ended;
 
@@ -218,8 +213,7 @@ ngx_canary_adopt_record(ngx_canary_main_conf_t *cmcf,
 
 static uint32_t
 ngx_canary_adopt_release(ngx_canary_main_conf_t *cmcf,
-    ngx_canary_shared_t *shared, char *name,
-    const canary_rollout_t *rollout)
+    ngx_canary_shared_t *shared, char *name, const canary_rollout_t *rollout)
 {
     ngx_str_t  text;
 
@@ -231,8 +225,7 @@ ngx_canary_adopt_release(ngx_canary_main_conf_t *cmcf,
     text.len = ngx_strlen(name);
 
     return (uint32_t) ngx_canary_remember_place(shared, &text,
-                                                NGX_CANARY_UNSEEN,
-                                                rollout);
+                                                NGX_CANARY_UNSEEN, rollout);
 }
 
 
@@ -350,8 +343,7 @@ ngx_canary_adopt_events(ngx_canary_shared_t *shared,
     next->events = 0;
 
     for (i = 0; i < from->nevents; i++) {
-        shared->history->events[next->events++ % (CANARY_EVENTS + 1)]
-                                                          = from->events[i];
+        *ngx_canary_event_at(shared, next->events++) = from->events[i];
     }
 
     /* what is void is so to whoever has written the file */

@@ -11,7 +11,7 @@
 
 #include "canary_event.h"
 #include "canary_evidence_layout.h"
-#include "canary_evidence_spent.h"
+#include "canary_evidence_sum.h"
 #include "canary_kept.h"
 #include "canary_rollout.h"
 #include "canary_route.h"
@@ -39,20 +39,15 @@ typedef void (*ngx_canary_collected_pt)(ngx_canary_shared_t *shared,
     const canary_state_endpoint_t *endpoint);
 
 
-static ngx_uint_t ngx_canary_count_shared(
-    ngx_canary_main_conf_t *cmcf, uint64_t *sequence,
-    canary_state_t *state);
+static ngx_uint_t ngx_canary_count_shared(ngx_canary_main_conf_t *cmcf,
+    uint64_t *sequence, canary_state_t *state);
 static ngx_int_t ngx_canary_collect_all(
     ngx_canary_main_conf_t *cmcf, canary_state_t *state);
 static ngx_int_t ngx_canary_collect_endpoint(
     ngx_canary_shared_t *shared, canary_state_endpoint_t *to);
 static void ngx_canary_collect_releases(
     ngx_canary_shared_t *shared, canary_state_endpoint_t *to);
-static void ngx_canary_all_totals(ngx_canary_shared_t *shared,
-    ngx_canary_release_shared_t *release,
-    canary_totals_t *sum);
-static unsigned ngx_canary_not_appended(
-    ngx_canary_shared_t *shared);
+static unsigned ngx_canary_not_appended(ngx_canary_shared_t *shared);
 static void ngx_canary_collect_events(ngx_canary_shared_t *shared,
     canary_state_endpoint_t *to);
 static void ngx_canary_for_each(ngx_canary_main_conf_t *cmcf,
@@ -165,8 +160,7 @@ ngx_canary_collect_all(ngx_canary_main_conf_t *cmcf, canary_state_t *state)
             if (shared && n < state->nendpoints
                 && ngx_canary_record(shared)->rollout.generation)
             {
-                rc = ngx_canary_collect_endpoint(shared,
-                                                 &state->endpoints[n]);
+                rc = ngx_canary_collect_endpoint(shared, &state->endpoints[n]);
                 n++;
             }
         }
@@ -274,33 +268,13 @@ ngx_canary_collect_releases(ngx_canary_shared_t *shared,
         release = &to->releases[to->nreleases++];
 
         ngx_canary_name_of(shared, i, release->name);
-        ngx_canary_all_totals(shared, place, &release->totals);
+        ngx_canary_sum_totals(shared, place, &release->totals);
 
         release->totals.other_time += release->totals.time;
         release->totals.time = 0;
 
         release->seen = place->seen;
         place->seen = release->totals;
-    }
-}
-
-
-static void
-ngx_canary_all_totals(ngx_canary_shared_t *shared,
-    ngx_canary_release_shared_t *release, canary_totals_t *sum)
-{
-    ngx_uint_t  i;
-
-    ngx_memzero(sum, sizeof(canary_totals_t));
-
-    for (i = 0; i < shared->nphases; i++) {
-        if (release->meters[i]) {
-            ngx_canary_add_totals(sum, &release->meters[i]->totals);
-        }
-    }
-
-    if (release->past) {
-        ngx_canary_add_totals(sum, &release->past->totals);
     }
 }
 
@@ -326,7 +300,7 @@ ngx_canary_not_appended(ngx_canary_shared_t *shared)
     journal = &shared->history->journal;
 
     while (n < number && n < CANARY_EVENTS
-           && shared->history->events[(number - n - 1) % (CANARY_EVENTS + 1)].id
+           && ngx_canary_event_at(shared, number - n - 1)->id
               > journal->appended)
     {
         n++;
@@ -362,8 +336,7 @@ ngx_canary_collect_events(ngx_canary_shared_t *shared,
     number = ngx_canary_record(shared)->events;
 
     for (n = ngx_canary_not_appended(shared) - pending; n; n--) {
-        to->events[to->nevents++]
-                       = shared->history->events[(number - n) % (CANARY_EVENTS + 1)];
+        to->events[to->nevents++] = *ngx_canary_event_at(shared, number - n);
     }
 
     if (pending) {
@@ -403,8 +376,7 @@ ngx_canary_has_events(ngx_canary_main_conf_t *cmcf,
 
     for (i = 0; i < state->nendpoints; i++) {
         if (state->endpoints[i].appended || state->endpoints[i].nvoid) {
-            ngx_canary_for_each(cmcf, state,
-                                ngx_canary_note_appended);
+            ngx_canary_for_each(cmcf, state, ngx_canary_note_appended);
             break;
         }
     }
@@ -547,7 +519,7 @@ ngx_canary_attempts(ngx_canary_main_conf_t *cmcf)
                 continue;
             }
 
-            ngx_canary_all_totals(endpoints[i]->shared, place, &sum);
+            ngx_canary_sum_totals(endpoints[i]->shared, place, &sum);
 
             for (class = 0; class < 5; class++) {
                 attempts += sum.responses[class];

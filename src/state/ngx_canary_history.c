@@ -96,8 +96,7 @@ void
 ngx_canary_load_events(canary_state_endpoint_t *from)
 {
     if (ngx_canary_events && !from->loaded) {
-        (void) canary_events_load(ngx_canary_events,
-                                  ngx_canary_until, from);
+        (void) canary_events_load(ngx_canary_events, ngx_canary_until, from);
     }
 }
 
@@ -136,9 +135,7 @@ ngx_canary_newer_events(ngx_canary_main_conf_t *cmcf,
             }
         }
 
-        if (shared
-            && canary_events_is_newer(entry, ngx_canary_until, from))
-        {
+        if (shared && canary_events_is_newer(entry, ngx_canary_until, from)) {
             ngx_canary_newer_event(cmcf, shared, entry, log);
         }
     }
@@ -184,8 +181,7 @@ ngx_canary_same_event(const canary_event_t *last,
 
     inside = from->nevents ? &from->events[from->nevents - 1] : NULL;
     event = ngx_canary_events
-            ? canary_events_last(ngx_canary_events, ngx_canary_until,
-                                 from)
+            ? canary_events_last(ngx_canary_events, ngx_canary_until, from)
             : NULL;
 
     if (last == NULL || (inside == NULL && event == NULL)) {

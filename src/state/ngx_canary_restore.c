@@ -46,33 +46,24 @@ static void ngx_canary_restore_parts(ngx_canary_main_conf_t *cmcf,
 static void ngx_canary_raise_last(ngx_canary_main_conf_t *cmcf, uint64_t id);
 static void ngx_canary_restore_others(ngx_canary_main_conf_t *cmcf,
     ngx_log_t *log);
-static canary_state_t *ngx_canary_read_state(
-    ngx_canary_main_conf_t *cmcf, canary_state_file_id_t *id,
-    ngx_log_t *log);
+static canary_state_t *ngx_canary_read_state(ngx_canary_main_conf_t *cmcf,
+    canary_state_file_id_t *id, char why[CANARY_STATE_ERROR]);
 static void ngx_canary_set_aside(ngx_canary_main_conf_t *cmcf,
     const char *why, ngx_log_t *log);
 static void ngx_canary_aside_name(char *name);
 static void ngx_canary_keep(ngx_canary_main_conf_t *cmcf, ngx_log_t *log);
-static ngx_int_t ngx_canary_restore_idle(
-    ngx_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
-    ngx_log_t *log);
-static ngx_int_t ngx_canary_restore_rollout(
-    ngx_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
-    ngx_log_t *log);
-static ngx_int_t ngx_canary_restore_totals(
-    ngx_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
-    ngx_log_t *log);
-static ngx_int_t ngx_canary_restore_history(
-    ngx_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
-    ngx_log_t *log);
+static ngx_int_t ngx_canary_restore_idle(ngx_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from, ngx_log_t *log);
+static ngx_int_t ngx_canary_restore_rollout(ngx_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from, ngx_log_t *log);
+static ngx_int_t ngx_canary_restore_totals(ngx_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from, ngx_log_t *log);
+static ngx_int_t ngx_canary_restore_history(ngx_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from, ngx_log_t *log);
 static ngx_canary_shared_t *ngx_canary_find_from(
     ngx_canary_main_conf_t *cmcf, canary_state_endpoint_t *from);
-static ngx_canary_shared_t *ngx_canary_restored(
-    ngx_canary_main_conf_t *cmcf, canary_state_endpoint_t *from,
-    ngx_log_t *log);
-static canary_state_t *ngx_canary_read_followed(
-    ngx_canary_main_conf_t *cmcf, canary_state_file_id_t *id,
-    ngx_log_t *log);
+static ngx_canary_shared_t *ngx_canary_restored(ngx_canary_main_conf_t *cmcf,
+    canary_state_endpoint_t *from, ngx_log_t *log);
 static void ngx_canary_load_changed(ngx_canary_main_conf_t *cmcf,
     canary_state_t *state, ngx_uint_t own);
 static void ngx_canary_follow_state(ngx_canary_main_conf_t *cmcf,
@@ -89,19 +80,23 @@ static ngx_uint_t ngx_canary_is_same(ngx_canary_shared_t *shared,
 static void ngx_canary_stop_again(ngx_canary_main_conf_t *cmcf,
     ngx_canary_shared_t *shared, canary_event_t *stop,
     uint64_t now, ngx_log_t *log);
-static canary_event_t *ngx_canary_last_event(
-    ngx_canary_shared_t *shared);
+static canary_event_t *ngx_canary_last_event(ngx_canary_shared_t *shared);
 
 
 void
 ngx_canary_restore(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
 {
+    char                    why[CANARY_STATE_ERROR];
     uint64_t                last;
     ngx_uint_t              ours;
     canary_state_t         *state;
     canary_state_file_id_t  id;
 
-    state = ngx_canary_read_state(cmcf, &id, log);
+    state = ngx_canary_read_state(cmcf, &id, why);
+
+    if (why[0]) {
+        ngx_canary_set_aside(cmcf, why, log);
+    }
 
     /* without a state no event is newer: what happened can still be shown */
 
@@ -222,40 +217,37 @@ ngx_canary_restore_others(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
 }
 
 
-/* NULL: there is none, or none that can be read, which is said */
+/* NULL: there is none, and "why" is empty, or none that can be read */
 
 static canary_state_t *
 ngx_canary_read_state(ngx_canary_main_conf_t *cmcf,
-    canary_state_file_id_t *id, ngx_log_t *log)
+    canary_state_file_id_t *id, char why[CANARY_STATE_ERROR])
 {
     int                        rc;
-    char                      *text, why[CANARY_STATE_ERROR];
+    char                      *text;
     size_t                     len;
     canary_state_t            *state;
     canary_state_file_error_t  error;
 
+    why[0] = '\0';
+
     rc = canary_state_file_read((char *) cmcf->state_path->name.data,
                                 CANARY_STATE_SIZE_MAX, &text, &len, id,
                                 &error);
-    if (rc == 0) {
-        return NULL;
-    }
 
     if (rc == -1) {
-        (void) ngx_snprintf((u_char *) why, sizeof(why),
+        (void) ngx_snprintf((u_char *) why, CANARY_STATE_ERROR,
                             "%s failed (%d: %s)%Z", error.call, error.err,
                             strerror(error.err));
-        ngx_canary_set_aside(cmcf, why, log);
+    }
+
+    if (rc != 1) {
         return NULL;
     }
 
     state = canary_state_json_read(text, len, why);
 
     free(text);
-
-    if (state == NULL) {
-        ngx_canary_set_aside(cmcf, why, log);
-    }
 
     return state;
 }
@@ -420,8 +412,7 @@ ngx_canary_restored(ngx_canary_main_conf_t *cmcf,
     name.data = (u_char *) from->name;
     name.len = ngx_strlen(from->name);
 
-    shared = ngx_canary_create_shared(cmcf->zone, &name,
-                                      NGX_CANARY_UNSEEN, 0);
+    shared = ngx_canary_create_shared(cmcf->zone, &name, NGX_CANARY_UNSEEN, 0);
 
     if (shared == NULL) {
         ngx_log_error(NGX_LOG_ERR, log, 0,
@@ -437,13 +428,11 @@ ngx_canary_restored(ngx_canary_main_conf_t *cmcf,
 
 ngx_int_t
 ngx_canary_restore_endpoint(ngx_canary_main_conf_t *cmcf,
-    ngx_canary_shared_t *shared, canary_state_endpoint_t *from,
-    ngx_log_t *log)
+    ngx_canary_shared_t *shared, canary_state_endpoint_t *from, ngx_log_t *log)
 {
     ngx_int_t  rc;
 
-    rc = ngx_canary_adopt(cmcf, shared, from,
-                          ngx_canary_milliseconds(), log);
+    rc = ngx_canary_adopt(cmcf, shared, from, ngx_canary_milliseconds(), log);
 
     if (rc == NGX_ERROR) {
         ngx_log_error(NGX_LOG_ERR, log, 0,
@@ -522,7 +511,7 @@ ngx_canary_follow(ngx_canary_main_conf_t *cmcf, ngx_uint_t own,
     uint64_t now, ngx_log_t *log)
 {
     int                     rc;
-    char                   *dir;
+    char                   *dir, why[CANARY_STATE_ERROR];
     uint64_t                last;
     ngx_uint_t              foreign;
     canary_state_t         *state;
@@ -543,7 +532,14 @@ ngx_canary_follow(ngx_canary_main_conf_t *cmcf, ngx_uint_t own,
         return 0;
     }
 
-    state = ngx_canary_read_followed(cmcf, &id, log);
+    state = ngx_canary_read_state(cmcf, &id, why);
+
+    if (why[0]) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "canary: the state file \"%s/" CANARY_STATE_FILE "\" "
+                      "of another nginx cannot be read: %s", dir, why);
+    }
+
     foreign = (state && state->writer != zone->writer);
 
     /* read after the state, before which they were appended */
@@ -586,38 +582,6 @@ ngx_canary_follow(ngx_canary_main_conf_t *cmcf, ngx_uint_t own,
     }
 
     return foreign;
-}
-
-
-static canary_state_t *
-ngx_canary_read_followed(ngx_canary_main_conf_t *cmcf,
-    canary_state_file_id_t *id, ngx_log_t *log)
-{
-    char                      *dir, *text, why[CANARY_STATE_ERROR];
-    size_t                     len;
-    canary_state_t            *state;
-    canary_state_file_error_t  error;
-
-    dir = (char *) cmcf->state_path->name.data;
-
-    if (canary_state_file_read(dir, CANARY_STATE_SIZE_MAX, &text, &len, id,
-                               &error)
-        != 1)
-    {
-        return NULL;
-    }
-
-    state = canary_state_json_read(text, len, why);
-
-    free(text);
-
-    if (state == NULL) {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "canary: the state file \"%s/" CANARY_STATE_FILE "\" "
-                      "of another nginx cannot be read: %s", dir, why);
-    }
-
-    return state;
 }
 
 
@@ -817,8 +781,7 @@ ngx_canary_is_same(ngx_canary_shared_t *shared, canary_state_endpoint_t *from)
 {
     return ngx_canary_record(shared)->rollout.generation
            == from->rollout.generation
-           && ngx_canary_same_event(ngx_canary_last_event(shared),
-                                    from);
+           && ngx_canary_same_event(ngx_canary_last_event(shared), from);
 }
 
 
@@ -858,5 +821,5 @@ ngx_canary_last_event(ngx_canary_shared_t *shared)
         return NULL;
     }
 
-    return &shared->history->events[(n - 1) % (CANARY_EVENTS + 1)];
+    return ngx_canary_event_at(shared, n - 1);
 }

@@ -10,7 +10,7 @@
 #include "ngx_canary_writer.h"
 
 #include "canary_evidence_layout.h"
-#include "canary_evidence_spent.h"
+#include "canary_evidence_sum.h"
 #include "canary_rollout.h"
 #include "canary_route.h"
 #include "canary_rule.h"
@@ -63,8 +63,7 @@ static void ngx_canary_free_lock(void);
 static void ngx_canary_expire(ngx_canary_main_conf_t *cmcf, uint64_t now);
 static void ngx_canary_counted(ngx_canary_main_conf_t *cmcf, uint64_t now);
 static void ngx_canary_spent(ngx_canary_main_conf_t *cmcf, uint64_t now);
-static ngx_uint_t ngx_canary_spent_moved(
-    ngx_canary_shared_t *shared);
+static ngx_uint_t ngx_canary_spent_moved(ngx_canary_shared_t *shared);
 static ngx_uint_t ngx_canary_to_write(ngx_canary_main_conf_t *cmcf,
     uint64_t now);
 static void ngx_canary_begin_write(ngx_canary_main_conf_t *cmcf, uint64_t now);
@@ -232,9 +231,7 @@ ngx_canary_have_lock(ngx_canary_main_conf_t *cmcf, uint64_t now)
 
         ngx_canary_looked = now;
 
-        if (canary_state_file_holds(ngx_canary_dir,
-                                    ngx_canary_lock_fd))
-        {
+        if (canary_state_file_holds(ngx_canary_dir, ngx_canary_lock_fd)) {
             return 1;
         }
 
@@ -375,8 +372,7 @@ ngx_canary_no_lock(ngx_canary_main_conf_t *cmcf, pid_t holder, uint64_t now)
 
     ngx_canary_unlock(zone);
 
-    ngx_canary_settle_all(cmcf, NGX_CANARY_NOT_WRITTEN, (uint64_t) -1,
-                          now);
+    ngx_canary_settle_all(cmcf, NGX_CANARY_NOT_WRITTEN, (uint64_t) -1, now);
 
     (void) ngx_canary_follow(cmcf, 0, now, ngx_cycle->log);
 }
@@ -606,8 +602,7 @@ ngx_canary_end_write(ngx_canary_main_conf_t *cmcf,
     }
 
     if (job->done == 0) {
-        ngx_canary_settle_all(cmcf, NGX_CANARY_APPLIED,
-                              job->sequence, now);
+        ngx_canary_settle_all(cmcf, NGX_CANARY_APPLIED, job->sequence, now);
 
         ngx_canary_lock(zone);
 
@@ -695,8 +690,7 @@ ngx_canary_write_refused(ngx_canary_main_conf_t *cmcf,
     zone = cmcf->zone;
     all = (zone->sequence <= sequence);
 
-    ngx_canary_settle_all(cmcf, NGX_CANARY_NOT_WRITTEN, sequence,
-                          now);
+    ngx_canary_settle_all(cmcf, NGX_CANARY_NOT_WRITTEN, sequence, now);
 
     ngx_canary_lock(zone);
 
@@ -726,9 +720,7 @@ ngx_canary_settle_all(ngx_canary_main_conf_t *cmcf,
          shared;
          shared = shared->next)
     {
-        if (shared->pending.sequence
-            && shared->pending.sequence <= sequence)
-        {
+        if (shared->pending.sequence && shared->pending.sequence <= sequence) {
             ngx_canary_conclude(shared, fate, now, ngx_cycle->log);
         }
     }

@@ -54,6 +54,13 @@ static void ngx_canary_burn(ngx_canary_attempt_t *attempt,
     canary_evidence_t *evidence, ngx_uint_t response_class, uint64_t elapsed);
 
 
+static ngx_inline ngx_uint_t
+ngx_canary_is_timeless(ngx_canary_attempt_t *attempt)
+{
+    return (attempt->special & NGX_CANARY_TIMELESS) != 0;
+}
+
+
 void
 ngx_canary_void_ticket(ngx_canary_attempt_t *attempt,
     canary_evidence_t *evidence)
@@ -63,6 +70,7 @@ ngx_canary_void_ticket(ngx_canary_attempt_t *attempt,
     ngx_memzero(&finish, sizeof(canary_finish_t));
 
     finish.voided = 1;
+    finish.timeless = ngx_canary_is_timeless(attempt);
 
     canary_evidence_finish(evidence, &attempt->ticket, &finish);
 
@@ -80,7 +88,7 @@ ngx_canary_attempt_end(ngx_canary_attempt_t *attempt,
         return;
     }
 
-    facts->upgraded = attempt->upgraded;
+    facts->upgraded = attempt->special & NGX_CANARY_UPGRADED;
     outcome = canary_outcome(facts);
 
     switch (outcome) {
@@ -185,6 +193,99 @@ ngx_canary_attempt_no_live(ngx_canary_attempt_t *attempt)
 }
 
 
+/*
+ * An upload that nginx passes on as it comes takes the time that the client
+ * takes, and a release that has just been started that of its start.
+ */
+
+void
+ngx_canary_take_special_ticket(ngx_canary_attempt_t *attempt,
+    ngx_canary_routing_t *routing)
+{
+    ngx_uint_t          timeless;
+    canary_evidence_t  *evidence;
+
+    if (attempt->reason < NGX_CANARY_BY_WEIGHT_WARMING) {
+        return;
+    }
+
+    evidence = NULL;
+    timeless = (attempt->reason >= NGX_CANARY_BY_WEIGHT_UPLOAD);
+
+    if (routing->route.phase != CANARY_IDLE) {
+        ngx_canary_take_ticket(attempt, routing);
+
+        evidence = __atomic_load_n(&attempt->endpoint->shared->evidence,
+                                   __ATOMIC_ACQUIRE);
+    }
+
+    if (evidence && attempt->evidence && attempt->endpoint->warmup) {
+        timeless |= canary_evidence_is_warming(evidence, attempt->ticket.side,
+                                               attempt->endpoint->warmup,
+                                               ngx_canary_milliseconds());
+    }
+
+    if (!timeless) {
+        return;
+    }
+
+    attempt->special = NGX_CANARY_TIMELESS;
+
+    if (evidence && attempt->evidence) {
+        canary_evidence_no_time(evidence, &attempt->ticket);
+    }
+}
+
+
+void
+ngx_canary_special_response(ngx_canary_attempt_t *attempt,
+    ngx_uint_t response_class, ngx_uint_t timed, uint64_t elapsed)
+{
+    ngx_uint_t           measured;
+    canary_finish_t      finish;
+    canary_evidence_t   *evidence;
+    ngx_canary_meter_t  *meter;
+
+    if (!(attempt->special & NGX_CANARY_TIMELESS)) {
+        ngx_canary_response(attempt, response_class, 1, elapsed);
+        return;
+    }
+
+    attempt->response = response_class;
+    attempt->how = NGX_CANARY_ANSWERED;
+
+    meter = ngx_canary_attempt_meter(attempt);
+    evidence = ngx_canary_evidence(attempt, &measured);
+
+    ngx_canary_add(&meter->totals.responses[response_class - 1], 1);
+
+    ngx_memzero(&finish, sizeof(canary_finish_t));
+
+    finish.bad_4xx = (response_class == 4);
+    finish.bad_5xx = (response_class == 5);
+    finish.timeless = 1;
+    finish.time = elapsed;
+
+    ngx_canary_hand_in(attempt, evidence, &finish);
+}
+
+
+/* what is left out of the histogram, but for forced requests and fallbacks, is
+   left out of averages as well */
+
+void
+ngx_canary_add_other_time(ngx_canary_attempt_t *attempt,
+    ngx_canary_meter_t *meter, uint64_t elapsed)
+{
+    if (attempt->reason > NGX_CANARY_BY_ONLY) {
+        return;
+    }
+
+    ngx_canary_add(&meter->totals.timed, 1);
+    ngx_canary_add(&meter->totals.other_time, elapsed);
+}
+
+
 void
 ngx_canary_bad_response(ngx_canary_attempt_t *attempt,
     canary_evidence_t *evidence, ngx_uint_t timed, uint64_t elapsed)
@@ -236,7 +337,8 @@ ngx_canary_failed(ngx_canary_attempt_t *attempt,
     ngx_memzero(&finish, sizeof(canary_finish_t));
 
     finish.bad_5xx = 1;
-    finish.timed = timedout;
+    finish.timeless = ngx_canary_is_timeless(attempt);
+    finish.timed = timedout && !finish.timeless;
     finish.time = elapsed;
 
     ngx_canary_hand_in(attempt, evidence, &finish);
@@ -260,11 +362,12 @@ ngx_canary_aborted(ngx_canary_attempt_t *attempt, uint64_t elapsed)
     ngx_memzero(&finish, sizeof(canary_finish_t));
 
     finish.voided = 1;
+    finish.timeless = ngx_canary_is_timeless(attempt);
     finish.time = elapsed;
 
     record = ngx_canary_record(attempt->endpoint->shared);
 
-    if (evidence
+    if (evidence && !finish.timeless
         && canary_judge_too_long(evidence, &record->rollout.strategy,
                                  attempt->ticket.side, elapsed))
     {
@@ -293,6 +396,7 @@ ngx_canary_ignored(ngx_canary_attempt_t *attempt)
     ngx_memzero(&finish, sizeof(canary_finish_t));
 
     finish.voided = 1;
+    finish.timeless = ngx_canary_is_timeless(attempt);
 
     ngx_canary_hand_in(attempt, evidence, &finish);
 }
@@ -373,7 +477,7 @@ ngx_canary_end_time(ngx_canary_attempt_t *attempt,
     canary_evidence_t  *evidence;
 
     if (attempt->endpoint->latency != NGX_CANARY_LATENCY_RESPONSE
-        || attempt->upgraded)
+        || attempt->special)
     {
         return;
     }

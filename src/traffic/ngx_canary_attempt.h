@@ -49,6 +49,18 @@ void ngx_canary_attempt_no_live(ngx_canary_attempt_t *attempt);
 void ngx_canary_void_ticket(ngx_canary_attempt_t *attempt,
     canary_evidence_t *evidence);
 
+/* the beginning of one that is no ordinary evidence, or none */
+void ngx_canary_take_special_ticket(ngx_canary_attempt_t *attempt,
+    ngx_canary_routing_t *routing);
+
+/* the header of an upgraded or timeless attempt */
+void ngx_canary_special_response(ngx_canary_attempt_t *attempt,
+    ngx_uint_t response_class, ngx_uint_t timed, uint64_t elapsed);
+
+/* a time that is not in the histogram */
+void ngx_canary_add_other_time(ngx_canary_attempt_t *attempt,
+    ngx_canary_meter_t *meter, uint64_t elapsed);
+
 /* a response that may be bad evidence */
 void ngx_canary_bad_response(ngx_canary_attempt_t *attempt,
     canary_evidence_t *evidence, ngx_uint_t timed, uint64_t elapsed);
@@ -96,8 +108,8 @@ ngx_canary_meter(ngx_canary_attempt_t *attempt)
 
 
 /*
- * Times of all attempts, and a histogram of those that are evidence, whether
- * there is a rollout or not.
+ * Times, and a histogram of those that are evidence, whether there is a rollout
+ * or not.
  */
 
 static ngx_inline void
@@ -106,13 +118,12 @@ ngx_canary_add_time(ngx_canary_attempt_t *attempt,
 {
     uint32_t  index, before;
 
-    ngx_canary_add(&meter->totals.timed, 1);
-
-    if (!measured) {
-        ngx_canary_add(&meter->totals.other_time, elapsed);
+    if (ngx_canary_rarely(!measured)) {
+        ngx_canary_add_other_time(attempt, meter, elapsed);
         return;
     }
 
+    ngx_canary_add(&meter->totals.timed, 1);
     ngx_canary_add(&meter->totals.time, elapsed);
 
     index = canary_histogram_index(elapsed);
@@ -178,16 +189,15 @@ ngx_canary_attempt_begin(ngx_canary_attempt_t *attempt)
     attempt->state = NGX_CANARY_OPEN;
     attempt->evidence = 0;
     attempt->response = 0;
-    attempt->upgraded = 0;
+    attempt->special = 0;
 
-    if (attempt->reason == NGX_CANARY_BY_WEIGHT
-        || attempt->reason == NGX_CANARY_BY_KEY)
-    {
-        routing = ngx_canary_routing(attempt->endpoint);
+    routing = ngx_canary_routing(attempt->endpoint);
 
-        if (routing->route.phase != CANARY_IDLE) {
-            ngx_canary_take_ticket(attempt, routing);
-        }
+    if (ngx_canary_rarely(attempt->reason > NGX_CANARY_BY_KEY)) {
+        ngx_canary_take_special_ticket(attempt, routing);
+
+    } else if (routing->route.phase != CANARY_IDLE) {
+        ngx_canary_take_ticket(attempt, routing);
     }
 }
 
@@ -212,6 +222,17 @@ ngx_canary_attempt_meter(ngx_canary_attempt_t *attempt)
 }
 
 
+/* whether the time of an attempt may be evidence */
+
+static ngx_inline ngx_uint_t
+ngx_canary_is_measured(ngx_canary_attempt_t *attempt)
+{
+    return attempt->reason <= NGX_CANARY_BY_KEY
+           || (attempt->reason >= NGX_CANARY_BY_WEIGHT_WARMING
+               && !(attempt->special & NGX_CANARY_TIMELESS));
+}
+
+
 /*
  * Where an attempt's ticket is good; NULL if its rollout is over.  It is also
  * told whether its time belongs in the histogram: during a rollout it does if
@@ -227,8 +248,7 @@ ngx_canary_evidence(ngx_canary_attempt_t *attempt,
     route = ngx_canary_route(attempt->endpoint);
 
     if (route.phase == CANARY_IDLE) {
-        *measured = (attempt->reason == NGX_CANARY_BY_WEIGHT
-                     || attempt->reason == NGX_CANARY_BY_KEY);
+        *measured = ngx_canary_is_measured(attempt);
         attempt->evidence = 0;
         return NULL;
     }
@@ -244,7 +264,7 @@ ngx_canary_evidence(ngx_canary_attempt_t *attempt,
         return NULL;
     }
 
-    *measured = 1;
+    *measured = !(attempt->special & NGX_CANARY_TIMELESS);
 
     return __atomic_load_n(&attempt->endpoint->shared->evidence,
                            __ATOMIC_ACQUIRE);
@@ -311,10 +331,13 @@ ngx_canary_attempt_header(ngx_canary_attempt_t *attempt,
                                           : NGX_CANARY_RESPONDED;
 
     if (status == CANARY_SWITCHING_PROTOCOLS) {
-        attempt->upgraded = 1;
+        attempt->special |= NGX_CANARY_UPGRADED;
     }
 
-    timed |= attempt->upgraded;
+    if (ngx_canary_rarely(attempt->special)) {
+        ngx_canary_special_response(attempt, response_class, timed, elapsed);
+        return;
+    }
 
     ngx_canary_response(attempt, response_class, timed, elapsed);
 }

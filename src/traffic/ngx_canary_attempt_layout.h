@@ -28,7 +28,11 @@ typedef enum {
     NGX_CANARY_BY_FALLBACK,
     NGX_CANARY_BY_ONLY,           /* outside the rollout: stable */
     NGX_CANARY_BY_WEIGHT_EXCLUDED,     /* as the first two, but it is no */
-    NGX_CANARY_BY_KEY_EXCLUDED         /* evidence */
+    NGX_CANARY_BY_KEY_EXCLUDED,        /* evidence, */
+    NGX_CANARY_BY_WEIGHT_WARMING,      /* or its time may be none, */
+    NGX_CANARY_BY_KEY_WARMING,
+    NGX_CANARY_BY_WEIGHT_UPLOAD,       /* or is none */
+    NGX_CANARY_BY_KEY_UPLOAD
 } ngx_canary_reason_e;
 
 
@@ -51,6 +55,12 @@ typedef enum {
 } ngx_canary_state_e;
 
 
+/* what few attempts have */
+
+#define NGX_CANARY_UPGRADED            1    /* a tunnel */
+#define NGX_CANARY_TIMELESS            2    /* its time is no evidence */
+
+
 /* An attempt on a release, as it is being accounted. */
 
 struct ngx_canary_attempt_s {
@@ -68,7 +78,7 @@ struct ngx_canary_attempt_s {
                                                           counted */
     uint8_t                             state;
     uint8_t                             evidence;      /* has a ticket */
-    uint8_t                             upgraded;
+    uint8_t                             special;       /* of the above */
     uint8_t                             how;           /* it failed, when it
                                                           has */
 };

@@ -33,7 +33,7 @@ ngx_canary_reroute(ngx_canary_endpoint_t *endpoint, uint64_t word)
     routing->step = routing->canary ? canary_split_step(routing->route.weight)
                                     : 0;
     routing->by_strings = endpoint->force.value || endpoint->only.value
-                          || endpoint->exclude.value
+                          || endpoint->exclude.value || endpoint->warmup
                           || (endpoint->key.value
                               && routing->route.phase != CANARY_IDLE);
     routing->phase = shared->phases + ngx_worker % shared->nphases

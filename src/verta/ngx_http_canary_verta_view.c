@@ -19,8 +19,6 @@
 
 static void ngx_http_canary_verta_look_back(
     ngx_http_canary_verta_view_t *view, ngx_canary_shared_t *shared);
-static canary_event_t *ngx_http_canary_verta_event(
-    ngx_canary_shared_t *shared, uint64_t number);
 static uint64_t ngx_http_canary_verta_ago(uint64_t time);
 
 
@@ -70,13 +68,13 @@ ngx_http_canary_verta_look_back(ngx_http_canary_verta_view_t *view,
     oldest = (number > CANARY_EVENTS)
              ? number - CANARY_EVENTS : 0;
 
-    event = ngx_http_canary_verta_event(shared, number - 1);
+    event = ngx_canary_event_at(shared, number - 1);
     view->updated = ngx_max(view->updated, event->time);
 
     halted = (view->record.rollout.phase == CANARY_HALTED);
 
     while (number-- > oldest) {
-        event = ngx_http_canary_verta_event(shared, number);
+        event = ngx_canary_event_at(shared, number);
 
         if (halted && event->verb == CANARY_VIOLATION) {
             halted = 0;
@@ -89,13 +87,6 @@ ngx_http_canary_verta_look_back(ngx_http_canary_verta_view_t *view,
             return;
         }
     }
-}
-
-
-static canary_event_t *
-ngx_http_canary_verta_event(ngx_canary_shared_t *shared, uint64_t number)
-{
-    return &shared->history->events[number % (CANARY_EVENTS + 1)];
 }
 
 

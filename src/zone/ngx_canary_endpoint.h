@@ -95,6 +95,7 @@ typedef struct {
     ngx_canary_string_t                 force;
     ngx_canary_string_t                 only;
     ngx_canary_string_t                 exclude;
+    ngx_msec_t                          warmup;        /* 0: none */
     uint64_t                            salt;          /* of the key */
     ngx_uint_t                          number;        /* in the Verta API */
 

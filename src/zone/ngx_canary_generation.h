@@ -24,13 +24,11 @@
    numbers; or with that of a generation */
 ngx_uint_t ngx_canary_serial_alive(ngx_canary_zone_t *zone,
     ngx_uint_t first, ngx_uint_t last);
-ngx_uint_t ngx_canary_generation_alive(
-    ngx_canary_generation_t *generation);
+ngx_uint_t ngx_canary_generation_alive(ngx_canary_generation_t *generation);
 
 /* by the newest configuration, or by one that is being registered */
 ngx_uint_t ngx_canary_configured(ngx_canary_shared_t *shared);
-ngx_uint_t ngx_canary_release_configured(
-    ngx_canary_zone_t *zone,
+ngx_uint_t ngx_canary_release_configured(ngx_canary_zone_t *zone,
     ngx_canary_release_shared_t *place);
 
 /* so it is, or a living process has a configuration with it */

@@ -65,8 +65,7 @@ ngx_canary_make_meter(ngx_canary_endpoint_t *endpoint,
 
     /* additions are atomic, so workers may share a meter */
 
-    meter = (ngx_canary_need_meter(cmcf->zone, place, own)
-             == NGX_OK)
+    meter = (ngx_canary_need_meter(cmcf->zone, place, own) == NGX_OK)
             ? *own : ngx_canary_any_meter(shared, place);
 
     ngx_canary_unlock(cmcf->zone);
@@ -375,9 +374,7 @@ ngx_canary_halve_endpoint(ngx_canary_shared_t *shared)
     for (i = 0; i < CANARY_RELEASES; i++) {
         place = shared->releases[i];
 
-        if (place == NULL
-            || ngx_canary_any_meter(shared, place) == NULL)
-        {
+        if (place == NULL || ngx_canary_any_meter(shared, place) == NULL) {
             continue;
         }
 

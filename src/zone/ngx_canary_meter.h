@@ -66,13 +66,11 @@ void ngx_canary_sum_times(ngx_canary_shared_t *shared,
 
 /* what has been measured of the sides of which that is needed */
 void ngx_canary_times(ngx_canary_shared_t *shared,
-    const canary_rollout_t *rollout, ngx_uint_t detail,
-    canary_times_t *times);
+    const canary_rollout_t *rollout, ngx_uint_t detail, canary_times_t *times);
 
 /* all that was ever counted, */
 void ngx_canary_sum_totals(ngx_canary_shared_t *shared,
-    ngx_canary_release_shared_t *place,
-    canary_totals_t *totals);
+    ngx_canary_release_shared_t *place, canary_totals_t *totals);
 
 /* and all times that were ever in them, by the buckets that are exported */
 void ngx_canary_sum_buckets(ngx_canary_shared_t *shared,

@@ -32,18 +32,16 @@
  */
 
 
-static ngx_uint_t ngx_canary_has_entered(
-    ngx_canary_zone_t *zone);
+static ngx_uint_t ngx_canary_has_entered(ngx_canary_zone_t *zone);
+static void ngx_canary_forget_processes(ngx_canary_zone_t *zone,
+    ngx_pid_t pid);
 static ngx_uint_t ngx_canary_dead(ngx_canary_zone_t *zone, ngx_pid_t pid);
-static ngx_int_t ngx_canary_record_process(
-    ngx_canary_main_conf_t *cmcf);
+static ngx_int_t ngx_canary_record_process(ngx_canary_main_conf_t *cmcf);
 static ngx_canary_generation_t *ngx_canary_generation(
     ngx_canary_main_conf_t *cmcf);
 static void ngx_canary_unrecorded(ngx_canary_main_conf_t *cmcf);
-static void ngx_canary_drop_generations(
-    ngx_canary_zone_t *zone);
-static ngx_uint_t ngx_canary_free_slot(
-    ngx_canary_zone_t *zone);
+static void ngx_canary_drop_generations(ngx_canary_zone_t *zone);
+static ngx_uint_t ngx_canary_free_slot(ngx_canary_zone_t *zone);
 static void ngx_canary_use_slot(ngx_canary_zone_t *zone, ngx_uint_t slot);
 static ngx_uint_t ngx_canary_slot_owners(
     ngx_canary_zone_t *zone, ngx_uint_t slot);
@@ -94,29 +92,13 @@ ngx_canary_enter_process(ngx_canary_main_conf_t *cmcf)
 void
 ngx_canary_leave_process(ngx_canary_main_conf_t *cmcf)
 {
-    ngx_canary_zone_t        *zone;
-    ngx_canary_process_t    **place;
-    ngx_canary_generation_t  *generation;
+    ngx_canary_zone_t  *zone;
 
     zone = cmcf->zone;
 
     ngx_canary_lock(zone);
 
-    for (generation = zone->generations;
-         generation;
-         generation = generation->next)
-    {
-        for (place = &generation->processes; *place; /* void */ ) {
-            if ((*place)->pid == ngx_pid) {
-                ngx_canary_forget_process(zone, place);
-
-            } else {
-                place = &(*place)->next;
-            }
-        }
-    }
-
-    ngx_canary_drop_generations(zone);
+    ngx_canary_forget_processes(zone, ngx_pid);
 
     ngx_canary_unlock(zone);
 }
@@ -149,6 +131,15 @@ ngx_canary_has_dead(ngx_canary_zone_t *zone)
 void
 ngx_canary_reap(ngx_canary_zone_t *zone)
 {
+    ngx_canary_forget_processes(zone, 0);
+}
+
+
+/* that one, or 0: those that are dead */
+
+static void
+ngx_canary_forget_processes(ngx_canary_zone_t *zone, ngx_pid_t pid)
+{
     ngx_canary_process_t    **place;
     ngx_canary_generation_t  *generation;
 
@@ -157,12 +148,14 @@ ngx_canary_reap(ngx_canary_zone_t *zone)
          generation = generation->next)
     {
         for (place = &generation->processes; *place; /* void */ ) {
-            if (!ngx_canary_dead(zone, (*place)->pid)) {
-                place = &(*place)->next;
-                continue;
-            }
+            if (pid ? (*place)->pid == pid
+                    : ngx_canary_dead(zone, (*place)->pid))
+            {
+                ngx_canary_forget_process(zone, place);
 
-            ngx_canary_forget_process(zone, place);
+            } else {
+                place = &(*place)->next;
+            }
         }
     }
 
@@ -228,8 +221,7 @@ ngx_canary_record_process(ngx_canary_main_conf_t *cmcf)
         return NGX_ERROR;
     }
 
-    process = ngx_canary_alloc(cmcf->zone,
-                               sizeof(ngx_canary_process_t));
+    process = ngx_canary_alloc(cmcf->zone, sizeof(ngx_canary_process_t));
     if (process == NULL) {
         return NGX_ERROR;
     }
@@ -265,8 +257,7 @@ ngx_canary_generation(ngx_canary_main_conf_t *cmcf)
         }
     }
 
-    generation = ngx_canary_alloc(zone,
-                                  sizeof(ngx_canary_generation_t));
+    generation = ngx_canary_alloc(zone, sizeof(ngx_canary_generation_t));
     if (generation == NULL) {
         return NULL;
     }

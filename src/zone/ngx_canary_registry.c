@@ -45,18 +45,15 @@ static size_t ngx_canary_slab_size(size_t size);
 static size_t ngx_canary_rollout_size(ngx_uint_t nslots, ngx_uint_t workers);
 static ngx_int_t ngx_canary_add_phases(ngx_canary_shared_t *shared);
 static void ngx_canary_unwant(ngx_canary_shared_t *shared, ngx_uint_t serial);
-static ngx_int_t ngx_canary_register_endpoint(
-    ngx_canary_main_conf_t *cmcf, ngx_canary_endpoint_t *endpoint,
-    ngx_log_t *log);
-static ngx_uint_t ngx_canary_add_place(
-    ngx_canary_main_conf_t *cmcf, ngx_canary_shared_t *shared,
-    ngx_str_t *name);
+static ngx_int_t ngx_canary_register_endpoint(ngx_canary_main_conf_t *cmcf,
+    ngx_canary_endpoint_t *endpoint, ngx_log_t *log);
+static ngx_uint_t ngx_canary_add_place(ngx_canary_main_conf_t *cmcf,
+    ngx_canary_shared_t *shared, ngx_str_t *name);
 static ngx_uint_t ngx_canary_take_place(ngx_canary_shared_t *shared,
     ngx_uint_t id, ngx_uint_t configured, ngx_str_t *name);
 static ngx_uint_t ngx_canary_find_place(
     ngx_canary_shared_t *shared, ngx_str_t *name);
-static ngx_uint_t ngx_canary_free_place(
-    ngx_canary_shared_t *shared);
+static ngx_uint_t ngx_canary_free_place(ngx_canary_shared_t *shared);
 static ngx_uint_t ngx_canary_oldest_place(
     ngx_canary_shared_t *shared, const canary_rollout_t *rollout);
 static ngx_uint_t ngx_canary_no_place(ngx_canary_main_conf_t *cmcf,
@@ -106,8 +103,7 @@ ngx_canary_zone_needed(ngx_canary_main_conf_t *cmcf, ngx_uint_t nslots)
 
     size = 8 * ngx_pagesize
            + ngx_canary_slab_size(sizeof(ngx_canary_zone_t))
-           + nslots * ngx_canary_slab_size(
-                                         sizeof(ngx_canary_process_t))
+           + nslots * ngx_canary_slab_size(sizeof(ngx_canary_process_t))
            + ngx_canary_rollout_size(nslots, 1)
            + 4 * ngx_pagesize;
 
@@ -328,8 +324,7 @@ ngx_canary_register_endpoint(ngx_canary_main_conf_t *cmcf,
                           "no place for release \"%V\" of \"%V\": workers of "
                           "earlier configurations still use %d other "
                           "releases, reload when they have ended, in %s:%ui",
-                          &releases[i].name, &endpoint->name,
-                          CANARY_RELEASES,
+                          &releases[i].name, &endpoint->name, CANARY_RELEASES,
                           releases[i].file, releases[i].line);
             return NGX_DECLINED;
         }

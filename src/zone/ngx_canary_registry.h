@@ -40,9 +40,8 @@ ngx_canary_shared_t *ngx_canary_find_shared(
 
 /* under the lock: one that was named last by the configuration "serial", or
    that the one which is being registered wants; NULL: the zone is full */
-ngx_canary_shared_t *ngx_canary_create_shared(
-    ngx_canary_zone_t *zone, ngx_str_t *name, ngx_uint_t serial,
-    ngx_uint_t wanted);
+ngx_canary_shared_t *ngx_canary_create_shared(ngx_canary_zone_t *zone,
+    ngx_str_t *name, ngx_uint_t serial, ngx_uint_t wanted);
 
 /* bytes of a zone that is large enough for the configuration */
 size_t ngx_canary_zone_needed(ngx_canary_main_conf_t *cmcf, ngx_uint_t nslots);

@@ -14,8 +14,8 @@
 #include "canary_route.h"
 
 #include "ngx_canary_generation.h"
+#include "ngx_canary_memory.h"
 #include "ngx_canary_shared.h"
-#include "ngx_canary_spare.h"
 #include "ngx_canary_spare_meters.h"
 
 
@@ -38,12 +38,9 @@
  */
 
 
-static ngx_uint_t ngx_canary_forget_oldest(
-    ngx_canary_zone_t *zone);
-static ngx_uint_t ngx_canary_forget_releases(
-    ngx_canary_zone_t *zone);
-static ngx_uint_t ngx_canary_forget_idle(
-    ngx_canary_shared_t *shared);
+static ngx_uint_t ngx_canary_forget_oldest(ngx_canary_zone_t *zone);
+static ngx_uint_t ngx_canary_forget_releases(ngx_canary_zone_t *zone);
+static ngx_uint_t ngx_canary_forget_idle(ngx_canary_shared_t *shared);
 static void ngx_canary_free_release(ngx_canary_shared_t *shared,
     ngx_uint_t id);
 

@@ -451,6 +451,15 @@ ngx_canary_unlock(ngx_canary_zone_t *zone)
 }
 
 
+/* the place of an event in the ring: it has a history */
+
+static ngx_inline canary_event_t *
+ngx_canary_event_at(ngx_canary_shared_t *shared, uint64_t number)
+{
+    return &shared->history->events[number % (CANARY_EVENTS + 1)];
+}
+
+
 /* what it has counted */
 
 static ngx_inline void

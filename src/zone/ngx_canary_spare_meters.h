@@ -29,8 +29,7 @@ void ngx_canary_forget_meters(ngx_canary_shared_t *shared,
 
 /* gives the zone back what it can be given of meters that were given up; 0:
    nothing */
-ngx_uint_t ngx_canary_free_spare_meters(
-    ngx_canary_zone_t *zone);
+ngx_uint_t ngx_canary_free_spare_meters(ngx_canary_zone_t *zone);
 
 
 #endif /* _NGX_CANARY_SPARE_METERS_H_INCLUDED_ */

@@ -390,8 +390,7 @@ ngx_canary_zone_full(ngx_canary_main_conf_t *cmcf, u_char *text, size_t size)
                  "until others end; for rollouts of all %ui endpoints at "
                  "once it needs about %uzk%Z",
                  &cmcf->zone_name, cmcf->zone_size / 1024,
-                 cmcf->endpoints.nelts,
-                 ngx_canary_zone_for_all(cmcf) / 1024);
+                 cmcf->endpoints.nelts, ngx_canary_zone_for_all(cmcf) / 1024);
 
     text[size - 1] = '\0';
 }

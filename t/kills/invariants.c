@@ -322,7 +322,7 @@ kills_check_ring(ngx_canary_shared_t *shared)
                                           : 0;
 
     for ( /* void */ ; shared->history && n < events; n++) {
-        event = &shared->history->events[n % (CANARY_EVENTS + 1)];
+        event = ngx_canary_event_at(shared, n);
 
         if (event->id <= last || event->id > kills_conf()->zone->last_event) {
             kills_fail("event %llu of \"%.*s\" follows %llu, the last of all "
@@ -404,7 +404,7 @@ kills_check_endpoint_events(ngx_canary_shared_t *shared,
     file = canary_events_find(events, name, &nfile);
 
     for (n = number; n > first; n--) {
-        id = shared->history->events[(n - 1) % (CANARY_EVENTS + 1)].id;
+        id = ngx_canary_event_at(shared, n - 1)->id;
 
         if (number - n >= nfile || file[nfile - 1 - (number - n)].id != id) {
             kills_fail("event %llu of \"%s\" is %llu in the file",

@@ -21,7 +21,7 @@
 #include "canary_evidence_last.h"
 #include "canary_evidence_places.h"
 #include "canary_evidence_settle.h"
-#include "canary_evidence_spent.h"
+#include "canary_evidence_sum.h"
 #include "canary_evidence_view.h"
 
 #include "memory.h"

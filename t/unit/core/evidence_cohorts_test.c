@@ -296,7 +296,7 @@ counters_may_wrap_around(void **state)
                              [n / SLOTS % CANARY_SIDES];
 
         for (counter = &tally->started;
-             counter <= &tally->gave_up;
+             counter <= &tally->time_only;
              counter++)
         {
             *counter = UINT32_MAX - 1;
@@ -378,7 +378,7 @@ a_step_may_have_more_attempts_than_a_cohort(void **state)
         late->step.bad_5xx += billion;
         late->step.bad_both += billion / 2;
         late->voided += billion / 2;
-        late->gave_up += billion;
+        late->time_only += billion;
         late->timed += billion;
         late->time += billion * 5000;
         late->slow.slow[0] += billion;
@@ -392,7 +392,7 @@ a_step_may_have_more_attempts_than_a_cohort(void **state)
         assert_int_equal(seen.failing.bad_4xx, n * billion / 4 * 5);
         assert_int_equal(seen.failing.bad_5xx, n * billion);
         assert_int_equal(seen.failing.bad, n * billion / 4 * 7);
-        assert_int_equal(seen.failing.gave_up, n * billion);
+        assert_int_equal(seen.failing.time_only, n * billion);
         assert_int_equal(seen.failing.timed, 2 * n * billion);
         assert_int_equal(seen.failing.time, 2 * n * billion * 5000);
         assert_int_equal(seen.failing.slow[0], n * billion);

@@ -351,7 +351,7 @@ each_rule_has_its_measure(void **state)
     (void) state;
 
     counts = (canary_counts_t) {
-        .started = 100, .bad_4xx = 3, .bad_5xx = 5, .bad = 7, .gave_up = 11,
+        .started = 100, .bad_4xx = 3, .bad_5xx = 5, .bad = 7, .time_only = 11,
         .timed = 60, .time = 12000, .slow = { 99, 98, 13, 97 }
     };
 

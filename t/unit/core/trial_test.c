@@ -242,7 +242,7 @@ who_gave_up_was_slow(void **state)
     trial = trial_of(&rule);
 
     cohort = cohort_of(0, 0, 0);
-    cohort.sides[CANARY].gave_up = 4;
+    cohort.sides[CANARY].time_only = 4;
     cohort.sides[CANARY].slow.slow[0] = 4;
     canary_trial_fold(&trial, &rule, &cohort, 0);
 

@@ -109,6 +109,9 @@ a_state(void)
     endpoint->releases[0].totals.cut_timeouts = 11;
     endpoint->releases[0].totals.aborted = 9;
     endpoint->releases[0].totals.fallbacks = 10;
+    endpoint->releases[0].totals.cancelled = 12;
+    endpoint->releases[0].totals.abandoned = 13;
+    endpoint->releases[0].totals.no_live = 14;
     endpoint->releases[0].totals.timed = 1ull << 53;
     endpoint->releases[0].totals.other_time = CANARY_STATE_SUM_MAX;
 
@@ -187,10 +190,13 @@ refused(const char *text, size_t len, const char *why)
 }
 
 
-/* The document of a state with one part of its text replaced by another. */
+/*
+ * The document of a state with one part of its text replaced by another, to be
+ * freed with free().
+ */
 
 static char *
-sealed_with(const char *part, const char *other, size_t *len)
+changed_document(const char *part, const char *other, size_t *len)
 {
     char            *text, *value, *at, *sealed, changed[8192];
     canary_state_t  *state;
@@ -228,10 +234,41 @@ refused_with(const char *part, const char *other, const char *why)
     char    *sealed;
     size_t   len;
 
-    sealed = sealed_with(part, other, &len);
+    sealed = changed_document(part, other, &len);
     refused(sealed, len, why);
-
     free(sealed);
+}
+
+
+static void
+what_came_later_reads_as_nothing_where_it_is_not(void **unused)
+{
+    char             *sealed;
+    size_t            len;
+    canary_state_t   *state;
+    canary_totals_t  *totals;
+
+    (void) unused;
+
+    sealed = changed_document(",\"cancelled\":12,\"abandoned\":13"
+                              ",\"no_live\":14",
+                              "", &len);
+    state = canary_state_json_read(sealed, len, error);
+
+    if (state == NULL) {
+        fail_msg("%s: %s", error, sealed);
+    }
+
+    totals = &state->endpoints[0].releases[0].totals;
+    assert_int_equal(totals->aborted, 9);
+    assert_int_equal(totals->cancelled, 0);
+    assert_int_equal(totals->abandoned, 0);
+    assert_int_equal(totals->no_live, 0);
+
+    canary_state_destroy(state);
+    free(sealed);
+
+    refused_with(",\"aborted\":9", "", "\"aborted\" is missing");
 }
 
 
@@ -331,7 +368,7 @@ without_an_approval_it_is_off(void **unused)
 
     (void) unused;
 
-    sealed = sealed_with("\"approval\":\"step\",", "", &len);
+    sealed = changed_document("\"approval\":\"step\",", "", &len);
     state = canary_state_json_read(sealed, len, error);
 
     if (state == NULL) {
@@ -974,6 +1011,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(what_is_written_is_read_again),
+        cmocka_unit_test(what_came_later_reads_as_nothing_where_it_is_not),
         cmocka_unit_test(without_an_approval_it_is_off),
         cmocka_unit_test(as_many_events_and_releases_as_there_may_be),
         cmocka_unit_test(any_part_of_it_is_not_enough),

@@ -1,0 +1,22 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef CANARY_STATE_EVENT_H
+#define CANARY_STATE_EVENT_H
+
+
+#include "canary_route.h"
+#include "canary_state_field.h"
+
+
+extern const char *const  canary_state_phases[CANARY_PHASES];
+
+/* A canary_event_t, each member as exact as it is. */
+
+extern const canary_state_object_t  canary_state_event;
+
+
+#endif /* CANARY_STATE_EVENT_H */
