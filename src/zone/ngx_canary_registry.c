@@ -114,7 +114,10 @@ ngx_canary_zone_needed(ngx_canary_main_conf_t *cmcf, ngx_uint_t nslots)
                     ngx_canary_shared_size(&endpoints[i]->name))
                 + phases
                 + release * endpoints[i]->releases.nelts
-                + sizeof(ngx_canary_meter_t);
+                + sizeof(ngx_canary_meter_t)
+                + (endpoints[i]->once ? ngx_align(sizeof(canary_once_t),
+                                                  ngx_pagesize)
+                                      : 0);
     }
 
     /* and has a table of the pages itself */
@@ -305,6 +308,12 @@ ngx_canary_register_endpoint(ngx_canary_main_conf_t *cmcf,
 
     shared->wanted = cmcf->serial;
     endpoint->shared = shared;
+
+    if (endpoint->once
+        && ngx_canary_provide_keys(shared, cmcf->serial) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     ngx_memset(endpoint->by_id, 0xff, sizeof(endpoint->by_id));
 
