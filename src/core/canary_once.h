@@ -36,9 +36,9 @@ typedef struct {
 
 /*
  * What is to be given back if the attempt turns out to be no evidence; 0: one
- * of its key has counted.  The hash is made of the rollout and the key; now
- * and once are ms, monotonic, and above 0.  Where once is another one than it
- * was, all keys are new.
+ * of its key has counted.  The hash is made of the rollout and the key; now is
+ * ms, monotonic, and once ms, above 0: where it is not what it was, all keys
+ * are new.
  */
 
 uint32_t canary_once_take(canary_once_t *keys, uint32_t hash, uint64_t now,

@@ -114,10 +114,11 @@ ngx_canary_zone_needed(ngx_canary_main_conf_t *cmcf, ngx_uint_t nslots)
                     ngx_canary_shared_size(&endpoints[i]->name))
                 + phases
                 + release * endpoints[i]->releases.nelts
-                + sizeof(ngx_canary_meter_t)
-                + (endpoints[i]->once ? ngx_align(sizeof(canary_once_t),
-                                                  ngx_pagesize)
-                                      : 0);
+                + sizeof(ngx_canary_meter_t);
+
+        if (endpoints[i]->once) {
+            size += ngx_canary_slab_size(sizeof(canary_once_t));
+        }
     }
 
     /* and has a table of the pages itself */

@@ -86,18 +86,20 @@ ngx_canary_provide_keys(ngx_canary_shared_t *shared, ngx_uint_t serial)
 {
     canary_once_t  *keys;
 
-    if (shared->keys == NULL) {
-        keys = ngx_canary_alloc(shared->zone, sizeof(canary_once_t));
-        if (keys == NULL) {
-            return NGX_ERROR;
-        }
+    shared->keyed = serial;
 
-        ngx_memzero(keys, sizeof(canary_once_t));
-
-        __atomic_store_n(&shared->keys, keys, __ATOMIC_RELEASE);
+    if (shared->keys) {
+        return NGX_OK;
     }
 
-    shared->keyed = serial;
+    keys = ngx_canary_alloc(shared->zone, sizeof(canary_once_t));
+    if (keys == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(keys, sizeof(canary_once_t));
+
+    __atomic_store_n(&shared->keys, keys, __ATOMIC_RELEASE);
 
     return NGX_OK;
 }
