@@ -40,7 +40,7 @@ canary_key_add(uint64_t h, unsigned char c)
 /* four bytes at a time, though one after another: half of the instructions */
 
 static uint64_t
-canary_key_hash(uint64_t h, const unsigned char *p, size_t len)
+canary_key_take_in(uint64_t h, const unsigned char *p, size_t len)
 {
     const unsigned char  *last;
 
@@ -62,16 +62,12 @@ canary_key_hash(uint64_t h, const unsigned char *p, size_t len)
 uint64_t
 canary_key_salt(const void *endpoint, size_t len)
 {
-    return canary_key_hash(CANARY_FNV_OFFSET, endpoint, len);
+    return canary_key_take_in(CANARY_FNV_OFFSET, endpoint, len);
 }
 
 
-uint32_t
-canary_key_place(uint64_t salt, uint32_t rollout, const void *key, size_t len)
+uint64_t
+canary_key_hash(uint64_t salt, uint32_t rollout, const void *key, size_t len)
 {
-    uint64_t  h;
-
-    h = canary_key_hash(canary_key_mix(salt + rollout), key, len);
-
-    return (uint32_t) ((h >> 32) * CANARY_ONE >> 32);
+    return canary_key_take_in(canary_key_mix(salt + rollout), key, len);
 }

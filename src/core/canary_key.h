@@ -23,12 +23,21 @@
  * The salt is made of the endpoint and the number of the rollout.  Each
  * rollout begins with other keys, and a release that spreads the same keys
  * over its servers with a hash of its own still gets them evenly.
+ *
+ * The place is made of the upper half of the hash, and nothing of the lower.
  */
 
 uint64_t canary_key_salt(const void *endpoint, size_t len);
 
-uint32_t canary_key_place(uint64_t salt, uint32_t rollout, const void *key,
+uint64_t canary_key_hash(uint64_t salt, uint32_t rollout, const void *key,
     size_t len);
+
+
+static inline uint32_t
+canary_key_place(uint64_t hash)
+{
+    return (uint32_t) ((hash >> 32) * CANARY_ONE >> 32);
+}
 
 
 #endif /* CANARY_KEY_H */

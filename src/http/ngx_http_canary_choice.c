@@ -43,6 +43,8 @@ static ngx_http_canary_ctx_t *ngx_http_canary_decide_by_strings(
     ngx_http_canary_choice_t *choice);
 static ngx_inline void ngx_http_canary_split(ngx_http_request_t *r,
     ngx_http_canary_choice_t *choice);
+static void ngx_http_canary_select(ngx_http_request_t *r,
+    ngx_http_canary_choice_t *choice);
 static ngx_uint_t ngx_http_canary_is_set(ngx_http_request_t *r,
     ngx_canary_string_t *string);
 static ngx_inline ngx_int_t ngx_http_canary_value(ngx_http_request_t *r,
@@ -187,7 +189,6 @@ static ngx_canary_noinline ngx_http_canary_ctx_t *
 ngx_http_canary_decide_by_strings(ngx_http_request_t *r,
     ngx_http_canary_ctx_t *ctx, ngx_http_canary_choice_t *choice)
 {
-    ngx_uint_t              by_key;
     ngx_canary_endpoint_t  *endpoint;
 
     endpoint = choice->endpoint;
@@ -204,17 +205,8 @@ ngx_http_canary_decide_by_strings(ngx_http_request_t *r,
 
     ngx_http_canary_split(r, choice);
 
-    by_key = (choice->reason == NGX_CANARY_BY_KEY);
-
-    if (endpoint->exclude.value
-        && ngx_http_canary_is_set(r, &endpoint->exclude))
-    {
-        choice->reason = by_key ? NGX_CANARY_BY_KEY_EXCLUDED
-                                : NGX_CANARY_BY_WEIGHT_EXCLUDED;
-
-    } else if (endpoint->warmup) {
-        choice->reason = by_key ? NGX_CANARY_BY_KEY_WARMING
-                                : NGX_CANARY_BY_WEIGHT_WARMING;
+    if (endpoint->selects) {
+        ngx_http_canary_select(r, choice);
     }
 
 done:
@@ -246,6 +238,30 @@ ngx_http_canary_split(ngx_http_request_t *r, ngx_http_canary_choice_t *choice)
     if (release) {
         choice->release = release;
         choice->role = NGX_CANARY_CANARY;
+    }
+}
+
+
+/* what may be no evidence, or not of its time */
+
+static ngx_canary_noinline void
+ngx_http_canary_select(ngx_http_request_t *r, ngx_http_canary_choice_t *choice)
+{
+    ngx_uint_t              by_key;
+    ngx_canary_endpoint_t  *endpoint;
+
+    endpoint = choice->endpoint;
+    by_key = (choice->reason == NGX_CANARY_BY_KEY);
+
+    if (endpoint->exclude.value
+        && ngx_http_canary_is_set(r, &endpoint->exclude))
+    {
+        choice->reason = by_key ? NGX_CANARY_BY_KEY_EXCLUDED
+                                : NGX_CANARY_BY_WEIGHT_EXCLUDED;
+
+    } else if (endpoint->warmup || (endpoint->once && by_key)) {
+        choice->reason = by_key ? NGX_CANARY_BY_KEY_WARMING
+                                : NGX_CANARY_BY_WEIGHT_WARMING;
     }
 }
 
@@ -384,6 +400,7 @@ static ngx_inline ngx_uint_t
 ngx_http_canary_by_key(ngx_http_canary_choice_t *choice, u_char *key,
     size_t len)
 {
+    uint64_t                hash;
     canary_route_t          route;
     ngx_canary_endpoint_t  *endpoint;
 
@@ -395,10 +412,24 @@ ngx_http_canary_by_key(ngx_http_canary_choice_t *choice, u_char *key,
                                  canary_split_step(route.weight));
     }
 
-    choice->reason = NGX_CANARY_BY_KEY;
+    hash = canary_key_hash(endpoint->salt, route.epoch, key, len);
 
-    return canary_key_place(endpoint->salt, route.epoch, key, len)
-           < route.weight;
+    choice->reason = NGX_CANARY_BY_KEY;
+    choice->key = (uint32_t) hash;
+
+    return canary_key_place(hash) < route.weight;
+}
+
+
+uint32_t
+ngx_http_canary_attempt_key(ngx_canary_attempt_t *attempt)
+{
+    ngx_http_canary_peer_t  *cp;
+
+    cp = (ngx_http_canary_peer_t *)
+             ((u_char *) attempt - offsetof(ngx_http_canary_peer_t, attempt));
+
+    return cp->choice->key;
 }
 
 

@@ -26,6 +26,9 @@ ngx_http_canary_ctx_t *ngx_http_canary_choose(ngx_http_request_t *r,
 ngx_canary_release_t *ngx_http_canary_ask(ngx_http_request_t *r,
     ngx_canary_endpoint_t *endpoint);
 
+/* of an attempt on what was chosen by a key: the hash of that */
+uint32_t ngx_http_canary_attempt_key(ngx_canary_attempt_t *attempt);
+
 /* contexts that no request has, when the process ends */
 void ngx_http_canary_free_spare(void);
 

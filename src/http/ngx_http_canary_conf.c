@@ -238,6 +238,45 @@ ngx_http_canary_string(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* a string, and whether each attempt of a key counts */
+
+char *
+ngx_http_canary_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_canary_srv_conf_t  *cscf = conf;
+
+    char       *rv;
+    ngx_int_t   n;
+    ngx_str_t  *value, time;
+
+    rv = ngx_http_canary_string(cf, cmd, conf);
+
+    if (rv != NGX_CONF_OK || cf->args->nelts == 2) {
+        return rv;
+    }
+
+    value = cf->args->elts;
+
+    time.data = value[2].data + 5;
+    time.len = value[2].len - 5;
+
+    n = (ngx_strncmp(value[2].data, "once=", 5) == 0)
+            ? ngx_parse_time(&time, 0) : NGX_ERROR;
+
+    if (n <= 0 || (uint64_t) n > CANARY_TIME_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" of \"canary_key\", it "
+                           "must be \"once=\" and a time above 0 of at most "
+                           "365d, such as \"once=10m\"", &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    cscf->once = (ngx_msec_t) n;
+
+    return NGX_CONF_OK;
+}
+
+
 /* the index of what is just one variable, or -1 */
 
 static char *

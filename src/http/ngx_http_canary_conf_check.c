@@ -258,6 +258,9 @@ ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
     endpoint->only = cscf->only;
     endpoint->exclude = cscf->exclude;
     endpoint->warmup = cscf->warmup;
+    endpoint->once = cscf->once;
+    endpoint->selects = endpoint->exclude.value || endpoint->warmup
+                        || endpoint->once;
     endpoint->salt = canary_key_salt(endpoint->name.data, endpoint->name.len);
     endpoint->routing.word = CANARY_NO_WORD;
 }

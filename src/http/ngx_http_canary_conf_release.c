@@ -13,6 +13,7 @@
 
 #include "ngx_canary_endpoint.h"
 
+#include "ngx_http_canary_choice.h"
 #include "ngx_http_canary_conf.h"
 #include "ngx_http_canary_failure.h"
 
@@ -33,7 +34,7 @@ static char *ngx_http_canary_check_release(ngx_conf_t *cf,
 
 
 static const ngx_canary_shell_t       ngx_http_canary_shell = {
-    "http", ngx_http_canary_describe
+    "http", ngx_http_canary_describe, ngx_http_canary_attempt_key
 };
 
 

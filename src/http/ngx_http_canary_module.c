@@ -149,8 +149,8 @@ static ngx_command_t  ngx_http_canary_commands[] = {
       NULL },
 
     { ngx_string("canary_key"),
-      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
-      ngx_http_canary_string,
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE12,
+      ngx_http_canary_key,
       NGX_HTTP_SRV_CONF_OFFSET,
       offsetof(ngx_http_canary_srv_conf_t, key),
       NULL },
@@ -249,6 +249,7 @@ ngx_http_canary_create_srv_conf(ngx_conf_t *cf)
      *
      *     conf->endpoint = NULL;
      *     conf->key = { NULL, 0 };
+     *     conf->once = 0;
      *     conf->force = { NULL, 0 };
      *     conf->only = { NULL, 0 };
      *     conf->exclude = { NULL, 0 };

@@ -41,7 +41,9 @@ struct ngx_http_canary_choice_s {
                                                           the endpoint */
     uint8_t                             moved;         /* to another release
                                                           since it was made, */
-    ngx_canary_release_t               *first;         /* from this one */
+    uint32_t                            key;           /* hash of what it was
+                                                          made by, if it was */
+    ngx_canary_release_t               *first;         /* it was moved from */
 };
 
 

@@ -12,6 +12,7 @@
 #include "canary_evidence_count.h"
 #include "canary_evidence_layout.h"
 #include "canary_judge_times.h"
+#include "canary_once.h"
 #include "canary_outcome.h"
 #include "canary_totals.h"
 
@@ -31,6 +32,9 @@
  */
 
 
+static void ngx_canary_take_ticket_of_key(ngx_canary_attempt_t *attempt,
+    ngx_canary_routing_t *routing);
+static void ngx_canary_give_key_back(ngx_canary_attempt_t *attempt);
 static void ngx_canary_failed(ngx_canary_attempt_t *attempt,
     ngx_canary_how_e how, uint64_t elapsed);
 static void ngx_canary_aborted(ngx_canary_attempt_t *attempt,
@@ -195,7 +199,8 @@ ngx_canary_attempt_no_live(ngx_canary_attempt_t *attempt)
 
 /*
  * An upload that nginx passes on as it comes takes the time that the client
- * takes, and a release that has just been started that of its start.
+ * takes, and a release that has just been started that of its start.  Of a key
+ * there may have been an attempt already.
  */
 
 void
@@ -213,7 +218,16 @@ ngx_canary_take_special_ticket(ngx_canary_attempt_t *attempt,
     timeless = (attempt->reason >= NGX_CANARY_BY_WEIGHT_UPLOAD);
 
     if (routing->route.phase != CANARY_IDLE) {
-        ngx_canary_take_ticket(attempt, routing);
+
+        if (attempt->endpoint->once
+            && (attempt->reason == NGX_CANARY_BY_KEY_WARMING
+                || attempt->reason == NGX_CANARY_BY_KEY_UPLOAD))
+        {
+            ngx_canary_take_ticket_of_key(attempt, routing);
+
+        } else {
+            ngx_canary_take_ticket(attempt, routing);
+        }
 
         evidence = __atomic_load_n(&attempt->endpoint->shared->evidence,
                                    __ATOMIC_ACQUIRE);
@@ -234,6 +248,53 @@ ngx_canary_take_special_ticket(ngx_canary_attempt_t *attempt,
     if (evidence && attempt->evidence) {
         canary_evidence_no_time(evidence, &attempt->ticket);
     }
+}
+
+
+/* none for a key that has counted; its next attempts may count if this one has
+   found no evidence to be a part of */
+
+static void
+ngx_canary_take_ticket_of_key(ngx_canary_attempt_t *attempt,
+    ngx_canary_routing_t *routing)
+{
+    uint64_t                now;
+    ngx_canary_endpoint_t  *endpoint;
+
+    endpoint = attempt->endpoint;
+    now = (uint64_t) attempt->started.tv_sec * 1000
+          + (uint64_t) attempt->started.tv_nsec / 1000000;
+
+    attempt->key = canary_once_take(endpoint->shared->keys,
+                                    endpoint->shell->key(attempt), now,
+                                    endpoint->once);
+
+    if (attempt->key == 0) {
+        attempt->reason = NGX_CANARY_BY_KEY_EXCLUDED;
+        return;
+    }
+
+    ngx_canary_take_ticket(attempt, routing);
+
+    if (attempt->evidence) {
+        attempt->evidence = NGX_CANARY_TICKET_OF_KEY;
+
+    } else {
+        ngx_canary_give_key_back(attempt);
+    }
+}
+
+
+static void
+ngx_canary_give_key_back(ngx_canary_attempt_t *attempt)
+{
+    ngx_canary_endpoint_t  *endpoint;
+
+    endpoint = attempt->endpoint;
+
+    canary_once_give_back(endpoint->shared->keys,
+                          endpoint->shell->key(attempt), endpoint->once,
+                          attempt->key);
 }
 
 
@@ -504,6 +565,12 @@ ngx_canary_hand_in(ngx_canary_attempt_t *attempt,
     }
 
     canary_evidence_finish(evidence, &attempt->ticket, finish);
+
+    if (finish->voided && !finish->gave_up
+        && attempt->evidence == NGX_CANARY_TICKET_OF_KEY)
+    {
+        ngx_canary_give_key_back(attempt);
+    }
 
     if (finish->bad_5xx || finish->bad_4xx) {
         ngx_canary_burn(attempt, evidence, finish->bad_5xx ? 5 : 4,

@@ -165,7 +165,7 @@ ngx_canary_take_ticket(ngx_canary_attempt_t *attempt,
                           &attempt->ticket);
 
     attempt->epoch = routing->route.epoch;
-    attempt->evidence = 1;
+    attempt->evidence = NGX_CANARY_TICKET;
 
     /* the evidence may be that of a rollout that began in between */
 

@@ -30,8 +30,8 @@ typedef enum {
     NGX_CANARY_BY_WEIGHT_EXCLUDED,     /* as the first two, but it is no */
     NGX_CANARY_BY_KEY_EXCLUDED,        /* evidence, */
     NGX_CANARY_BY_WEIGHT_WARMING,      /* or its time may be none, */
-    NGX_CANARY_BY_KEY_WARMING,
-    NGX_CANARY_BY_WEIGHT_UPLOAD,       /* or is none */
+    NGX_CANARY_BY_KEY_WARMING,         /* or its key may have counted, */
+    NGX_CANARY_BY_WEIGHT_UPLOAD,       /* or its time is none */
     NGX_CANARY_BY_KEY_UPLOAD
 } ngx_canary_reason_e;
 
@@ -61,6 +61,12 @@ typedef enum {
 #define NGX_CANARY_TIMELESS            2    /* its time is no evidence */
 
 
+/* its evidence: a ticket, and for that its key has counted */
+
+#define NGX_CANARY_TICKET              1
+#define NGX_CANARY_TICKET_OF_KEY       2
+
+
 /* An attempt on a release, as it is being accounted. */
 
 struct ngx_canary_attempt_s {
@@ -72,12 +78,14 @@ struct ngx_canary_attempt_s {
                                                           would be guarded */
     canary_ticket_t                     ticket;
     uint32_t                            epoch;         /* of the ticket */
+    uint32_t                            key;           /* to be given back if
+                                                          it is no evidence */
     uint8_t                             reason;        /* as in the choice, */
     uint8_t                             role;          /* but of this one */
     uint8_t                             response;      /* class, once it is
                                                           counted */
     uint8_t                             state;
-    uint8_t                             evidence;      /* has a ticket */
+    uint8_t                             evidence;      /* 0, or as above */
     uint8_t                             special;       /* of the above */
     uint8_t                             how;           /* it failed, when it
                                                           has */

@@ -69,6 +69,9 @@ typedef struct {
                                          ngx_canary_attempt_t *attempt,
                                          uint64_t elapsed,
                                          ngx_canary_failure_t *failure);
+    uint32_t                          (*key)(          /* hash of that which
+                                                          chose its release */
+                                         ngx_canary_attempt_t *attempt);
 } ngx_canary_shell_t;
 
 
@@ -92,10 +95,15 @@ typedef struct {
     ngx_flag_t                          fallback;
     ngx_uint_t                          latency;       /* see below */
     ngx_canary_string_t                 key;
+    ngx_msec_t                          once;          /* that a key counts
+                                                          in; 0: always */
     ngx_canary_string_t                 force;
     ngx_canary_string_t                 only;
     ngx_canary_string_t                 exclude;
     ngx_msec_t                          warmup;        /* 0: none */
+    ngx_uint_t                          selects;       /* what is evidence, by
+                                                          once or the last
+                                                          two */
     uint64_t                            salt;          /* of the key */
     ngx_uint_t                          number;        /* in the Verta API */
 

@@ -115,6 +115,10 @@ ngx_canary_zone_needed(ngx_canary_main_conf_t *cmcf, ngx_uint_t nslots)
                 + phases
                 + release * endpoints[i]->releases.nelts
                 + sizeof(ngx_canary_meter_t);
+
+        if (endpoints[i]->once) {
+            size += ngx_canary_slab_size(sizeof(canary_once_t));
+        }
     }
 
     /* and has a table of the pages itself */
@@ -305,6 +309,12 @@ ngx_canary_register_endpoint(ngx_canary_main_conf_t *cmcf,
 
     shared->wanted = cmcf->serial;
     endpoint->shared = shared;
+
+    if (endpoint->once
+        && ngx_canary_provide_keys(shared, cmcf->serial) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     ngx_memset(endpoint->by_id, 0xff, sizeof(endpoint->by_id));
 

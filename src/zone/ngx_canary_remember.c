@@ -38,6 +38,7 @@
  */
 
 
+static ngx_uint_t ngx_canary_forget_keys(ngx_canary_zone_t *zone);
 static ngx_uint_t ngx_canary_forget_oldest(ngx_canary_zone_t *zone);
 static ngx_uint_t ngx_canary_forget_releases(ngx_canary_zone_t *zone);
 static ngx_uint_t ngx_canary_forget_idle(ngx_canary_shared_t *shared);
@@ -74,8 +75,57 @@ ngx_canary_give_way(ngx_canary_zone_t *zone)
 {
     return ngx_canary_free_spare_evidence(zone)
            || ngx_canary_free_spare_meters(zone)
+           || ngx_canary_forget_keys(zone)
            || ngx_canary_forget_oldest(zone)
            || ngx_canary_forget_releases(zone);
+}
+
+
+ngx_int_t
+ngx_canary_provide_keys(ngx_canary_shared_t *shared, ngx_uint_t serial)
+{
+    canary_once_t  *keys;
+
+    shared->keyed = serial;
+
+    if (shared->keys) {
+        return NGX_OK;
+    }
+
+    keys = ngx_canary_alloc(shared->zone, sizeof(canary_once_t));
+    if (keys == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(keys, sizeof(canary_once_t));
+
+    __atomic_store_n(&shared->keys, keys, __ATOMIC_RELEASE);
+
+    return NGX_OK;
+}
+
+
+/* those of endpoints that are configured without, by now */
+
+static ngx_uint_t
+ngx_canary_forget_keys(ngx_canary_zone_t *zone)
+{
+    canary_once_t        *keys;
+    ngx_canary_shared_t  *shared;
+
+    for (shared = zone->endpoints; shared; shared = shared->next) {
+        keys = shared->keys;
+
+        if (keys && shared->keyed < zone->serial
+            && !ngx_canary_serial_alive(zone, 0, shared->keyed))
+        {
+            __atomic_store_n(&shared->keys, NULL, __ATOMIC_RELEASE);
+            ngx_slab_free_locked(zone->pool, keys);
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -240,6 +290,10 @@ ngx_canary_remove_shared(ngx_canary_zone_t *zone, ngx_canary_shared_t **place)
     }
 
     ngx_canary_put_spare(shared);
+
+    if (shared->keys) {
+        ngx_slab_free_locked(zone->pool, shared->keys);
+    }
 
     if (shared->history) {
         ngx_slab_free_locked(zone->pool, shared->history);

@@ -28,6 +28,11 @@ void *ngx_canary_alloc_for(ngx_canary_zone_t *zone,
 /* frees something that is not in use; 0: there is nothing */
 ngx_uint_t ngx_canary_give_way(ngx_canary_zone_t *zone);
 
+/* an endpoint's keys that have counted, for a configuration that needs them;
+   NGX_ERROR: the zone is full */
+ngx_int_t ngx_canary_provide_keys(ngx_canary_shared_t *shared,
+    ngx_uint_t serial);
+
 /* whether the control loop looks at it, and may be on its way to it */
 ngx_uint_t ngx_canary_is_active(ngx_canary_shared_t *shared);
 

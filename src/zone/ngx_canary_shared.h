@@ -16,6 +16,7 @@
 #include "canary_evidence_layout.h"
 #include "canary_histogram.h"
 #include "canary_kept.h"
+#include "canary_once.h"
 #include "canary_rollout.h"
 #include "canary_route.h"
 #include "canary_totals.h"
@@ -300,8 +301,10 @@ struct ngx_canary_shared_s {
 
     uint64_t                            route;         /* routing word */
     canary_evidence_t                  *evidence;      /* NULL when idle */
+    canary_once_t                      *keys;          /* that have counted;
+                                                          NULL: all count */
 
-    u_char                              pad[NGX_CANARY_LINE - 16];
+    u_char                              pad[NGX_CANARY_LINE - 24];
 
     ngx_canary_zone_t                  *zone;          /* it lies in */
 
@@ -312,6 +315,9 @@ struct ngx_canary_shared_s {
     ngx_uint_t                          first;         /* configurations, as */
     ngx_uint_t                          serial;        /* those of a release */
     ngx_uint_t                          wanted;
+    ngx_uint_t                          keyed;         /* the last that needs
+                                                          its keys, or that
+                                                          may yet fail */
 
     /*
      * The record is written to the place that is not current, then current

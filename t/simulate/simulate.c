@@ -45,6 +45,10 @@ typedef struct {
     double       share;         /* of bad ones */
     uint32_t     repeats;
     int          stays;         /* it is promised not to be rolled back */
+    uint32_t     visits;        /* requests of each client; 0: they are others'
+                                   each */
+    uint32_t     once;          /* seconds in which one of a client counts; 0:
+                                   each does */
 } row_t;
 
 
@@ -83,26 +87,29 @@ static double limit_of(double share);
 
 
 static const row_t  healthy[] = {
-    { "no bad attempts", 100, 0, 1, 1 },
-    { "half the threshold", 10, 0.5 * THRESHOLD, 1, 1 },
-    { "half the threshold", 100, 0.5 * THRESHOLD, 1, 1 },
-    { "half the threshold", 1000, 0.5 * THRESHOLD, 1, 1 },
-    { "0.9 of the threshold", 100, 0.9 * THRESHOLD, 1, 1 },
-    { "exactly the threshold", 100, THRESHOLD, 1, 0 },
+    { "no bad attempts", 100, 0, 1, 1, 0, 0 },
+    { "half the threshold", 10, 0.5 * THRESHOLD, 1, 1, 0, 0 },
+    { "half the threshold", 100, 0.5 * THRESHOLD, 1, 1, 0, 0 },
+    { "half the threshold", 1000, 0.5 * THRESHOLD, 1, 1, 0, 0 },
+    { "0.9 of the threshold", 100, 0.9 * THRESHOLD, 1, 1, 0, 0 },
+    { "exactly the threshold", 100, THRESHOLD, 1, 0, 0, 0 },
     { "half the threshold, bad requests tried 3 times at once", 100,
-      0.5 * THRESHOLD, 3, 1 },
+      0.5 * THRESHOLD, 3, 1, 0, 0 },
     { "half the threshold, bad requests tried 3 times at once", 1000,
-      0.5 * THRESHOLD, 3, 1 }
+      0.5 * THRESHOLD, 3, 1, 0, 0 },
+    { "half of the threshold of clients, who send 50 requests each", 10,
+      0.5 * THRESHOLD, 1, 0, 50, 0 },
+    { "the same with `once`", 10, 0.5 * THRESHOLD, 1, 1, 50, 3600 }
 };
 
 
 static const row_t  broken[] = {
-    { "100 %", 10, 1, 1, 0 },
-    { "100 %", 100, 1, 1, 0 },
-    { "100 %", 1000, 1, 1, 0 },
-    { "50 %", 100, 0.5, 1, 0 },
-    { "20 %", 100, 2 * THRESHOLD, 1, 0 },
-    { "12 %", 100, 1.2 * THRESHOLD, 1, 0 }
+    { "100 %", 10, 1, 1, 0, 0, 0 },
+    { "100 %", 100, 1, 1, 0, 0, 0 },
+    { "100 %", 1000, 1, 1, 0, 0, 0 },
+    { "50 %", 100, 0.5, 1, 0, 0, 0 },
+    { "20 %", 100, 2 * THRESHOLD, 1, 0, 0, 0 },
+    { "12 %", 100, 1.2 * THRESHOLD, 1, 0, 0, 0 }
 };
 
 
@@ -286,6 +293,7 @@ run_row(sample_t *sample, const row_t *row, uint32_t break_tick)
     for (run = 0; run < sample->runs; run++) {
         traffic_init(&traffic, run, row->rate * TICK_SECONDS,
                      break_tick ? HEALTHY : row->share, row->repeats);
+        traffic_have_clients(&traffic, row->visits, row->once);
         court_open(&court);
         bad_before = 0;
 

@@ -5,6 +5,7 @@
 
 
 #include <math.h>
+#include <string.h>
 
 #include "traffic.h"
 
@@ -12,6 +13,8 @@
 static uint64_t random_next(random_t *random);
 static void traffic_next_bad(traffic_t *traffic);
 static uint32_t traffic_requests(traffic_t *traffic);
+static void traffic_visit(traffic_t *traffic, tick_t *tick);
+static void traffic_next_client(traffic_t *traffic, uint32_t n);
 
 
 void
@@ -143,10 +146,15 @@ traffic_tick(traffic_t *traffic, tick_t *tick)
     double    requests;
     uint32_t  i;
 
-    requests = traffic_requests(traffic);
-
     tick->attempts = 0;
     tick->bad = 0;
+
+    if (traffic->visits) {
+        traffic_visit(traffic, tick);
+        return;
+    }
+
+    requests = traffic_requests(traffic);
 
     while (traffic->until_bad < requests
            && tick->attempts + requests + traffic->repeats < TRAFFIC_MAX)
@@ -163,6 +171,65 @@ traffic_tick(traffic_t *traffic, tick_t *tick)
 
     tick->attempts += (uint32_t) requests;
     traffic->until_bad -= requests;
+}
+
+
+void
+traffic_have_clients(traffic_t *traffic, uint32_t visits, uint32_t seconds)
+{
+    uint32_t  n;
+
+    traffic->visits = visits;
+    traffic->once = seconds * 1000;
+
+    if (visits == 0) {
+        return;
+    }
+
+    traffic->now = 0;
+    memset(&traffic->keys, 0, sizeof(canary_once_t));
+
+    for (n = 0; n < TRAFFIC_CLIENTS; n++) {
+        traffic_next_client(traffic, n);
+    }
+}
+
+
+static void
+traffic_next_client(traffic_t *traffic, uint32_t n)
+{
+    traffic->clients[n] = (uint32_t) random_next(&traffic->random);
+    traffic->is_bad[n] = random_unit(&traffic->random) < traffic->bad;
+}
+
+
+static void
+traffic_visit(traffic_t *traffic, tick_t *tick)
+{
+    uint32_t  n, requests;
+
+    for (requests = traffic_requests(traffic); requests; requests--) {
+        n = (uint32_t) (random_unit(&traffic->random) * TRAFFIC_CLIENTS);
+
+        if (random_unit(&traffic->random) * traffic->visits < 1) {
+            traffic_next_client(traffic, n);
+        }
+
+        if (traffic->once
+            && !canary_once_take(&traffic->keys, traffic->clients[n],
+                                 traffic->now, traffic->once))
+        {
+            continue;
+        }
+
+        tick->attempts++;
+
+        if (traffic->is_bad[n]) {
+            tick->place[tick->bad++] = tick->attempts;
+        }
+    }
+
+    traffic->now += TRAFFIC_TICK;
 }
 
 

@@ -10,6 +10,8 @@
 
 #include <stdint.h>
 
+#include "canary_once.h"
+
 
 /*
  * The attempts on a canary, tick by tick: requests come as a Poisson process,
@@ -18,7 +20,9 @@
  * attempts.
  */
 
-#define TRAFFIC_MAX  1024      /* attempts in a tick, at most */
+#define TRAFFIC_MAX      1024    /* attempts in a tick, at most */
+#define TRAFFIC_TICK     100     /* ms */
+#define TRAFFIC_CLIENTS  50      /* at the same time */
 
 
 /* xoshiro256** (Blackman, Vigna), seeded by splitmix64 (Steele, Vigna). */
@@ -29,12 +33,18 @@ typedef struct {
 
 
 typedef struct {
-    random_t  random;
-    double    cdf[TRAFFIC_MAX];        /* of the requests in a tick */
-    double    share;                   /* bad attempts of all */
-    double    bad;                     /* chance of a request to be bad */
-    double    until_bad;               /* good requests until the next bad */
-    uint32_t  repeats;                 /* attempts of a bad request */
+    random_t       random;
+    double         cdf[TRAFFIC_MAX];   /* of the requests in a tick */
+    double         share;              /* bad attempts of all */
+    double         bad;                /* chance of a request to be bad */
+    double         until_bad;          /* good requests until the next bad */
+    uint32_t       repeats;            /* attempts of a bad request */
+    uint32_t       visits;             /* of a client; 0: there are none */
+    uint32_t       once;               /* ms; 0: all of them count */
+    uint64_t       now;                /* ms */
+    uint32_t       clients[TRAFFIC_CLIENTS];    /* hashes of their keys */
+    int            is_bad[TRAFFIC_CLIENTS];
+    canary_once_t  keys;
 } traffic_t;
 
 
@@ -57,6 +67,15 @@ void traffic_init(traffic_t *traffic, uint64_t seed, double attempts,
 /* Another share of bad attempts from the next tick on; only with repeats 1. */
 
 void traffic_change(traffic_t *traffic, double share);
+
+/*
+ * Requests are those of clients, each of whom sends so many on average, among
+ * others.  All are bad of a client who is: the share is that of such clients.
+ * Attempts are those that count.
+ */
+
+void traffic_have_clients(traffic_t *traffic, uint32_t visits,
+    uint32_t seconds);
 
 void traffic_tick(traffic_t *traffic, tick_t *tick);
 

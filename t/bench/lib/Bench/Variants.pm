@@ -56,6 +56,8 @@ sub all($self) {
           canary => 1, rollout => 1 },
         { name => 'key', title => 'canary, by key, 5 rules', canary => 1,
           rollout => 1 },
+        { name => 'once', title => 'canary, by key that counts once',
+          canary => 1, rollout => 1, part => 'instructions' },
         { name => 'many', title => 'canary, by weight, 1 of 1,000 endpoints',
           canary => 1, rollout => 1, part => 'instructions' },
     );
@@ -184,6 +186,9 @@ sub _parts($self, $name) {
     return (endpoint(e => 5, 'v1', 'v2',
                      "        canary_key \$http_x_user;\n"), $to->('e'))
         if $name eq 'key';
+    return (endpoint(e => 5, 'v1', 'v2',
+                     "        canary_key \$http_x_user once=1h;\n"), $to->('e'))
+        if $name eq 'once';
 
     return (<<'EOC', $to->('$release')) if $name eq 'split';
     split_clients $http_x_user $release {
