@@ -120,7 +120,11 @@ ngx_http_canary_add_variables(ngx_conf_t *cf)
 }
 
 
-/* $canary_release_NAME for each endpoint, now that all are known */
+/*
+ * $canary_release_NAME for each endpoint, now that all are known.  Who uses one
+ * in the configuration finds it without the hash of variables, into which long
+ * names might not fit.
+ */
 
 ngx_int_t
 ngx_http_canary_add_release_variables(ngx_conf_t *cf,
@@ -155,7 +159,7 @@ ngx_http_canary_add_release_variables(ngx_conf_t *cf,
             return NGX_ERROR;
         }
 
-        var = ngx_http_add_variable(cf, &names[i], 0);
+        var = ngx_http_add_variable(cf, &names[i], NGX_HTTP_VAR_NOHASH);
         if (var == NULL) {
             return NGX_ERROR;
         }

@@ -331,6 +331,8 @@ subtest 'releases have all their counters' => sub {
         failed     => 0,
         timeouts   => 0,
         aborted    => 0,
+        abandoned  => 0,
+        no_live    => 0,
         fallbacks  => 0,
         latency_ms => { map { $_ => undef } qw(avg p50 p90 p95 p99) },
     });

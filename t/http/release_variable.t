@@ -250,6 +250,11 @@ EOC
     like($text, qr/"\$canary_release_a_b" may be of endpoint "a-b" or "a\.B"/,
          'and why is said');
 
+    my $long = 'an-endpoint-' x 20;
+    ($ok, $text) = $t->check($twins =~ s/a\.B/$long/r
+                                    =~ s/VARIABLE/\$canary_release_a_b/r);
+    ok($ok, 'a long name needs no larger hash') or diag $text;
+
     ($ok, $text) = $t->check($twins =~ s/VARIABLE/\$canary_release_c/r);
     ok(!$ok, 'an endpoint that there is not');
     like($text, qr/unknown "canary_release_c" variable/, 'is an error');
