@@ -51,6 +51,8 @@ static void ngx_http_canary_render_next_step(cJSON *object,
     ngx_canary_snapshot_t *snapshot, int *failed);
 static void ngx_http_canary_render_waiting(cJSON *object,
     ngx_canary_snapshot_t *snapshot, int *failed);
+static const u_char *ngx_http_canary_wait_other(
+    ngx_canary_snapshot_t *snapshot);
 static ngx_uint_t ngx_http_canary_steps(ngx_canary_snapshot_t *snapshot);
 static uint64_t ngx_http_canary_needed(const canary_figure_t *figure);
 static const canary_figure_t *ngx_http_canary_holder(
@@ -279,7 +281,7 @@ ngx_http_canary_render_next_step(cJSON *object,
 /*
  * What a rollout waits for besides its clock: null, or the first rule that
  * holds it, the clean attempts that it needs, and the reason in words; no rule
- * holds it if the file cannot be written.
+ * holds it if the file cannot be written, or while stable is away.
  */
 
 static void
@@ -288,21 +290,21 @@ ngx_http_canary_render_waiting(cJSON *object,
 {
     char                    reason[NGX_CANARY_PROBLEM];
     cJSON                  *waiting;
-    ngx_uint_t              file;
+    const u_char           *other;
     const canary_figure_t  *figure;
 
-    file = (snapshot->problem[0] && ngx_http_canary_steps(snapshot));
-    figure = file ? NULL : ngx_http_canary_holder(snapshot);
+    other = ngx_http_canary_wait_other(snapshot);
+    figure = other ? NULL : ngx_http_canary_holder(snapshot);
 
-    if (!file && figure == NULL) {
+    if (other == NULL && figure == NULL) {
         canary_json_add_null(object, "waiting_for", failed);
         return;
     }
 
     waiting = canary_json_add_object(object, "waiting_for", failed);
 
-    if (file) {
-        (void) ngx_cpystrn((u_char *) reason, snapshot->problem,
+    if (other) {
+        (void) ngx_cpystrn((u_char *) reason, (u_char *) other,
                            sizeof(reason));
         reason[canary_utf8_prefix(reason, ngx_strlen(reason))] = '\0';
 
@@ -320,6 +322,26 @@ ngx_http_canary_render_waiting(cJSON *object,
     }
 
     canary_json_add_text(waiting, "reason", reason, failed);
+}
+
+
+/* why no step is taken, whatever the rules say; NULL: for no such reason */
+
+static const u_char *
+ngx_http_canary_wait_other(ngx_canary_snapshot_t *snapshot)
+{
+    if (!ngx_http_canary_steps(snapshot)) {
+        return NULL;
+    }
+
+    if (snapshot->problem[0]) {
+        return snapshot->problem;
+    }
+
+    return snapshot->judgement.stable_away
+           ? (u_char *) "stable has no live upstreams, and the canary serves "
+                        "its requests: no step until stable answers again"
+           : NULL;
 }
 
 

@@ -12,7 +12,8 @@
 
 const char *const  canary_state_verbs[CANARY_STATE_VERBS] = {
     "start", "direct", "patch", "advance", "pause", "resume", "promote",
-    "rollback", "step", "violation", "holding", "release_gone"
+    "rollback", "step", "violation", "holding", "release_gone",
+    "stable_unavailable", "stable_available"
 };
 
 

@@ -117,7 +117,7 @@ int canary_state_gain(canary_totals_t *seen,
 
 /* The names of verbs in the document, by canary_verb_t. */
 
-#define CANARY_STATE_VERBS  (CANARY_RELEASE_GONE + 1)
+#define CANARY_STATE_VERBS  (CANARY_STABLE_AVAILABLE + 1)
 
 extern const char *const  canary_state_verbs[CANARY_STATE_VERBS];
 extern const char *const  canary_state_verdicts[3];

@@ -91,6 +91,7 @@ typedef struct {
     canary_strategy_t                   strategy;      /* of new rollouts */
     ngx_flag_t                          fallback;
     ngx_uint_t                          latency;       /* see below */
+    ngx_msec_t                          unavailable;   /* 0: no limit */
     ngx_canary_string_t                 key;
     ngx_canary_string_t                 force;
     ngx_canary_string_t                 only;
