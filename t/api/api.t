@@ -330,6 +330,8 @@ subtest 'releases have all their counters' => sub {
         failed     => 0,
         timeouts   => 0,
         aborted    => 0,
+        abandoned  => 0,
+        no_live    => 0,
         fallbacks  => 0,
         latency_ms => { map { $_ => undef } qw(avg p50 p90 p95 p99) },
     });
@@ -466,7 +468,9 @@ subtest 'events, newest first' => sub {
     my ($rollback, $pause, $start) = @events;
 
     is_deeply([ sort keys %$start ],
-              [ qw(actor endpoint figures from id reason time to) ]);
+              [ qw(actor endpoint figures from id reason time to type) ]);
+    is_deeply([ map { $_->{type} } $start, $pause, $rollback ],
+              [ qw(started paused rolled_back) ]);
     is($start->{endpoint}, 'ep');
     ok($start->{id} < $pause->{id} && $pause->{id} < $rollback->{id});
     like($start->{time}, qr/^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ$/);
