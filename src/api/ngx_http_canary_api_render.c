@@ -53,6 +53,8 @@ static void ngx_http_canary_render_waiting(cJSON *object,
     ngx_canary_snapshot_t *snapshot, int *failed);
 static ngx_uint_t ngx_http_canary_awaits_approval(
     ngx_canary_snapshot_t *snapshot);
+static const u_char *ngx_http_canary_wait_other(
+    ngx_canary_snapshot_t *snapshot);
 static ngx_uint_t ngx_http_canary_steps(ngx_canary_snapshot_t *snapshot);
 static uint64_t ngx_http_canary_needed(const canary_figure_t *figure);
 static const canary_figure_t *ngx_http_canary_holder(
@@ -281,7 +283,8 @@ ngx_http_canary_render_next_step(cJSON *object,
 /*
  * What a rollout waits for besides its clock: null, or the first rule that
  * holds it, the clean attempts that it needs, and the reason in words; no rule
- * holds it if the file cannot be written, or a person is awaited.
+ * holds it if the file cannot be written, while stable is away, or if a person
+ * is awaited.
  */
 
 static void
@@ -290,25 +293,28 @@ ngx_http_canary_render_waiting(cJSON *object,
 {
     char                    reason[NGX_CANARY_PROBLEM];
     cJSON                  *waiting;
-    ngx_uint_t              file, approval;
+    ngx_uint_t              approval;
+    const u_char           *other;
     const canary_figure_t  *figure;
 
-    file = (snapshot->problem[0] && ngx_http_canary_steps(snapshot));
-    figure = file ? NULL : ngx_http_canary_holder(snapshot);
-    approval = !file && figure == NULL
+    other = ngx_http_canary_wait_other(snapshot);
+    figure = other ? NULL : ngx_http_canary_holder(snapshot);
+    approval = other == NULL && figure == NULL
                && ngx_http_canary_awaits_approval(snapshot);
 
-    if (!file && figure == NULL && !approval) {
+    if (approval) {
+        other = (u_char *) "approval";
+    }
+
+    if (other == NULL && figure == NULL) {
         canary_json_add_null(object, "waiting_for", failed);
         return;
     }
 
     waiting = canary_json_add_object(object, "waiting_for", failed);
 
-    if (figure == NULL) {
-        (void) ngx_cpystrn((u_char *) reason,
-                           approval ? (u_char *) "approval"
-                                    : snapshot->problem,
+    if (other) {
+        (void) ngx_cpystrn((u_char *) reason, (u_char *) other,
                            sizeof(reason));
         reason[canary_utf8_prefix(reason, ngx_strlen(reason))] = '\0';
 
@@ -346,6 +352,26 @@ ngx_http_canary_awaits_approval(ngx_canary_snapshot_t *snapshot)
     tick.attempts = snapshot->judgement.attempts;
 
     return canary_rollout_awaits_approval(&snapshot->record.rollout, &tick);
+}
+
+
+/* why no step is taken, whatever the rules say; NULL: for no such reason */
+
+static const u_char *
+ngx_http_canary_wait_other(ngx_canary_snapshot_t *snapshot)
+{
+    if (!ngx_http_canary_steps(snapshot)) {
+        return NULL;
+    }
+
+    if (snapshot->problem[0]) {
+        return snapshot->problem;
+    }
+
+    return snapshot->judgement.stable_away
+           ? (u_char *) "stable has no live upstreams, and the canary serves "
+                        "its requests: no step until stable answers again"
+           : NULL;
 }
 
 

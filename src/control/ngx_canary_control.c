@@ -45,7 +45,7 @@ static void ngx_canary_outlast(ngx_canary_main_conf_t *cmcf);
 static void ngx_canary_timer(ngx_event_t *ev);
 static void ngx_canary_control(ngx_canary_main_conf_t *cmcf, uint64_t now);
 static ngx_uint_t ngx_canary_control_endpoint(
-    ngx_canary_shared_t *shared, uint64_t now);
+    ngx_canary_main_conf_t *cmcf, ngx_canary_shared_t *shared, uint64_t now);
 static ngx_uint_t ngx_canary_lead(ngx_canary_main_conf_t *cmcf, uint64_t now);
 
 
@@ -277,7 +277,7 @@ ngx_canary_control(ngx_canary_main_conf_t *cmcf, uint64_t now)
             return;
         }
 
-        if (ngx_canary_control_endpoint(shared, now)) {
+        if (ngx_canary_control_endpoint(cmcf, shared, now)) {
             next = &shared->next_active;
 
         } else {
@@ -292,7 +292,8 @@ ngx_canary_control(ngx_canary_main_conf_t *cmcf, uint64_t now)
 /* returns 0 when there is nothing to do for the endpoint */
 
 static ngx_uint_t
-ngx_canary_control_endpoint(ngx_canary_shared_t *shared, uint64_t now)
+ngx_canary_control_endpoint(ngx_canary_main_conf_t *cmcf,
+    ngx_canary_shared_t *shared, uint64_t now)
 {
     ngx_canary_record_t  *record;
 
@@ -311,7 +312,7 @@ ngx_canary_control_endpoint(ngx_canary_shared_t *shared, uint64_t now)
         return 1;
     }
 
-    ngx_canary_progress(shared, now, ngx_cycle->log);
+    ngx_canary_progress(cmcf, shared, now, ngx_cycle->log);
 
     return 1;
 }

@@ -11,6 +11,10 @@
 #include "canary_judge_times.h"
 
 
+static int canary_control_stable(const canary_control_t *control);
+static int canary_control_canary(const canary_control_t *control);
+static void canary_control_absent(const canary_control_t *control,
+    canary_verb_t verb, uint64_t ms, uint64_t met);
 static int canary_control_guard(const canary_control_t *control,
     int immediate, canary_result_t *result);
 static void canary_control_breach(const canary_control_t *control,
@@ -39,6 +43,16 @@ canary_control_look(const canary_control_t *control, int may_step)
     if (moved) {
         canary_judge_measure(evidence, rollout, now,
                              control->times(control->data, 0));
+    }
+
+    if (control->away) {
+        if (canary_control_stable(control)) {
+            may_step = 0;
+        }
+
+        if (canary_control_canary(control)) {
+            return;
+        }
     }
 
     if (!canary_rollout_guarded(rollout)) {
@@ -77,6 +91,101 @@ canary_control_trip(const canary_control_t *control, int immediate)
     if (canary_rollout_guarded(control->rollout)) {
         (void) canary_control_guard(control, immediate, &result);
     }
+}
+
+
+/*
+ * Whether a step has to wait for stable, which the canary stands in for.  At
+ * 100 % nobody asks stable any more, so that it cannot answer either.
+ */
+
+static int
+canary_control_stable(const canary_control_t *control)
+{
+    uint64_t        ms;
+    canary_away_t  *away;
+
+    away = &control->away[CANARY_SIDE_STABLE];
+
+    if (!canary_away_marked(away, control->rollout->number)) {
+        return 0;
+    }
+
+    /* what was told twice is better than what was never told */
+
+    if (away->told != away->mark) {
+        canary_control_absent(control, CANARY_STABLE_UNAVAILABLE, 0, 0);
+        away->told = away->mark;
+    }
+
+    if (canary_away_ended(away, control->answered(control->data,
+                                                  CANARY_SIDE_STABLE),
+                          control->now, &ms))
+    {
+        canary_control_absent(control, CANARY_STABLE_AVAILABLE, ms, away->met);
+        canary_away_forget(away);
+
+        return 0;
+    }
+
+    return control->rollout->weight < CANARY_ONE;
+}
+
+
+/* whether the rollout is broken: a canary that stays away answers no rule */
+
+static int
+canary_control_canary(const canary_control_t *control)
+{
+    uint64_t        ms, patience;
+    canary_away_t  *away;
+
+    away = &control->away[CANARY_SIDE_CANARY];
+
+    if (!canary_away_marked(away, control->rollout->number)) {
+        return 0;
+    }
+
+    /* who goes on from there begins anew */
+
+    if (!canary_rollout_guarded(control->rollout)) {
+        canary_away_forget(away);
+        return 0;
+    }
+
+    ms = canary_away_lasts(away, control->answered(control->data,
+                                                   CANARY_SIDE_CANARY),
+                           control->now);
+    patience = control->patience(control->data);
+
+    if (patience == 0 || ms < patience) {
+        return 0;
+    }
+
+    canary_away_forget(away);
+    canary_control_absent(control, CANARY_VIOLATION, patience, 0);
+
+    return 1;
+}
+
+
+static void
+canary_control_absent(const canary_control_t *control, canary_verb_t verb,
+    uint64_t ms, uint64_t met)
+{
+    canary_outage_t   outage;
+    canary_command_t  command;
+
+    memset(&command, 0, sizeof(canary_command_t));
+    memset(&outage, 0, sizeof(canary_outage_t));
+
+    command.verb = verb;
+    command.now = control->now;
+
+    outage.ms = ms;
+    outage.attempts = met;
+
+    control->absent(control->data, &command, &outage);
 }
 
 

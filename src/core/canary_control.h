@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+#include "canary_away.h"
 #include "canary_evidence_layout.h"
 #include "canary_judge_layout.h"
 #include "canary_outage.h"
@@ -27,6 +28,7 @@ typedef struct {
     canary_evidence_t        *evidence;
     const canary_rollout_t   *rollout;   /* that is under way */
     uint64_t                  now;       /* ms */
+    canary_away_t            *away;      /* [CANARY_SIDES]; NULL: unknown */
 
     /* the shell, which is called only when there is a reason to */
 
@@ -51,6 +53,25 @@ typedef struct {
                                       const canary_command_t *command,
                                       const canary_breach_t *breach,
                                       const canary_result_t *result);
+
+    /*
+     * When a side has been found without a live server: attempts on it that
+     * were answered, ever; and after how long without one, in ms, the canary
+     * is given up, 0: never.
+     */
+
+    uint64_t                (*answered)(void *data, unsigned side);
+    uint64_t                (*patience)(void *data);
+
+    /*
+     * What follows: CANARY_STABLE_UNAVAILABLE, CANARY_STABLE_AVAILABLE with
+     * how long stable was away and how many requests the canary took over, or
+     * CANARY_VIOLATION with the patience that there was.
+     */
+
+    void                    (*absent)(void *data,
+                                      const canary_command_t *command,
+                                      const canary_outage_t *outage);
 } canary_control_t;
 
 

@@ -60,7 +60,8 @@ typedef struct {
     uint32_t            nfigures;
     canary_figure_t     figures[CANARY_FIGURES];
     canary_outage_t     outage;         /* of stable, if that holds the
-                                           rollout, else 0 */
+                                           rollout, or for how long it was
+                                           away, else 0 */
     canary_actor_t      actor;
     unsigned char       reason[CANARY_REASON_SIZE];
 } canary_event_t;

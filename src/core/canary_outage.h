@@ -15,7 +15,10 @@
 #include "canary_verdict.h"
 
 
-/* What stable did when it was found to break a rule too. */
+/*
+ * What stable did when it was found to break a rule too; or how long it was
+ * away, with the requests that the canary served then.
+ */
 
 typedef struct {
     uint64_t  ms;             /* in this last time */

@@ -66,9 +66,11 @@ canary_rollout_apply(canary_rollout_t *rollout,
 
     /* nothing that a client would have to know has changed */
 
-    if (command->verb == CANARY_HOLDING) {
-        return canary_rollout_guarded(rollout) ? CANARY_CHANGED
-                                               : CANARY_UNCHANGED;
+    if (canary_verb_only_tells(command->verb)) {
+        return ((command->verb == CANARY_HOLDING)
+                ? canary_rollout_guarded(rollout)
+                : rollout->phase != CANARY_IDLE)
+               ? CANARY_CHANGED : CANARY_UNCHANGED;
     }
 
     next = *rollout;
@@ -180,6 +182,8 @@ canary_verb_exposes(canary_verb_t verb)
     case CANARY_VIOLATION:
     case CANARY_HOLDING:
     case CANARY_RELEASE_GONE:
+    case CANARY_STABLE_UNAVAILABLE:
+    case CANARY_STABLE_AVAILABLE:
         return 0;
 
     default:
@@ -275,7 +279,8 @@ canary_verb_name(canary_verb_t verb)
 {
     static const char *const  names[] = {
         "start", "start", "PATCH", "advance", "pause", "resume", "promote",
-        "rollback", "tick", "violation", "holding", "release gone"
+        "rollback", "tick", "violation", "holding", "release gone",
+        "stable unavailable", "stable available"
     };
 
     return names[verb];

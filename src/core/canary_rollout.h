@@ -41,8 +41,13 @@ typedef enum {
     CANARY_VIOLATION,      /* a rule is failing */
     CANARY_HOLDING,        /* a rule is failing, but stable breaks it too:
                               only an event */
-    CANARY_RELEASE_GONE    /* stable or canary left the configuration;
+    CANARY_RELEASE_GONE,   /* stable or canary left the configuration;
                               command.release is stable from now on */
+    CANARY_STABLE_UNAVAILABLE,
+                           /* stable has no live server, and the canary serves
+                              in its place: only an event */
+    CANARY_STABLE_AVAILABLE
+                           /* it has answered again: only an event */
 } canary_verb_t;
 
 
@@ -146,6 +151,16 @@ uint32_t canary_rollout_verbs(const canary_rollout_t *rollout);
  */
 
 int canary_verb_exposes(canary_verb_t verb);
+
+/* Whether a command changes nothing, and only makes an event. */
+
+static inline int
+canary_verb_only_tells(canary_verb_t verb)
+{
+    return verb == CANARY_HOLDING || verb == CANARY_STABLE_UNAVAILABLE
+           || verb == CANARY_STABLE_AVAILABLE;
+}
+
 
 /* Whether broken rules have consequences now. */
 

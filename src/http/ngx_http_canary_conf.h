@@ -28,6 +28,7 @@ typedef struct {
     ngx_uint_t                          on_violation;
     ngx_uint_t                          approval;
     ngx_uint_t                          latency;
+    ngx_msec_t                          unavailable;
     ngx_flag_t                          fallback;
     ngx_canary_string_t                 key;
     ngx_canary_string_t                 force;

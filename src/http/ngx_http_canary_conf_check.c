@@ -232,6 +232,7 @@ ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
     ngx_conf_init_uint_value(cscf->on_violation, CANARY_ROLL_BACK);
     ngx_conf_init_uint_value(cscf->approval, CANARY_APPROVAL_OFF);
     ngx_conf_init_uint_value(cscf->latency, NGX_CANARY_LATENCY_HEADER);
+    ngx_conf_init_msec_value(cscf->unavailable, 30000);
     ngx_conf_init_value(cscf->fallback, 1);
 
     strategy->interval = cscf->interval;
@@ -252,6 +253,7 @@ ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
     }
 
     endpoint->latency = cscf->latency;
+    endpoint->unavailable = cscf->unavailable;
     endpoint->fallback = cscf->fallback;
     endpoint->key = cscf->key;
     endpoint->force = cscf->force;

@@ -176,6 +176,13 @@ static ngx_command_t  ngx_http_canary_commands[] = {
       offsetof(ngx_http_canary_srv_conf_t, exclude),
       NULL },
 
+    { ngx_string("canary_unavailable"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
+      ngx_http_canary_endpoint_msec,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      offsetof(ngx_http_canary_srv_conf_t, unavailable),
+      NULL },
+
     { ngx_string("canary_latency"),
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
       ngx_http_canary_endpoint_enum,
@@ -265,6 +272,7 @@ ngx_http_canary_create_srv_conf(ngx_conf_t *cf)
     conf->on_violation = NGX_CONF_UNSET_UINT;
     conf->approval = NGX_CONF_UNSET_UINT;
     conf->latency = NGX_CONF_UNSET_UINT;
+    conf->unavailable = NGX_CONF_UNSET_MSEC;
     conf->fallback = NGX_CONF_UNSET;
 
     return conf;

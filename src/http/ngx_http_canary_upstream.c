@@ -401,7 +401,7 @@ ngx_http_canary_no_live(ngx_http_canary_peer_t *cp, ngx_peer_connection_t *pc)
     }
 
     if (rc != NGX_BUSY) {
-        ngx_canary_count_no_live(&first);
+        ngx_canary_count_no_live(&first, rc != NGX_ERROR);
         return rc;
     }
 

@@ -154,6 +154,8 @@ static void
 canary_replay_set_control(canary_replay_t *replay, uint64_t now,
     canary_control_t *control)
 {
+    memset(control, 0, sizeof(canary_control_t));
+
     control->evidence = replay->evidence;
     control->rollout = &replay->rollout;
     control->now = now;

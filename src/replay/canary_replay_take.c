@@ -71,29 +71,22 @@ canary_replay_take(canary_replay_t *replay, const canary_replay_line_t *line)
  * A request that another release has finished than it was sent to.  From the
  * canary to stable it goes after the first attempt that failed, or without an
  * attempt if the canary has no live peer; from stable to the canary only if
- * stable has none.  What was made by fallback is no evidence.
+ * stable has none.  What was made by fallback is no evidence, and to have no
+ * live peer is no attempt.
  */
 
 static int
 canary_replay_take_fallback(canary_replay_t *replay,
     const canary_replay_line_t *line, uint64_t *starts)
 {
-    unsigned              i;
-    canary_replay_line_t  none;
+    unsigned  i;
 
-    none = *line;
-    none.attempts[0].outcome = CANARY_REPLAY_FAILED;
-    none.attempts[0].header = 0;
-    none.attempts[0].duration = 0;
+    if (line->n == 1) {
+        replay->summary.others++;
+        return 1;
+    }
 
     if (strcmp(line->release, replay->options.stable) == 0) {
-
-        if (line->n == 1) {
-            replay->summary.others++;
-            return canary_replay_push(replay, &none, 0, CANARY_SIDE_CANARY,
-                                      starts[0]);
-        }
-
         replay->summary.others += line->n - 1;
         return canary_replay_push(replay, line, 0, CANARY_SIDE_CANARY,
                                   starts[0]);
@@ -114,7 +107,7 @@ canary_replay_take_fallback(canary_replay_t *replay,
         }
     }
 
-    return canary_replay_push(replay, &none, 0, CANARY_SIDE_STABLE, starts[i]);
+    return 1;
 }
 
 

@@ -237,7 +237,7 @@ ngx_canary_carry_out(ngx_canary_shared_t *shared, ngx_canary_change_t *change,
         return NGX_CANARY_PENDING;
     }
 
-    if (change->command.verb == CANARY_HOLDING) {
+    if (canary_verb_only_tells(change->command.verb)) {
         ngx_canary_note(shared, next, &event, change->command.now, log);
         return NGX_CANARY_DONE;
     }
@@ -304,7 +304,8 @@ ngx_canary_stop_by_event(ngx_canary_shared_t *shared,
     command.release = next.rollout.stable;
     command.now = now;
 
-    if (canary_verb_exposes(command.verb) || command.verb == CANARY_HOLDING
+    if (canary_verb_exposes(command.verb)
+        || canary_verb_only_tells(command.verb)
         || canary_rollout_apply(&next.rollout, &command) != CANARY_CHANGED)
     {
         return NGX_DECLINED;

@@ -58,7 +58,8 @@ typedef struct {
     ngx_uint_t                        (*match)(void *data,
                                                uint64_t generation);
     void                               *data;
-    const canary_outage_t              *outage;        /* CANARY_HOLDING */
+    const canary_outage_t              *outage;        /* of stable, for an
+                                                          event about it */
     const canary_figure_t              *figures;       /* that decided it, */
     ngx_uint_t                          nfigures;      /* if any did */
     ngx_uint_t                          queues;        /* waits for its turn */

@@ -9,6 +9,7 @@
 
 #include "ngx_canary_effect.h"
 
+#include "canary_away.h"
 #include "canary_event.h"
 #include "canary_judge.h"
 #include "canary_judge_layout.h"
@@ -38,6 +39,9 @@ ngx_canary_take_effect(ngx_canary_shared_t *shared, ngx_canary_record_t *next,
     if (begins && next->rollout.phase != CANARY_IDLE) {
         ngx_canary_times(shared, &next->rollout, 0, &times);
         canary_judge_begin(shared->evidence, &next->rollout, now, &times);
+
+        canary_away_forget(&shared->away[CANARY_SIDE_STABLE]);
+        canary_away_forget(&shared->away[CANARY_SIDE_CANARY]);
     }
 
     ngx_canary_publish(shared, next, event);

@@ -9,6 +9,7 @@
 
 #include "ngx_canary_judge.h"
 
+#include "canary_away.h"
 #include "canary_control.h"
 #include "canary_event.h"
 #include "canary_judge_layout.h"
@@ -29,6 +30,7 @@
 
 typedef struct {
     canary_control_t           control;
+    ngx_canary_main_conf_t    *cmcf;          /* of the control loop */
     ngx_canary_shared_t       *shared;
     ngx_log_t                 *log;
     canary_times_t             times;
@@ -43,6 +45,12 @@ static void ngx_canary_open_look(ngx_canary_look_t *look,
     ngx_canary_shared_t *shared, uint64_t now, ngx_log_t *log);
 static const canary_times_t *ngx_canary_look_times(void *data, int detail);
 static void ngx_canary_look_begin_step(void *data);
+static uint64_t ngx_canary_look_answered(void *data, unsigned side);
+static uint64_t ngx_canary_look_patience(void *data);
+static void ngx_canary_look_absent(void *data,
+    const canary_command_t *command, const canary_outage_t *outage);
+static void ngx_canary_absent_reason(ngx_canary_change_t *change,
+    ngx_canary_shared_t *shared, const canary_rollout_t *rollout);
 static void ngx_canary_look_change(void *data, const canary_command_t *command,
     const canary_breach_t *breach, const canary_result_t *result);
 
@@ -78,6 +86,11 @@ ngx_canary_judge(ngx_canary_shared_t *shared, uint64_t now,
     if (judge->holding || now < shared->evidence->discard_to) {
         judgement->held = judge->held_rule;
     }
+
+    judgement->stable_away = rollout->weight < CANARY_ONE
+                             && canary_away_marked(
+                                    &shared->away[CANARY_SIDE_STABLE],
+                                    rollout->number);
 }
 
 
@@ -119,7 +132,8 @@ ngx_canary_set_figures(const canary_strategy_t *strategy,
 
 
 void
-ngx_canary_progress(ngx_canary_shared_t *shared, uint64_t now, ngx_log_t *log)
+ngx_canary_progress(ngx_canary_main_conf_t *cmcf, ngx_canary_shared_t *shared,
+    uint64_t now, ngx_log_t *log)
 {
     ngx_canary_look_t   look;
     ngx_canary_zone_t  *zone;
@@ -127,6 +141,9 @@ ngx_canary_progress(ngx_canary_shared_t *shared, uint64_t now, ngx_log_t *log)
     zone = shared->zone;
 
     ngx_canary_open_look(&look, shared, now, log);
+
+    look.cmcf = cmcf;
+    look.control.away = shared->away;
 
     /* a step that cannot be put down is none */
 
@@ -145,6 +162,10 @@ ngx_canary_open_look(ngx_canary_look_t *look,
     look->control.times = ngx_canary_look_times;
     look->control.begin_step = ngx_canary_look_begin_step;
     look->control.change = ngx_canary_look_change;
+    look->control.away = NULL;
+    look->control.answered = ngx_canary_look_answered;
+    look->control.patience = ngx_canary_look_patience;
+    look->control.absent = ngx_canary_look_absent;
 
     look->shared = shared;
     look->log = log;
@@ -208,6 +229,123 @@ ngx_canary_look_change(void *data, const canary_command_t *command,
                        sizeof(change.actor.name));
 
     (void) ngx_canary_change_locked(look->shared, &change, look->log);
+}
+
+
+static uint64_t
+ngx_canary_look_answered(void *data, unsigned side)
+{
+    ngx_canary_look_t  *look = data;
+
+    uint32_t                 id;
+    uint64_t                 answered;
+    ngx_uint_t               i;
+    canary_totals_t          totals;
+    const canary_rollout_t  *rollout;
+
+    rollout = look->control.rollout;
+    id = (side == CANARY_SIDE_CANARY) ? rollout->canary : rollout->stable;
+
+    ngx_canary_sum_totals(look->shared, look->shared->releases[id], &totals);
+
+    for (i = 0, answered = 0; i < 5; i++) {
+        answered += totals.responses[i];
+    }
+
+    return answered;
+}
+
+
+/* by the configuration, since a reload changes it at once */
+
+static uint64_t
+ngx_canary_look_patience(void *data)
+{
+    ngx_canary_look_t  *look = data;
+
+    ngx_uint_t               i;
+    ngx_canary_endpoint_t  **endpoints;
+
+    endpoints = look->cmcf->endpoints.elts;
+
+    for (i = 0; i < look->cmcf->endpoints.nelts; i++) {
+        if (endpoints[i]->shared == look->shared) {
+            return endpoints[i]->unavailable;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_canary_look_absent(void *data, const canary_command_t *command,
+    const canary_outage_t *outage)
+{
+    ngx_canary_look_t  *look = data;
+
+    ngx_canary_change_t  change;
+
+    ngx_memzero(&change, sizeof(ngx_canary_change_t));
+
+    change.command = *command;
+    change.outage = outage;
+
+    ngx_canary_absent_reason(&change, look->shared, look->control.rollout);
+
+    (void) ngx_cpystrn(change.actor.name,
+                       (u_char *) ((command->verb == CANARY_VIOLATION)
+                                   ? "unavailable" : "controller"),
+                       sizeof(change.actor.name));
+
+    /* only what is told of stable is kept as that */
+
+    if (command->verb == CANARY_VIOLATION) {
+        change.outage = NULL;
+    }
+
+    (void) ngx_canary_change_locked(look->shared, &change, look->log);
+}
+
+
+static void
+ngx_canary_absent_reason(ngx_canary_change_t *change,
+    ngx_canary_shared_t *shared, const canary_rollout_t *rollout)
+{
+    u_char                       *p, *last;
+    const canary_outage_t        *outage;
+    ngx_canary_release_shared_t  *stable, *canary;
+
+    stable = shared->releases[rollout->stable];
+    canary = shared->releases[rollout->canary];
+    outage = change->outage;
+
+    p = change->reason;
+    last = p + CANARY_REASON_SIZE - 1;
+
+    switch (change->command.verb) {
+
+    case CANARY_STABLE_UNAVAILABLE:
+        ngx_slprintf(p, last, "no live upstreams in %*s: %*s serves its "
+                     "requests", stable->len, stable->name,
+                     canary->len, canary->name);
+        break;
+
+    case CANARY_STABLE_AVAILABLE:
+        ngx_slprintf(p, last, "%*s answers again: %*s served %uL of its "
+                     "requests in %uL.%03uLs", stable->len, stable->name,
+                     canary->len, canary->name, outage->attempts,
+                     outage->ms / 1000, outage->ms % 1000);
+        break;
+
+    default: /* CANARY_VIOLATION */
+        ngx_slprintf(p, last, (outage->ms % 1000)
+                              ? "no live upstreams in %*s for %uLms"
+                              : "no live upstreams in %*s for %uLs",
+                     canary->len, canary->name,
+                     (outage->ms % 1000) ? outage->ms : outage->ms / 1000);
+        break;
+    }
 }
 
 

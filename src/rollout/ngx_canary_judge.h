@@ -39,6 +39,7 @@ typedef struct {
     ngx_int_t                           failing;       /* index, or -1 */
     ngx_int_t                           held;          /* rule that stable
                                                           breaks too, or -1 */
+    ngx_uint_t                          stable_away;   /* steps wait for it */
 } ngx_canary_judgement_t;
 
 /* "detail" is that of canary_verdict.h */
@@ -47,8 +48,8 @@ void ngx_canary_judge(ngx_canary_shared_t *shared, uint64_t now,
 
 /* the control loop: judges if there is a reason to, acts when a rule is
    broken, and takes the next step when it is time to */
-void ngx_canary_progress(ngx_canary_shared_t *shared, uint64_t now,
-    ngx_log_t *log);
+void ngx_canary_progress(ngx_canary_main_conf_t *cmcf,
+    ngx_canary_shared_t *shared, uint64_t now, ngx_log_t *log);
 
 /* a failed attempt: judged at once, by the process that saw it */
 void ngx_canary_trip(ngx_canary_endpoint_t *endpoint,

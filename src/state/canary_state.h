@@ -31,7 +31,7 @@
 
 #define CANARY_STATE_ENDPOINT_NAME  4096          /* bytes, with a zero */
 
-#define CANARY_STATE_VERBS          (CANARY_RELEASE_GONE + 1)
+#define CANARY_STATE_VERBS          (CANARY_STABLE_AVAILABLE + 1)
 
 
 typedef struct {

@@ -35,7 +35,8 @@ const char *const  canary_state_phases[CANARY_PHASES] = {
 
 static const char *const  canary_state_verbs[CANARY_STATE_VERBS] = {
     "start", "direct", "patch", "advance", "pause", "resume", "promote",
-    "rollback", "step", "violation", "holding", "release_gone"
+    "rollback", "step", "violation", "holding", "release_gone",
+    "stable_unavailable", "stable_available"
 };
 
 static const char *const  canary_state_verdicts[] = {

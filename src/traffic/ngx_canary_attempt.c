@@ -9,6 +9,7 @@
 
 #include "ngx_canary_attempt.h"
 
+#include "canary_away.h"
 #include "canary_evidence_count.h"
 #include "canary_evidence_layout.h"
 #include "canary_judge_times.h"
@@ -180,16 +181,43 @@ ngx_canary_attempt_any_header(ngx_canary_attempt_t *attempt,
 
 
 void
-ngx_canary_count_no_live(ngx_canary_attempt_t *attempt)
+ngx_canary_count_no_live(ngx_canary_attempt_t *attempt, ngx_uint_t served)
 {
+    uint64_t              now;
+    canary_route_t        route;
+    ngx_canary_shared_t  *shared;
+
     ngx_canary_add(&ngx_canary_meter(attempt)->totals.no_live, 1);
+
+    route = ngx_canary_route(attempt->endpoint);
+
+    if (route.phase == CANARY_IDLE) {
+        return;
+    }
+
+    shared = attempt->endpoint->shared;
+    now = ngx_canary_milliseconds();
+
+    if (attempt->release->id == route.stable) {
+
+        if (served) {
+            canary_away_meet(&shared->away[CANARY_SIDE_STABLE], route.epoch,
+                             now);
+        }
+
+    } else if (attempt->release->id == route.canary
+               && (attempt->reason == NGX_CANARY_BY_WEIGHT
+                   || attempt->reason == NGX_CANARY_BY_KEY))
+    {
+        canary_away_meet(&shared->away[CANARY_SIDE_CANARY], route.epoch, now);
+    }
 }
 
 
 void
 ngx_canary_attempt_no_live(ngx_canary_attempt_t *attempt)
 {
-    ngx_canary_count_no_live(attempt);
+    ngx_canary_count_no_live(attempt, 0);
     ngx_canary_attempt_begin(attempt);
     ngx_canary_failed(attempt, NGX_CANARY_NO_LIVE, 0);
 

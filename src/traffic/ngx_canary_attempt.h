@@ -42,7 +42,8 @@ void ngx_canary_attempt_any_header(ngx_canary_attempt_t *attempt,
 
 /* no live peer: nothing but a count while another release serves the request,
    else an attempt that failed before it began */
-void ngx_canary_count_no_live(ngx_canary_attempt_t *attempt);
+void ngx_canary_count_no_live(ngx_canary_attempt_t *attempt,
+    ngx_uint_t served);
 void ngx_canary_attempt_no_live(ngx_canary_attempt_t *attempt);
 
 /* its evidence was that of another rollout than it began in */

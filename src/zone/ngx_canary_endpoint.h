@@ -94,6 +94,7 @@ typedef struct {
     canary_strategy_t                   strategy;      /* of new rollouts */
     ngx_flag_t                          fallback;
     ngx_uint_t                          latency;       /* see below */
+    ngx_msec_t                          unavailable;   /* 0: no limit */
     ngx_canary_string_t                 key;
     ngx_msec_t                          once;          /* that a key counts
                                                           in; 0: always */

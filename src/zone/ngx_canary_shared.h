@@ -11,6 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "canary_away.h"
 #include "canary_buckets.h"
 #include "canary_event.h"
 #include "canary_evidence_layout.h"
@@ -305,6 +306,8 @@ struct ngx_canary_shared_s {
                                                           NULL: all count */
 
     u_char                              pad[NGX_CANARY_LINE - 24];
+
+    canary_away_t                       away[CANARY_SIDES];
 
     ngx_canary_zone_t                  *zone;          /* it lies in */
 

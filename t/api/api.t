@@ -469,7 +469,9 @@ subtest 'events, newest first' => sub {
     my ($rollback, $pause, $start) = @events;
 
     is_deeply([ sort keys %$start ],
-              [ qw(actor endpoint figures from id reason time to) ]);
+              [ qw(actor endpoint figures from id reason time to type) ]);
+    is_deeply([ map { $_->{type} } $start, $pause, $rollback ],
+              [ qw(started paused rolled_back) ]);
     is($start->{endpoint}, 'ep');
     ok($start->{id} < $pause->{id} && $pause->{id} < $rollback->{id});
     like($start->{time}, qr/^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ$/);

@@ -40,6 +40,10 @@ my @in_endpoint = (
 
     [ 'canary_bake long; #!',
       qr/"long" .*"canary_bake".* time .*such as "10s"/ ],
+    [ 'canary_unavailable never; #!',
+      qr/"never" .*"canary_unavailable".* time .*such as "10s"/ ],
+    [ "canary_unavailable 0;\ncanary_unavailable 1m; #!",
+      qr/"canary_unavailable" directive is duplicate/ ],
     [ "canary_bake 1s;\ncanary_bake 1s; #!",
       qr/"canary_bake" directive is duplicate/ ],
 
@@ -432,6 +436,7 @@ my %accepted = (
         canary_on_violation halt;
         canary_approval     off;
         canary_bake         0;
+        canary_unavailable  0;
         canary_latency      response;
         canary_fallback     off;
         canary_key          $remote_addr$http_x_user;

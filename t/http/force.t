@@ -188,7 +188,7 @@ subtest 'never on another release' => sub {
 
     is($server{v1}->requests, $before, 'stable is not asked');
     is($t->totals(ep => 'v1')->{fallbacks}, undef, 'no fallback');
-    $t->is_totals(ep => 'v5', { attempts => 2, failed => 2 },
+    $t->is_totals(ep => 'v5', { attempts => 2, failed => 2, no_live => 2 },
                   'what met no live peer is counted');
     $server{v2}->set;
 };

@@ -8,6 +8,7 @@
 #include "scenarios.h"
 #include "world.h"
 
+#include "canary_away.h"
 #include "canary_event.h"
 #include "canary_evidence_count.h"
 #include "canary_evidence_layout.h"
@@ -20,6 +21,7 @@
 
 #include "ngx_canary_process.h"
 #include "ngx_canary_shared.h"
+#include "ngx_canary_routing.h"
 #include "ngx_canary_control.h"
 
 
@@ -73,12 +75,15 @@ static void enter(void);
 static void leave(void);
 static void reload(void);
 static void reload_and_look_on(void);
+static void stable_away(void);
+static void canary_away(void);
 static void whole_rollout(void);
 
 static void kills_follow_me(const char *last_release);
 static void kills_replace_state(const char *dir, const char *text,
     size_t len);
 static void kills_hang(void);
+static void kills_meet(ngx_uint_t side);
 
 
 const kills_scenario_t  kills_scenarios[] = {
@@ -109,6 +114,10 @@ const kills_scenario_t  kills_scenarios[] = {
     { "hold with a pending advance", about_to_hold_and_pending, all_bad,
       KILLS_LOOSE|KILLS_OPEN },
     { "end of a hold", holding, calm_down, KILLS_LOOSE|KILLS_OPEN },
+    { "stable away and back", begun, stable_away, KILLS_LOOSE },
+    { "stable away with a pending advance", pending_advance, stable_away,
+      KILLS_LOOSE },
+    { "canary that stays away", begun, canary_away, KILLS_LOOSE },
     { "disk that fails", pending_advance, disk_fails, KILLS_LOOSE },
     { "disk that fails at a start", pending_start, disk_fails, 0 },
     { "rollback of a pending start", pending_start, roll_back, 0 },
@@ -638,6 +647,44 @@ calm_down(void)
 {
     kills->now += 10 * 1000 * 1000;
     kills_pass(4, KILLS_ATTEMPTS, 0, 0);
+}
+
+
+static void
+stable_away(void)
+{
+    kills_meet(CANARY_SIDE_STABLE);
+    kills_ticks(2);
+    kills_meet(CANARY_SIDE_STABLE);
+    kills_ticks(2);
+
+    kills_pass(CANARY_AWAY_QUIET / KILLS_TICK + 4, KILLS_ATTEMPTS, 0, 0);
+}
+
+
+static void
+canary_away(void)
+{
+    kills_meet(CANARY_SIDE_CANARY);
+    kills_ticks(2);
+
+    kills->now += 30 * 1000 * 1000;
+    kills_ticks(2);
+}
+
+
+/* no live server, as a worker does */
+
+static void
+kills_meet(ngx_uint_t side)
+{
+    ngx_canary_endpoint_t  *endpoint;
+
+    endpoint = kills_endpoint(0);
+
+    canary_away_meet(&endpoint->shared->away[side],
+                     ngx_canary_route(endpoint).epoch,
+                     ngx_canary_milliseconds());
 }
 
 

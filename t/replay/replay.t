@@ -231,22 +231,22 @@ subtest 'attempts of one request' => sub {
          { lists('500, 502, 200', '0.1, -, 0.1', '0.1, 0.2, 0.1')->%*,
            release => 'v1', reason => 'fallback' },
          [1, 0, 1, 0, 0], 2],
-        ['no live canary', { release => 'v1', reason => 'fallback' }, [1, 0, 0, 1, 0], 1],
-        ['no live stable', { release => 'v2', reason => 'fallback' }, [0, 0, 0, 0, 0], 1, 1],
+        ['no live canary', { release => 'v1', reason => 'fallback' }, [0, 0, 0, 0, 0], 1],
+        ['no live stable', { release => 'v2', reason => 'fallback' }, [0, 0, 0, 0, 0], 1],
         ['by key', { reason => 'key' }, [1, 0, 0, 0, 0], 0],
         ['forced', { reason => 'force' }, [0, 0, 0, 0, 0], 1],
         ['another release', { release => 'v3' }, [0, 0, 0, 0, 0], 1],
     );
 
     for my $row (@rows) {
-        my ($name, $fields, $expected, $others, $stable_failed) = @$row;
+        my ($name, $fields, $expected, $others) = @$row;
         my $run = replay([line(BEGAN, 'v1'), line(BEGAN + 100, 'v2', %$fields)],
             strategy(rule(error_rate => 1)));
 
         is_deeply([@{ $run->{summary}{canary} }{qw(attempts 4xx 5xx failed aborted)}],
             $expected, "$name: attempts, 4xx, 5xx, failed, aborted");
         is($run->{summary}{no_evidence}, $others, '... and what is no evidence');
-        is($run->{summary}{stable}{failed}, $stable_failed // 0, '... and stable');
+        is($run->{summary}{stable}{failed}, 0, '... and stable');
     }
 
     my $run = replay([line(BEGAN, 'v1'),
@@ -669,8 +669,9 @@ sub all_kinds($t, $v2) {
 
     for my $endpoint (qw(kinds none)) {
         my $totals = $t->totals($endpoint, 'v2');
-        my $run = replay(\@log, encode([0.5], rule(failed_requests_max => 1000)),
-            '--endpoint', $endpoint);
+        my $first = $log[0] =~ s/release=v2/release=v1/r;
+        my $run = replay([$first =~ s/endpoint=\w+/endpoint=$endpoint/r, @log],
+            encode([0.5], rule(failed_requests_max => 1000)), '--endpoint', $endpoint);
         my $canary = $run->{summary}{canary};
 
         # A log does not tell nginx's own trouble from a client that left.
@@ -679,7 +680,7 @@ sub all_kinds($t, $v2) {
 
         is_deeply(
             [@$canary{qw(attempts 4xx 5xx failed aborted)}],
-            [$totals->{attempts} - $left,
+            [($totals->{attempts} // 0) - $left,
              map({ $_ // 0 } @$totals{qw(4xx 5xx failed)}), $left + $own],
             "the attempts on $endpoint")
             or diag(@log, explain($totals), explain($run->{summary}));

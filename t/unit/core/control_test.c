@@ -18,7 +18,8 @@
 
 /*
  * The calls, a letter each: t for times, T with all details, b when the times
- * of the step begin anew, c for a change; and the last change.
+ * of the step begin anew, c for a change, a for what follows from a side that
+ * is away; and the last change.
  */
 
 typedef struct {
@@ -29,6 +30,11 @@ typedef struct {
     canary_result_t    result;
     canary_books_t    *books;
     int                carries_out;
+
+    canary_away_t      away[CANARY_SIDES];
+    uint64_t           answered[CANARY_SIDES];
+    uint64_t           patience;
+    canary_outage_t    outage;
 } shell_t;
 
 
@@ -100,6 +106,40 @@ shell_change(void *data, const canary_command_t *command,
 }
 
 
+static uint64_t
+shell_answered(void *data, unsigned side)
+{
+    shell_t  *shell = data;
+
+    return shell->answered[side];
+}
+
+
+static uint64_t
+shell_patience(void *data)
+{
+    shell_t  *shell = data;
+
+    return shell->patience;
+}
+
+
+static void
+shell_absent(void *data, const canary_command_t *command,
+    const canary_outage_t *outage)
+{
+    shell_t  *shell = data;
+
+    called(shell, 'a');
+
+    shell->command = *command;
+    shell->outage = *outage;
+
+    assert_int_equal(canary_rollout_apply(&shell->sim->rollout, command),
+                     CANARY_CHANGED);
+}
+
+
 static canary_control_t
 control_of(shell_t *shell)
 {
@@ -108,7 +148,9 @@ control_of(shell_t *shell)
     return (canary_control_t) {
         .evidence = shell->sim->evidence, .rollout = &shell->sim->rollout,
         .now = shell->sim->now, .data = shell, .times = shell_times,
-        .begin_step = shell_begin_step, .change = shell_change
+        .begin_step = shell_begin_step, .change = shell_change,
+        .away = shell->away, .answered = shell_answered,
+        .patience = shell_patience, .absent = shell_absent
     };
 }
 
@@ -465,6 +507,189 @@ a_halted_rollout_is_measured_but_not_judged(void **state)
 }
 
 
+/* A rollout that was looked at, with a side that a request finds away. */
+
+static shell_t
+deserted(unsigned side, canary_phase_t phase)
+{
+    shell_t  shell;
+
+    shell = watched(sim_one(sim_single(ERRORS, 10 * PERCENT)));
+    shell.sim->rollout.phase = phase;
+    shell.patience = 30000;
+
+    canary_away_meet(&shell.away[side], shell.sim->rollout.number,
+                     shell.sim->now);
+
+    return shell;
+}
+
+
+static void
+a_canary_that_stays_away_breaks_the_rollout(void **state)
+{
+    size_t   i;
+    shell_t  shell;
+
+    static const canary_phase_t  guarded[] = {
+        CANARY_PROGRESSING, CANARY_PAUSED, CANARY_BAKING
+    };
+
+    (void) state;
+
+    for (i = 0; i < sizeof(guarded) / sizeof(guarded[0]); i++) {
+        shell = deserted(CANARY, guarded[i]);
+
+        shell.sim->now += 29999;
+        assert_string_equal(look(&shell, 1), "");
+
+        shell.sim->now++;
+        assert_string_equal(look(&shell, 1), "a");
+        assert_int_equal(shell.command.verb, CANARY_VIOLATION);
+        assert_int_equal(shell.command.now, shell.sim->now);
+        assert_int_equal(shell.outage.ms, 30000);
+        assert_int_equal(shell.sim->rollout.last_result, CANARY_ROLLED_BACK);
+        sim_free(shell.sim);
+    }
+}
+
+
+static void
+a_canary_that_answers_breaks_nothing(void **state)
+{
+    shell_t  shell;
+
+    (void) state;
+
+    shell = deserted(CANARY, CANARY_PROGRESSING);
+    (void) look(&shell, 1);
+
+    shell.answered[CANARY] = 1;
+    shell.sim->now += 30000;
+    assert_string_equal(look(&shell, 1), "");
+    assert_int_equal(shell.away[CANARY].mark, 0);
+
+    /* nor does one that nobody asks, or that may stay away */
+
+    shell.sim->now += 60000;
+    assert_string_equal(look(&shell, 1), "");
+
+    shell.patience = 0;
+    canary_away_meet(&shell.away[CANARY], shell.sim->rollout.number,
+                     shell.sim->now);
+    shell.sim->now += 600000;
+    assert_string_equal(look(&shell, 1), "");
+
+    /* a reload makes it 30 s */
+
+    shell.patience = 30000;
+    assert_string_equal(look(&shell, 1), "a");
+    sim_free(shell.sim);
+}
+
+
+static void
+who_resumes_a_halt_begins_the_count_anew(void **state)
+{
+    shell_t  shell;
+
+    (void) state;
+
+    shell = deserted(CANARY, CANARY_PROGRESSING);
+    shell.sim->rollout.strategy.on_violation = CANARY_HALT;
+
+    shell.sim->now += 30000;
+    assert_string_equal(look(&shell, 1), "a");
+    assert_int_equal(shell.sim->rollout.phase, CANARY_HALTED);
+
+    canary_away_meet(&shell.away[CANARY], shell.sim->rollout.number,
+                     shell.sim->now);
+    shell.sim->now += 60000;
+    assert_string_equal(look(&shell, 1), "");
+    assert_int_equal(shell.away[CANARY].mark, 0);
+    sim_free(shell.sim);
+}
+
+
+static void
+no_step_while_stable_is_away(void **state)
+{
+    shell_t  shell;
+
+    (void) state;
+
+    shell = deserted(STABLE, CANARY_PROGRESSING);
+
+    sim_attempts(shell.sim, CANARY, 1000, sim_good(1));
+    pass_interval(shell.sim);
+
+    assert_string_equal(look(&shell, 1), "tat");
+    assert_int_equal(shell.command.verb, CANARY_STABLE_UNAVAILABLE);
+    assert_int_equal(shell.sim->rollout.step, 1);
+
+    canary_away_meet(&shell.away[STABLE], shell.sim->rollout.number,
+                     shell.sim->now);
+    shell.sim->now += 500;
+    (void) look(&shell, 1);
+    assert_int_equal(shell.command.verb, CANARY_STABLE_UNAVAILABLE);
+
+    shell.sim->now += 500;
+    shell.answered[STABLE] = 1;
+    assert_non_null(strchr(look(&shell, 1), 'a'));
+    assert_int_equal(shell.command.verb, CANARY_TICK);
+    assert_int_equal(shell.outage.attempts, 2);
+    assert_int_equal(shell.outage.ms,
+                     shell.sim->rollout.strategy.interval + 1000);
+    assert_int_equal(shell.sim->rollout.step, 2);
+    sim_free(shell.sim);
+}
+
+
+/* There nobody asks stable, so it cannot come back. */
+
+static void
+at_100_percent_nothing_waits_for_stable(void **state)
+{
+    shell_t  shell;
+
+    (void) state;
+
+    shell = deserted(STABLE, CANARY_BAKING);
+    shell.sim->rollout.weight = CANARY_ONE;
+
+    sim_attempts(shell.sim, CANARY, 1000, sim_good(1));
+    pass_interval(shell.sim);
+
+    assert_string_equal(look(&shell, 1), "tatc");
+    assert_int_equal(shell.command.verb, CANARY_TICK);
+    assert_int_equal(shell.sim->rollout.last_result, CANARY_PROMOTED);
+
+    shell.sim->evidence->books = shell.books;
+    sim_free(shell.sim);
+}
+
+
+/* A mark that a straggler of the rollout before has left. */
+
+static void
+marks_of_another_rollout_are_nothing(void **state)
+{
+    unsigned  side;
+    shell_t   shell;
+
+    (void) state;
+
+    for (side = 0; side < CANARY_SIDES; side++) {
+        shell = deserted(side, CANARY_PROGRESSING);
+        shell.sim->rollout.number++;
+
+        shell.sim->now += 60000;
+        assert_string_equal(look(&shell, 0), "");
+        sim_free(shell.sim);
+    }
+}
+
+
 int
 main(void)
 {
@@ -480,7 +705,13 @@ main(void)
         cmocka_unit_test(what_follows_is_one_thing),
         cmocka_unit_test(a_trip_is_about_immediate_rules_unless_nobody_looks),
         cmocka_unit_test(a_trip_may_begin_a_hold),
-        cmocka_unit_test(a_halted_rollout_is_measured_but_not_judged)
+        cmocka_unit_test(a_halted_rollout_is_measured_but_not_judged),
+        cmocka_unit_test(a_canary_that_stays_away_breaks_the_rollout),
+        cmocka_unit_test(a_canary_that_answers_breaks_nothing),
+        cmocka_unit_test(who_resumes_a_halt_begins_the_count_anew),
+        cmocka_unit_test(no_step_while_stable_is_away),
+        cmocka_unit_test(at_100_percent_nothing_waits_for_stable),
+        cmocka_unit_test(marks_of_another_rollout_are_nothing)
     };
 
     return cmocka_run_group_tests_name("control", tests, NULL, NULL);

@@ -151,7 +151,7 @@ an_unknown_verb_changes_nothing(void **state)
         memcpy(&before, &rollout, sizeof(canary_rollout_t));
 
         assert_int_equal(apply(&rollout,
-                               (canary_verb_t) (CANARY_RELEASE_GONE + 1),
+                               (canary_verb_t) (CANARY_STABLE_AVAILABLE + 1),
                                BEGIN),
                          CANARY_NOT_NOW);
         assert_memory_equal(&rollout, &before, sizeof(canary_rollout_t));
@@ -287,6 +287,10 @@ verbs_phases_and_results_have_the_names_of_the_manual(void **state)
     assert_string_equal(canary_verb_name(CANARY_TICK), "tick");
     assert_string_equal(canary_verb_name(CANARY_VIOLATION), "violation");
     assert_string_equal(canary_verb_name(CANARY_HOLDING), "holding");
+    assert_string_equal(canary_verb_name(CANARY_STABLE_UNAVAILABLE),
+                        "stable unavailable");
+    assert_string_equal(canary_verb_name(CANARY_STABLE_AVAILABLE),
+                        "stable available");
     assert_string_equal(canary_verb_name(CANARY_RELEASE_GONE),
                         "release gone");
 

@@ -116,6 +116,17 @@ a_hold_for_an_outage_of_both_is_only_an_event(void **state)
         assert_int_equal(apply(&rollout, CANARY_HOLDING, BEGIN + 2000),
                          expected);
         assert_memory_equal(&rollout, &before, sizeof(canary_rollout_t));
+
+        /* stable may be away while a rollout is halted, too */
+
+        expected = (rollout.phase == CANARY_IDLE) ? CANARY_UNCHANGED
+                                                  : CANARY_CHANGED;
+
+        assert_int_equal(apply(&rollout, CANARY_STABLE_UNAVAILABLE,
+                               BEGIN + 2000), expected);
+        assert_int_equal(apply(&rollout, CANARY_STABLE_AVAILABLE,
+                               BEGIN + 2000), expected);
+        assert_memory_equal(&rollout, &before, sizeof(canary_rollout_t));
     }
 }
 
@@ -385,6 +396,8 @@ what_stops_a_rollout_need_not_wait(void **state)
     assert_false(canary_verb_exposes(CANARY_ROLLBACK));
     assert_false(canary_verb_exposes(CANARY_VIOLATION));
     assert_false(canary_verb_exposes(CANARY_RELEASE_GONE));
+    assert_false(canary_verb_exposes(CANARY_STABLE_UNAVAILABLE));
+    assert_false(canary_verb_exposes(CANARY_STABLE_AVAILABLE));
 }
 
 

@@ -260,10 +260,11 @@ lines_are_in_the_order_of_numbers(void **unused)
 
     text = canary_events_text(state, &len);
     assert_non_null(text);
-    assert_true(len > 57);
+    assert_true(len > 73);
 
-    assert_memory_equal(text, "{\"id\":5,\"endpoint\":\"ep\",\"time\":"
-                        "\"2026-09-21T14:13:20.123Z\"", 57);
+    assert_memory_equal(text, "{\"id\":5,\"type\":\"paused\","
+                        "\"endpoint\":\"ep\",\"time\":"
+                        "\"2026-09-21T14:13:20.123Z\"", 73);
 
     p = memchr(text, '\n', len);
     assert_non_null(p);
@@ -274,6 +275,78 @@ lines_are_in_the_order_of_numbers(void **unused)
 
     free(text);
     canary_state_destroy(state);
+}
+
+
+/* What happened: a verb may come to one thing or another. */
+
+static void
+the_type_is_what_happened(void **unused)
+{
+    char             type[64], *text;
+    size_t           i, len;
+    uint64_t         ids[] = { 5, 0 };
+    canary_event_t  *event;
+    canary_state_t  *state;
+
+    static const struct {
+        canary_verb_t    verb;
+        canary_phase_t   from;
+        canary_phase_t   to;
+        const char      *type;
+    } rows[] = {
+        { CANARY_START, CANARY_IDLE, CANARY_PROGRESSING, "started" },
+        { CANARY_START, CANARY_IDLE, CANARY_BAKING, "started" },
+        { CANARY_DIRECT, CANARY_IDLE, CANARY_IDLE, "direct" },
+        { CANARY_PATCH, CANARY_HALTED, CANARY_HALTED, "changed" },
+        { CANARY_ADVANCE, CANARY_PROGRESSING, CANARY_PROGRESSING, "step" },
+        { CANARY_ADVANCE, CANARY_PAUSED, CANARY_PAUSED, "step" },
+        { CANARY_ADVANCE, CANARY_HALTED, CANARY_BAKING, "baking" },
+        { CANARY_ADVANCE, CANARY_BAKING, CANARY_IDLE, "promoted" },
+        { CANARY_PAUSE, CANARY_BAKING, CANARY_PAUSED, "paused" },
+        { CANARY_RESUME, CANARY_PAUSED, CANARY_BAKING, "resumed" },
+        { CANARY_PROMOTE, CANARY_HALTED, CANARY_IDLE, "promoted" },
+        { CANARY_ROLLBACK, CANARY_PAUSED, CANARY_IDLE, "rolled_back" },
+        { CANARY_TICK, CANARY_PROGRESSING, CANARY_PROGRESSING, "step" },
+        { CANARY_TICK, CANARY_PROGRESSING, CANARY_BAKING, "baking" },
+        { CANARY_TICK, CANARY_BAKING, CANARY_IDLE, "promoted" },
+        { CANARY_VIOLATION, CANARY_BAKING, CANARY_HALTED, "halted" },
+        { CANARY_VIOLATION, CANARY_BAKING, CANARY_IDLE, "rolled_back" },
+        { CANARY_HOLDING, CANARY_PAUSED, CANARY_PAUSED, "holding" },
+        { CANARY_RELEASE_GONE, CANARY_HALTED, CANARY_IDLE, "rolled_back" },
+        { CANARY_RELEASE_GONE, CANARY_IDLE, CANARY_IDLE, "changed" },
+        { CANARY_STABLE_UNAVAILABLE, CANARY_HALTED, CANARY_HALTED,
+          "stable_unavailable" },
+        { CANARY_STABLE_AVAILABLE, CANARY_PROGRESSING, CANARY_PROGRESSING,
+          "stable_available" }
+    };
+
+    (void) unused;
+
+    for (i = 0; i < UNIT_LENGTH(rows); i++) {
+        state = a_state("ep", ids);
+        event = &state->endpoints[0].events[0];
+
+        event->verb = rows[i].verb;
+        event->from_phase = rows[i].from;
+        event->to_phase = rows[i].to;
+        event->outage.ms = 9840;
+        event->outage.attempts = 313;
+
+        text = canary_events_text(state, &len);
+        assert_non_null(text);
+        text[len - 1] = '\0';
+
+        (void) snprintf(type, sizeof(type), "\"type\":\"%s\"", rows[i].type);
+        assert_non_null(strstr(text, type));
+
+        assert_int_equal(strstr(text, "\"figures\":{\"served\":313,"
+                                      "\"seconds\":9.84}") != NULL,
+                         rows[i].verb == CANARY_STABLE_AVAILABLE);
+
+        free(text);
+        canary_state_destroy(state);
+    }
 }
 
 
@@ -690,6 +763,7 @@ main(void)
         cmocka_unit_test_setup_teardown(what_is_appended_is_read_again, begin,
                                         end),
         cmocka_unit_test(lines_are_in_the_order_of_numbers),
+        cmocka_unit_test(the_type_is_what_happened),
         cmocka_unit_test_setup_teardown(a_void_event_is_none, begin, end),
         cmocka_unit_test_setup_teardown(
                     an_event_with_the_number_of_a_void_one_comes_after_it,
