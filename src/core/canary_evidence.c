@@ -109,7 +109,9 @@ canary_evidence_tick(canary_evidence_t *evidence, uint32_t step,
 
     if (canary_evidence_step(evidence) == step) {
 
-        if (canary_elapsed(now, evidence->opened) < CANARY_COHORT_MS) {
+        if (canary_elapsed(now, evidence->opened)
+            < canary_evidence_length(evidence))
+        {
             return;
         }
 

@@ -22,6 +22,7 @@ typedef struct {
 
     ngx_msec_t                          interval;
     ngx_msec_t                          bake;
+    ngx_msec_t                          patience;
     ngx_uint_t                          on_undecided;
     ngx_uint_t                          on_violation;
     ngx_uint_t                          latency;
@@ -59,6 +60,7 @@ char *ngx_http_canary_endpoint_enum(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_canary_string(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_canary_check_positive(ngx_conf_t *cf, void *post, void *data);
+char *ngx_http_canary_check_patience(ngx_conf_t *cf, void *post, void *data);
 
 /* remembers where the first canary directive of an upstream{} stands */
 
