@@ -168,6 +168,29 @@ a_dead_canary_falls_the_later_the_more_patience_there_is(void **state)
 }
 
 
+/* Also where it begins with a step, after a cohort of good attempts. */
+
+static void
+an_outage_of_both_is_seen_in_long_cohorts(void **state)
+{
+    sim_t  *sim;
+
+    (void) state;
+
+    sim = sim_patient(sim_plain(ERRORS, 30 * PERCENT, 20), 600000);
+    sim->traffic[STABLE] = (sim_traffic_t) { 100, 0, 1, 1, 1 };
+    sim->traffic[CANARY] = (sim_traffic_t) { 100, 0, 1, 1, 1 };
+    sim_survives(sim, 5000);
+    sim_advance(sim);
+
+    sim->traffic[STABLE].bad = 1;
+    sim->traffic[CANARY].bad = 1;
+    sim_survives(sim, 1000);
+    assert_true(sim->holds > 0);
+    sim_free(sim);
+}
+
+
 static void
 slow_attempts_are_no_bad_ones_within_patience(void **state)
 {
@@ -456,6 +479,7 @@ main(void)
         cmocka_unit_test(a_cohort_is_a_hundredth_of_patience),
         cmocka_unit_test(
             a_dead_canary_falls_the_later_the_more_patience_there_is),
+        cmocka_unit_test(an_outage_of_both_is_seen_in_long_cohorts),
         cmocka_unit_test(slow_attempts_are_no_bad_ones_within_patience),
         cmocka_unit_test(
             a_mean_takes_overdue_attempts_to_be_as_long_as_patience),
