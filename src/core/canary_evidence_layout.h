@@ -20,7 +20,7 @@
  * Workers count attempts in slots, each worker in its own, with atomic
  * additions: nobody waits and nobody shares a cache line.  Within a
  * slot attempts are kept apart by cohort: the attempts that began in the
- * same 100 ms or so, or in a hundredth of patience where that is more.  An outcome is counted in the cohort in which its
+ * same 100 ms or so, or up to a hundredth of patience where that is more.  An outcome is counted in the cohort in which its
  * attempt began, so for each cohort it is known how many attempts are still
  * in flight, and judgement need not wait for the slow ones nor be fooled by
  * the quick ones.
@@ -50,9 +50,8 @@
 
 
 #define CANARY_COHORTS        128     /* that can be kept */
-#define CANARY_COHORT_MS      100     /* length of a cohort with the least
-                                         patience, */
-#define CANARY_COHORT_PART    100     /* and this part of it with more */
+#define CANARY_COHORT_MS      100     /* length of a cohort at least, */
+#define CANARY_COHORT_PART    100     /* at most this part of patience */
 #define CANARY_COHORT_GRACE   50      /* ms after its end until it settles */
 #define CANARY_LONG_MS        1000    /* in flight for at least so long after
                                          its cohort: maybe it hangs */
@@ -335,7 +334,7 @@ canary_set(uint32_t *variable, uint32_t value)
 }
 
 
-/* ms, of a cohort */
+/* ms, of a cohort where attempts are slow */
 
 static inline uint32_t
 canary_evidence_length(const canary_evidence_t *evidence)

@@ -82,7 +82,7 @@ all_cohorts_of_so_long_have_a_place(void **state)
 
         assert_int_equal(view.overdue, 0);
         assert_int_equal(view.passing.started, 0);
-        assert_in_range(tail.n, 60, 104);
+        assert_in_range(tail.n, 60, 118);
 
         some_hang(sim, 100, 0, patience[i] / 2);
 
@@ -100,10 +100,10 @@ all_cohorts_of_so_long_have_a_place(void **state)
 
 
 static void
-a_cohort_is_a_hundredth_of_patience(void **state)
+a_cohort_is_a_hundredth_of_patience_where_attempts_are_slow(void **state)
 {
     sim_t            *sim;
-    unsigned          i;
+    unsigned          i, n;
     uint64_t          began;
     canary_ticket_t   first, last;
 
@@ -120,8 +120,17 @@ a_cohort_is_a_hundredth_of_patience(void **state)
         sim = sim_patient(sim_default(ERRORS, 10 * PERCENT),
                           cases[i].patience);
 
+        some_hang(sim, 100, 0, 5000);
+
+        for (first = sim_begin(sim, CANARY), last = first;
+             last.cohort == first.cohort;
+             last = sim_begin(sim, CANARY))
+        {
+            sim_pass(sim, 50);
+        }
+
         began = sim->now;
-        first = sim_begin(sim, CANARY);
+        first = last;
 
         do {
             sim_pass(sim, 50);
@@ -130,19 +139,75 @@ a_cohort_is_a_hundredth_of_patience(void **state)
 
         assert_int_equal(sim->now - began, cases[i].cohort);
         sim_free(sim);
+
+        sim = sim_patient(sim_default(ERRORS, 10 * PERCENT),
+                          cases[i].patience);
+
+        for (n = 0; n < 10000; n++) {
+            first = sim_begin(sim, CANARY);
+            (void) sim_end(sim, first, sim_good(1));
+            sim_pass(sim, 100);
+            last = sim_begin(sim, CANARY);
+            (void) sim_end(sim, last, sim_good(1));
+            assert_int_equal(last.cohort - first.cohort, 1);
+        }
+
+        sim_free(sim);
     }
 }
 
 
-/* A dead canary: by the default rules it takes some cohorts, and by single
-   attempts it is as quick as ever. */
+/*
+ * A dead canary beside slow attempts: by the default rules it takes some
+ * cohorts, by single attempts it is as quick as ever.
+ */
 
 static void
 a_dead_canary_falls_the_later_the_more_patience_there_is(void **state)
 {
     sim_t     *sim;
+    unsigned   i, single;
+    uint64_t   took, cohort;
+
+    static const uint64_t  patience[] = { 10000, 60000, 600000 };
+
+    (void) state;
+
+    for (i = 0; i < 6; i++) {
+        single = i % 2;
+        cohort = patience[i / 2] / 100;
+
+        sim = sim_patient(single ? sim_single(ERRORS, 10 * PERCENT)
+                                 : sim_default(ERRORS, 10 * PERCENT),
+                          patience[i / 2]);
+
+        sim->traffic[STABLE] = (sim_traffic_t) { 10, 0, 1, 120000, 1 };
+        sim_survives(sim, 60000);
+        sim_advance(sim);
+
+        sim->traffic[CANARY] = (sim_traffic_t) { 100, 1, 1, 1, 1 };
+        took = sim_pass(sim, 60000);
+        assert_true(sim->broken);
+
+        if (single) {
+            assert_in_range(took, 40, 150);
+
+        } else {
+            assert_in_range(took, cohort * 3, cohort * 7);
+        }
+
+        sim_free(sim);
+    }
+}
+
+
+/* Where nothing is slow patience costs nothing. */
+
+static void
+a_dead_canary_falls_at_once_where_nothing_is_slow(void **state)
+{
+    sim_t     *sim;
     unsigned   i;
-    uint64_t   took;
 
     static const uint64_t  patience[] = { 10000, 60000, 600000 };
 
@@ -150,19 +215,13 @@ a_dead_canary_falls_the_later_the_more_patience_there_is(void **state)
 
     for (i = 0; i < 3; i++) {
         sim = sim_patient(sim_default(ERRORS, 10 * PERCENT), patience[i]);
-        sim->traffic[CANARY] = (sim_traffic_t) { 100, 1, 1, 1, 1 };
+        sim->traffic[STABLE] = (sim_traffic_t) { 100, 0, 1, 1, 1 };
+        sim->traffic[CANARY] = (sim_traffic_t) { 100, 0, 1, 1, 1 };
+        sim_survives(sim, 600000);
 
-        took = sim_pass(sim, 60000);
+        sim->traffic[CANARY].bad = 1;
+        assert_in_range(sim_pass(sim, 60000), 300, 1500);
         assert_true(sim->broken);
-        assert_in_range(took, patience[i] / 100 * 2, patience[i] / 100 * 6);
-        sim_free(sim);
-
-        sim = sim_patient(sim_single(ERRORS, 10 * PERCENT), patience[i]);
-        sim->traffic[CANARY] = (sim_traffic_t) { 100, 1, 1, 1, 1 };
-
-        took = sim_pass(sim, 60000);
-        assert_true(sim->broken);
-        assert_in_range(took, 40, 150);
         sim_free(sim);
     }
 }
@@ -180,7 +239,7 @@ an_outage_of_both_is_seen_in_long_cohorts(void **state)
     sim = sim_patient(sim_plain(ERRORS, 30 * PERCENT, 20), 600000);
     sim->traffic[STABLE] = (sim_traffic_t) { 100, 0, 1, 1, 1 };
     sim->traffic[CANARY] = (sim_traffic_t) { 100, 0, 1, 1, 1 };
-    sim_survives(sim, 5000);
+    some_hang(sim, 10, 1, 18000);
     sim_advance(sim);
 
     sim->traffic[STABLE].bad = 1;
@@ -476,9 +535,11 @@ main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_cohorts_of_so_long_have_a_place),
-        cmocka_unit_test(a_cohort_is_a_hundredth_of_patience),
+        cmocka_unit_test(
+            a_cohort_is_a_hundredth_of_patience_where_attempts_are_slow),
         cmocka_unit_test(
             a_dead_canary_falls_the_later_the_more_patience_there_is),
+        cmocka_unit_test(a_dead_canary_falls_at_once_where_nothing_is_slow),
         cmocka_unit_test(an_outage_of_both_is_seen_in_long_cohorts),
         cmocka_unit_test(slow_attempts_are_no_bad_ones_within_patience),
         cmocka_unit_test(
