@@ -20,10 +20,10 @@
  * Workers count attempts in slots, each worker in its own, with atomic
  * additions: nobody waits and nobody shares a cache line.  Within a
  * slot attempts are kept apart by cohort: the attempts that began in the
- * same 100 ms or so, or up to a hundredth of patience where that is more.  An outcome is counted in the cohort in which its
- * attempt began, so for each cohort it is known how many attempts are still
- * in flight, and judgement need not wait for the slow ones nor be fooled by
- * the quick ones.
+ * same 100 ms or so, or up to a hundredth of patience where that is more.  An
+ * outcome is counted in the cohort in which its attempt began, so for each
+ * cohort it is known how many attempts are still in flight, and judgement
+ * need not wait for the slow ones nor be fooled by the quick ones.
  *
  * Counters of cohorts only rise, modulo 2^32: sums of a step or a rollout are
  * of 64 bits.  What a cohort holds is the difference to the sum over all slots

@@ -358,7 +358,8 @@ canary_rollout_direct(canary_rollout_t *rollout,
 
 /*
  * Another weight begins a new interval and new tests, other rules or another
- * patience only new tests.  A new length of interval or bake counts from when the clock began.
+ * patience only new tests.  A new length of interval or bake counts from when
+ * the clock began.
  */
 
 static canary_status_t

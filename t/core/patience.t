@@ -70,9 +70,9 @@ for my $endpoint (sort keys %rules) {
 
         my $reason = $t->wait_for(sub {
             my $waiting = $t->endpoint($endpoint)->{waiting_for};
-            return ($waiting && $waiting->{reason} =~ /bad/)
+            return ($waiting && $waiting->{reason} =~ /: 30 /)
                    ? $waiting->{reason} : 0;
-        }, 20, 'what hangs to count');
+        }, 30, 'all that hang to count');
 
         like($reason,
              qr/^\d+ more clean attempts? until error_5xx_rate can pass: 30 count as bad until they end, in flight for longer than canary_patience \(60s\) or than any that ended in this step$/,
