@@ -60,7 +60,7 @@ static uint64_t ngx_http_canary_needed(const canary_figure_t *figure);
 static const canary_figure_t *ngx_http_canary_holder(
     ngx_canary_snapshot_t *snapshot);
 static void ngx_http_canary_wait_reason(u_char *reason, size_t size,
-    ngx_canary_judgement_t *judgement, const canary_figure_t *figure);
+    ngx_canary_snapshot_t *snapshot, const canary_figure_t *figure);
 static void ngx_http_canary_render_release(cJSON *list,
     ngx_canary_release_view_t *release, const canary_rollout_t *rollout,
     ngx_pool_t *pool, int *failed);
@@ -323,7 +323,7 @@ ngx_http_canary_render_waiting(cJSON *object,
 
     } else {
         ngx_http_canary_wait_reason((u_char *) reason, sizeof(reason),
-                                    &snapshot->judgement, figure);
+                                    snapshot, figure);
 
         canary_json_add_text(waiting, "rule",
                              canary_rule_info[figure->rule.kind].name, failed);
@@ -437,11 +437,14 @@ ngx_http_canary_holder(ngx_canary_snapshot_t *snapshot)
 
 static void
 ngx_http_canary_wait_reason(u_char *reason, size_t size,
-    ngx_canary_judgement_t *judgement, const canary_figure_t *figure)
+    ngx_canary_snapshot_t *snapshot, const canary_figure_t *figure)
 {
-    uint64_t     flying, needed;
-    const char  *rule;
+    uint64_t                 flying, needed, patience;
+    const char              *rule;
+    ngx_canary_judgement_t  *judgement;
 
+    judgement = &snapshot->judgement;
+    patience = snapshot->record.rollout.strategy.patience;
     rule = canary_rule_info[figure->rule.kind].name;
     needed = ngx_http_canary_needed(figure);
 
@@ -456,6 +459,16 @@ ngx_http_canary_wait_reason(u_char *reason, size_t size,
 
     } else if (judgement->started == 0) {
         ngx_snprintf(reason, size, "no attempt in this step yet%Z");
+
+    } else if (judgement->overdue) {
+        ngx_snprintf(reason, size, "%uL more clean attempt%s until %s can "
+                     "pass: %uL count%s as bad until they end, in flight for "
+                     "longer than canary_patience (%uL%s) or than any that "
+                     "ended in this step%Z",
+                     needed, (needed == 1) ? "" : "s", rule,
+                     judgement->overdue, (judgement->overdue == 1) ? "s" : "",
+                     (patience % 1000) ? patience : patience / 1000,
+                     (patience % 1000) ? "ms" : "s");
 
     } else if (needed <= flying) {
         ngx_snprintf(reason, size, "%uL attempt%s in flight or just ended: "

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "canary_control.h"
+#include "canary_evidence_view.h"
 #include "canary_judge.h"
 #include "canary_judge_times.h"
 
@@ -28,9 +29,10 @@ static void canary_control_judge(const canary_control_t *control, int detail,
 void
 canary_control_look(const canary_control_t *control, int may_step)
 {
-    int                      moved, holds;
+    int                      moved, holds, has_long;
     uint64_t                 now;
     canary_result_t          result;
+    const canary_times_t    *times;
     canary_evidence_t       *evidence;
     const canary_rollout_t  *rollout;
 
@@ -41,8 +43,12 @@ canary_control_look(const canary_control_t *control, int may_step)
     moved = canary_judge_tick(evidence, rollout, now);
 
     if (moved) {
-        canary_judge_measure(evidence, rollout, now,
-                             control->times(control->data, 0));
+        has_long = canary_evidence_has_long(evidence, now);
+        times = control->times(control->data,
+                               has_long ? CANARY_DETAIL_LONGEST : 0);
+
+        canary_judge_measure(evidence, rollout, now, times);
+        canary_judge_set_longest(evidence, has_long ? times : NULL);
     }
 
     if (control->away) {

@@ -13,6 +13,16 @@
 #include "canary_evidence_view.h"
 
 
+/*
+ * So many cohorts, and those of a hundredth of patience that last for it, have
+ * a place: as long as nothing slow is in flight, rules are as quick as they
+ * are with the least patience.
+ */
+
+#define CANARY_COHORTS_SHORT  16
+
+
+static uint32_t canary_evidence_due(const canary_evidence_t *evidence);
 static void canary_evidence_open(canary_evidence_t *evidence,
     uint32_t number, uint32_t step, uint64_t now);
 static void canary_evidence_close(canary_evidence_t *evidence, uint64_t now);
@@ -107,7 +117,9 @@ canary_evidence_tick(canary_evidence_t *evidence, uint32_t step, uint64_t now)
 
     if (canary_evidence_step(evidence) == step) {
 
-        if (canary_elapsed(now, evidence->opened) < CANARY_COHORT_MS) {
+        if (canary_elapsed(now, evidence->opened)
+            < canary_evidence_due(evidence))
+        {
             return;
         }
 
@@ -130,6 +142,17 @@ canary_evidence_tick(canary_evidence_t *evidence, uint32_t step, uint64_t now)
     }
 
     canary_evidence_open(evidence, current + 1, step, now);
+}
+
+
+/* ms, from when on the current cohort may be closed: never by what is in it */
+
+static uint32_t
+canary_evidence_due(const canary_evidence_t *evidence)
+{
+    return (canary_evidence_current(evidence) - evidence->oldest
+            < CANARY_COHORTS_SHORT)
+           ? CANARY_COHORT_MS : canary_evidence_length(evidence);
 }
 
 

@@ -402,6 +402,7 @@ canary_evidence_count_late_slow(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, uint64_t now, uint64_t time)
 {
     uint32_t             i, nlimits;
+    uint64_t             patience;
     canary_late_t       *late;
     const uint64_t      *limits;
     canary_late_slow_t  *slow;
@@ -410,12 +411,13 @@ canary_evidence_count_late_slow(canary_evidence_t *evidence,
     slow = ((uint32_t) (now >> 32) == ticket->step) ? &late->slow
                                                     : &late->past_slow;
 
+    patience = canary_get(&evidence->patience) * 1000ull;
     nlimits = canary_get(&evidence->nlimits);
     limits = evidence->sets[canary_get(&evidence->limit_set)]
                      .limits[ticket->side];
 
     for (i = 0; i < nlimits; i++) {
-        if (limits[i] > CANARY_OVERDUE_MS * 1000 && time > limits[i]) {
+        if (limits[i] > patience && time > limits[i]) {
             canary_evidence_add64(&slow->slow[i], 1);
         }
     }

@@ -11,6 +11,8 @@
 
 static void canary_evidence_next_part(canary_evidence_t *evidence,
     const canary_cohort_view_t *cohort);
+static uint64_t canary_cohort_since(const canary_evidence_t *evidence,
+    const canary_cohort_view_t *cohort);
 static void canary_count_cohort(const canary_sums_t *sums,
     canary_counts_t *counts);
 static void canary_count_part(const canary_evidence_t *evidence,
@@ -99,7 +101,9 @@ canary_evidence_last(const canary_evidence_t *evidence,
         cohort = &tail->cohorts[i - 1];
 
         if ((int32_t) (cohort->number - evidence->first_tested) < 0
-            || (cohort->ended && canary_elapsed(now, cohort->ended) >= ms))
+            || (cohort->ended
+                && canary_elapsed(now, canary_cohort_since(evidence, cohort))
+                   >= ms))
         {
             return;
         }
@@ -120,6 +124,23 @@ canary_evidence_last(const canary_evidence_t *evidence,
 
         canary_count_part(evidence, place, counts);
     }
+}
+
+
+/*
+ * Up to when a cohort counts: where they may be longer than a part, as a part
+ * does, by its middle, lest what was good before hides an outage.
+ */
+
+static uint64_t
+canary_cohort_since(const canary_evidence_t *evidence,
+    const canary_cohort_view_t *cohort)
+{
+    if (canary_evidence_length(evidence) <= CANARY_LAST_PART_MS) {
+        return cohort->ended;
+    }
+
+    return cohort->began + canary_elapsed(cohort->ended, cohort->began) / 2;
 }
 
 

@@ -20,15 +20,15 @@
  * Workers count attempts in slots, each worker in its own, with atomic
  * additions: nobody waits and nobody shares a cache line.  Within a
  * slot attempts are kept apart by cohort: the attempts that began in the
- * same 100 ms or so.  An outcome is counted in the cohort in which its
- * attempt began, so for each cohort it is known how many attempts are still
- * in flight, and judgement need not wait for the slow ones nor be fooled by
- * the quick ones.
+ * same 100 ms or so, or up to a hundredth of patience where that is more.  An
+ * outcome is counted in the cohort in which its attempt began, so for each
+ * cohort it is known how many attempts are still in flight, and judgement
+ * need not wait for the slow ones nor be fooled by the quick ones.
  *
  * Counters of cohorts only rise, modulo 2^32: sums of a step or a rollout are
  * of 64 bits.  What a cohort holds is the difference to the sum over all slots
  * when the cohort was opened.  A cohort that has no
- * attempts in flight any more, or that is CANARY_OVERDUE_MS old, is settled:
+ * attempts in flight any more, or that is older than patience, is settled:
  * what it holds is final, and what arrives for it then is counted beside the
  * cohorts, and belongs to the cohort that is current when it arrives.  A
  * settled cohort of some age is folded into the sums of the step, in order,
@@ -37,7 +37,7 @@
  * A cohort that is not folded has a place, and so do its counters.  Places are
  * used again and again, those with low numbers first, so that no more memory
  * is busy than there are cohorts in flight: some 25 of quick attempts, all
- * while attempts take 10 s.
+ * while attempts take as long as patience.
  *
  * "now" is the current cohort and the number of the present step in one
  * word.  Opening, settling and folding cohorts, and reading the sums, is for
@@ -50,8 +50,11 @@
 
 
 #define CANARY_COHORTS        128     /* that can be kept */
-#define CANARY_COHORT_MS      100     /* length of a cohort */
+#define CANARY_COHORT_MS      100     /* length of a cohort at least, */
+#define CANARY_COHORT_PART    100     /* at most this part of patience */
 #define CANARY_COHORT_GRACE   50      /* ms after its end until it settles */
+#define CANARY_LONG_MS        1000    /* in flight for at least so long after
+                                         its cohort: maybe it hangs */
 #define CANARY_DISCARD_MS     1000    /* before and after a hold, see
                                          canary_evidence_discard() */
 #define CANARY_FOLD_MS        1200    /* after it settled until it is folded:
@@ -238,6 +241,7 @@ struct canary_evidence_s {
                                            released */
     uint32_t          nslots;           /* constant */
     uint32_t          nlimits;          /* constant while there are tests */
+    uint32_t          patience;         /* ms; too */
     uint32_t          first;            /* cohort of this rollout; written
                                            before "now" is */
     uint32_t          first_tested;     /* cohort of the present tests */
@@ -333,6 +337,15 @@ static inline void
 canary_set(uint32_t *variable, uint32_t value)
 {
     __atomic_store_n(variable, value, __ATOMIC_RELEASE);
+}
+
+
+/* ms, of a cohort where attempts are slow */
+
+static inline uint32_t
+canary_evidence_length(const canary_evidence_t *evidence)
+{
+    return evidence->patience / CANARY_COHORT_PART;
 }
 
 

@@ -23,6 +23,7 @@ canary_evidence_init(canary_evidence_t *evidence, uint32_t nslots)
     memset(evidence, 0, offsetof(canary_evidence_t, slots));
 
     evidence->nslots = nslots;
+    evidence->patience = CANARY_PATIENCE_MIN;
 }
 
 

@@ -55,7 +55,7 @@ canary_evidence_settle(canary_evidence_t *evidence, uint64_t now)
 
         if (view.sides[CANARY_SIDE_STABLE].untimed
             + view.sides[CANARY_SIDE_CANARY].untimed == 0
-            || age >= CANARY_OVERDUE_MS
+            || age >= evidence->patience
             || current - number >= CANARY_COHORTS_UNSETTLED)
         {
             canary_evidence_settle_cohort(evidence, number, &view, now);
@@ -79,12 +79,18 @@ canary_evidence_settle_cohort(canary_evidence_t *evidence, uint32_t number,
 {
     unsigned               side;
     uint32_t               place;
+    uint64_t               age;
     canary_sums_t          sums;
     canary_tally_t        *base;
     canary_cohort_slow_t  *slows;
 
     place = canary_evidence_place(evidence, number);
     slows = &evidence->books->slows[place];
+
+    /* past patience as old as it will be, less only where there is no room */
+
+    age = canary_elapsed(now, view->ended);
+    age = (age < evidence->patience) ? age : evidence->patience + 1;
 
     evidence->books->cohorts[place].settled = now;
     canary_set(&evidence->open[place], 0);
@@ -94,8 +100,7 @@ canary_evidence_settle_cohort(canary_evidence_t *evidence, uint32_t number,
         canary_evidence_look_open(evidence, place, side, &sums);
 
         if (sums.untimed) {
-            canary_evidence_add_hung(evidence, place, side,
-                                     CANARY_OVERDUE_MS + 1, &sums);
+            canary_evidence_add_hung(evidence, place, side, age, &sums);
             canary_evidence_overdue(evidence, side, place,
                                     view->step
                                     == canary_evidence_step(evidence));

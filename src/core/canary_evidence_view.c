@@ -12,6 +12,11 @@
 
 static void canary_evidence_look_settled(const canary_evidence_t *evidence,
     uint32_t place, unsigned side, canary_sums_t *sums);
+static int canary_is_slow(uint64_t age, uint64_t limit);
+static int canary_evidence_is_long(uint64_t age, uint64_t longest);
+static void canary_count_long(const canary_evidence_t *evidence,
+    const canary_cohort_view_t *cohort, unsigned side, uint64_t age,
+    canary_evidence_view_t *view);
 static void canary_count_late(const canary_late_t *late,
     const canary_late_t *base, canary_counts_t *counts);
 static void canary_subtract_slow(canary_slow_t *slow,
@@ -75,6 +80,8 @@ canary_evidence_tail(const canary_evidence_t *evidence, uint64_t now,
     uint32_t  number, current;
 
     tail->n = 0;
+    tail->now = now;
+    tail->longest = CANARY_NOT_KNOWN;
     current = canary_evidence_current(evidence);
 
     for (number = evidence->oldest; number - 1 != current; number++) {
@@ -88,6 +95,7 @@ canary_evidence_view(const canary_evidence_t *evidence,
     const canary_tail_t *tail, unsigned side, canary_evidence_view_t *view)
 {
     uint32_t                     i;
+    uint64_t                     age;
     canary_late_t                late;
     const uint64_t              *limits;
     const canary_late_t         *base;
@@ -96,6 +104,9 @@ canary_evidence_view(const canary_evidence_t *evidence,
 
     view->failing = evidence->folded[side];
     view->passing = evidence->folded[side];
+    view->overdue = 0;
+    view->pending = 0;
+    view->patience = evidence->patience;
 
     for (i = 0; i < tail->n; i++) {
         cohort = &tail->cohorts[i];
@@ -109,17 +120,32 @@ canary_evidence_view(const canary_evidence_t *evidence,
 
         canary_evidence_count_sums(sums, &view->failing);
 
+        age = cohort->ended ? canary_elapsed(tail->now, cohort->ended) : 0;
+
         if (cohort->settled || sums->untimed == 0) {
             canary_evidence_count_sums(sums, &view->passing);
+
+        } else if (side == CANARY_SIDE_CANARY
+                   && canary_evidence_is_long(age, tail->longest))
+        {
+            canary_evidence_count_sums(sums, &view->passing);
+            canary_count_long(evidence, cohort, side, age, view);
         }
     }
 
     canary_evidence_sum_late(evidence, side, &late);
 
     base = &evidence->late_base[side];
+    limits = evidence->sets[evidence->limit_set].limits[side];
 
-    view->overdue = late.overdue;
-    view->pending = late.pending;
+    for (i = 0; i < evidence->nlimits; i++) {
+        if (limits[i] > view->patience * 1000) {
+            view->passing.slow[i] += late.overdue + late.pending;
+        }
+    }
+
+    view->overdue += late.overdue;
+    view->pending += late.pending;
 
     /* after the others, so that it is never behind them */
 
@@ -133,14 +159,71 @@ canary_evidence_view(const canary_evidence_t *evidence,
     view->passing.bad_4xx += view->overdue;
     view->passing.bad_5xx += view->overdue;
     view->passing.bad += view->overdue;
+}
 
-    limits = evidence->sets[evidence->limit_set].limits[side];
+
+/*
+ * Milliseconds in flight at least, and microseconds: by less than a bucket is
+ * not longer.
+ */
+
+static int
+canary_evidence_is_long(uint64_t age, uint64_t longest)
+{
+    return age >= CANARY_LONG_MS && (age - 1) * 1000 > longest;
+}
+
+
+/* those that are not slow yet, are going to be */
+
+static void
+canary_count_long(const canary_evidence_t *evidence,
+    const canary_cohort_view_t *cohort, unsigned side, uint64_t age,
+    canary_evidence_view_t *view)
+{
+    uint32_t              i;
+    const uint64_t       *limits;
+    const canary_sums_t  *sums;
+
+    sums = &cohort->sides[side];
+    limits = evidence->sets[cohort->limit_set].limits[side];
+
+    view->overdue += sums->in_flight;
+    view->pending += sums->untimed - sums->in_flight;
 
     for (i = 0; i < evidence->nlimits; i++) {
-        if (limits[i] > CANARY_OVERDUE_MS * 1000) {
-            view->passing.slow[i] += view->overdue + view->pending;
+        if (!canary_is_slow(age, limits[i])) {
+            view->passing.slow[i] += sums->untimed;
         }
     }
+}
+
+
+int
+canary_evidence_has_long(const canary_evidence_t *evidence, uint64_t now)
+{
+    uint32_t              number, current;
+    canary_cohort_view_t  view;
+
+    current = canary_evidence_current(evidence);
+
+    for (number = evidence->oldest; number != current; number++) {
+
+        if (!canary_evidence_is_open(evidence, number)) {
+            continue;
+        }
+
+        canary_evidence_look(evidence, number, now, &view);
+
+        if (view.step == canary_evidence_step(evidence)
+            && view.sides[CANARY_SIDE_CANARY].untimed
+            && canary_evidence_is_long(canary_elapsed(now, view.ended), 0))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -297,6 +380,13 @@ canary_evidence_look_current(const canary_evidence_t *evidence,
  * which both ends of their age in whole milliseconds leave no doubt about.
  */
 
+static int
+canary_is_slow(uint64_t age, uint64_t limit)
+{
+    return age * 1000 >= limit + 1000;
+}
+
+
 void
 canary_evidence_add_hung(const canary_evidence_t *evidence, uint32_t place,
     unsigned side, uint64_t age, canary_sums_t *sums)
@@ -308,7 +398,7 @@ canary_evidence_add_hung(const canary_evidence_t *evidence, uint32_t place,
     hung = canary_not_negative(sums->untimed - sums->timeless);
 
     for (i = 0; i < evidence->nlimits; i++) {
-        if (age * 1000 >= limits[i] + 1000) {
+        if (canary_is_slow(age, limits[i])) {
             sums->slow.slow[i] += hung;
         }
     }

@@ -49,9 +49,17 @@ typedef struct {
 } canary_cohort_view_t;
 
 
-/* Those that are not folded, oldest first. */
+/*
+ * Those that are not folded, oldest first; and the longest time of the canary
+ * in the step, of attempts that ended, microseconds: what is in flight for
+ * longer, and for CANARY_LONG_MS, is overdue at once.
+ */
+
+#define CANARY_NOT_KNOWN  UINT64_MAX   /* nothing is longer */
 
 typedef struct {
+    uint64_t              now;         /* ms */
+    uint64_t              longest;     /* as it is made: CANARY_NOT_KNOWN */
     uint32_t              n;
     canary_cohort_view_t  cohorts[CANARY_COHORTS];
 } canary_tail_t;
@@ -64,6 +72,11 @@ typedef struct {
 
 uint64_t canary_evidence_pulse(const canary_evidence_t *evidence,
     int *in_flight);
+
+/* Whether something of the canary may be overdue, by the longest time. */
+
+int canary_evidence_has_long(const canary_evidence_t *evidence,
+    uint64_t now);
 
 /* What is not folded, and with it the sums of the step. */
 

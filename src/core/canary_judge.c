@@ -38,7 +38,10 @@ canary_judge_begin(canary_evidence_t *evidence,
 
     judge->busy = 1;
 
+    judge->longest = CANARY_NOT_KNOWN;
+
     evidence->nlimits = 0;
+    canary_set(&evidence->patience, (uint32_t) rollout->strategy.patience);
 
     canary_judge_set_limits(judge, evidence, &rollout->strategy);
     canary_evidence_begin(evidence, rollout->tests, now);
@@ -64,6 +67,7 @@ canary_judge_tick(canary_evidence_t *evidence,
     tested = (rollout->trial != judge->tests || judge->busy);
 
     if (tested) {
+        canary_set(&evidence->patience, (uint32_t) rollout->strategy.patience);
         canary_judge_set_limits(judge, evidence, &rollout->strategy);
     }
 
@@ -154,12 +158,12 @@ canary_judge_new_tests(canary_judge_t *judge, canary_evidence_t *evidence,
                            &judge->windows[i],
                            canary_judge_limit_of(strategy, i),
                            canary_strategy_steps(strategy), planned,
-                           rollout->tests);
+                           canary_evidence_length(evidence), rollout->tests);
     }
 }
 
 
-/* cohorts of a rollout that is not held up */
+/* cohorts of CANARY_COHORT_MS of a rollout that is not held up */
 
 static uint64_t
 canary_judge_planned(const canary_strategy_t *strategy)

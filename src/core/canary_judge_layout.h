@@ -55,6 +55,7 @@ typedef struct {
     uint64_t             decided;        /* and the attempts it was about */
     uint64_t             pulse;          /* see canary_judge_tick() */
     uint64_t             recent_since;   /* ms */
+    uint64_t             longest;        /* see canary_tail_t */
 
     /* as far as a rule needs them */
 

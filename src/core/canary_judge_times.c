@@ -9,6 +9,7 @@
 
 #include "canary_evidence.h"
 #include "canary_judge_times.h"
+#include "canary_verdict.h"
 
 
 static void canary_judge_fold_times(canary_judge_t *judge,
@@ -48,7 +49,8 @@ canary_judge_needs_times(const canary_strategy_t *strategy, int detail)
     unsigned              sides;
     const canary_rule_t  *rule;
 
-    sides = 0;
+    sides = (detail & CANARY_DETAIL_LONGEST) ? 1u << CANARY_SIDE_CANARY : 0;
+    detail &= ~CANARY_DETAIL_LONGEST;
 
     for (i = 0; i < strategy->nrules; i++) {
         rule = &strategy->rules[i];
@@ -149,6 +151,33 @@ canary_judge_measure(canary_evidence_t *evidence,
     }
 
     canary_judge_leave(judge);
+}
+
+
+/* what is in the last bucket may have taken any time */
+
+void
+canary_judge_set_longest(canary_evidence_t *evidence,
+    const canary_times_t *times)
+{
+    uint32_t         i;
+    const uint64_t  *counts;
+
+    canary_judge(evidence)->longest = CANARY_NOT_KNOWN;
+
+    if (times == NULL) {
+        return;
+    }
+
+    counts = times->step[CANARY_SIDE_CANARY].counts;
+
+    for (i = CANARY_HISTOGRAM_BUCKETS - 1; i && counts[i] == 0; i--) {
+        /* void */
+    }
+
+    if (i < CANARY_HISTOGRAM_BUCKETS - 1) {
+        canary_judge(evidence)->longest = canary_histogram_high(i);
+    }
 }
 
 

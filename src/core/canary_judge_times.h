@@ -48,6 +48,14 @@ void canary_judge_measure(canary_evidence_t *evidence,
     const canary_times_t *times);
 
 /*
+ * The longest time of the canary in the step, by its histogram; NULL: nothing
+ * that is in flight has to be compared with it.
+ */
+
+void canary_judge_set_longest(canary_evidence_t *evidence,
+    const canary_times_t *times);
+
+/*
  * Whether a client that gave up had waited longer than a latency rule allows:
  * by the limits for quantiles, of which those beside stable are not
  * thresholds, or by a threshold.  Needs no lock: rules change but rarely, and

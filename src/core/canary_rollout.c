@@ -378,8 +378,9 @@ canary_rollout_direct(canary_rollout_t *rollout,
 
 
 /*
- * Another weight begins a new interval and new tests, other rules only new
- * tests.  A new length of interval or bake counts from when the clock began.
+ * Another weight begins a new interval and new tests, other rules or another
+ * patience only new tests.  A new length of interval or bake counts from when
+ * the clock began.
  */
 
 static canary_status_t
@@ -399,7 +400,8 @@ canary_rollout_patch(canary_rollout_t *rollout,
 
         if (memcmp(rollout->strategy.rules, command->strategy->rules,
                    sizeof(rollout->strategy.rules))
-            != 0 || rollout->strategy.nrules != command->strategy->nrules)
+            != 0 || rollout->strategy.nrules != command->strategy->nrules
+            || rollout->strategy.patience != command->strategy->patience)
         {
             rollout->tests++;
             rollout->trial++;

@@ -288,7 +288,7 @@ canary_rule_add_overdue(const canary_rule_t *rule,
     }
 
     if (rule->kind == CANARY_RULE_LATENCY_AVG_MAX) {
-        time = CANARY_OVERDUE_MS * 1000;
+        time = view->patience * 1000;
 
         if (!rule->baseline && time <= rule->threshold) {
             time = rule->threshold + 1;

@@ -126,7 +126,8 @@ typedef struct {
 } canary_counts_t;
 
 
-#define CANARY_OVERDUE_MS  10000   /* in flight for so long: overdue */
+#define CANARY_PATIENCE_MIN  10000u    /* ms; the default, too */
+#define CANARY_PATIENCE_MAX  600000u
 
 
 /*
@@ -134,7 +135,8 @@ typedef struct {
  * attempt in flight is neither good nor bad yet: whoever looks for reasons
  * to condemn has to count it as not bad, so that quick errors do not condemn
  * slow successes; whoever looks for reasons to go on leaves it out, and
- * counts it as bad once it has taken unreasonably long.
+ * counts it as bad once it is overdue: in flight for longer than patience, or
+ * than all that ended in the step.
  */
 
 typedef struct {
@@ -144,6 +146,7 @@ typedef struct {
     uint64_t         overdue;      /* in flight for too long */
     uint64_t         pending;      /* have answered, but took too long to
                                       end */
+    uint64_t         patience;     /* ms */
     uint64_t         spent;        /* failed since the rollout began */
 } canary_evidence_view_t;
 

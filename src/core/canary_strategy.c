@@ -15,6 +15,7 @@ canary_strategy_init(canary_strategy_t *strategy)
     memset(strategy, 0, sizeof(canary_strategy_t));
 
     strategy->interval = CANARY_INTERVAL_DEFAULT;
+    strategy->patience = CANARY_PATIENCE_MIN;
     strategy->linear = CANARY_STEP_DEFAULT;
 }
 

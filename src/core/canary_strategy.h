@@ -50,6 +50,8 @@ typedef enum {
 typedef struct {
     uint64_t        interval;       /* ms, 1..CANARY_TIME_MAX */
     uint64_t        bake;           /* ms, 0..CANARY_TIME_MAX */
+    uint64_t        patience;       /* ms, CANARY_PATIENCE_MIN..._MAX: how
+                                       long an attempt may be in flight */
     uint32_t        on_undecided;   /* canary_on_undecided_t */
     uint32_t        on_violation;   /* canary_on_violation_t */
     uint32_t        approval;       /* canary_approval_t: what waits for a
@@ -74,7 +76,7 @@ typedef enum {
 } canary_steps_status_t;
 
 
-/* Interval, bake and steps at their defaults; no rules. */
+/* Interval, bake, patience and steps at their defaults; no rules. */
 
 void canary_strategy_init(canary_strategy_t *strategy);
 

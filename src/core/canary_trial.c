@@ -10,7 +10,7 @@
 
 
 static uint64_t canary_trial_planned(const canary_rule_t *rule,
-    uint64_t ticks);
+    uint64_t ticks, uint32_t length);
 static void canary_trial_add(canary_mixture_t *mixture, canary_block_t *block,
     uint64_t *block_began, const canary_trial_t *trial,
     const canary_rule_t *rule, const canary_cohort_view_t *cohort,
@@ -47,7 +47,7 @@ canary_rule_is_burst(const canary_rule_t *rule)
 void
 canary_trial_begin(canary_trial_t *trial, const canary_rule_t *rule,
     canary_window_t *window, uint32_t limit, uint32_t steps, uint64_t ticks,
-    uint32_t step)
+    uint32_t length, uint32_t step)
 {
     memset(trial, 0, sizeof(canary_trial_t));
 
@@ -64,7 +64,7 @@ canary_trial_begin(canary_trial_t *trial, const canary_rule_t *rule,
     }
 
     canary_mixture_init(&trial->mixture, steps,
-                        canary_trial_planned(rule, ticks));
+                        canary_trial_planned(rule, ticks, length));
 
     if (canary_rule_is_quantile(rule)) {
         canary_grid_init(&trial->grid,
@@ -89,14 +89,13 @@ canary_trial_begin(canary_trial_t *trial, const canary_rule_t *rule,
 /* observations in the time of so many cohorts, or of an hour if it is more */
 
 static uint64_t
-canary_trial_planned(const canary_rule_t *rule, uint64_t ticks)
+canary_trial_planned(const canary_rule_t *rule, uint64_t ticks,
+    uint32_t length)
 {
-    uint64_t  ms, length;
+    uint64_t  ms;
 
     ticks = (ticks > CANARY_TRIAL_TICKS) ? ticks : CANARY_TRIAL_TICKS;
     ms = ticks * CANARY_COHORT_MS;
-
-    length = CANARY_COHORT_MS;
 
     if (canary_rule_is_average(rule)) {
         length = rule->baseline ? CANARY_RECENT_MS : CANARY_LOOP_MS;

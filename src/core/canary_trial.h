@@ -87,12 +87,12 @@ typedef struct {
 /*
  * The beginning of tests in a step; memory for a window is only touched if the
  * rule has one.  "limit" as above; "steps", and "ticks" of CANARY_COHORT_MS,
- * are those that the rollout is planned to have.
+ * are those that the rollout is planned to have, in cohorts of "length" ms.
  */
 
 void canary_trial_begin(canary_trial_t *trial, const canary_rule_t *rule,
     canary_window_t *window, uint32_t limit, uint32_t steps, uint64_t ticks,
-    uint32_t step);
+    uint32_t length, uint32_t step);
 
 /*
  * A cohort of these tests that is final; a discarded one only moves on to

@@ -90,6 +90,8 @@ canary_judge_rules(canary_evidence_t *evidence,
     result->started = session.views[CANARY_SIDE_CANARY].failing.started;
     result->stable_started
         = session.views[CANARY_SIDE_STABLE].failing.started;
+    result->overdue = session.views[CANARY_SIDE_CANARY].overdue
+                      + session.views[CANARY_SIDE_CANARY].pending;
     result->verdict = CANARY_PASSING;
     result->n = rollout->strategy.nrules;
 
@@ -125,6 +127,7 @@ canary_judge_open(canary_session_t *session)
     uint32_t  i;
 
     canary_evidence_tail(session->evidence, session->now, &session->tail);
+    session->tail.longest = session->judge->longest;
 
     for (side = 0; side < CANARY_SIDES; side++) {
         canary_evidence_view(session->evidence, &session->tail, side,

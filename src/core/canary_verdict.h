@@ -18,12 +18,16 @@
 
 #define CANARY_DETAIL_ALL     1
 #define CANARY_DETAIL_VALUES  2      /* neither bounds nor "needed" */
+#define CANARY_DETAIL_LONGEST 4      /* only of times, of the canary: for
+                                        canary_judge_set_longest() */
 
 
 typedef struct {
     uint64_t            decided;      /* attempts of the canary in the step */
     uint64_t            started;
     uint64_t            stable_started;
+    uint64_t            overdue;      /* of the canary, or only their time is
+                                         missing: bad for passing */
     canary_verdict_t    verdict;      /* of all rules together */
     uint32_t            n;            /* rules */
     canary_judgement_t  rules[CANARY_RULES_MAX];

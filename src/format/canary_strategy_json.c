@@ -13,6 +13,7 @@ enum {
     CANARY_PART_STEP,
     CANARY_STRATEGY_STEPS,
     CANARY_PART_BAKE,
+    CANARY_PART_PATIENCE,
     CANARY_PART_ON_VIOLATION,
     CANARY_PART_ON_UNDECIDED,
     CANARY_PART_APPROVAL,
@@ -43,6 +44,7 @@ static const char *const  canary_part_names[CANARY_PARTS] = {
     "progress_step",
     "progress_steps",
     "bake_seconds",
+    "patience_seconds",
     "on_violation",
     "on_undecided",
     "approval",
@@ -67,6 +69,11 @@ static const canary_json_range_t  canary_interval_range = {
 
 static const canary_json_range_t  canary_bake_range = {
     "a number of seconds from 0 to 31536000", 1000, 0, CANARY_TIME_MAX, 0, 0
+};
+
+static const canary_json_range_t  canary_patience_range = {
+    "a number of seconds from 10 to 600", 1000, CANARY_PATIENCE_MIN,
+    CANARY_PATIENCE_MAX, 0, 0
 };
 
 static const canary_json_range_t  canary_size_range = {
@@ -148,6 +155,7 @@ canary_strategy_read_times(const cJSON *const *parts,
 {
     canary_json_at_t  at_interval = { at, "progress_interval_seconds", 0 };
     canary_json_at_t  at_bake = { at, "bake_seconds", 0 };
+    canary_json_at_t  at_patience = { at, "patience_seconds", 0 };
 
     if (parts[CANARY_PART_INTERVAL]) {
         canary_json_number(parts[CANARY_PART_INTERVAL], &at_interval,
@@ -158,6 +166,12 @@ canary_strategy_read_times(const cJSON *const *parts,
     if (parts[CANARY_PART_BAKE]) {
         canary_json_number(parts[CANARY_PART_BAKE], &at_bake,
                            &canary_bake_range, &strategy->bake, errors);
+    }
+
+    if (parts[CANARY_PART_PATIENCE]) {
+        canary_json_number(parts[CANARY_PART_PATIENCE], &at_patience,
+                           &canary_patience_range, &strategy->patience,
+                           errors);
     }
 }
 

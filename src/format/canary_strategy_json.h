@@ -20,6 +20,7 @@
  *     "progress_interval_seconds": 10,
  *     "progress_step": 0.2,              or "progress_steps": [0.01, 0.5, 1]
  *     "bake_seconds": 0,
+ *     "patience_seconds": 10,
  *     "on_violation": "rollback",        or "halt"
  *     "on_undecided": "hold",            or "advance"
  *     "approval": "off",                 or "step", "promotion"

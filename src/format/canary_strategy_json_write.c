@@ -34,6 +34,9 @@ canary_strategy_json_write(cJSON *object, const canary_strategy_t *strategy,
     canary_json_add_number(parts, "bake_seconds", strategy->bake,
                            CANARY_TIME_DECIMALS, failed);
 
+    canary_json_add_number(parts, "patience_seconds", strategy->patience,
+                           CANARY_TIME_DECIMALS, failed);
+
     canary_json_add_text(parts, "on_violation",
                          (strategy->on_violation == CANARY_HALT)
                          ? "halt" : "rollback", failed);

@@ -328,6 +328,19 @@ ngx_http_canary_check_positive(ngx_conf_t *cf, void *post, void *data)
 }
 
 
+char *
+ngx_http_canary_check_patience(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_msec_t  *value = data;
+
+    if (*value < CANARY_PATIENCE_MIN || *value > CANARY_PATIENCE_MAX) {
+        return "must be from 10s to 10m";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 void
 ngx_http_canary_note_directive(ngx_conf_t *cf, ngx_http_canary_srv_conf_t *conf)
 {

@@ -24,6 +24,7 @@ typedef struct {
     ngx_msec_t                          bake;
     ngx_msec_t                          warmup;
     ngx_msec_t                          once;
+    ngx_msec_t                          patience;
     ngx_uint_t                          on_undecided;
     ngx_uint_t                          on_violation;
     ngx_uint_t                          approval;
@@ -64,6 +65,7 @@ char *ngx_http_canary_endpoint_enum(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_canary_string(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_canary_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_canary_check_positive(ngx_conf_t *cf, void *post, void *data);
+char *ngx_http_canary_check_patience(ngx_conf_t *cf, void *post, void *data);
 
 /* remembers where the first canary directive of an upstream{} stands */
 

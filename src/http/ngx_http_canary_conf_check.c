@@ -228,6 +228,7 @@ ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
     ngx_conf_init_msec_value(cscf->interval, strategy->interval);
     ngx_conf_init_msec_value(cscf->bake, 0);
     ngx_conf_init_msec_value(cscf->warmup, 0);
+    ngx_conf_init_msec_value(cscf->patience, strategy->patience);
     ngx_conf_init_uint_value(cscf->on_undecided, CANARY_HOLD);
     ngx_conf_init_uint_value(cscf->on_violation, CANARY_ROLL_BACK);
     ngx_conf_init_uint_value(cscf->approval, CANARY_APPROVAL_OFF);
@@ -237,6 +238,7 @@ ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
 
     strategy->interval = cscf->interval;
     strategy->bake = cscf->bake;
+    strategy->patience = cscf->patience;
     strategy->on_undecided = cscf->on_undecided;
     strategy->on_violation = cscf->on_violation;
     strategy->approval = cscf->approval;

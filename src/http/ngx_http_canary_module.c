@@ -63,6 +63,10 @@ static ngx_conf_post_t  ngx_http_canary_interval_post = {
     ngx_http_canary_check_positive
 };
 
+static ngx_conf_post_t  ngx_http_canary_patience_post = {
+    ngx_http_canary_check_patience
+};
+
 
 /* one release for all requests, as while the other is repaired */
 
@@ -133,6 +137,13 @@ static ngx_command_t  ngx_http_canary_commands[] = {
       NGX_HTTP_SRV_CONF_OFFSET,
       offsetof(ngx_http_canary_srv_conf_t, bake),
       NULL },
+
+    { ngx_string("canary_patience"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
+      ngx_http_canary_endpoint_msec,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      offsetof(ngx_http_canary_srv_conf_t, patience),
+      &ngx_http_canary_patience_post },
 
     { ngx_string("canary_approval"),
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
@@ -268,6 +279,7 @@ ngx_http_canary_create_srv_conf(ngx_conf_t *cf)
     conf->interval = NGX_CONF_UNSET_MSEC;
     conf->bake = NGX_CONF_UNSET_MSEC;
     conf->warmup = NGX_CONF_UNSET_MSEC;
+    conf->patience = NGX_CONF_UNSET_MSEC;
     conf->on_undecided = NGX_CONF_UNSET_UINT;
     conf->on_violation = NGX_CONF_UNSET_UINT;
     conf->approval = NGX_CONF_UNSET_UINT;

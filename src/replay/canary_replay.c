@@ -10,10 +10,6 @@
 #include "canary_replay_internal.h"
 
 
-#define QUIET_MS   (2 * CANARY_OVERDUE_MS)   /* then nothing is in flight that
-                                                could still be judged */
-
-
 static void canary_replay_run(canary_replay_t *replay, uint64_t until);
 static void canary_replay_advance(canary_replay_t *replay, uint64_t until);
 static uint64_t canary_replay_next_tick(const canary_replay_t *replay,
@@ -74,6 +70,8 @@ canary_replay_destroy(canary_replay_t *replay)
 int
 canary_replay_add(canary_replay_t *replay, const canary_replay_line_t *line)
 {
+    uint64_t  ahead;
+
     if (replay->ended) {
         return 0;
     }
@@ -92,9 +90,11 @@ canary_replay_add(canary_replay_t *replay, const canary_replay_line_t *line)
         replay->latest = line->time;
     }
 
-    if (replay->latest > CANARY_REPLAY_AHEAD_MS * 1000ull) {
-        canary_replay_run(replay,
-                          replay->latest - CANARY_REPLAY_AHEAD_MS * 1000ull);
+    ahead = replay->options.strategy->patience;
+    ahead = (ahead > CANARY_REPLAY_AHEAD_MS) ? ahead : CANARY_REPLAY_AHEAD_MS;
+
+    if (replay->latest > ahead * 1000) {
+        canary_replay_run(replay, replay->latest - ahead * 1000);
     }
 
     while (replay->queue.n > CANARY_REPLAY_AHEAD_MAX && !replay->ended) {
@@ -198,15 +198,16 @@ static uint64_t
 canary_replay_next_tick(const canary_replay_t *replay, uint64_t until)
 {
     int64_t   remaining;
-    uint64_t  quiet, next;
+    uint64_t  settled, quiet, next;
 
+    settled = 2 * replay->rollout.strategy.patience;
     quiet = replay->tick - replay->active;
 
-    if (quiet < QUIET_MS) {
+    if (quiet < settled) {
         return replay->tick + CANARY_REPLAY_TICK_MS;
     }
 
-    if (quiet < QUIET_MS + replay->window) {
+    if (quiet < settled + replay->window) {
         return replay->tick + 1000;
     }
 

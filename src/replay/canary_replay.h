@@ -23,7 +23,8 @@
  *
  * Lines come in the order in which requests ended, attempts count in that in
  * which they began: so each is kept until no line may bring an earlier one,
- * which is taken to be CANARY_REPLAY_AHEAD_MS after it.
+ * which is taken to be CANARY_REPLAY_AHEAD_MS after it, or as long as the
+ * strategy has patience.
  */
 
 

@@ -104,6 +104,7 @@ ngx_canary_show(const canary_strategy_t *strategy,
     judgement->attempts = result->decided;
     judgement->started = result->started;
     judgement->stable_started = result->stable_started;
+    judgement->overdue = result->overdue;
     judgement->nfigures = result->n;
 
     ngx_canary_set_figures(strategy, result, judgement->figures);

@@ -34,6 +34,7 @@ typedef struct {
     uint64_t                            attempts;      /* decided, canary */
     uint64_t                            started;       /* in the step */
     uint64_t                            stable_started;
+    uint64_t                            overdue;       /* canary_result_t */
     ngx_uint_t                          nfigures;
     canary_figure_t                     figures[CANARY_RULES_MAX];
     ngx_int_t                           failing;       /* index, or -1 */

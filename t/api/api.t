@@ -285,6 +285,7 @@ subtest 'an endpoint that is idle' => sub {
             progress_interval_seconds => 10,
             progress_step => 0.2,
             bake_seconds => 0,
+            patience_seconds => 10,
             on_violation => 'rollback',
             on_undecided => 'hold',
             approval => 'off',

@@ -144,6 +144,12 @@ my @in_endpoint = (
       qr/"wait" .*"canary_on_undecided".*"hold" or "advance"/ ],
     [ "canary_on_undecided hold;\ncanary_on_undecided hold; #!",
       qr/"canary_on_undecided" directive is duplicate/ ],
+    [ 'canary_patience 9999ms; #!',
+      qr/"canary_patience" directive must be from 10s to 10m/ ],
+    [ 'canary_patience 601s; #!',
+      qr/"canary_patience" directive must be from 10s to 10m/ ],
+    [ "canary_patience 10s;\ncanary_patience 10s; #!",
+      qr/"canary_patience" directive is duplicate/ ],
     [ 'canary_on_violation stop; #!',
       qr/"stop" .*"canary_on_violation".*"rollback" or "halt"/ ],
     [ 'canary_approval on; #!',
@@ -220,7 +226,7 @@ my @elsewhere = (
          'canary_interval 1s', 'canary_step 10%', 'canary_bake 1s',
          'canary_rule error_rate 1%', 'canary_on_undecided hold',
          'canary_on_violation halt', 'canary_approval step',
-         'canary_latency header',
+         'canary_patience 1m', 'canary_latency header',
          'canary_fallback off', 'canary_key $uri', 'canary_force $uri'),
     (map { [ "an endpoint with a control character, $_->[1]",
              qq(upstream "e$_->[0]p" { canary_release v1 one; #!\n)
@@ -437,6 +443,7 @@ my %accepted = (
         canary_approval     off;
         canary_bake         0;
         canary_unavailable  0;
+        canary_patience     10m;
         canary_latency      response;
         canary_fallback     off;
         canary_key          $remote_addr$http_x_user;
@@ -701,6 +708,7 @@ subtest 'the strategy in the API' => sub {
         canary_on_violation halt;
         canary_approval     promotion;
         canary_bake         5m;
+        canary_patience     90s;
         EOC
 
     my $strategy = $t->endpoint('ep')->{strategy}{canary_strategy};
@@ -708,6 +716,7 @@ subtest 'the strategy in the API' => sub {
     is_deeply($strategy->{progress_steps}, [0.01, 0.05, 0.25, 0.5, 1],
               'steps, with 100% at the end');
     cmp_ok($strategy->{bake_seconds}, '==', 300, 'bake');
+    cmp_ok($strategy->{patience_seconds}, '==', 90, 'patience');
     is($strategy->{on_undecided}, 'advance', 'on_undecided');
     is($strategy->{on_violation}, 'halt', 'on_violation');
     is($strategy->{approval}, 'promotion', 'approval');
@@ -735,6 +744,7 @@ subtest 'the defaults' => sub {
     cmp_ok($strategy->{progress_interval_seconds}, '==', 60, 'interval');
     cmp_ok($strategy->{progress_step}, '==', 0.1, 'step');
     cmp_ok($strategy->{bake_seconds}, '==', 0, 'bake');
+    cmp_ok($strategy->{patience_seconds}, '==', 10, 'patience');
     is($strategy->{on_undecided}, 'hold', 'on_undecided');
     is($strategy->{on_violation}, 'rollback', 'on_violation');
     is($strategy->{approval}, 'off', 'approval');

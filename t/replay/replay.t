@@ -56,6 +56,30 @@ subtest 'whoever approves a step does so at once' => sub {
     is(seconds($run->{events}[1]), 10, 'the first step is when it is due');
 };
 
+subtest 'slow answers need patience' => sub {
+    my @lines = traffic(160, sub ($line, $at) {
+        @$line{qw(header_time duration)} = ('20.000', '20.000');
+    }, 'both');
+    my @weights = map {
+        my $run = replay(\@lines, strategy(@five_percent, @$_));
+        [map { $_->{weight} } $run->{events}->@*];
+    } [], [patience_seconds => 60];
+
+    cmp_ok(scalar $weights[0]->@*, '<=', 2, 'what takes 20 s is held up');
+    is_deeply($weights[1], [0.2, 0.4, 0.6, 0.8, 1, 0], 'or not');
+};
+
+subtest 'one that hangs in part is not let through by its quick half' => sub {
+    my $n = 0;
+    my $run = replay([traffic(60, sub ($line, $at) {
+        @$line{qw(status header_time duration)} = (499, '-', '80.000')
+            if $n++ % 4 < 2;
+    })], strategy(@five_percent));
+
+    my (undef, @steps) = map { seconds($_) } $run->{events}->@*;
+    is(scalar(grep { $_ < 80 } @steps), 0, 'no step until they are gone');
+};
+
 subtest 'one that dies after 25 s is rolled back' => sub {
     my $run = replay([traffic(60, sub ($line, $at) {
         @$line{qw(status header_time)} = (502, '-') if $at >= 25;

@@ -644,8 +644,9 @@ subtest 'what hangs for 10 s counts as bad, for passing' => sub {
     is($endpoint->{phase}, 'progressing', 'it is no failure');
     is($endpoint->{step}, 1, 'but no step');
     is($endpoint->{rules}[0]{verdict}, 'undecided', 'the verdict');
-    is($endpoint->{waiting_for}{reason}, '171 more clean attempts until '
-       . 'error_5xx_rate can pass', 'what it takes');
+    like($endpoint->{waiting_for}{reason},
+         qr/^171 more clean attempts until error_5xx_rate can pass: 20 count as bad until they end, in flight for longer than canary_patience \(10s\)/,
+         'what it takes');
 
     bodies('/hung/', 2 * 170);
     $t->wait_for(sub { waiting('hung')->{attempts} == 1 }, 10,

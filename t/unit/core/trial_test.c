@@ -45,7 +45,8 @@ trial_of(const canary_rule_t *rule)
     memset(&trial, 0xa5, sizeof(canary_trial_t));
     memset(&window, 0xa5, sizeof(canary_window_t));
 
-    canary_trial_begin(&trial, rule, &window, 0, 10, 0, STEP);
+    canary_trial_begin(&trial, rule, &window, 0, 10, 0, CANARY_COHORT_MS,
+                       STEP);
 
     return trial;
 }
@@ -533,7 +534,7 @@ a_longer_plan_has_more_observations(void **state)
         for (i = 0; i < UNIT_LENGTH(tests); i++) {
             rule = rule_of(tests[i].kind, 1000, tests[i].burst);
             canary_trial_begin(&trial, &rule, NULL, 0, 10, hours * 36000,
-                               STEP);
+                               CANARY_COHORT_MS, STEP);
 
             assert_true(trial.mixture.planned
                         == (hours ? hours : 1) * 3600000.0 / tests[i].ms);

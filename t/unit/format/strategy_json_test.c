@@ -156,12 +156,14 @@ test_every_part(void **state)
 
     read_parts("{\"progress_interval_seconds\":0.25,"
                "\"progress_steps\":[0.01,0.05,0.5],\"bake_seconds\":90,"
+               "\"patience_seconds\":62.5,"
                "\"on_violation\":\"halt\",\"on_undecided\":\"advance\","
                "\"approval\":\"promotion\"}");
 
     accepted();
     assert_int_equal(strategy.interval, 250);
     assert_int_equal(strategy.bake, 90000);
+    assert_int_equal(strategy.patience, 62500);
     assert_int_equal(strategy.on_violation, CANARY_HALT);
     assert_int_equal(strategy.on_undecided, CANARY_ADVANCE_UNDECIDED);
     assert_int_equal(strategy.approval, CANARY_APPROVAL_PROMOTION);
@@ -720,6 +722,8 @@ test_parts_that_are_none(void **state)
         { "{\"progress_interval_seconds\":\"10s\"}",
           "/progress_interval_seconds", "not \"10s\"" },
         { "{\"bake_seconds\":-1}", "/bake_seconds", "not -1" },
+        { "{\"patience_seconds\":9.999}", "/patience_seconds", "10 to 600" },
+        { "{\"patience_seconds\":601}", "/patience_seconds", "not 601" },
         { "{\"progress_step\":0}", "/progress_step", "not 0" },
         { "{\"progress_step\":0.0001}", "/progress_step", "0.001 to 1" },
         { "{\"progress_step\":1.1}", "/progress_step", "not 1.1" },
@@ -1023,7 +1027,8 @@ test_write(void **state)
     assert_string_equal(text,
         "{\"strategy\":\"canary\",\"canary_strategy\":{"
         "\"progress_interval_seconds\":10,\"progress_step\":0.2,"
-        "\"bake_seconds\":0,\"on_violation\":\"rollback\","
+        "\"bake_seconds\":0,\"patience_seconds\":10,"
+        "\"on_violation\":\"rollback\","
         "\"on_undecided\":\"hold\",\"approval\":\"off\",\"rules\":["
         "{\"rule\":\"error_4xx_rate\",\"rule_id\":1007,\"rule_parameters\":"
         "[{\"name\":\"threshold\",\"value\":0.1},"
