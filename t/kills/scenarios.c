@@ -683,8 +683,7 @@ kills_meet(ngx_uint_t side)
     endpoint = kills_endpoint(0);
 
     canary_away_meet(&endpoint->shared->away[side],
-                     ngx_canary_route(endpoint).epoch,
-                     ngx_canary_milliseconds());
+                     ngx_canary_route(endpoint).epoch, kills->now / 1000);
 }
 
 

@@ -38,7 +38,11 @@ my $http = <<'EOC';
     }
 
     upstream b_dead { server 127.0.0.1:%%PORT_v2%% down; }
-    upstream dead { canary_release v1 a; canary_release v2 b_dead; }
+    upstream dead {
+        canary_release  v1 a;
+        canary_release  v2 b_dead;
+        canary_fallback off;
+    }
 
     upstream other { canary_release v1 a; canary_release v2 b; }
 

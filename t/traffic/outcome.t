@@ -240,7 +240,7 @@ my @rows = (
     ['no status line', fails('no_status', 0), { failed => 1 }],
     ['no live upstreams', sub {
         is($t->get('/dead')->status, 502, 'the client got 502');
-    }, { failed => 1 }, 'dead'],
+    }, { attempts => 1, failed => 1, no_live => 1 }, 'dead'],
     $ssl ? ['no TLS', sub {
         $one->set(mode => 'slam');
         is($t->get('/tls')->status, 502, 'the client got 502');
