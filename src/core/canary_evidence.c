@@ -278,6 +278,7 @@ canary_evidence_new_step(canary_evidence_t *evidence)
         for (slot = evidence->all; slot; slot = slot->next) {
             canary_set(&slot->late[side].overdue, 0);
             canary_set(&slot->late[side].pending, 0);
+            canary_set(&slot->late[side].unended, 0);
         }
     }
 

@@ -123,6 +123,11 @@ canary_evidence_finish(canary_evidence_t *evidence,
         canary_evidence_add(&tally->time_only, 1);
     }
 
+    if (finish->left) {
+        canary_evidence_add(&tally->left, 1);
+        canary_evidence_add(&tally->left_only, 1);
+    }
+
     /* last: a cohort with nothing in flight may be settled at once */
 
     canary_evidence_add(finish->voided ? &tally->voided : &tally->done, 1);
@@ -213,6 +218,11 @@ canary_evidence_finish_late(canary_evidence_t *evidence,
 
         if (finish->gave_up || finish->timeless) {
             canary_evidence_add64(&late->time_only, 1);
+        }
+
+        if (finish->left) {
+            canary_evidence_add64(&late->left, 1);
+            canary_evidence_add64(&late->left_only, 1);
         }
     }
 
@@ -314,6 +324,74 @@ canary_evidence_withdraw(canary_evidence_t *evidence,
 
     canary_evidence_add64(&late->time_only, 1);
     canary_evidence_add64(&late->voided, 1);
+}
+
+
+void
+canary_evidence_follow(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket)
+{
+    uint64_t         now;
+    canary_tally_t  *tally;
+
+    tally = canary_evidence_open_tally(evidence, ticket);
+
+    if (tally) {
+        canary_evidence_add(&tally->unended, 1);
+        return;
+    }
+
+    now = canary_evidence_now(evidence);
+
+    if (canary_evidence_is_ours(evidence, ticket)
+        && (uint32_t) (now >> 32) == ticket->step)
+    {
+        canary_evidence_add(&canary_evidence_late(evidence, ticket->slot,
+                                                  ticket->side)->unended,
+                            1);
+    }
+}
+
+
+void
+canary_evidence_ended(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, canary_end_t end)
+{
+    uint64_t         now;
+    canary_late_t   *late;
+    canary_tally_t  *tally;
+
+    tally = canary_evidence_open_tally(evidence, ticket);
+
+    if (tally) {
+        canary_evidence_add(&tally->left, end != CANARY_END_OTHER);
+        canary_evidence_add(&tally->left_only,
+                            end == CANARY_END_LEFT_WITHDRAWN);
+
+        /* last, see canary_evidence_finish() */
+
+        canary_evidence_add(&tally->unended, (uint32_t) -1);
+
+        return;
+    }
+
+    now = canary_evidence_now(evidence);
+
+    if (!canary_evidence_is_ours(evidence, ticket)
+        || (uint32_t) (now >> 32) != ticket->step)
+    {
+        return;
+    }
+
+    late = canary_evidence_late(evidence, ticket->slot, ticket->side);
+
+    if (canary_evidence_late_bad(evidence, ticket, now)) {
+        canary_evidence_add64(&late->left, end != CANARY_END_OTHER);
+        canary_evidence_add64(&late->left_only,
+                              end == CANARY_END_LEFT_WITHDRAWN);
+    }
+
+    canary_evidence_add(&late->unended, (uint32_t) -1);
 }
 
 

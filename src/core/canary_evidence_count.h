@@ -36,6 +36,7 @@ typedef struct {
     unsigned  timed:1;       /* the time is one for averages */
     unsigned  untimed:1;     /* it comes later, canary_evidence_time() */
     unsigned  gave_up:1;     /* voided, but evidence of its time */
+    unsigned  left:1;        /* voided, since its client left */
     unsigned  timeless:1;    /* began so: its time is no evidence; neither
                                 timed nor untimed */
     uint64_t  time;          /* until now, microseconds */
@@ -70,6 +71,23 @@ void canary_evidence_finish_any_good(canary_evidence_t *evidence,
 /* counts it where it is longer than a limit of its cohort */
 void canary_evidence_count_slow(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, uint64_t time);
+
+/*
+ * An attempt whose response is about to be counted, and whose end is then told
+ * by canary_evidence_ended(): by then its client may have left, or have
+ * cancelled it, so that it was withdrawn before.
+ */
+
+typedef enum {
+    CANARY_END_OTHER = 0,
+    CANARY_END_LEFT,
+    CANARY_END_LEFT_WITHDRAWN
+} canary_end_t;
+
+void canary_evidence_follow(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket);
+void canary_evidence_ended(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, canary_end_t end);
 
 /*
  * An attempt whose response was counted already, and whose body then broke

@@ -53,6 +53,8 @@ canary_evidence_remember(canary_evidence_t *evidence,
     part->bad += (uint32_t) counts.bad;
     part->bad_4xx += (uint32_t) counts.bad_4xx;
     part->bad_5xx += (uint32_t) counts.bad_5xx;
+    part->left += (uint32_t) counts.left;
+    part->left_only += (uint32_t) counts.left_only;
     part->time += counts.time;
 
     for (i = 0; i < evidence->nlimits; i++) {
@@ -181,6 +183,8 @@ canary_count_part(const canary_evidence_t *evidence, uint32_t place,
     counts->bad += part->bad;
     counts->bad_4xx += part->bad_4xx;
     counts->bad_5xx += part->bad_5xx;
+    counts->left += part->left;
+    counts->left_only += part->left_only;
     counts->time += part->time;
 
     for (i = 0; i < evidence->nlimits; i++) {

@@ -34,6 +34,12 @@
  * settled cohort of some age is folded into the sums of the step, in order,
  * and into a part of the last seconds, for canary_evidence_last().
  *
+ * Where a rule is about clients that leave, attempts are followed until their
+ * response has ended, and a cohort waits for that as for those in flight.  A
+ * client that leaves when its cohort has been settled counts in the step, and
+ * in no test: a test would see who leaves late without those who stay, whom it
+ * has counted before, as a cohort of nothing but bad attempts.
+ *
  * A cohort that is not folded has a place, and so do its counters.  Places are
  * used again and again, those with low numbers first, so that no more memory
  * is busy than there are cohorts in flight: some 25 of quick attempts, all
@@ -101,6 +107,9 @@ typedef struct {
     uint32_t  time_only;     /* of the voided: no evidence but of time; less
                                 those that are evidence, but not of time */
     uint32_t  timeless;      /* of the latter, those in flight */
+    uint32_t  unended;       /* of those done, if their ends are followed */
+    uint32_t  left;          /* ended since their client left, and of these */
+    uint32_t  left_only;     /* the voided */
     uint64_t  time;          /* microseconds */
 } canary_tally_t;
 
@@ -147,10 +156,13 @@ typedef struct {
     canary_late_bad_t   step;     /* of the present step */
     canary_late_bad_t   past;     /* of steps before it, of the same tests */
     uint64_t            voided;
+    uint64_t            left;
+    uint64_t            left_only;
     uint32_t            overdue;  /* in flight, though their cohort is
                                      settled; goes up and down */
     uint32_t            pending;  /* as overdue, but only their time is
                                      missing */
+    uint32_t            unended;  /* or only whether their client leaves */
     uint64_t            time_only;  /* may be below zero */
     uint64_t            timed;
     uint64_t            time;     /* microseconds */
@@ -207,6 +219,8 @@ typedef struct {
     uint32_t        bad;
     uint32_t        bad_4xx;
     uint32_t        bad_5xx;
+    uint32_t        left;
+    uint32_t        left_only;
 } canary_part_t;
 
 
@@ -248,6 +262,8 @@ struct canary_evidence_s {
     uint32_t          discarded_from;   /* cohorts that are no evidence, but */
     uint32_t          discarded_to;     /* not the last one; equal: none */
     uint32_t          limit_set;        /* the present one */
+    uint32_t          follows;          /* ends of attempts; constant while
+                                           there are tests */
     uint64_t          warm_since;       /* ms: the canary's first attempt, 0:
                                            none yet; written by the worker that
                                            makes it, and only if there is a

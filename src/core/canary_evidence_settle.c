@@ -54,7 +54,9 @@ canary_evidence_settle(canary_evidence_t *evidence, uint64_t now)
         canary_evidence_look(evidence, number, now, &view);
 
         if (view.sides[CANARY_SIDE_STABLE].untimed
-            + view.sides[CANARY_SIDE_CANARY].untimed == 0
+            + view.sides[CANARY_SIDE_CANARY].untimed
+            + view.sides[CANARY_SIDE_STABLE].unended
+            + view.sides[CANARY_SIDE_CANARY].unended == 0
             || age >= evidence->patience
             || current - number >= CANARY_COHORTS_UNSETTLED)
         {
@@ -101,6 +103,9 @@ canary_evidence_settle_cohort(canary_evidence_t *evidence, uint32_t number,
 
         if (sums.untimed) {
             canary_evidence_add_hung(evidence, place, side, age, &sums);
+        }
+
+        if (sums.untimed || sums.unended) {
             canary_evidence_overdue(evidence, side, place,
                                     view->step
                                     == canary_evidence_step(evidence));
@@ -117,6 +122,9 @@ canary_evidence_settle_cohort(canary_evidence_t *evidence, uint32_t number,
         base->timed = sums.timed;
         base->time_only = sums.time_only;
         base->timeless = sums.timeless;
+        base->unended = sums.unended;
+        base->left = sums.left;
+        base->left_only = sums.left_only;
         base->time = sums.time;
 
         if (evidence->nlimits) {
@@ -130,7 +138,7 @@ void
 canary_evidence_overdue(canary_evidence_t *evidence, unsigned side,
     uint32_t place, int counts)
 {
-    uint32_t         in_flight, untimed;
+    uint32_t         in_flight, untimed, unended;
     canary_slot_t   *slot;
     canary_late_t   *late;
     canary_tally_t  *tally;
@@ -142,6 +150,7 @@ canary_evidence_overdue(canary_evidence_t *evidence, unsigned side,
         in_flight = canary_not_negative(tally->started - tally->voided
                                         - tally->done);
         untimed = canary_not_negative(tally->untimed);
+        unended = canary_not_negative(tally->unended);
 
         if (in_flight) {
             canary_evidence_add(&tally->done, in_flight);
@@ -151,9 +160,14 @@ canary_evidence_overdue(canary_evidence_t *evidence, unsigned side,
             canary_evidence_add(&tally->untimed, -untimed);
         }
 
-        if (counts && (in_flight || untimed)) {
+        if (unended) {
+            canary_evidence_add(&tally->unended, -unended);
+        }
+
+        if (counts && (in_flight || untimed || unended)) {
             canary_evidence_add(&late->overdue, in_flight);
             canary_evidence_add(&late->pending, untimed);
+            canary_evidence_add(&late->unended, unended);
         }
     }
 }
@@ -238,6 +252,7 @@ canary_evidence_reap(canary_evidence_t *evidence, uint32_t slot)
                                 canary_get(&tally->timeless));
             canary_set(&tally->timeless, 0);
             canary_set(&tally->untimed, 0);
+            canary_set(&tally->unended, 0);
         }
 
         late = canary_evidence_late(evidence, slot, side);
@@ -247,6 +262,7 @@ canary_evidence_reap(canary_evidence_t *evidence, uint32_t slot)
 
         canary_set(&late->overdue, 0);
         canary_set(&late->pending, 0);
+        canary_set(&late->unended, 0);
     }
 }
 

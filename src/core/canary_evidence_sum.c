@@ -35,6 +35,9 @@ canary_evidence_sum(const canary_evidence_t *evidence, unsigned side,
 
         sum->voided += canary_get(&tally->voided);
         sum->done += canary_get(&tally->done);
+        sum->unended += canary_get(&tally->unended);
+        sum->left_only += canary_get(&tally->left_only);
+        sum->left += canary_get(&tally->left);
         sum->untimed += canary_get(&tally->untimed);
         sum->timeless += canary_get(&tally->timeless);
         sum->time_only += canary_get(&tally->time_only);
@@ -84,6 +87,9 @@ canary_evidence_sum_late(const canary_evidence_t *evidence, unsigned side,
 
         sum->overdue += canary_not_negative(canary_get(&late->overdue));
         sum->pending += canary_not_negative(canary_get(&late->pending));
+        sum->unended += canary_not_negative(canary_get(&late->unended));
+        sum->left_only += canary_get64(&late->left_only);
+        sum->left += canary_get64(&late->left);
         sum->voided += canary_get64(&late->voided);
         sum->time_only += canary_get64(&late->time_only);
         sum->time += canary_get64(&late->time);

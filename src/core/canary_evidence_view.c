@@ -49,7 +49,10 @@ canary_evidence_pulse(const canary_evidence_t *evidence, int *in_flight)
         for (side = 0; side < CANARY_SIDES; side++) {
             pulse = pulse * 31 + view.sides[side].started;
             pulse = pulse * 31 + view.sides[side].untimed;
-            *in_flight |= (view.sides[side].untimed != 0);
+            pulse = pulse * 31 + view.sides[side].unended;
+            pulse = pulse * 31 + view.sides[side].left;
+            *in_flight |= (view.sides[side].untimed
+                           + view.sides[side].unended != 0);
         }
     }
 
@@ -66,6 +69,8 @@ canary_evidence_pulse(const canary_evidence_t *evidence, int *in_flight)
             pulse = pulse * 31 + canary_get64(&late->spent);
             pulse = pulse * 31 + canary_get(&late->overdue);
             pulse = pulse * 31 + canary_get(&late->pending);
+            pulse = pulse * 31 + canary_get(&late->unended);
+            pulse = pulse * 31 + canary_get64(&late->left);
         }
     }
 
@@ -107,6 +112,7 @@ canary_evidence_view(const canary_evidence_t *evidence,
     view->overdue = 0;
     view->pending = 0;
     view->patience = evidence->patience;
+    view->running = (canary_measure_t) { 0, 0 };
 
     for (i = 0; i < tail->n; i++) {
         cohort = &tail->cohorts[i];
@@ -130,6 +136,14 @@ canary_evidence_view(const canary_evidence_t *evidence,
         {
             canary_evidence_count_sums(sums, &view->passing);
             canary_count_long(evidence, cohort, side, age, view);
+
+        } else {
+            continue;
+        }
+
+        if (!cohort->settled && sums->unended) {
+            view->running.sum += sums->left;
+            view->running.attempts += sums->started + sums->left_only;
         }
     }
 
@@ -146,6 +160,7 @@ canary_evidence_view(const canary_evidence_t *evidence,
 
     view->overdue += late.overdue;
     view->pending += late.pending;
+    view->unended = late.unended;
 
     /* after the others, so that it is never behind them */
 
@@ -295,6 +310,9 @@ canary_evidence_look_settled(const canary_evidence_t *evidence,
     sums->untimed = sums->in_flight + final->untimed;
     sums->time_only = final->time_only;
     sums->timeless = final->timeless;
+    sums->unended = final->unended;
+    sums->left = final->left;
+    sums->left_only = final->left_only;
     sums->bad_4xx = final->bad_4xx;
     sums->bad_5xx = final->bad_5xx;
     sums->timed = final->timed;
@@ -330,6 +348,9 @@ canary_evidence_look_open(const canary_evidence_t *evidence,
                     + canary_not_negative(tally.untimed - base->untimed);
     sums->time_only = tally.time_only - base->time_only;
     sums->timeless = canary_not_negative(tally.timeless - base->timeless);
+    sums->unended = canary_not_negative(tally.unended - base->unended);
+    sums->left = tally.left - base->left;
+    sums->left_only = tally.left_only - base->left_only;
     sums->bad_4xx = tally.bad_4xx - base->bad_4xx;
     sums->bad_5xx = tally.bad_5xx - base->bad_5xx;
     sums->timed = tally.timed - base->timed;
@@ -426,6 +447,8 @@ canary_evidence_count_sums(const canary_sums_t *sums, canary_counts_t *counts)
     counts->bad_5xx += sums->bad_5xx;
     counts->bad += sums->bad_4xx + sums->bad_5xx;
     counts->time_only += (uint64_t) (int32_t) sums->time_only;
+    counts->left += sums->left;
+    counts->left_only += sums->left_only;
     counts->timed += sums->timed;
     counts->time += sums->time;
 
@@ -446,6 +469,8 @@ canary_count_late(const canary_late_t *late, const canary_late_t *base,
 
     counts->started -= (voided < counts->started) ? voided : counts->started;
     counts->time_only += late->time_only - base->time_only;
+    counts->left += late->left - base->left;
+    counts->left_only += late->left_only - base->left_only;
     counts->bad_4xx += late->step.bad_4xx - base->step.bad_4xx;
     counts->bad_5xx += late->step.bad_5xx - base->step.bad_5xx;
     counts->bad += late->step.bad_4xx - base->step.bad_4xx

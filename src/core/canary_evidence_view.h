@@ -26,6 +26,9 @@ typedef struct {
     uint32_t       in_flight;
     uint32_t       untimed;  /* in flight, or their time is yet to come */
     uint32_t       timeless; /* of those in flight: will have no time */
+    uint32_t       unended;  /* of those not in flight, and followed */
+    uint32_t       left;
+    uint32_t       left_only;
     uint32_t       time_only;
     uint32_t       bad_4xx;
     uint32_t       bad_5xx;

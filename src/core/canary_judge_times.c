@@ -99,6 +99,7 @@ canary_judge_set_limits(canary_judge_t *judge, canary_evidence_t *evidence,
     }
 
     canary_evidence_limits(evidence, n, &limits);
+    canary_set(&evidence->follows, canary_strategy_follows(strategy));
 
     judge->comparable &= ~(1u << evidence->limit_set);
 }

@@ -92,6 +92,16 @@ canary_abandoned(const canary_facts_t *facts)
 }
 
 
+/* The same of an attempt that was aborted, before its header. */
+
+static inline int
+canary_aborted_by_client(const canary_facts_t *facts)
+{
+    return !facts->given_up && (facts->client_gone || facts->torn_down
+                                || facts->cancelled || facts->rc == 499);
+}
+
+
 /*
  * The class of a gRPC status, by the HTTP status that it is mapped to: 2 for OK
  * (0), 4 for one that blames the request, 5 for one that blames the server

@@ -269,6 +269,8 @@ canary_rollout_route(const canary_rollout_t *rollout)
     route.canary = rollout->canary;
     route.epoch = rollout->number & CANARY_EPOCH_MASK;
     route.phase = (canary_phase_t) rollout->phase;
+    route.watched = rollout->phase != CANARY_IDLE
+                    && canary_strategy_follows(&rollout->strategy);
 
     return route;
 }

@@ -29,7 +29,8 @@ const canary_rule_info_t  canary_rule_info[CANARY_RULE_KINDS] = {
     { "latency_p90_max", 1006, CANARY_UNIT_LATENCY, 900000000, 0 },
     { "latency_p95_max", 0, CANARY_UNIT_LATENCY, 950000000, 0 },
     { "latency_p99_max", 0, CANARY_UNIT_LATENCY, 990000000, 0 },
-    { "failed_requests_max", 0, CANARY_UNIT_COUNT, 0, 1 }
+    { "failed_requests_max", 0, CANARY_UNIT_COUNT, 0, 1 },
+    { "abandoned_rate", 0, CANARY_UNIT_RATIO, 0, 0 }
 };
 
 
@@ -196,6 +197,11 @@ canary_rule_measure(const canary_rule_t *rule, unsigned limit,
         measure.sum = counts->bad;
         break;
 
+    case CANARY_RULE_ABANDONED_RATE:
+        measure.sum = counts->left;
+        measure.attempts += counts->left_only;
+        break;
+
     case CANARY_RULE_LATENCY_AVG_MAX:
         measure.sum = counts->time;
         measure.attempts = counts->timed;
@@ -222,6 +228,11 @@ canary_rule_passing_measure(const canary_rule_t *rule, unsigned limit,
 
     if (rule->kind == CANARY_RULE_LATENCY_AVG_MAX) {
         canary_rule_add_overdue(rule, view, &measure);
+    }
+
+    if (rule->kind == CANARY_RULE_ABANDONED_RATE) {
+        measure.attempts -= view->running.attempts;
+        measure.sum += view->overdue + view->unended - view->running.sum;
     }
 
     return measure;
@@ -285,6 +296,9 @@ canary_rule_add_overdue(const canary_rule_t *rule,
 
     if (canary_rule_info[rule->kind].unit == CANARY_UNIT_LATENCY) {
         overdue += view->pending;
+
+    } else if (rule->kind == CANARY_RULE_ABANDONED_RATE) {
+        overdue += view->unended;
     }
 
     if (rule->kind == CANARY_RULE_LATENCY_AVG_MAX) {

@@ -27,6 +27,7 @@ typedef enum {
     CANARY_RULE_LATENCY_P95_MAX,
     CANARY_RULE_LATENCY_P99_MAX,
     CANARY_RULE_FAILED_REQUESTS_MAX,
+    CANARY_RULE_ABANDONED_RATE,
     CANARY_RULE_KINDS
 } canary_rule_kind_t;
 
@@ -118,6 +119,9 @@ typedef struct {
                                       latency rule forbids, which are not in
                                       started; less those whose time is no
                                       evidence: may be below zero */
+    uint64_t        left;          /* whose client left before the answer was
+                                      complete, and of those, */
+    uint64_t        left_only;     /* for that reason not in started */
     uint64_t        timed;         /* attempts with a known time */
     uint64_t        time;          /* their times added up, microseconds */
     uint64_t        slow[CANARY_LIMITS_MAX];
@@ -130,6 +134,14 @@ typedef struct {
 #define CANARY_PATIENCE_MAX  600000u
 
 
+/* Bad attempts of all, or for an average their times added up. */
+
+typedef struct {
+    uint64_t  sum;
+    uint64_t  attempts;
+} canary_measure_t;
+
+
 /*
  * The evidence on a release in the current step, seen in two ways.  An
  * attempt in flight is neither good nor bad yet: whoever looks for reasons
@@ -137,6 +149,10 @@ typedef struct {
  * slow successes; whoever looks for reasons to go on leaves it out, and
  * counts it as bad once it is overdue: in flight for longer than patience, or
  * than all that ended in the step.
+ *
+ * For a rule about clients that leave, an attempt is in flight until its
+ * response has ended: "running" is what "passing" has of cohorts in which such
+ * attempts are, in the sense of that rule.
  */
 
 typedef struct {
@@ -147,6 +163,8 @@ typedef struct {
     uint64_t         pending;      /* have answered, but took too long to
                                       end */
     uint64_t         patience;     /* ms */
+    uint64_t         unended;      /* as pending, if ends are followed */
+    canary_measure_t running;
     uint64_t         spent;        /* failed since the rollout began */
 } canary_evidence_view_t;
 
@@ -206,17 +224,9 @@ double canary_rule_base(const canary_rule_t *rule, double value);
 
 
 /*
- * What a rule measures: bad attempts of all, or for an average their times
- * added up.
+ * What a rule measures; "limit" is the place of a rule about a quantile in
+ * slow[].
  */
-
-typedef struct {
-    uint64_t  sum;
-    uint64_t  attempts;
-} canary_measure_t;
-
-
-/* "limit" is the place of a rule about a quantile in slow[]. */
 
 canary_measure_t canary_rule_measure(const canary_rule_t *rule,
     unsigned limit, const canary_counts_t *counts);

@@ -86,6 +86,21 @@ canary_strategy_set_schedule(canary_strategy_t *strategy,
 }
 
 
+int
+canary_strategy_follows(const canary_strategy_t *strategy)
+{
+    uint32_t  i;
+
+    for (i = 0; i < strategy->nrules; i++) {
+        if (strategy->rules[i].kind == CANARY_RULE_ABANDONED_RATE) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 uint32_t
 canary_strategy_steps(const canary_strategy_t *strategy)
 {

@@ -94,6 +94,10 @@ canary_steps_status_t canary_strategy_set_steps(canary_strategy_t *strategy,
 canary_steps_status_t canary_strategy_set_schedule(canary_strategy_t *strategy,
     const uint32_t *weights, uint32_t n, uint32_t *at);
 
+/* Whether a rule asks how attempts ended after their header was counted. */
+
+int canary_strategy_follows(const canary_strategy_t *strategy);
+
 /* The number of steps, 1..1000. */
 
 uint32_t canary_strategy_steps(const canary_strategy_t *strategy);

@@ -24,6 +24,11 @@ static uint64_t canary_trial_stable_bad(const canary_trial_t *trial,
     const canary_rule_t *rule, const canary_sums_t *sums);
 static canary_measure_t canary_trial_measure(const canary_trial_t *trial,
     const canary_rule_t *rule, const canary_sums_t *sums);
+static void canary_trial_prove(const canary_trial_t *trial,
+    const canary_rule_t *rule, const canary_tail_t *tail, uint32_t first,
+    uint32_t comparable, int whole, canary_proof_t *proof);
+static int canary_trial_is_over(const canary_rule_t *rule,
+    const canary_cohort_view_t *cohort);
 static void canary_window_add(canary_window_t *window, uint32_t length,
     uint64_t ended, const canary_measure_t sides[CANARY_SIDES]);
 
@@ -32,6 +37,21 @@ static inline int
 canary_rule_is_average(const canary_rule_t *rule)
 {
     return rule->kind == CANARY_RULE_LATENCY_AVG_MAX;
+}
+
+
+static inline int
+canary_trial_has_ended(const canary_cohort_view_t *cohort)
+{
+    const canary_sums_t  *sums;
+
+    sums = cohort->sides;
+
+    return cohort->settled
+           || sums[CANARY_SIDE_STABLE].in_flight
+              + sums[CANARY_SIDE_STABLE].unended
+              + sums[CANARY_SIDE_CANARY].in_flight
+              + sums[CANARY_SIDE_CANARY].unended == 0;
 }
 
 
@@ -202,10 +222,42 @@ canary_trial_set_mean(canary_trial_t *trial, const canary_rule_t *rule,
 }
 
 
+/*
+ * What is in flight counts as not bad, so a proof is at most what it is once
+ * all have ended; and so is one by the cohorts that came before.  Where most
+ * are in flight for long it is the latter that says more: whichever of the two
+ * does is at most what the test is going to say of these cohorts.
+ */
+
 void
 canary_trial_proof(const canary_trial_t *trial,
     const canary_rule_t *rule, const canary_tail_t *tail, uint32_t first,
     uint32_t comparable, canary_proof_t *proof)
+{
+    canary_proof_t  ended;
+
+    canary_trial_prove(trial, rule, tail, first, comparable, 0, proof);
+
+    if (rule->kind != CANARY_RULE_ABANDONED_RATE) {
+        return;
+    }
+
+    canary_trial_prove(trial, rule, tail, first, comparable, 1, &ended);
+
+    if (canary_mixture_sum(&ended.mixture)
+        > canary_mixture_sum(&proof->mixture))
+    {
+        *proof = ended;
+    }
+}
+
+
+/* "whole": only by the cohorts before the first in which some are in flight */
+
+static void
+canary_trial_prove(const canary_trial_t *trial,
+    const canary_rule_t *rule, const canary_tail_t *tail, uint32_t first,
+    uint32_t comparable, int whole, canary_proof_t *proof)
 {
     uint32_t                     i, n, step;
     uint64_t                     block_began;
@@ -230,6 +282,10 @@ canary_trial_proof(const canary_trial_t *trial,
 
         if ((int32_t) (cohort->number - first) < 0) {
             continue;
+        }
+
+        if (whole && !canary_trial_has_ended(cohort)) {
+            break;
         }
 
         if (cohort->step != step) {
@@ -352,7 +408,10 @@ canary_trial_add_block(canary_mixture_t *mixture, canary_block_t *block,
 }
 
 
-/* what came late is an attempt of this cohort too */
+/*
+ * What came late is an attempt of this cohort too; but clients that leave late
+ * are in no cohort, see canary_evidence_layout.h.
+ */
 
 static canary_burst_t
 canary_trial_share(const canary_trial_t *trial, const canary_rule_t *rule,
@@ -378,6 +437,11 @@ canary_trial_share(const canary_trial_t *trial, const canary_rule_t *rule,
         share.k = sums->bad_4xx + sums->bad_5xx;
         break;
 
+    case CANARY_RULE_ABANDONED_RATE:
+        late = 0;
+        share.k = sums->left;
+        break;
+
     default: /* a quantile */
         late = sums->late_slow.slow[trial->limit];
         share.k = sums->slow.slow[trial->limit];
@@ -389,6 +453,9 @@ canary_trial_share(const canary_trial_t *trial, const canary_rule_t *rule,
 
     if (canary_rule_is_quantile(rule)) {
         share.n = canary_not_negative(share.n + sums->time_only);
+
+    } else if (rule->kind == CANARY_RULE_ABANDONED_RATE) {
+        share.n += sums->left_only;
     }
 
     return share;
@@ -401,12 +468,17 @@ static uint64_t
 canary_trial_stable_bad(const canary_trial_t *trial,
     const canary_rule_t *rule, const canary_sums_t *sums)
 {
+    uint32_t        open;
     canary_burst_t  share;
 
     share = canary_trial_share(trial, rule, sums);
+    open = canary_rule_is_quantile(rule) ? sums->untimed : sums->in_flight;
 
-    return share.k + (canary_rule_is_quantile(rule) ? sums->untimed
-                                                    : sums->in_flight);
+    if (rule->kind == CANARY_RULE_ABANDONED_RATE) {
+        open += sums->unended;
+    }
+
+    return share.k + open;
 }
 
 
@@ -472,6 +544,21 @@ canary_trial_measure(const canary_trial_t *trial, const canary_rule_t *rule,
     }
 
     return measure;
+}
+
+
+/* whether nothing of the canary is in flight, in the sense of the rule */
+
+static int
+canary_trial_is_over(const canary_rule_t *rule,
+    const canary_cohort_view_t *cohort)
+{
+    const canary_sums_t  *sums;
+
+    sums = &cohort->sides[CANARY_SIDE_CANARY];
+
+    return sums->untimed == 0 && (rule->kind != CANARY_RULE_ABANDONED_RATE
+                                  || sums->unended == 0);
 }
 
 
@@ -556,9 +643,7 @@ canary_trial_window(const canary_trial_t *trial, const canary_rule_t *rule,
 
         /* here of the canary, which is the last side */
 
-        if (cohort->settled
-            || cohort->sides[CANARY_SIDE_CANARY].untimed == 0)
-        {
+        if (cohort->settled || canary_trial_is_over(rule, cohort)) {
             passing->sum += measure.sum;
             passing->attempts += measure.attempts;
         }

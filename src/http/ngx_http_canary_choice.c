@@ -205,7 +205,7 @@ ngx_http_canary_decide_by_strings(ngx_http_request_t *r,
 
     ngx_http_canary_split(r, choice);
 
-    if (endpoint->selects) {
+    if (endpoint->selects || canary_route_decode(choice->word).watched) {
         ngx_http_canary_select(r, choice);
     }
 
@@ -259,7 +259,9 @@ ngx_http_canary_select(ngx_http_request_t *r, ngx_http_canary_choice_t *choice)
         choice->reason = by_key ? NGX_CANARY_BY_KEY_EXCLUDED
                                 : NGX_CANARY_BY_WEIGHT_EXCLUDED;
 
-    } else if (endpoint->warmup || (endpoint->once && by_key)) {
+    } else if (endpoint->warmup || (endpoint->once && by_key)
+               || canary_route_decode(choice->word).watched)
+    {
         choice->reason = by_key ? NGX_CANARY_BY_KEY_WARMING
                                 : NGX_CANARY_BY_WEIGHT_WARMING;
     }

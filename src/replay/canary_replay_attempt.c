@@ -15,6 +15,8 @@ static int canary_replay_attempt_header(canary_replay_t *replay,
     canary_replay_pending_t *pending);
 static void canary_replay_attempt_ends(canary_replay_t *replay,
     const canary_replay_pending_t *pending);
+static int canary_replay_is_followed(const canary_replay_t *replay,
+    const canary_replay_pending_t *pending);
 static void canary_replay_count(canary_replay_t *replay,
     const canary_replay_pending_t *pending, canary_finish_t *finish);
 static void canary_replay_add_time(canary_replay_t *replay, unsigned side,
@@ -67,10 +69,17 @@ static int
 canary_replay_attempt_header(canary_replay_t *replay,
     canary_replay_pending_t *pending)
 {
+    int              followed;
     unsigned         response_class;
     canary_finish_t  finish;
 
     canary_replay_count(replay, pending, &finish);
+
+    followed = canary_replay_is_followed(replay, pending);
+
+    if (followed) {
+        canary_evidence_follow(replay->evidence, &pending->ticket);
+    }
 
     canary_evidence_finish(replay->evidence, &pending->ticket, &finish);
 
@@ -88,9 +97,12 @@ canary_replay_attempt_header(canary_replay_t *replay,
         }
     }
 
-    if (!finish.untimed) {
+    if (!finish.untimed && !followed) {
         return 0;
     }
+
+    pending->untimed = finish.untimed;
+    pending->followed = followed;
 
     pending->stage = CANARY_REPLAY_ENDS;
     pending->due = pending->began + pending->attempt.duration;
@@ -103,9 +115,28 @@ static void
 canary_replay_attempt_ends(canary_replay_t *replay,
     const canary_replay_pending_t *pending)
 {
-    canary_evidence_time(replay->evidence, &pending->ticket,
-                         pending->attempt.duration, 1);
-    canary_replay_add_time(replay, pending->side, pending->attempt.duration);
+    if (pending->untimed) {
+        canary_evidence_time(replay->evidence, &pending->ticket,
+                             pending->attempt.duration, 1);
+        canary_replay_add_time(replay, pending->side,
+                               pending->attempt.duration);
+    }
+
+    if (pending->followed) {
+        canary_evidence_ended(replay->evidence, &pending->ticket,
+                              pending->attempt.left ? CANARY_END_LEFT
+                                                    : CANARY_END_OTHER);
+    }
+}
+
+
+static int
+canary_replay_is_followed(const canary_replay_t *replay,
+    const canary_replay_pending_t *pending)
+{
+    return replay->evidence->follows
+           && pending->attempt.outcome == CANARY_REPLAY_ANSWERED
+           && pending->attempt.status != 101;
 }
 
 
@@ -129,6 +160,7 @@ canary_replay_count(canary_replay_t *replay,
     if (attempt->outcome == CANARY_REPLAY_ABORTED) {
         side->aborted++;
         finish->voided = 1;
+        finish->left = attempt->left && replay->evidence->follows;
 
         if (canary_judge_too_long(replay->evidence, &replay->rollout.strategy,
                                   pending->side, finish->time))

@@ -24,6 +24,7 @@ typedef enum {
     FIELD_HEADER_TIME,
     FIELD_DURATION,
     FIELD_REQUEST_TIME,
+    FIELD_ABANDONED,
     FIELDS
 } canary_replay_field_t;
 
@@ -58,7 +59,7 @@ static int canary_replay_nothing(const char *text);
 
 static const char *const  canary_replay_names[FIELDS] = {
     "time", "endpoint", "release", "reason", "weight", "status",
-    "header_time", "duration", "request_time"
+    "header_time", "duration", "request_time", "abandoned"
 };
 
 
@@ -343,7 +344,7 @@ canary_replay_read_attempts(canary_replay_fields_t *fields,
     char        *header[CANARY_REPLAY_ATTEMPTS_MAX + 1];
     char        *duration[CANARY_REPLAY_ATTEMPTS_MAX + 1];
     unsigned     i, n;
-    const char  *error;
+    const char  *error, *text;
 
     if (fields->values[FIELD_STATUS] == NULL
         || fields->values[FIELD_DURATION] == NULL)
@@ -383,6 +384,20 @@ canary_replay_read_attempts(canary_replay_fields_t *fields,
     }
 
     line->n = n;
+
+    text = fields->values[FIELD_ABANDONED];
+
+    if (canary_replay_nothing(text)) {
+        return NULL;
+    }
+
+    if ((text[0] != '0' && text[0] != '1') || text[1] != '\0') {
+        return "has an abandoned that is neither 0 nor 1";
+    }
+
+    /* of retries, the last one */
+
+    line->attempts[n - 1].left = (text[0] == '1');
 
     return NULL;
 }

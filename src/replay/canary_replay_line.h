@@ -21,8 +21,9 @@
  *
  * and an object in JSON with the same members, whose values are texts or
  * numbers.  "time" is when the request ended, in seconds since 1970 or as RFC
- * 3339 has it; "endpoint", "reason", "weight", "header_time" and
- * "request_time" may be missing, and other members are ignored.
+ * 3339 has it; "endpoint", "reason", "weight", "header_time", "request_time"
+ * and "abandoned" may be missing, and other members are ignored.  "abandoned"
+ * is 1 if the client left before the answer was complete, else 0.
  *
  * "status", "header_time" and "duration" are lists with a value for each
  * attempt, as nginx has them in $upstream_status, $upstream_header_time and
@@ -70,6 +71,7 @@ typedef struct {
     unsigned                 status;       /* 100..599, if answered */
     uint64_t                 header;       /* microseconds until the header, */
     uint64_t                 duration;     /* and until the end; not less */
+    int                      left;         /* its client had left by then */
 } canary_replay_attempt_t;
 
 

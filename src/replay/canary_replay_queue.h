@@ -35,6 +35,9 @@ typedef struct {
     uint32_t                  weight;  /* at which it was sent, or NO_WEIGHT */
     uint8_t                   side;
     uint8_t                   stage;   /* canary_replay_stage_t */
+    uint8_t                   untimed; /* of the last stage: its time is yet
+                                          to come, */
+    uint8_t                   followed;/* or whether its client has left */
     canary_ticket_t           ticket;
 } canary_replay_pending_t;
 

@@ -39,7 +39,7 @@ static void ngx_canary_give_key_back(ngx_canary_attempt_t *attempt);
 static void ngx_canary_failed(ngx_canary_attempt_t *attempt,
     ngx_canary_how_e how, uint64_t elapsed);
 static void ngx_canary_aborted(ngx_canary_attempt_t *attempt,
-    uint64_t elapsed);
+    ngx_uint_t left, uint64_t elapsed);
 static void ngx_canary_cut(ngx_canary_attempt_t *attempt,
     ngx_uint_t timedout, uint64_t elapsed);
 static void ngx_canary_responded(ngx_canary_attempt_t *attempt,
@@ -47,8 +47,11 @@ static void ngx_canary_responded(ngx_canary_attempt_t *attempt,
     ngx_int_t header_grpc_status, uint64_t elapsed);
 static void ngx_canary_rejected(ngx_canary_attempt_t *attempt,
     uint64_t elapsed);
-static void ngx_canary_cancelled(ngx_canary_attempt_t *attempt);
+static canary_end_t ngx_canary_cancelled(ngx_canary_attempt_t *attempt);
+static void ngx_canary_followed(ngx_canary_attempt_t *attempt,
+    canary_end_t end);
 static void ngx_canary_ignored(ngx_canary_attempt_t *attempt);
+static void ngx_canary_follow(ngx_canary_attempt_t *attempt);
 static void ngx_canary_end_time(ngx_canary_attempt_t *attempt,
     ngx_uint_t complete, uint64_t elapsed);
 static void ngx_canary_hand_in(ngx_canary_attempt_t *attempt,
@@ -117,7 +120,7 @@ ngx_canary_attempt_end(ngx_canary_attempt_t *attempt,
         break;
 
     case CANARY_OUTCOME_ABORTED:
-        ngx_canary_aborted(attempt, elapsed);
+        ngx_canary_aborted(attempt, canary_aborted_by_client(facts), elapsed);
         break;
 
     default: /* CANARY_OUTCOME_IGNORED */
@@ -136,6 +139,8 @@ ngx_canary_responded(ngx_canary_attempt_t *attempt,
     const canary_facts_t *facts, canary_outcome_t outcome,
     ngx_int_t header_grpc_status, uint64_t elapsed)
 {
+    canary_end_t  end;
+
     if (!attempt->response) {
         ngx_canary_attempt_any_header(attempt, facts->status,
                                       header_grpc_status, 0, elapsed);
@@ -146,7 +151,10 @@ ngx_canary_responded(ngx_canary_attempt_t *attempt,
                         && facts->complete && !facts->client_gone,
                         elapsed);
 
+    end = CANARY_END_OTHER;
+
     if (canary_abandoned(facts)) {
+        end = CANARY_END_LEFT;
         ngx_canary_add(&ngx_canary_meter(attempt)->totals.abandoned, 1);
     }
 
@@ -161,12 +169,14 @@ ngx_canary_responded(ngx_canary_attempt_t *attempt,
         break;
 
     case CANARY_OUTCOME_CANCELLED:
-        ngx_canary_cancelled(attempt);
+        end = ngx_canary_cancelled(attempt);
         break;
 
     default:
         break;
     }
+
+    ngx_canary_followed(attempt, end);
 }
 
 
@@ -257,6 +267,8 @@ ngx_canary_take_special_ticket(ngx_canary_attempt_t *attempt,
             ngx_canary_take_ticket(attempt, routing);
         }
 
+        attempt->special = routing->route.watched ? NGX_CANARY_WATCHED : 0;
+
         evidence = __atomic_load_n(&attempt->endpoint->shared->evidence,
                                    __ATOMIC_ACQUIRE);
     }
@@ -271,7 +283,7 @@ ngx_canary_take_special_ticket(ngx_canary_attempt_t *attempt,
         return;
     }
 
-    attempt->special = NGX_CANARY_TIMELESS;
+    attempt->special |= NGX_CANARY_TIMELESS;
 
     if (evidence && attempt->evidence) {
         canary_evidence_no_time(evidence, &attempt->ticket);
@@ -335,8 +347,15 @@ ngx_canary_special_response(ngx_canary_attempt_t *attempt,
     canary_evidence_t   *evidence;
     ngx_canary_meter_t  *meter;
 
+    if (attempt->special & NGX_CANARY_UPGRADED) {
+        timed = 1;
+
+    } else if (attempt->special & NGX_CANARY_WATCHED) {
+        ngx_canary_follow(attempt);
+    }
+
     if (!(attempt->special & NGX_CANARY_TIMELESS)) {
-        ngx_canary_response(attempt, response_class, 1, elapsed);
+        ngx_canary_response(attempt, response_class, timed, elapsed);
         return;
     }
 
@@ -356,6 +375,43 @@ ngx_canary_special_response(ngx_canary_attempt_t *attempt,
     finish.time = elapsed;
 
     ngx_canary_hand_in(attempt, evidence, &finish);
+}
+
+
+/* before its header is counted, so that its cohort waits for its end */
+
+static void
+ngx_canary_follow(ngx_canary_attempt_t *attempt)
+{
+    ngx_uint_t          measured;
+    canary_evidence_t  *evidence;
+
+    evidence = ngx_canary_evidence(attempt, &measured);
+
+    if (evidence && canary_get(&evidence->follows)) {
+        canary_evidence_follow(evidence, &attempt->ticket);
+
+        attempt->special |= NGX_CANARY_FOLLOWED;
+        attempt->state = NGX_CANARY_RESPONDED;
+    }
+}
+
+
+static void
+ngx_canary_followed(ngx_canary_attempt_t *attempt, canary_end_t end)
+{
+    ngx_uint_t          measured;
+    canary_evidence_t  *evidence;
+
+    if (!(attempt->special & NGX_CANARY_FOLLOWED)) {
+        return;
+    }
+
+    evidence = ngx_canary_evidence(attempt, &measured);
+
+    if (evidence) {
+        canary_evidence_ended(evidence, &attempt->ticket, end);
+    }
 }
 
 
@@ -435,7 +491,8 @@ ngx_canary_failed(ngx_canary_attempt_t *attempt,
 
 
 static void
-ngx_canary_aborted(ngx_canary_attempt_t *attempt, uint64_t elapsed)
+ngx_canary_aborted(ngx_canary_attempt_t *attempt, ngx_uint_t left,
+    uint64_t elapsed)
 {
     ngx_uint_t            measured;
     canary_finish_t       finish;
@@ -464,6 +521,8 @@ ngx_canary_aborted(ngx_canary_attempt_t *attempt, uint64_t elapsed)
         finish.timed = 1;
     }
 
+    finish.left = left && evidence && canary_get(&evidence->follows);
+
     ngx_canary_hand_in(attempt, evidence, &finish);
 }
 
@@ -479,6 +538,7 @@ ngx_canary_ignored(ngx_canary_attempt_t *attempt)
 
     if (attempt->response) {
         ngx_canary_end_time(attempt, 0, 0);
+        ngx_canary_followed(attempt, CANARY_END_OTHER);
         return;
     }
 
@@ -537,7 +597,7 @@ ngx_canary_rejected(ngx_canary_attempt_t *attempt, uint64_t elapsed)
 }
 
 
-static void
+static canary_end_t
 ngx_canary_cancelled(ngx_canary_attempt_t *attempt)
 {
     ngx_uint_t          measured;
@@ -549,7 +609,10 @@ ngx_canary_cancelled(ngx_canary_attempt_t *attempt)
 
     if (evidence && attempt->response < 4) {
         canary_evidence_withdraw(evidence, &attempt->ticket);
+        return CANARY_END_LEFT_WITHDRAWN;
     }
+
+    return CANARY_END_LEFT;
 }
 
 
@@ -566,7 +629,7 @@ ngx_canary_end_time(ngx_canary_attempt_t *attempt,
     canary_evidence_t  *evidence;
 
     if (attempt->endpoint->latency != NGX_CANARY_LATENCY_RESPONSE
-        || attempt->special)
+        || (attempt->special & (NGX_CANARY_UPGRADED|NGX_CANARY_TIMELESS)))
     {
         return;
     }

@@ -29,7 +29,8 @@ typedef enum {
     NGX_CANARY_BY_ONLY,           /* outside the rollout: stable */
     NGX_CANARY_BY_WEIGHT_EXCLUDED,     /* as the first two, but it is no */
     NGX_CANARY_BY_KEY_EXCLUDED,        /* evidence, */
-    NGX_CANARY_BY_WEIGHT_WARMING,      /* or its time may be none, */
+    NGX_CANARY_BY_WEIGHT_WARMING,      /* or its time may be none, or it is
+                                          watched, */
     NGX_CANARY_BY_KEY_WARMING,         /* or its key may have counted, */
     NGX_CANARY_BY_WEIGHT_UPLOAD,       /* or its time is none */
     NGX_CANARY_BY_KEY_UPLOAD
@@ -59,6 +60,8 @@ typedef enum {
 
 #define NGX_CANARY_UPGRADED            1    /* a tunnel */
 #define NGX_CANARY_TIMELESS            2    /* its time is no evidence */
+#define NGX_CANARY_WATCHED             4    /* rules ask how it ends */
+#define NGX_CANARY_FOLLOWED            8    /* and its end will be told */
 
 
 /* its evidence: a ticket, and for that its key has counted */

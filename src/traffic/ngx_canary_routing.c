@@ -34,6 +34,7 @@ ngx_canary_reroute(ngx_canary_endpoint_t *endpoint, uint64_t word)
                                     : 0;
     routing->by_strings = endpoint->force.value || endpoint->only.value
                           || endpoint->exclude.value || endpoint->warmup
+                          || routing->route.watched
                           || (endpoint->key.value
                               && routing->route.phase != CANARY_IDLE);
     routing->phase = shared->phases + ngx_worker % shared->nphases

@@ -53,7 +53,9 @@ typedef struct {
                                                           there is no canary */
     uint32_t                           *phase;         /* of this worker */
     ngx_uint_t                          by_strings;    /* keys or forces
-                                                          decide */
+                                                          decide, or the
+                                                          attempt is no
+                                                          ordinary one */
 } ngx_canary_routing_t;
 
 

@@ -104,7 +104,8 @@ subtest 'what is read' => sub {
     $t->start_rollout('some-path', steps => [0.5], rules => [
         rule(error_5xx_rate => 0.9, burst_seconds => 0),
         rule(latency_p90_max => 5000), rule(failed_requests_max => 100),
-        rule(error_rate => 0.9, baseline => 'stable') ]);
+        rule(error_rate => 0.9, baseline => 'stable'),
+        rule(abandoned_rate => 0.5) ]);
     $backend{v2}->set(status => 500);
     $t->get('/?x') for 1 .. 4;
     $t->wait_for(sub { @{ $t->api_get('endpoints/some-path/failures')

@@ -290,6 +290,26 @@ subtest 'the end of the response' => sub {
     is($run->{events}[-1]{value}, 2500);
 };
 
+subtest 'clients that leave' => sub {
+    my @strategy = strategy(rule(abandoned_rate => 0.1));
+
+    my $run = replay([traffic(20, sub ($line, $at) {
+        @$line{qw(duration abandoned)} = ('2.500', 1);
+    })], @strategy);
+    is($run->{status}, 3, 'those of a log that tells of them');
+    like($run->{events}[-1]{reason}, qr/^abandoned_rate 1 > 0\.1 /);
+    cmp_ok(seconds($run->{events}[-1]), '>', 2.5, 'but not before they leave');
+
+    $run = replay([traffic(60, sub ($line, $at) {
+        @$line{qw(status abandoned)} = ('aborted', 1);
+    })], @strategy);
+    is($run->{status}, 3, 'those that leave before the header too');
+
+    $run = replay([traffic(60, sub ($line, $at) { $line->{abandoned} = 0 })],
+                  @strategy);
+    is($run->{status}, 0, 'who stays does no harm');
+};
+
 subtest 'one of two endpoints' => sub {
     my @lines = (traffic(20, sub ($line, $at) {
         @$line{qw(endpoint status)} = ('other', 500);
@@ -362,6 +382,7 @@ subtest 'bad lines' => sub {
          . join(',', (1) x 33) . '"', 'has more than 32 attempts'],
         ['time=1 release=v2 reason=luck status=200 duration=1', 'has a reason that'],
         ['time=1 release=v2 weight=2 status=200 duration=1', 'has a weight that'],
+        ['time=1 release=v2 abandoned=yes status=200 duration=1', 'has an abandoned that'],
         ['time=1 time=1 release=v2 status=200 duration=1', 'has a field twice'],
         ['time=1 release="v2 status=200 duration=1', 'has a quote'],
         ['time=1 release="v2"x status=200 duration=1', 'has a quote'],

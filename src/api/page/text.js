@@ -226,6 +226,7 @@ const RULES = {
     latency_p95_max: 'p95 latency',
     latency_p99_max: 'p99 latency',
     failed_requests_max: 'Failed requests',
+    abandoned_rate: 'Abandoned',
 };
 
 

@@ -41,6 +41,10 @@
 typedef struct {
     canary_ticket_t    ticket;
     canary_finish_t    finish;
+    uint32_t           rest;       /* ms from its header to its end; 0: the
+                                      latter is not followed, or is next */
+    int                followed;
+    canary_end_t       end;
     uint32_t           next;
 } sim_attempt_t;
 
@@ -347,12 +351,33 @@ sim_bad(uint32_t ms)
 }
 
 
-/* An attempt that begins now, and how and when it ends. */
+static inline void
+sim_queue(sim_t *sim, uint32_t n, uint32_t ms)
+{
+    uint32_t  *end;
+
+    if (ms == SIM_NEVER) {
+        return;
+    }
+
+    assert_true(ms < SIM_ENDS);
+
+    end = &sim->ends[(sim->now + (ms ? ms : 1)) % SIM_ENDS];
+    sim->attempts[n].next = *end;
+    *end = n;
+}
+
+
+/*
+ * An attempt that begins now, and how and when it ends: if it is followed,
+ * "rest" after its header.
+ */
 
 static inline void
-sim_attempt(sim_t *sim, unsigned side, canary_finish_t finish, uint32_t ms)
+sim_stream(sim_t *sim, unsigned side, canary_finish_t finish, uint32_t ms,
+    uint32_t rest, canary_end_t end)
 {
-    uint32_t        n, *end;
+    uint32_t        n;
     sim_attempt_t  *attempt;
 
     n = sim->unused;
@@ -368,16 +393,18 @@ sim_attempt(sim_t *sim, unsigned side, canary_finish_t finish, uint32_t ms)
     attempt = &sim->attempts[n];
     attempt->ticket = sim_begin(sim, side);
     attempt->finish = finish;
+    attempt->rest = rest;
+    attempt->followed = 0;
+    attempt->end = end;
 
-    if (ms == SIM_NEVER) {
-        return;
-    }
+    sim_queue(sim, n, ms);
+}
 
-    assert_true(ms < SIM_ENDS);
 
-    end = &sim->ends[(sim->now + (ms ? ms : 1)) % SIM_ENDS];
-    attempt->next = *end;
-    *end = n;
+static inline void
+sim_attempt(sim_t *sim, unsigned side, canary_finish_t finish, uint32_t ms)
+{
+    sim_stream(sim, side, finish, ms, 0, CANARY_END_OTHER);
 }
 
 
@@ -433,7 +460,25 @@ sim_finish(sim_t *sim)
         attempt = &sim->attempts[n];
         next = attempt->next;
 
-        (void) sim_end(sim, attempt->ticket, attempt->finish);
+        if (attempt->rest) {
+            canary_evidence_follow(sim->evidence, &attempt->ticket);
+            attempt->followed = 1;
+        }
+
+        if (attempt->rest || !attempt->followed) {
+            (void) sim_end(sim, attempt->ticket, attempt->finish);
+        }
+
+        if (attempt->rest) {
+            sim_queue(sim, n, attempt->rest);
+            attempt->rest = 0;
+            continue;
+        }
+
+        if (attempt->followed) {
+            canary_evidence_ended(sim->evidence, &attempt->ticket,
+                                  attempt->end);
+        }
 
         attempt->next = sim->unused;
         sim->unused = n;

@@ -631,7 +631,7 @@ test_rules_that_are_none(void **state)
           "error_5xx_rate (1008)" },
         { "[{\"rule\":\"latency_p100_max\",\"rule_parameters\":"
           "[{\"name\":\"threshold\",\"value\":9}]}]", "/0/rule",
-          "failed_requests_max, not \"latency_p100_max\"" },
+          "failed_requests_max, abandoned_rate, not \"latency_p100_max\"" },
         { "[{\"rule_id\":1009,\"rule_parameters\":"
           "[{\"name\":\"threshold\",\"value\":9}]}]", "/0/rule_id",
           "latency_avg_max (1005)" },

@@ -823,7 +823,7 @@ extreme_rule(uint64_t *seed, canary_rule_t *rule)
 
     memset(rule, 0, sizeof(canary_rule_t));
 
-    rule->kind = unit_below(seed, CANARY_RULE_FAILED_REQUESTS_MAX + 1);
+    rule->kind = unit_below(seed, CANARY_RULE_KINDS);
     rule->min_requests = 1 + (uint32_t) (extreme(seed)
                                          % CANARY_MIN_REQUESTS_MAX);
 
