@@ -19,8 +19,8 @@
  *   bit  20..27  id of the stable release
  *   bit  28..35  id of the canary, CANARY_NO_RELEASE when idle
  *   bit  36..38  phase
- *   bit  39..62  epoch: number of the rollout, modulo 2^24
- *   bit      63  watched: rules ask more of attempts than class and time
+ *   bit      39  watched: rules ask how attempts end
+ *   bit  40..63  epoch: number of the rollout, modulo 2^24
  */
 
 
@@ -49,7 +49,7 @@ typedef struct {
     uint32_t        canary;      /* release id or CANARY_NO_RELEASE */
     uint32_t        epoch;       /* 0..CANARY_EPOCH_MASK */
     canary_phase_t  phase;
-    uint32_t        watched;     /* 0 or 1 */
+    uint32_t        watched;     /* 0 or 1: canary_strategy_follows() */
 } canary_route_t;
 
 
@@ -60,8 +60,8 @@ canary_route_encode(const canary_route_t *route)
            | (uint64_t) (route->stable & 0xff) << 20
            | (uint64_t) (route->canary & 0xff) << 28
            | (uint64_t) (route->phase & 7) << 36
-           | (uint64_t) (route->epoch & CANARY_EPOCH_MASK) << 39
-           | (uint64_t) (route->watched & 1) << 63;
+           | (uint64_t) (route->watched & 1) << 39
+           | (uint64_t) (route->epoch & CANARY_EPOCH_MASK) << 40;
 }
 
 
@@ -74,8 +74,8 @@ canary_route_decode(uint64_t word)
     route.stable = word >> 20 & 0xff;
     route.canary = word >> 28 & 0xff;
     route.phase = (canary_phase_t) (word >> 36 & 7);
-    route.epoch = (uint32_t) (word >> 39) & CANARY_EPOCH_MASK;
-    route.watched = (uint32_t) (word >> 63);
+    route.watched = (uint32_t) (word >> 39) & 1;
+    route.epoch = (uint32_t) (word >> 40);
 
     return route;
 }

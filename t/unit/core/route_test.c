@@ -68,9 +68,9 @@ each_field_has_the_bits_that_the_header_says(void **state)
         { { .phase = CANARY_PAUSED },               2ull << 36 },
         { { .phase = CANARY_HALTED },               3ull << 36 },
         { { .phase = CANARY_BAKING },               4ull << 36 },
-        { { .epoch = 1 },                           1ull << 39 },
-        { { .epoch = CANARY_EPOCH_MASK },           0xffffffull << 39 },
-        { { .watched = 1 },                         1ull << 63 }
+        { { .epoch = 1 },                           1ull << 40 },
+        { { .epoch = CANARY_EPOCH_MASK },           0xffffffull << 40 },
+        { { .watched = 1 },                         1ull << 39 }
     };
 
     (void) state;
