@@ -93,7 +93,8 @@ enum {
 
 /*
  * The attempts of one cohort, side and slot.  Writers: the worker of the
- * slot, atomic additions; readers: anyone.
+ * slot, atomic additions; readers: anyone.  Its size is a power of two, so
+ * that a worker finds one without a multiplication.
  */
 
 typedef struct {
@@ -111,6 +112,7 @@ typedef struct {
     uint32_t  left;          /* ended since their client left, and of these */
     uint32_t  left_only;     /* the voided */
     uint64_t  time;          /* microseconds */
+    uint64_t  unused;
 } canary_tally_t;
 
 
