@@ -22,15 +22,19 @@
  *
  * Without a lock: of attempts of one key at the same moment one is the first.
  * Two may be only where a place of the four is given back, or given away, just
- * then.  Zeros are a table of nobody.
+ * then.  Zeros are a table of nobody; what is behind a place that was never
+ * used was not either, so nobody looks there.
  */
 
 
 #define CANARY_ONCE_PLACES  8192u
+#define CANARY_ONCE_SET     4u      /* places that a key may have */
+#define CANARY_ONCE_UNITS   256u    /* of the time */
 
 
 typedef struct {
-    uint32_t  places[CANARY_ONCE_PLACES];    /* tag << 16 | when; 0: free */
+    uint32_t  places[CANARY_ONCE_PLACES];    /* tag << 16 | when; 0: never
+                                                used */
 } canary_once_t;
 
 
@@ -41,11 +45,90 @@ typedef struct {
  * are new.
  */
 
-uint32_t canary_once_take(canary_once_t *keys, uint32_t hash, uint64_t now,
-    uint64_t once);
+static inline uint32_t canary_once_take(canary_once_t *keys, uint32_t hash,
+    uint64_t now, uint64_t once);
 
 void canary_once_give_back(canary_once_t *keys, uint32_t hash, uint64_t once,
     uint32_t taken);
+
+
+/* times are of another unit where that differs: no key is found by them */
+
+static inline uint32_t
+canary_once_hash(uint32_t hash, uint64_t once)
+{
+    return hash ^ (uint32_t) once * 0x9e3779b1u;
+}
+
+
+static inline uint32_t *
+canary_once_set(canary_once_t *keys, uint32_t hash)
+{
+    return keys->places
+           + (hash >> 16) % (CANARY_ONCE_PLACES / CANARY_ONCE_SET)
+             * CANARY_ONCE_SET;
+}
+
+
+/*
+ * How old a place is, in units, from CANARY_ONCE_UNITS for one that counted
+ * just now: others may have looked at the clock a little later.
+ */
+
+static inline uint32_t
+canary_once_age(uint32_t place, uint32_t now)
+{
+    return (now - place + CANARY_ONCE_UNITS) & 0xffff;
+}
+
+
+static inline uint32_t
+canary_once_take(canary_once_t *keys, uint32_t hash, uint64_t now,
+    uint64_t once)
+{
+    uint32_t  i, age, oldest, place, tag, taken, unit, was, *free, *set;
+
+    hash = canary_once_hash(hash, once);
+    set = canary_once_set(keys, hash);
+
+    tag = hash & 0xffff;
+    tag += (tag == 0);
+
+    unit = (uint32_t) (now * CANARY_ONCE_UNITS / once) & 0xffff;
+    taken = tag << 16 | unit;
+
+    do {
+        free = set;
+        was = 0;
+        oldest = 0;
+
+        for (i = 0; i < CANARY_ONCE_SET; i++) {
+            place = __atomic_load_n(&set[i], __ATOMIC_RELAXED);
+
+            if (place == 0) {
+                free = &set[i];
+                was = 0;
+                break;
+            }
+
+            age = canary_once_age(place, unit);
+
+            if (place >> 16 == tag && age < 2 * CANARY_ONCE_UNITS) {
+                return 0;
+            }
+
+            if (age >= oldest) {
+                oldest = age;
+                free = &set[i];
+                was = place;
+            }
+        }
+
+    } while (!__atomic_compare_exchange_n(free, &was, taken, 0,
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+
+    return taken;
+}
 
 
 #endif /* CANARY_ONCE_H */

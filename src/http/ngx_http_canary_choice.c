@@ -251,7 +251,7 @@ ngx_http_canary_select(ngx_http_request_t *r, ngx_http_canary_choice_t *choice)
     ngx_canary_endpoint_t  *endpoint;
 
     endpoint = choice->endpoint;
-    by_key = (choice->reason == NGX_CANARY_BY_KEY);
+    by_key = (choice->reason != NGX_CANARY_BY_WEIGHT);
 
     if (endpoint->exclude.value
         && ngx_http_canary_is_set(r, &endpoint->exclude))
@@ -259,7 +259,7 @@ ngx_http_canary_select(ngx_http_request_t *r, ngx_http_canary_choice_t *choice)
         choice->reason = by_key ? NGX_CANARY_BY_KEY_EXCLUDED
                                 : NGX_CANARY_BY_WEIGHT_EXCLUDED;
 
-    } else if (endpoint->warmup || (endpoint->once && by_key)
+    } else if (endpoint->warmup
                || canary_route_decode(choice->word).watched)
     {
         choice->reason = by_key ? NGX_CANARY_BY_KEY_WARMING
@@ -416,7 +416,7 @@ ngx_http_canary_by_key(ngx_http_canary_choice_t *choice, u_char *key,
 
     hash = canary_key_hash(endpoint->salt, route.epoch, key, len);
 
-    choice->reason = NGX_CANARY_BY_KEY;
+    choice->reason = (uint8_t) endpoint->by_key;
     choice->key = (uint32_t) hash;
 
     return canary_key_place(hash) < route.weight;

@@ -14,6 +14,7 @@
 #include "canary_strategy.h"
 
 #include "ngx_canary_endpoint.h"
+#include "ngx_canary_attempt_layout.h"
 
 #include "ngx_http_canary_compat.h"
 #include "ngx_http_canary_conf.h"
@@ -263,8 +264,9 @@ ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
     endpoint->exclude = cscf->exclude;
     endpoint->warmup = cscf->warmup;
     endpoint->once = cscf->once;
-    endpoint->selects = endpoint->exclude.value || endpoint->warmup
-                        || endpoint->once;
+    endpoint->selects = endpoint->exclude.value || endpoint->warmup;
+    endpoint->by_key = (endpoint->warmup || endpoint->once)
+                           ? NGX_CANARY_BY_KEY_WARMING : NGX_CANARY_BY_KEY;
     endpoint->salt = canary_key_salt(endpoint->name.data, endpoint->name.len);
     endpoint->routing.word = CANARY_NO_WORD;
 }

@@ -33,8 +33,8 @@
  */
 
 
-static void ngx_canary_take_ticket_of_key(ngx_canary_attempt_t *attempt,
-    ngx_canary_routing_t *routing);
+static ngx_inline void ngx_canary_take_ticket_of_key(
+    ngx_canary_attempt_t *attempt, ngx_canary_routing_t *routing);
 static void ngx_canary_give_key_back(ngx_canary_attempt_t *attempt);
 static void ngx_canary_failed(ngx_canary_attempt_t *attempt,
     ngx_canary_how_e how, uint64_t elapsed);
@@ -60,6 +60,16 @@ static void ngx_canary_record_failure(
     ngx_canary_attempt_t *attempt, uint64_t elapsed);
 static void ngx_canary_burn(ngx_canary_attempt_t *attempt,
     canary_evidence_t *evidence, ngx_uint_t response_class, uint64_t elapsed);
+
+
+/* ms, monotonic */
+
+static ngx_inline uint64_t
+ngx_canary_began(ngx_canary_attempt_t *attempt)
+{
+    return (uint64_t) attempt->started.tv_sec * 1000
+           + (uint64_t) attempt->started.tv_nsec / 1000000;
+}
 
 
 static ngx_inline ngx_uint_t
@@ -245,19 +255,20 @@ void
 ngx_canary_take_special_ticket(ngx_canary_attempt_t *attempt,
     ngx_canary_routing_t *routing)
 {
-    ngx_uint_t          timeless;
-    canary_evidence_t  *evidence;
+    ngx_uint_t              timeless;
+    canary_evidence_t      *evidence;
+    ngx_canary_endpoint_t  *endpoint;
 
     if (attempt->reason < NGX_CANARY_BY_WEIGHT_WARMING) {
         return;
     }
 
-    evidence = NULL;
+    endpoint = attempt->endpoint;
     timeless = (attempt->reason >= NGX_CANARY_BY_WEIGHT_UPLOAD);
 
     if (routing->route.phase != CANARY_IDLE) {
 
-        if (attempt->endpoint->once
+        if (endpoint->once
             && (attempt->reason == NGX_CANARY_BY_KEY_WARMING
                 || attempt->reason == NGX_CANARY_BY_KEY_UPLOAD))
         {
@@ -268,15 +279,23 @@ ngx_canary_take_special_ticket(ngx_canary_attempt_t *attempt,
         }
 
         attempt->special = routing->route.watched ? NGX_CANARY_WATCHED : 0;
+    }
 
-        evidence = __atomic_load_n(&attempt->endpoint->shared->evidence,
+    if (!timeless && endpoint->warmup == 0) {
+        return;
+    }
+
+    evidence = NULL;
+
+    if (attempt->evidence) {
+        evidence = __atomic_load_n(&endpoint->shared->evidence,
                                    __ATOMIC_ACQUIRE);
     }
 
-    if (evidence && attempt->evidence && attempt->endpoint->warmup) {
+    if (evidence && endpoint->warmup) {
         timeless |= canary_evidence_is_warming(evidence, attempt->ticket.side,
-                                               attempt->endpoint->warmup,
-                                               ngx_canary_milliseconds());
+                                               endpoint->warmup,
+                                               ngx_canary_began(attempt));
     }
 
     if (!timeless) {
@@ -285,7 +304,7 @@ ngx_canary_take_special_ticket(ngx_canary_attempt_t *attempt,
 
     attempt->special |= NGX_CANARY_TIMELESS;
 
-    if (evidence && attempt->evidence) {
+    if (evidence) {
         canary_evidence_no_time(evidence, &attempt->ticket);
     }
 }
@@ -294,20 +313,17 @@ ngx_canary_take_special_ticket(ngx_canary_attempt_t *attempt,
 /* none for a key that has counted; its next attempts may count if this one has
    found no evidence to be a part of */
 
-static void
+static ngx_inline void
 ngx_canary_take_ticket_of_key(ngx_canary_attempt_t *attempt,
     ngx_canary_routing_t *routing)
 {
-    uint64_t                now;
     ngx_canary_endpoint_t  *endpoint;
 
     endpoint = attempt->endpoint;
-    now = (uint64_t) attempt->started.tv_sec * 1000
-          + (uint64_t) attempt->started.tv_nsec / 1000000;
 
     attempt->key = canary_once_take(endpoint->shared->keys,
-                                    endpoint->shell->key(attempt), now,
-                                    endpoint->once);
+                                    endpoint->shell->key(attempt),
+                                    ngx_canary_began(attempt), endpoint->once);
 
     if (attempt->key == 0) {
         attempt->reason = NGX_CANARY_BY_KEY_EXCLUDED;

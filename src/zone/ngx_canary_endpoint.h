@@ -105,8 +105,9 @@ typedef struct {
     ngx_canary_string_t                 exclude;
     ngx_msec_t                          warmup;        /* 0: none */
     ngx_uint_t                          selects;       /* what is evidence, by
-                                                          once or the last
-                                                          two */
+                                                          the last two */
+    ngx_uint_t                          by_key;        /* reason, for the shell,
+                                                          of a choice by key */
     uint64_t                            salt;          /* of the key */
     ngx_uint_t                          number;        /* in the Verta API */
 

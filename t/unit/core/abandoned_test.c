@@ -16,7 +16,7 @@
 #include "sim.h"
 
 
-#define PATIENCE  CANARY_OVERDUE_MS
+#define PATIENCE  CANARY_PATIENCE_MIN
 
 
 /* How clients of a release behave: all times are milliseconds. */

@@ -79,7 +79,7 @@ places_used(canary_once_t *keys)
     used = 0;
 
     for (n = 0; n < CANARY_ONCE_PLACES; n++) {
-        used += (keys->places[n] != 0);
+        used += (keys->places[n] >> 16 != 0);
     }
 
     return used;
