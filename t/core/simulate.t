@@ -20,8 +20,8 @@ is($status, 0, 'all promises are kept') or diag($output);
 
 my @rows = grep { /^\| [^|]/ && !/^\| (?:bad|rule) / } split /\n/, $output;
 
-is(@rows, 44, 'rows of four tables');
-is(scalar(grep { /^\|(?: [^|]+ \|){7,8}$/ } @rows), 44, 'which are complete');
+is(@rows, 46, 'rows of four tables');
+is(scalar(grep { /^\|(?: [^|]+ \|){7,8}$/ } @rows), 46, 'which are complete');
 
 my ($healthy) = grep { /^\| 0\.9 of the threshold/ } @rows;
 my ($dead) = grep { /^\| 100 % \| 100 / } @rows;
