@@ -38,6 +38,9 @@ static ngx_http_canary_ctx_t *ngx_http_canary_take_ctx(ngx_http_request_t *r);
 static ngx_inline void ngx_http_canary_set_ctx(ngx_http_request_t *r,
     ngx_http_canary_ctx_t *ctx);
 static void ngx_http_canary_cleanup(void *data);
+static ngx_http_canary_ctx_t *ngx_http_canary_decide_by_key(
+    ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
+    ngx_http_canary_choice_t *choice);
 static ngx_http_canary_ctx_t *ngx_http_canary_decide_by_strings(
     ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
     ngx_http_canary_choice_t *choice);
@@ -147,7 +150,9 @@ ngx_http_canary_decide(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
     ctx->last = choice;
 
     if (routing->by_strings) {
-        return ngx_http_canary_decide_by_strings(r, ctx, choice);
+        return (routing->by_strings == NGX_CANARY_KEY_ALONE)
+               ? ngx_http_canary_decide_by_key(r, ctx, choice)
+               : ngx_http_canary_decide_by_strings(r, ctx, choice);
     }
 
     if (routing->step && canary_split_take(routing->phase, routing->step)) {
@@ -182,6 +187,58 @@ ngx_http_canary_next_choice(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
     ctx->choice.next = choice;
 
     return choice;
+}
+
+
+/*
+ * Where the key is the only string, all else is known from the routing, unless
+ * that has become another one while the key was made.
+ */
+
+static ngx_canary_noinline ngx_http_canary_ctx_t *
+ngx_http_canary_decide_by_key(ngx_http_request_t *r,
+    ngx_http_canary_ctx_t *ctx, ngx_http_canary_choice_t *choice)
+{
+    uint64_t                hash;
+    ngx_str_t               key;
+    ngx_uint_t              canary;
+    ngx_canary_routing_t   *routing;
+    ngx_canary_endpoint_t  *endpoint;
+
+    endpoint = choice->endpoint;
+    routing = &endpoint->routing;
+
+    if (routing->canary == NULL
+        || ngx_http_canary_value(r->main, &endpoint->key, &key) != NGX_OK)
+    {
+        return ctx;
+    }
+
+    if (ngx_canary_rarely(routing->word != choice->word)) {
+        return ngx_http_canary_decide_by_strings(r, ctx, choice);
+    }
+
+    if (key.len) {
+        hash = canary_key_hash(endpoint->salt, routing->route.epoch, key.data,
+                               key.len);
+
+        choice->reason = (uint8_t) endpoint->by_key;
+        choice->key = (uint32_t) hash;
+
+        canary = (canary_key_place(hash) < routing->route.weight);
+
+    } else {
+        canary = canary_split_take(routing->phase, routing->step);
+    }
+
+    if (canary) {
+        choice->release = routing->canary;
+        choice->role = NGX_CANARY_CANARY;
+    }
+
+    ctx->last = choice;
+
+    return ctx;
 }
 
 

@@ -16,6 +16,10 @@
 #include "ngx_canary_shared.h"
 
 
+static ngx_uint_t ngx_canary_strings(ngx_canary_endpoint_t *endpoint,
+    const canary_route_t *route);
+
+
 void
 ngx_canary_reroute(ngx_canary_endpoint_t *endpoint, uint64_t word)
 {
@@ -32,11 +36,22 @@ ngx_canary_reroute(ngx_canary_endpoint_t *endpoint, uint64_t word)
 
     routing->step = routing->canary ? canary_split_step(routing->route.weight)
                                     : 0;
-    routing->by_strings = endpoint->force.value || endpoint->only.value
-                          || endpoint->exclude.value || endpoint->warmup
-                          || routing->route.watched
-                          || (endpoint->key.value
-                              && routing->route.phase != CANARY_IDLE);
+    routing->by_strings = ngx_canary_strings(endpoint, &routing->route);
     routing->phase = shared->phases + ngx_worker % shared->nphases
                                  * (NGX_CANARY_LINE / sizeof(uint32_t));
+}
+
+
+static ngx_uint_t
+ngx_canary_strings(ngx_canary_endpoint_t *endpoint,
+    const canary_route_t *route)
+{
+    if (endpoint->force.value || endpoint->only.value
+        || endpoint->exclude.value || endpoint->warmup || route->watched)
+    {
+        return NGX_CANARY_ANY_STRING;
+    }
+
+    return (endpoint->key.value && route->phase != CANARY_IDLE)
+           ? NGX_CANARY_KEY_ALONE : NGX_CANARY_NO_STRING;
 }

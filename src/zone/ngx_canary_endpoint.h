@@ -37,6 +37,13 @@ typedef struct {
 } ngx_canary_release_t;
 
 
+/* whether anything but the weight decides */
+
+#define NGX_CANARY_NO_STRING              0
+#define NGX_CANARY_KEY_ALONE              1
+#define NGX_CANARY_ANY_STRING             2
+
+
 /*
  * What the routing word of an endpoint comes to.  Each process works it out
  * when the word has changed, and not for each request.
