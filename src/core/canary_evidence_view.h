@@ -78,8 +78,7 @@ uint64_t canary_evidence_pulse(const canary_evidence_t *evidence,
 
 /* Whether something of the canary may be overdue, by the longest time. */
 
-int canary_evidence_has_long(const canary_evidence_t *evidence,
-    uint64_t now);
+int canary_evidence_has_long(const canary_evidence_t *evidence, uint64_t now);
 
 /* What is not folded, and with it the sums of the step. */
 

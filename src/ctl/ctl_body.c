@@ -22,8 +22,7 @@
 static cJSON *ctl_body_file(const char *name);
 static size_t ctl_body_read(const char *name, char *text, size_t size);
 static ctl_exit_t ctl_body_options(const ctl_options_t *options, cJSON *body);
-static ctl_exit_t ctl_body_strategy(const ctl_options_t *options,
-    cJSON *body);
+static ctl_exit_t ctl_body_strategy(const ctl_options_t *options, cJSON *body);
 static ctl_exit_t ctl_body_parts(const ctl_options_t *options,
     cJSON *strategy);
 static ctl_exit_t ctl_body_ratio(const ctl_options_t *options,

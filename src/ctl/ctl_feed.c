@@ -17,8 +17,7 @@
 #define CTL_FEED_VALUES  8000000        /* of as many, about */
 
 
-static int ctl_feed_all(ctl_feed_t *feed, cJSON *list,
-    ctl_answer_t *answer);
+static int ctl_feed_all(ctl_feed_t *feed, cJSON *list, ctl_answer_t *answer);
 static void ctl_feed_too_many(ctl_answer_t *answer);
 static int ctl_feed_one(ctl_feed_t *feed, const char *name, cJSON *list,
     ctl_answer_t *answer);

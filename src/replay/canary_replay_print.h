@@ -29,18 +29,15 @@ void canary_replay_print_event(FILE *out,
     const canary_replay_options_t *options,
     const canary_replay_event_t *event);
 void canary_replay_print_summary(FILE *out,
-    const canary_replay_options_t *options,
-    const canary_replay_input_t *input,
+    const canary_replay_options_t *options, const canary_replay_input_t *input,
     const canary_replay_summary_t *summary);
 
 /* An object on a line of its own; 0: no memory. */
 
-int canary_replay_json_event(FILE *out,
-    const canary_replay_options_t *options,
+int canary_replay_json_event(FILE *out, const canary_replay_options_t *options,
     const canary_replay_event_t *event);
 int canary_replay_json_summary(FILE *out,
-    const canary_replay_options_t *options,
-    const canary_replay_input_t *input,
+    const canary_replay_options_t *options, const canary_replay_input_t *input,
     const canary_replay_summary_t *summary);
 
 

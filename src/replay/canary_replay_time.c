@@ -9,8 +9,7 @@
 
 
 static int canary_replay_date(const char *text, uint64_t *microseconds);
-static int64_t canary_replay_days(unsigned year, unsigned month,
-    unsigned day);
+static int64_t canary_replay_days(unsigned year, unsigned month, unsigned day);
 static int canary_replay_offset(const char *text, int *minutes);
 
 

@@ -34,8 +34,7 @@ static void canary_verta_read_threshold(const cJSON *list,
     const canary_json_at_t *at, canary_rule_t *rule,
     canary_json_errors_t *errors);
 static int canary_verta_is_endless(const cJSON *value);
-static const cJSON *canary_verta_member(const cJSON *object,
-    const char *name);
+static const cJSON *canary_verta_member(const cJSON *object, const char *name);
 static void canary_verta_write_rule(cJSON *list,
     const canary_rule_info_t *info, const char *description, int *failed);
 
