@@ -176,7 +176,16 @@ canary_judge_rule(canary_session_t *session, uint32_t number,
         judgement->needed = 0;
     }
 
-    trial->verdict = judgement->verdict;
+    /*
+     * What it keeps at 100 % is not taken back by attempts in flight: a step
+     * that is due by now may be waiting for the disk.
+     */
+
+    if (!(rule->baseline && judgement->verdict == CANARY_UNDECIDED
+          && session->views[CANARY_SIDE_CANARY].overdue))
+    {
+        trial->verdict = judgement->verdict;
+    }
 
     if (session->detail && rule->confidence) {
         canary_judge_bounds(session, number, judgement);
