@@ -16,10 +16,10 @@
 #include "canary_rollout.h"
 #include "canary_route.h"
 
-#include "ngx_canary_memory.h"
 #include "ngx_canary_meter.h"
 #include "ngx_canary_record.h"
 #include "ngx_canary_shared.h"
+#include "ngx_canary_spare.h"
 #include "ngx_canary_event.h"
 
 

@@ -26,6 +26,7 @@
 #include "ngx_canary_record.h"
 #include "ngx_canary_registry.h"
 #include "ngx_canary_shared.h"
+#include "ngx_canary_spare.h"
 #include "ngx_canary_configured.h"
 #include "ngx_canary_collect.h"
 

@@ -18,6 +18,7 @@
 #include "ngx_canary_meter.h"
 #include "ngx_canary_remember.h"
 #include "ngx_canary_shared.h"
+#include "ngx_canary_spare.h"
 #include "ngx_canary_spare_meters.h"
 
 
@@ -38,10 +39,6 @@ static canary_evidence_t *ngx_canary_take_evidence(ngx_canary_zone_t *zone,
     ngx_uint_t configured);
 static canary_evidence_t *ngx_canary_new_evidence(ngx_canary_zone_t *zone,
     ngx_uint_t configured);
-static canary_evidence_t *ngx_canary_take_spare(ngx_canary_zone_t *zone,
-    uint64_t rested);
-static void ngx_canary_list_spare(ngx_canary_zone_t *zone,
-    canary_evidence_t *evidence);
 static void ngx_canary_enlist(ngx_canary_shared_t *shared);
 static void ngx_canary_free_history(ngx_canary_shared_t *shared);
 
@@ -278,89 +275,3 @@ ngx_canary_enlist(ngx_canary_shared_t *shared)
  * it, are only for whoever has the lock, so they give way at once.  A process
  * that is killed here may lose some, but leaves none in two places.
  */
-
-void
-ngx_canary_put_spare(ngx_canary_shared_t *shared)
-{
-    canary_evidence_t  *evidence;
-
-    evidence = shared->evidence;
-
-    if (evidence == NULL) {
-        return;
-    }
-
-    __atomic_store_n(&shared->evidence, NULL, __ATOMIC_RELEASE);
-
-    evidence->released = ngx_canary_milliseconds();
-    evidence->serial = ngx_max(evidence->serial, shared->serial);
-
-    ngx_canary_list_spare(shared->zone, evidence);
-}
-
-
-static void
-ngx_canary_list_spare(ngx_canary_zone_t *zone, canary_evidence_t *evidence)
-{
-    evidence->next = zone->spare;
-
-    __atomic_store_n(&zone->spare, evidence, __ATOMIC_RELEASE);
-}
-
-
-/* released no later than that, ms */
-
-static canary_evidence_t *
-ngx_canary_take_spare(ngx_canary_zone_t *zone, uint64_t rested)
-{
-    canary_evidence_t  *evidence, **place;
-
-    for (place = &zone->spare; *place; place = &evidence->next) {
-        evidence = *place;
-
-        if (evidence->released <= rested) {
-            *place = evidence->next;
-            evidence->next = NULL;
-            return evidence;
-        }
-    }
-
-    return NULL;
-}
-
-
-ngx_uint_t
-ngx_canary_free_spare_evidence(ngx_canary_zone_t *zone)
-{
-    canary_slot_t      *slot, *next;
-    canary_books_t     *books;
-    canary_evidence_t  *evidence, **place;
-
-    for (evidence = zone->spare; evidence; evidence = evidence->next) {
-        books = evidence->books;
-
-        if (books) {
-            __atomic_store_n(&evidence->books, NULL, __ATOMIC_RELEASE);
-            ngx_slab_free_locked(zone->pool, books);
-            return 1;
-        }
-    }
-
-    for (place = &zone->spare; *place; place = &evidence->next) {
-        evidence = *place;
-
-        if (!ngx_canary_serial_alive(zone, 0, evidence->serial)) {
-            __atomic_store_n(place, evidence->next, __ATOMIC_RELEASE);
-
-            for (slot = evidence->all; slot; slot = next) {
-                next = slot->next;
-                ngx_slab_free_locked(zone->pool, slot);
-            }
-
-            ngx_slab_free_locked(zone->pool, evidence);
-            return 1;
-        }
-    }
-
-    return 0;
-}

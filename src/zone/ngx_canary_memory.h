@@ -36,12 +36,5 @@ ngx_int_t ngx_canary_provide_history(ngx_canary_shared_t *shared);
 void ngx_canary_add_slots(ngx_canary_zone_t *zone, ngx_uint_t configured,
     canary_evidence_t *evidence, ngx_uint_t n);
 
-/* evidence of a rollout that is over, or did not begin, may be used again */
-void ngx_canary_put_spare(ngx_canary_shared_t *shared);
-
-/* frees the books of some that no rollout has, or some that nobody can be
-   using; 0: there is none */
-ngx_uint_t ngx_canary_free_spare_evidence(ngx_canary_zone_t *zone);
-
 
 #endif /* _NGX_CANARY_MEMORY_H_INCLUDED_ */

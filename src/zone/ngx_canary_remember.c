@@ -14,8 +14,8 @@
 #include "canary_route.h"
 
 #include "ngx_canary_generation.h"
-#include "ngx_canary_memory.h"
 #include "ngx_canary_shared.h"
+#include "ngx_canary_spare.h"
 #include "ngx_canary_spare_meters.h"
 
 
