@@ -32,6 +32,8 @@ static ngx_inline ngx_http_canary_ctx_t *ngx_http_canary_decide(
 static ngx_http_canary_choice_t *ngx_http_canary_next_choice(
     ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
     ngx_canary_endpoint_t *endpoint);
+static ngx_http_canary_choice_t *ngx_http_canary_find_choice(
+    ngx_http_canary_ctx_t *ctx, ngx_canary_endpoint_t *endpoint);
 static ngx_http_canary_ctx_t *ngx_http_canary_get_ctx(ngx_http_request_t *r);
 static ngx_http_canary_ctx_t *ngx_http_canary_find_ctx(ngx_http_request_t *r);
 static ngx_http_canary_ctx_t *ngx_http_canary_take_ctx(ngx_http_request_t *r);
@@ -172,10 +174,10 @@ ngx_http_canary_next_choice(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
 {
     ngx_http_canary_choice_t  *choice;
 
-    for (choice = &ctx->choice; choice; choice = choice->next) {
-        if (choice->endpoint == endpoint) {
-            return choice;
-        }
+    choice = ngx_http_canary_find_choice(ctx, endpoint);
+
+    if (choice) {
+        return choice;
     }
 
     choice = ngx_pcalloc(r->main->pool, sizeof(ngx_http_canary_choice_t));
@@ -190,9 +192,28 @@ ngx_http_canary_next_choice(ngx_http_request_t *r, ngx_http_canary_ctx_t *ctx,
 }
 
 
+/* of those that have been made; NULL: none */
+
+static ngx_http_canary_choice_t *
+ngx_http_canary_find_choice(ngx_http_canary_ctx_t *ctx,
+    ngx_canary_endpoint_t *endpoint)
+{
+    ngx_http_canary_choice_t  *choice;
+
+    for (choice = &ctx->choice; choice; choice = choice->next) {
+        if (choice->endpoint == endpoint) {
+            return choice;
+        }
+    }
+
+    return NULL;
+}
+
+
 /*
  * Where the key is the only string, all else is known from the routing, unless
- * that has become another one while the key was made.
+ * that has become another one while the key was made.  The key may have asked
+ * for other choices.
  */
 
 static ngx_canary_noinline ngx_http_canary_ctx_t *
@@ -208,13 +229,14 @@ ngx_http_canary_decide_by_key(ngx_http_request_t *r,
     endpoint = choice->endpoint;
     routing = &endpoint->routing;
 
-    if (routing->canary == NULL
-        || ngx_http_canary_value(r->main, &endpoint->key, &key) != NGX_OK)
-    {
+    if (routing->canary == NULL) {
         return ctx;
     }
 
-    if (ngx_canary_rarely(routing->word != choice->word)) {
+    if (ngx_canary_rarely(ngx_http_canary_value(r->main, &endpoint->key, &key)
+                          != NGX_OK
+                          || routing->word != choice->word))
+    {
         return ngx_http_canary_decide_by_strings(r, ctx, choice);
     }
 
@@ -512,16 +534,8 @@ ngx_http_canary_ask(ngx_http_request_t *r, ngx_canary_endpoint_t *endpoint)
 
     ctx = ngx_http_canary_find_ctx(r->main);
     last = ctx ? ctx->last : NULL;
-    asked = 1;
-
-    if (last) {
-        choice = ngx_http_canary_next_choice(r, ctx, endpoint);
-        if (choice == NULL) {
-            return NULL;
-        }
-
-        asked = (choice->endpoint == NULL || choice->asked);
-    }
+    choice = last ? ngx_http_canary_find_choice(ctx, endpoint) : NULL;
+    asked = (choice == NULL || choice->asked);
 
     ctx = ngx_http_canary_choose(r, endpoint);
     if (ctx == NULL) {

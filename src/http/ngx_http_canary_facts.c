@@ -72,7 +72,8 @@ ngx_http_canary_facts(ngx_http_request_t *r, ngx_uint_t state,
 
 /*
  * A header that nginx's own filters refuse, as slice does that of another
- * version of a file, was not the release's to answer for.
+ * version of a file, was not the release's to answer for.  A response in memory
+ * has no header that passes them.
  */
 
 void
@@ -80,7 +81,8 @@ ngx_http_canary_facts_of_end(ngx_http_request_t *r, ngx_int_t rc,
     canary_facts_t *facts)
 {
     facts->rc = (rc >= NGX_HTTP_SPECIAL_RESPONSE) ? rc : 0;
-    facts->error = (rc == NGX_ERROR && r->header_sent);
+    facts->error = (rc == NGX_ERROR
+                    && (r->header_sent || r->subrequest_in_memory));
     facts->torn_down = (rc == NGX_DONE);
     facts->complete = (rc == NGX_OK);
 }

@@ -226,8 +226,7 @@ ngx_canary_count_no_live(ngx_canary_attempt_t *attempt, ngx_uint_t served)
         }
 
     } else if (attempt->release->id == route.canary
-               && (attempt->reason == NGX_CANARY_BY_WEIGHT
-                   || attempt->reason == NGX_CANARY_BY_KEY))
+               && ngx_canary_may_be_evidence(attempt))
     {
         canary_away_meet(&shared->away[CANARY_SIDE_CANARY], route.epoch, now);
     }

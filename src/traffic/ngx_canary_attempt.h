@@ -223,14 +223,13 @@ ngx_canary_attempt_meter(ngx_canary_attempt_t *attempt)
 }
 
 
-/* whether the time of an attempt may be evidence */
+/* whether an attempt came by the split, and may be evidence */
 
 static ngx_inline ngx_uint_t
-ngx_canary_is_measured(ngx_canary_attempt_t *attempt)
+ngx_canary_may_be_evidence(ngx_canary_attempt_t *attempt)
 {
     return attempt->reason <= NGX_CANARY_BY_KEY
-           || (attempt->reason >= NGX_CANARY_BY_WEIGHT_WARMING
-               && !(attempt->special & NGX_CANARY_TIMELESS));
+           || attempt->reason >= NGX_CANARY_BY_WEIGHT_WARMING;
 }
 
 
@@ -249,7 +248,8 @@ ngx_canary_evidence(ngx_canary_attempt_t *attempt,
     route = ngx_canary_route(attempt->endpoint);
 
     if (route.phase == CANARY_IDLE) {
-        *measured = ngx_canary_is_measured(attempt);
+        *measured = ngx_canary_may_be_evidence(attempt)
+                    && !(attempt->special & NGX_CANARY_TIMELESS);
         attempt->evidence = 0;
         return NULL;
     }

@@ -59,9 +59,9 @@ typedef struct {
     uint64_t                            step;          /* of the split; 0 if
                                                           there is no canary */
     uint32_t                           *phase;         /* of this worker */
-    ngx_uint_t                          by_strings;    /* keys or forces
-                                                          decide, or the
-                                                          attempt is no
+    ngx_uint_t                          by_strings;    /* one of the above:
+                                                          any, too, if the
+                                                          attempt may be no
                                                           ordinary one */
 } ngx_canary_routing_t;
 

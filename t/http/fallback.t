@@ -51,11 +51,13 @@ $t->start(<<'EOC');
     upstream canary_dead {
         canary_release v1 model_v1;
         canary_release v2 dead;
+        canary_unavailable 0;
     }
 
     upstream canary_dead_off {
         canary_release  v1 model_v1;
         canary_release  v2 dead;
+        canary_unavailable 0;
         canary_fallback off;
     }
 

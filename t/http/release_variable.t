@@ -36,6 +36,7 @@ my $conf = <<'EOC';
     upstream dying {
         canary_release v1 model_v1;
         canary_release v2 dead;
+        canary_unavailable 0;
     }
 
     map $canary_release_plain $path {

@@ -220,6 +220,7 @@ if ($grpc) {
     upstream calls_dead {
         canary_release v1 grpc_v1;
         canary_release v2 grpc_dead;
+        canary_unavailable 0;
     }
 EOC
     $locations .= <<'EOC';

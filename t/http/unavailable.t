@@ -49,6 +49,27 @@ my $http = <<'EOC';
         canary_exclude     $http_x_probe;
     }
 
+    # whose attempts are looked at when they begin
+    upstream warms {
+        canary_release     v1 model_v1;
+        canary_release     v2 dead;
+        canary_unavailable %%300ms%%;
+        canary_warmup      1h;
+    }
+
+    upstream watched {
+        canary_release     v1 model_v1;
+        canary_release     v2 dead;
+        canary_unavailable %%300ms%%;
+    }
+
+    upstream keyed {
+        canary_release     v1 model_v1;
+        canary_release     v2 dead;
+        canary_unavailable %%300ms%%;
+        canary_key         $request_id once=1h;
+    }
+
     upstream patient {
         canary_release v1 model_v1;
         canary_release v2 dead;
@@ -78,6 +99,9 @@ my $http = <<'EOC';
         add_header X-Reason  $canary_reason  always;
 
         location /away    { proxy_pass http://away; }
+        location /warms   { proxy_pass http://warms; }
+        location /keyed   { proxy_pass http://keyed; }
+        location /watched { proxy_pass http://watched; }
         location /halts   { proxy_pass http://halts; }
         location /forced  { proxy_pass http://forced; }
         location /patient { proxy_pass http://patient; }
@@ -121,6 +145,19 @@ subtest 'not by requests that are no evidence, nor with more patience' => sub {
     is(phase($_), 'progressing', "$_ goes on") for qw(forced patient ever);
     cmp_ok($t->totals($_ => 'v2')->{no_live}, '>', 1, "$_ was met")
         for qw(forced patient ever);
+};
+
+subtest 'also where it is asked more of attempts' => sub {
+    for my $endpoint (qw(warms keyed watched)) {
+        $t->start_rollout($endpoint, rules => [
+            $endpoint eq 'watched' ? rule(abandoned_rate => 0.1)
+                                   : rule(error_rate => 0.1)
+        ]);
+        ask_until("/$endpoint", sub { phase($endpoint) eq 'idle' });
+        like(($t->events($endpoint))[0]{reason}, qr/^no live upstreams in v2 /,
+             "$endpoint: rolled back");
+    }
+
 };
 
 subtest 'a reload changes it at once' => sub {

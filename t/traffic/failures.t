@@ -41,6 +41,7 @@ my $http = <<'EOC';
     upstream dead {
         canary_release  v1 a;
         canary_release  v2 b_dead;
+        canary_unavailable 0;
         canary_fallback off;
     }
 

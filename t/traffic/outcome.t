@@ -18,9 +18,13 @@ $t->allow_log(qr/bind\(192\.0\.2\.1\) failed/, qr{unix:\S+/none failed});
 my $one = $t->backend('one');        # what every endpoint but `pair` asks
 my $first = $t->backend('first');    # what `pair` asks first,
 my $second = $t->backend('second');  # and what then
-$t->backend('other');                # no endpoint's
+$t->backend('other')                 # no endpoint's
+    ->on('/page', body => '<!--#include virtual="/part" set="part" -->'
+                          . 'has <!--#echo var="part" -->');
 my $auth = $t->has('http_auth_request');
 my $ssl = $t->has('http_ssl');
+my $slice = $t->has('http_slice');
+my $ssi = $t->has('http_ssi');
 my $tunnel;                          # open from one row to the next
 
 my $http = <<'EOC';
@@ -51,6 +55,7 @@ my $http = <<'EOC';
     upstream dead {
         canary_release  v1 a_dead;
         canary_release  v2 b_dead;
+        canary_unavailable 0;
         canary_fallback off;
     }
 
@@ -167,14 +172,14 @@ my $http = <<'EOC';
         location /none { proxy_pass http://none; }
         location /kept { proxy_pass http://kept; }
 
-        %%AUTH%%
+        %%OPTIONAL%%
         %%SSL%%
     }
 
     %%API%%
 EOC
 
-my $auth_locations = $auth ? <<'EOC' : '';
+my $optional = $auth ? <<'EOC' : '';
         location /authorized { auth_request /check; proxy_pass http://ep; }
         location = /check    { internal; proxy_pass http://ep; }
 EOC
@@ -183,7 +188,21 @@ my $ssl_locations = $ssl ? <<'EOC' : '';
         location /tls { proxy_pass https://ep; }
 EOC
 
-$http =~ s/%%AUTH%%/$auth_locations/;
+$optional .= <<'EOC' if $slice;
+        location /sliced {
+            slice 100;
+            proxy_set_header Range $slice_range;
+            proxy_pass http://ep;
+        }
+EOC
+$optional .= <<'EOC' if $ssi;
+        location /page {
+            ssi on;
+            ssi_types *;
+            proxy_pass http://127.0.0.1:%%PORT_other%%;
+        }
+EOC
+$http =~ s/%%OPTIONAL%%/$optional/;
 $http =~ s/%%SSL%%/$ssl_locations/;
 $t->start($http, main => 'worker_shutdown_timeout 200ms;');
 
@@ -327,6 +346,22 @@ my @rows = (
         $one->next_requests(1, status => 403);
         is($t->get('/authorized')->status, 403, 'the client got 403');
     }, { '4xx' => 1 }] : (),
+    # What is not the release's to answer for, and what is.
+    $slice ? ['a slice of another version', sub {
+        $one->set(status => 206, body_size => 100, headers => {
+            'Content-Range' => 'bytes 100-199/300', ETag => '"b"' });
+        $one->next_requests(1, status => 206, body_size => 100, headers => {
+            'Content-Range' => 'bytes 0-99/300', ETag => '"a"' });
+        isnt($t->get('/sliced')->error, undef, 'the client got no whole one');
+    }, { '2xx' => 2 }] : (),
+    $ssi ? ['an answer in memory', sub {
+        $one->set;
+        is($t->get('/page')->body, 'has one', 'the client got it');
+    }, { '2xx' => 1 }] : (),
+    $ssi ? ['an answer in memory that breaks off', sub {
+        $one->set(mode => 'short', body_delay_ms => 20);
+        is($t->get('/page')->status, 200, 'the client got a page');
+    }, { attempts => 1, '2xx' => 1, failed => 1 }] : (),
     ['a mirror', sub {
         $one->set;
         is($t->get('/mirrored')->body, 'other', 'the client got other');
