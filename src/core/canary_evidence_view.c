@@ -14,6 +14,9 @@ static void canary_evidence_look_settled(const canary_evidence_t *evidence,
     uint32_t place, unsigned side, canary_sums_t *sums);
 static int canary_is_slow(uint64_t age, uint64_t limit);
 static int canary_evidence_is_long(uint64_t age, uint64_t longest);
+static void canary_view_cohort(const canary_evidence_t *evidence,
+    const canary_tail_t *tail, const canary_cohort_view_t *cohort,
+    unsigned side, canary_evidence_view_t *view);
 static void canary_count_long(const canary_evidence_t *evidence,
     const canary_cohort_view_t *cohort, unsigned side, uint64_t age,
     canary_evidence_view_t *view);
@@ -100,11 +103,9 @@ canary_evidence_view(const canary_evidence_t *evidence,
     const canary_tail_t *tail, unsigned side, canary_evidence_view_t *view)
 {
     uint32_t                     i;
-    uint64_t                     age;
     canary_late_t                late;
     const uint64_t              *limits;
     const canary_late_t         *base;
-    const canary_sums_t         *sums;
     const canary_cohort_view_t  *cohort;
 
     view->failing = evidence->folded[side];
@@ -116,34 +117,11 @@ canary_evidence_view(const canary_evidence_t *evidence,
 
     for (i = 0; i < tail->n; i++) {
         cohort = &tail->cohorts[i];
-        sums = &cohort->sides[side];
 
-        if (cohort->step != canary_evidence_step(evidence)
-            || cohort->discarded)
+        if (cohort->step == canary_evidence_step(evidence)
+            && !cohort->discarded)
         {
-            continue;
-        }
-
-        canary_evidence_count_sums(sums, &view->failing);
-
-        age = cohort->ended ? canary_elapsed(tail->now, cohort->ended) : 0;
-
-        if (cohort->settled || sums->untimed == 0) {
-            canary_evidence_count_sums(sums, &view->passing);
-
-        } else if (side == CANARY_SIDE_CANARY
-                   && canary_evidence_is_long(age, tail->longest))
-        {
-            canary_evidence_count_sums(sums, &view->passing);
-            canary_count_long(evidence, cohort, side, age, view);
-
-        } else {
-            continue;
-        }
-
-        if (!cohort->settled && sums->unended) {
-            view->running.sum += sums->left;
-            view->running.attempts += sums->started + sums->left_only;
+            canary_view_cohort(evidence, tail, cohort, side, view);
         }
     }
 
@@ -174,6 +152,45 @@ canary_evidence_view(const canary_evidence_t *evidence,
     view->passing.bad_4xx += view->overdue;
     view->passing.bad_5xx += view->overdue;
     view->passing.bad += view->overdue;
+}
+
+
+/*
+ * A cohort of the step that is not folded yet.  Attempts whose time is none
+ * are not compared with the times of others.
+ */
+
+static void
+canary_view_cohort(const canary_evidence_t *evidence,
+    const canary_tail_t *tail, const canary_cohort_view_t *cohort,
+    unsigned side, canary_evidence_view_t *view)
+{
+    uint64_t              age;
+    const canary_sums_t  *sums;
+
+    sums = &cohort->sides[side];
+
+    canary_evidence_count_sums(sums, &view->failing);
+
+    age = cohort->ended ? canary_elapsed(tail->now, cohort->ended) : 0;
+
+    if (cohort->settled || sums->untimed == 0) {
+        canary_evidence_count_sums(sums, &view->passing);
+
+    } else if (side == CANARY_SIDE_CANARY && sums->timeless == 0
+               && canary_evidence_is_long(age, tail->longest))
+    {
+        canary_evidence_count_sums(sums, &view->passing);
+        canary_count_long(evidence, cohort, side, age, view);
+
+    } else {
+        return;
+    }
+
+    if (!cohort->settled && sums->unended) {
+        view->running.sum += sums->left;
+        view->running.attempts += sums->started + sums->left_only;
+    }
 }
 
 

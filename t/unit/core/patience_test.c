@@ -530,6 +530,82 @@ times_beyond_the_histogram_are_not_known(void **state)
 }
 
 
+static void
+one_whose_time_is_none_is_not_compared_with_others(void **state)
+{
+    sim_t                   *sim;
+    unsigned                 i;
+    canary_tail_t            tail;
+    canary_ticket_t          upload;
+    canary_evidence_view_t   view;
+
+    (void) state;
+
+    sim = sim_one(sim_default(ERRORS, 10 * PERCENT));
+
+    for (i = 0; i < 50; i++) {
+        sim_attempt(sim, CANARY, sim_good(10), 10);
+
+        upload = sim_begin(sim, CANARY);
+        canary_evidence_no_time(sim->evidence, &upload);
+
+        sim_goes_on(sim, 100);
+    }
+
+    canary_evidence_tail(sim->evidence, sim->now, &tail);
+    tail.longest = 20000;
+    canary_evidence_view(sim->evidence, &tail, CANARY, &view);
+    assert_int_equal(view.overdue, 0);
+
+    sim_attempt(sim, CANARY, sim_good(10), SIM_NEVER);
+    sim_goes_on(sim, 100);
+    sim_attempt(sim, CANARY, sim_good(10), SIM_NEVER);
+    sim_goes_on(sim, 2000);
+
+    canary_evidence_tail(sim->evidence, sim->now, &tail);
+    tail.longest = 20000;
+    canary_evidence_view(sim->evidence, &tail, CANARY, &view);
+    assert_int_equal(view.overdue, 2);
+
+    sim_free(sim);
+}
+
+
+/* A step that is due may be waiting for the disk meanwhile. */
+
+static void
+at_100_percent_a_comparison_keeps_what_it_was_before_one_hung(void **state)
+{
+    sim_t          *sim;
+    canary_rule_t   rule;
+
+    (void) state;
+
+    rule = sim_relative(ERRORS, PERCENT);
+
+    sim = sim_new(&rule, 1, 50);
+    sim->traffic[STABLE] = (sim_traffic_t) { .rate = 100, .good_ms = 20 };
+    sim->traffic[CANARY] = (sim_traffic_t) { .rate = 10, .good_ms = 20 };
+
+    sim_survives(sim, 8000);
+    assert_int_equal(sim_verdict(sim, 0), CANARY_PASSING);
+
+    sim_attempt(sim, CANARY, sim_good(1), SIM_NEVER);
+    sim_attempt(sim, CANARY, sim_good(1), SIM_NEVER);
+    sim_survives(sim, 3000);
+    assert_int_equal(sim_verdict(sim, 0), CANARY_UNDECIDED);
+
+    sim->traffic[STABLE].rate = 0;
+    sim_advance(sim);
+    assert_int_equal(sim->rollout.weight, CANARY_ONE);
+
+    sim_survives(sim, 5000);
+    assert_int_equal(sim_verdict(sim, 0), CANARY_PASSING);
+
+    sim_free(sim);
+}
+
+
 int
 main(void)
 {
@@ -550,7 +626,10 @@ main(void)
         cmocka_unit_test(what_is_longer_is_too_slow),
         cmocka_unit_test(a_canary_that_hangs_in_part_never_passes),
         cmocka_unit_test(one_that_is_as_long_as_others_is_not_bad),
-        cmocka_unit_test(times_beyond_the_histogram_are_not_known)
+        cmocka_unit_test(times_beyond_the_histogram_are_not_known),
+        cmocka_unit_test(one_whose_time_is_none_is_not_compared_with_others),
+        cmocka_unit_test(
+            at_100_percent_a_comparison_keeps_what_it_was_before_one_hung)
     };
 
     return cmocka_run_group_tests_name("patience", tests, NULL, NULL);
