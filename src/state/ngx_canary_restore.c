@@ -43,11 +43,8 @@ typedef ngx_int_t (*ngx_canary_restore_pt)(
 
 static void ngx_canary_restore_parts(ngx_canary_main_conf_t *cmcf,
     canary_state_t *state, ngx_uint_t part, ngx_log_t *log);
-static void ngx_canary_raise_last(ngx_canary_main_conf_t *cmcf, uint64_t id);
 static void ngx_canary_restore_others(ngx_canary_main_conf_t *cmcf,
     ngx_log_t *log);
-static canary_state_t *ngx_canary_read_state(ngx_canary_main_conf_t *cmcf,
-    canary_state_file_id_t *id, char why[CANARY_STATE_ERROR]);
 static void ngx_canary_set_aside(ngx_canary_main_conf_t *cmcf,
     const char *why, ngx_log_t *log);
 static void ngx_canary_aside_name(char *name);
@@ -56,31 +53,6 @@ static ngx_int_t ngx_canary_restore_idle(ngx_canary_main_conf_t *cmcf,
     canary_state_endpoint_t *from, ngx_log_t *log);
 static ngx_int_t ngx_canary_restore_rollout(ngx_canary_main_conf_t *cmcf,
     canary_state_endpoint_t *from, ngx_log_t *log);
-static ngx_int_t ngx_canary_restore_totals(ngx_canary_main_conf_t *cmcf,
-    canary_state_endpoint_t *from, ngx_log_t *log);
-static ngx_int_t ngx_canary_restore_history(ngx_canary_main_conf_t *cmcf,
-    canary_state_endpoint_t *from, ngx_log_t *log);
-static ngx_canary_shared_t *ngx_canary_find_from(
-    ngx_canary_main_conf_t *cmcf, canary_state_endpoint_t *from);
-static ngx_canary_shared_t *ngx_canary_restored(ngx_canary_main_conf_t *cmcf,
-    canary_state_endpoint_t *from, ngx_log_t *log);
-static void ngx_canary_load_changed(ngx_canary_main_conf_t *cmcf,
-    canary_state_t *state, ngx_uint_t own);
-static void ngx_canary_follow_state(ngx_canary_main_conf_t *cmcf,
-    canary_state_t *state, ngx_uint_t own, uint64_t now, ngx_log_t *log);
-static void ngx_canary_see_state(ngx_canary_main_conf_t *cmcf,
-    canary_state_t *state);
-static void ngx_canary_follow_unknown(ngx_canary_main_conf_t *cmcf,
-    canary_state_endpoint_t *from, ngx_log_t *log);
-static void ngx_canary_follow_endpoint(ngx_canary_main_conf_t *cmcf,
-    ngx_canary_shared_t *shared, canary_state_endpoint_t *from,
-    ngx_uint_t own, uint64_t now, ngx_log_t *log);
-static ngx_uint_t ngx_canary_is_same(ngx_canary_shared_t *shared,
-    canary_state_endpoint_t *from);
-static void ngx_canary_stop_again(ngx_canary_main_conf_t *cmcf,
-    ngx_canary_shared_t *shared, canary_event_t *stop,
-    uint64_t now, ngx_log_t *log);
-static canary_event_t *ngx_canary_last_event(ngx_canary_shared_t *shared);
 
 
 void
@@ -132,7 +104,7 @@ ngx_canary_restore(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
 }
 
 
-static void
+void
 ngx_canary_raise_last(ngx_canary_main_conf_t *cmcf, uint64_t id)
 {
     cmcf->zone->last_event = ngx_max(cmcf->zone->last_event, id);
@@ -219,7 +191,7 @@ ngx_canary_restore_others(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
 
 /* NULL: there is none, and "why" is empty, or none that can be read */
 
-static canary_state_t *
+canary_state_t *
 ngx_canary_read_state(ngx_canary_main_conf_t *cmcf,
     canary_state_file_id_t *id, char why[CANARY_STATE_ERROR])
 {
@@ -381,7 +353,7 @@ ngx_canary_restore_rollout(ngx_canary_main_conf_t *cmcf,
 
 /* NULL: it is neither configured nor remembered */
 
-static ngx_canary_shared_t *
+ngx_canary_shared_t *
 ngx_canary_find_from(ngx_canary_main_conf_t *cmcf,
     canary_state_endpoint_t *from)
 {
@@ -396,7 +368,7 @@ ngx_canary_find_from(ngx_canary_main_conf_t *cmcf,
 
 /* one that is not configured is remembered, as after a reload without it */
 
-static ngx_canary_shared_t *
+ngx_canary_shared_t *
 ngx_canary_restored(ngx_canary_main_conf_t *cmcf,
     canary_state_endpoint_t *from, ngx_log_t *log)
 {
@@ -451,7 +423,7 @@ ngx_canary_restore_endpoint(ngx_canary_main_conf_t *cmcf,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_canary_restore_totals(ngx_canary_main_conf_t *cmcf,
     canary_state_endpoint_t *from, ngx_log_t *log)
 {
@@ -473,7 +445,7 @@ ngx_canary_restore_totals(ngx_canary_main_conf_t *cmcf,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_canary_restore_history(ngx_canary_main_conf_t *cmcf,
     canary_state_endpoint_t *from, ngx_log_t *log)
 {
@@ -498,328 +470,4 @@ ngx_canary_restore_history(ngx_canary_main_conf_t *cmcf,
                   "canary_zone is too small for them", from->name);
 
     return NGX_ERROR;
-}
-
-
-/*
- * A file that cannot be read is left alone here: whoever writes it will write
- * it anew.
- */
-
-ngx_uint_t
-ngx_canary_follow(ngx_canary_main_conf_t *cmcf, ngx_uint_t own,
-    uint64_t now, ngx_log_t *log)
-{
-    int                     rc;
-    char                   *dir, why[CANARY_STATE_ERROR];
-    uint64_t                last;
-    ngx_uint_t              foreign;
-    canary_state_t         *state;
-    ngx_canary_zone_t      *zone;
-    canary_state_file_id_t  id;
-
-    zone = cmcf->zone;
-    dir = (char *) cmcf->state_path->name.data;
-
-    /* what was left out, since it was stopped here, is not when it is ours */
-
-    rc = canary_state_file_stat(dir, &id);
-
-    if (rc == -1
-        || (ngx_memcmp(&id, &zone->file, sizeof(canary_state_file_id_t)) == 0
-            && !(own && zone->foreign)))
-    {
-        return 0;
-    }
-
-    state = ngx_canary_read_state(cmcf, &id, why);
-
-    if (why[0]) {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "canary: the state file \"%s/" CANARY_STATE_FILE "\" "
-                      "of another nginx cannot be read: %s", dir, why);
-    }
-
-    foreign = (state && state->writer != zone->writer);
-
-    /* read after the state, before which they were appended */
-
-    last = 0;
-
-    if (foreign) {
-        last = ngx_canary_read_events(cmcf, state->last_event, log);
-        ngx_canary_load_changed(cmcf, state, own);
-    }
-
-    ngx_canary_lock(zone);
-
-    if (zone->superseded || zone->serial != cmcf->serial) {
-
-        /* a reload meanwhile: what is new is left to the next helper */
-
-        foreign = 0;
-
-    } else {
-        if (foreign) {
-            ngx_canary_raise_last(cmcf, last);
-            ngx_canary_follow_state(cmcf, state, own, now, log);
-
-        } else if (state) {
-            ngx_canary_see_state(cmcf, state);
-        }
-
-        /* last: who dies before follows it once more */
-
-        zone->file = id;
-    }
-
-    ngx_canary_unlock(zone);
-
-    canary_state_destroy(state);
-
-    if (own) {
-        ngx_canary_forget_events();
-    }
-
-    return foreign;
-}
-
-
-/* so that the lock is not held while events are read */
-
-static void
-ngx_canary_load_changed(ngx_canary_main_conf_t *cmcf,
-    canary_state_t *state, ngx_uint_t own)
-{
-    ngx_uint_t                i, changed;
-    ngx_canary_shared_t      *shared;
-    canary_state_endpoint_t  *from;
-
-    for (i = 0; i < state->nendpoints; i++) {
-        from = &state->endpoints[i];
-
-        ngx_canary_lock(cmcf->zone);
-
-        shared = ngx_canary_find_from(cmcf, from);
-
-        changed = shared ? (shared->serial == cmcf->serial
-                            && !ngx_canary_is_same(shared, from))
-                         : own;
-
-        ngx_canary_unlock(cmcf->zone);
-
-        if (changed) {
-            ngx_canary_load_events(from);
-        }
-    }
-}
-
-
-static void
-ngx_canary_follow_state(ngx_canary_main_conf_t *cmcf,
-    canary_state_t *state, ngx_uint_t own, uint64_t now, ngx_log_t *log)
-{
-    ngx_uint_t                i;
-    ngx_canary_shared_t      *shared;
-    canary_state_endpoint_t  *from;
-
-    ngx_canary_raise_last(cmcf, state->last_event);
-
-    for (i = 0; i < state->nendpoints; i++) {
-        from = &state->endpoints[i];
-        shared = ngx_canary_find_from(cmcf, from);
-
-        if (shared == NULL) {
-            if (own) {
-                ngx_canary_follow_unknown(cmcf, from, log);
-            }
-
-            continue;
-        }
-
-        (void) ngx_canary_restore_totals(cmcf, from, log);
-
-        if (shared->serial == cmcf->serial) {
-            ngx_canary_follow_endpoint(cmcf, shared, from, own, now, log);
-            ngx_canary_adopt_spent(shared, from);
-        }
-    }
-
-    /* not of a file that was put there while we had the lock */
-
-    if (own && (cmcf->zone->foreign || cmcf->zone->durable == 0)) {
-        ngx_canary_newer_events(cmcf, state, log);
-    }
-
-    if (own) {
-        ngx_canary_check_endpoints(cmcf, log);
-    }
-}
-
-
-/* written by a process of ours that died before it could say so */
-
-static void
-ngx_canary_see_state(ngx_canary_main_conf_t *cmcf, canary_state_t *state)
-{
-    ngx_uint_t            i;
-    ngx_canary_shared_t  *shared;
-
-    for (i = 0; i < state->nendpoints; i++) {
-        shared = ngx_canary_find_from(cmcf, &state->endpoints[i]);
-
-        if (shared) {
-            ngx_canary_adopt_seen(shared, &state->endpoints[i]);
-        }
-    }
-}
-
-
-/* the other one had an endpoint that is not configured here: as at a start */
-
-static void
-ngx_canary_follow_unknown(ngx_canary_main_conf_t *cmcf,
-    canary_state_endpoint_t *from, ngx_log_t *log)
-{
-    canary_rollout_t     *rollout;
-    ngx_canary_shared_t  *shared;
-
-    shared = ngx_canary_restored(cmcf, from, log);
-
-    if (shared == NULL
-        || ngx_canary_restore_endpoint(cmcf, shared, from, log)
-           == NGX_ERROR)
-    {
-        return;
-    }
-
-    (void) ngx_canary_restore_totals(cmcf, from, log);
-    (void) ngx_canary_restore_history(cmcf, from, log);
-
-    rollout = &ngx_canary_record(shared)->rollout;
-
-    if (rollout->phase != CANARY_IDLE) {
-        ngx_canary_release_gone(cmcf, shared, rollout->stable,
-                                "the endpoint is no longer configured",
-                                log);
-    }
-}
-
-
-/*
- * A rollout that was stopped here while another nginx had the file stays
- * stopped, whatever it became there; when the file is ours it is stopped in
- * it as well.
- */
-
-static void
-ngx_canary_follow_endpoint(ngx_canary_main_conf_t *cmcf,
-    ngx_canary_shared_t *shared, canary_state_endpoint_t *from,
-    ngx_uint_t own, uint64_t now, ngx_log_t *log)
-{
-    ngx_uint_t          stopped;
-    canary_event_t     *last, stop;
-    canary_rollout_t   *rollout;
-    ngx_canary_zone_t  *zone;
-
-    zone = cmcf->zone;
-
-    rollout = &ngx_canary_record(shared)->rollout;
-    last = ngx_canary_last_event(shared);
-
-    if (ngx_canary_is_same(shared, from)) {
-        return;
-    }
-
-    ngx_canary_load_events(from);
-
-    ngx_canary_conclude(shared, NGX_CANARY_NOT_WRITTEN, now, log);
-
-    stopped = (shared->sequence > zone->durable && last
-               && !canary_verb_exposes(last->verb)
-               && from->rollout.number == rollout->number
-               && from->rollout.phase != CANARY_IDLE);
-
-    if (stopped && !own) {
-        return;
-    }
-
-    if (stopped) {
-        stop = *last;
-    }
-
-    if (ngx_canary_adopt(cmcf, shared, from, now, log) != NGX_OK) {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "canary: \"%s\" cannot follow the state file: the "
-                      "canary_zone is too small for its rollout", from->name);
-        return;
-    }
-
-    if (from->rollout.phase == CANARY_IDLE
-        && ngx_canary_adopt_history(cmcf, shared, from) != NGX_OK)
-    {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "canary: \"%s\" follows the state file without its "
-                      "events: the canary_zone is too small for them",
-                      from->name);
-    }
-
-    ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                  "canary: \"%s\" follows the state file: %s, weight %uD "
-                  "of a million", from->name,
-                  canary_phase_name(from->rollout.phase),
-                  from->rollout.weight);
-
-    if (stopped) {
-        ngx_canary_stop_again(cmcf, shared, &stop, now, log);
-    }
-}
-
-
-static ngx_uint_t
-ngx_canary_is_same(ngx_canary_shared_t *shared, canary_state_endpoint_t *from)
-{
-    return ngx_canary_record(shared)->rollout.generation
-           == from->rollout.generation
-           && ngx_canary_same_event(ngx_canary_last_event(shared), from);
-}
-
-
-static void
-ngx_canary_stop_again(ngx_canary_main_conf_t *cmcf,
-    ngx_canary_shared_t *shared, canary_event_t *stop,
-    uint64_t now, ngx_log_t *log)
-{
-    ngx_canary_change_t  change;
-
-    ngx_memzero(&change, sizeof(ngx_canary_change_t));
-
-    change.command.verb = stop->verb;
-    change.command.release
-                     = ngx_canary_record(shared)->rollout.stable;
-    change.command.now = now;
-    change.actor = stop->actor;
-    ngx_memcpy(change.reason, stop->reason, CANARY_REASON_SIZE);
-
-    change.figures = stop->figures;
-    change.nfigures = stop->nfigures;
-
-    (void) ngx_canary_change_locked(shared, &change, log);
-}
-
-
-/* NULL: there was none */
-
-static canary_event_t *
-ngx_canary_last_event(ngx_canary_shared_t *shared)
-{
-    uint64_t  n;
-
-    n = ngx_canary_record(shared)->events;
-
-    if (shared->history == NULL || n == 0) {
-        return NULL;
-    }
-
-    return ngx_canary_event_at(shared, n - 1);
 }

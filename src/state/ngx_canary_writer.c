@@ -24,7 +24,7 @@
 #include "ngx_canary_judge.h"
 #include "ngx_canary_pending.h"
 #include "ngx_canary_collect.h"
-#include "ngx_canary_restore.h"
+#include "ngx_canary_follow.h"
 
 
 /*

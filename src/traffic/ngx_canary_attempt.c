@@ -48,10 +48,10 @@ static void ngx_canary_responded(ngx_canary_attempt_t *attempt,
 static void ngx_canary_rejected(ngx_canary_attempt_t *attempt,
     uint64_t elapsed);
 static canary_end_t ngx_canary_cancelled(ngx_canary_attempt_t *attempt);
-static void ngx_canary_followed(ngx_canary_attempt_t *attempt,
+static void ngx_canary_attempt_followed(ngx_canary_attempt_t *attempt,
     canary_end_t end);
 static void ngx_canary_ignored(ngx_canary_attempt_t *attempt);
-static void ngx_canary_follow(ngx_canary_attempt_t *attempt);
+static void ngx_canary_follow_attempt(ngx_canary_attempt_t *attempt);
 static void ngx_canary_end_time(ngx_canary_attempt_t *attempt,
     ngx_uint_t complete, uint64_t elapsed);
 static void ngx_canary_hand_in(ngx_canary_attempt_t *attempt,
@@ -186,7 +186,7 @@ ngx_canary_responded(ngx_canary_attempt_t *attempt,
         break;
     }
 
-    ngx_canary_followed(attempt, end);
+    ngx_canary_attempt_followed(attempt, end);
 }
 
 
@@ -366,7 +366,7 @@ ngx_canary_special_response(ngx_canary_attempt_t *attempt,
         timed = 1;
 
     } else if (attempt->special & NGX_CANARY_WATCHED) {
-        ngx_canary_follow(attempt);
+        ngx_canary_follow_attempt(attempt);
     }
 
     if (!(attempt->special & NGX_CANARY_TIMELESS)) {
@@ -396,7 +396,7 @@ ngx_canary_special_response(ngx_canary_attempt_t *attempt,
 /* before its header is counted, so that its cohort waits for its end */
 
 static void
-ngx_canary_follow(ngx_canary_attempt_t *attempt)
+ngx_canary_follow_attempt(ngx_canary_attempt_t *attempt)
 {
     ngx_uint_t          measured;
     canary_evidence_t  *evidence;
@@ -413,7 +413,7 @@ ngx_canary_follow(ngx_canary_attempt_t *attempt)
 
 
 static void
-ngx_canary_followed(ngx_canary_attempt_t *attempt, canary_end_t end)
+ngx_canary_attempt_followed(ngx_canary_attempt_t *attempt, canary_end_t end)
 {
     ngx_uint_t          measured;
     canary_evidence_t  *evidence;
@@ -553,7 +553,7 @@ ngx_canary_ignored(ngx_canary_attempt_t *attempt)
 
     if (attempt->response) {
         ngx_canary_end_time(attempt, 0, 0);
-        ngx_canary_followed(attempt, CANARY_END_OTHER);
+        ngx_canary_attempt_followed(attempt, CANARY_END_OTHER);
         return;
     }
 
