@@ -154,7 +154,7 @@ typedef struct {
 typedef enum {
     CANARY_FLEET_OK = 0,
     CANARY_FLEET_EMPTY,          /* no data (tick, commit) */
-    CANARY_FLEET_LOST,           /* other or older data (tick) */
+    CANARY_FLEET_LOST,           /* other or older data (tick, commit) */
     CANARY_FLEET_DUP,            /* another has the name (tick, join) */
     CANARY_FLEET_CONFLICTS,      /* commit: "offer" is what is there */
     CANARY_FLEET_WAITS           /* commit: "reason" */
@@ -199,13 +199,16 @@ typedef struct {
     canary_fleet_member_t  *members;     /* NULL: none have changed */
     unsigned                noffers;     /* what has changed, oldest first */
     canary_fleet_offer_t   *offers;
-    uint64_t                last;        /* version of the last change in the
-                                            answer, read or not; 0: none */
+    uint64_t                upto;        /* the answer has all changes up to
+                                            this version */
 
-    /* only for the leader; have to stay until the next such answer */
+    /*
+     * A leader gets them with each answer, others when they ask for what
+     * there is once a second; have to stay until the next such answer.
+     */
 
     unsigned                nnodes;
-    canary_fleet_node_t    *nodes;
+    canary_fleet_node_t    *nodes;       /* NULL: not in this answer */
 } canary_fleet_ticked_t;
 
 
@@ -315,8 +318,8 @@ typedef struct {
     uint64_t                  last;         /* read: ms of the node: the last
                                                answer; 0: none yet */
     uint32_t                  rtt;          /* read: ms of the last tick */
-    unsigned                  nnodes;       /* read: a leader's view, as the
-                                               last answer had it */
+    unsigned                  nnodes;       /* read: as the last answer that
+                                               had them */
     canary_fleet_node_t      *nodes;
 
     canary_fleet_conf_t       conf;

@@ -1,0 +1,6 @@
+-- A node ends, and will not be waited for.
+--
+-- KEYS as tick.lua
+-- ARGV 1 node  2 its incarnation
+--
+-- {"OK", now}

@@ -1,0 +1,10 @@
+-- A change of an endpoint's record, or an event alone: all of it or nothing.
+--
+-- KEYS as tick.lua
+-- ARGV 1 node  2 its incarnation  3 endpoint (canary_fleet_escape())
+--      4 "generation uid" that the record is based on, "": there is none
+--      5 the record, "": there is only an event  6 any, expose or step
+--      7 event  8 not after this time of Redis (ms), "0": at any  9 timeout
+--
+-- {"OK", now, version}  {"CONFLICT", now, the record that there is, or ""}
+-- {"WAIT", now, reason}  {"EMPTY", now}  {"LOST", now}

@@ -1,0 +1,7 @@
+-- A machine that will not return is no member any more.
+--
+-- KEYS as tick.lua
+-- ARGV 1 the node  2 who says so: a node  3 event
+--
+-- {"OK", now, how many members are left}  {"ALIVE", now, silent for (ms)}
+-- {"UNKNOWN", now}  {"EMPTY", now}

@@ -1,0 +1,15 @@
+-- After each connect, and whenever data were lost: all that there is.
+--
+-- KEYS as tick.lua
+-- ARGV 1 node  2 its incarnation  3 the one before it, or "0"
+--      4 seed, if there are no data  5 version that it knows
+--      6 number of its last event  7 how many seeds it knows, and these; then
+--      name and join number of each member that it knows.  A node that never
+--      was in this fleet knows none of all this.
+--
+-- {"DUP", now, address of the other one}
+-- {"OK", 2 now, 3 1: the data are new, 4 1: they are not of the fleet that the
+--  node was in, 5 seeds that they have had, the present one last, 6 version,
+--  7 their age (ms), 8 members: name and join number of each,
+--  9 {endpoint, record ...}, 10 {id, node, endpoint, event ...} after the
+--  version that it knows}

@@ -1,0 +1,27 @@
+-- What a node says and asks every 50 or 250 ms.
+--
+-- KEYS of all scripts: canary:{FLEET}: 1 rec  2 chg  3 log  4 live  5 ev
+--      6 trial  7 view.  rec, chg and log are replicated and in the AOF, the
+--      others are in this server's memory and nowhere else.
+-- ARGV 1 node  2 its incarnation  3 the one before it, or "0"
+--      4 seed of the data that it knows  5 version of changes that it knows
+--      6 version that its file has  7 timeout (ms)
+--      8 "1": it may lead  9 the highest term of a leader that it knows
+--      10 the fleet's time by its clock (ms), "" if it does not know it
+--      11 "1": what there is once a second
+--      12 presence: see canary_fleet_nodes.h
+--      13 evidence, "": none with this tick
+--      a leader's, else "":
+--      14 quorum  15 mark up to which cohorts are folded: one word
+--      16 state of its tests  17... endpoint, view, endpoint, view ...
+--
+-- {"EMPTY", now}  {"LOST", now}  {"DUP", now, address of the other one}
+-- {"OK", 2 now (ms), 3 shift ("": none), 4 version, 5 up to which version all
+--  changes are in here, 6 1: the node leads, 7 leader or "", 8 its term,
+--  9 since when, 10 age of the data (ms), 11 quorum, 12 mark or "",
+--  13 number of members, 14 members if they have changed, else "": name and
+--  join number of each, 15 {endpoint, version, record ...} that have changed,
+--  oldest first, 16 {id, node, endpoint, event ...}, 17 live and 18 view as
+--  {field, value ...} (live: the leader and once a second; view: once a second,
+--  not the leader), the leader: 19 ev as {node, evidence ...}, when it is new:
+--  20 state of the tests}; what there is not is "" or empty
