@@ -29,8 +29,9 @@
 typedef struct {
     int64_t   offset;        /* fleet's time - the node's */
     uint32_t  best;          /* the best round trip, about */
-    uint32_t  refused;       /* samples since that one that were not used */
+    uint32_t  refused;       /* samples since one that was used */
     uint32_t  known;         /* 0: nothing is known yet */
+    uint32_t  fresh;         /* "best" is of another connection */
 } canary_fleet_clock_t;
 
 

@@ -50,10 +50,10 @@ int canary_fleet_majority(uint32_t n, uint32_t members);
 
 /*
  * The highest version that more than half of the members have: 0 if fewer than
- * that many are known.  Sorts the versions.
+ * that many are known.
  */
 
-uint64_t canary_fleet_quorum(uint64_t *versions, uint32_t n,
+uint64_t canary_fleet_quorum(const uint64_t *versions, uint32_t n,
     uint32_t members);
 
 
