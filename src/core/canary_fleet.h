@@ -97,20 +97,24 @@ typedef struct {
 typedef struct {
     canary_fleet_record_t  ours;         /* in effect here */
     canary_fleet_record_t  theirs;       /* the fleet's, as far as known */
-    canary_fleet_record_t  sent;         /* of a commit in flight */
     canary_fleet_record_t  proposed;
+    canary_fleet_record_t  base;         /* what that follows */
+    canary_fleet_record_t  sent;         /* of a commit in flight */
+    canary_fleet_record_t  sent_of;      /* "ours" when that was sent */
+    uint64_t               filed;        /* generation that the file has */
+    uint32_t               filed_uid;
     uint64_t               version;      /* of "theirs"; at most that */
-    uint64_t               before;       /* all up to this version is in the
-                                            file, while it lacks "theirs" */
+    uint64_t               before;       /* while the file lacks "theirs": it
+                                            has all up to this version */
     uint64_t               asked;        /* when it was proposed */
     uint8_t                mode;         /* canary_fleet_mode_t of that */
-    uint8_t                untold;       /* "ours" is to be told */
-    uint8_t                stopped;      /* "ours" is a stop of this node */
-    uint8_t                known;        /* "theirs" is what the fleet has */
-    uint8_t                missing;      /* the file lacks "theirs" */
-    uint8_t                flight;       /* of what was sent; 0: nothing */
     uint8_t                proposal;     /* where that stands */
     uint8_t                result;       /* canary_fleet_result_t */
+    uint8_t                flight;       /* what was sent; 0: nothing */
+    uint8_t                known;        /* "theirs" is what the fleet has */
+    uint8_t                untold;       /* "ours" is to be told */
+    uint8_t                stopped;      /* it is a stop of this node */
+    uint8_t                apply;        /* that is to be done to "theirs" */
     uint8_t                ends;         /* its rollout is not the fleet's */
     uint8_t                met;          /* for one pass over an answer */
 } canary_fleet_endpoint_t;
@@ -126,22 +130,31 @@ typedef enum {
                                 comes again by itself */
     CANARY_FLEET_OURS,       /* this node's stands: a commit follows */
     CANARY_FLEET_APPLY,      /* the rollout goes on in the fleet, but this node
-                                has paused or halted it: do the same to this
-                                record, and canary_fleet_propose() what comes
-                                of it as CANARY_FLEET_ANY */
+                                has paused or halted it, and still has to tell:
+                                give the record that the fleet has the head
+                                that is now in "record", and propose that, by
+                                canary_fleet_propose(), as CANARY_FLEET_ANY */
     CANARY_FLEET_RENAME      /* (commits) the fleet has what this node told,
-                                but as this record: generation, uid, phase and
-                                weight of the node's own become these, and the
-                                step that of the weight: never raises */
+                                but under the head that is now in "record":
+                                give it to the node's own, at once; it never
+                                raises */
 } canary_fleet_what_t;
+
+/*
+ * To give a record a head: its generation, uid, phase and weight become those,
+ * and its step that of the weight, which may be 0 while paused.
+ */
 
 
 typedef struct {
     unsigned               endpoint;     /* index */
     uint64_t               version;      /* of the change (ticks), else 0 */
-    canary_fleet_record_t  record;
+    canary_fleet_record_t  record;       /* in; out with APPLY and RENAME */
 
-    /* out */
+    /*
+     * Out.  What is on its way into the file already may be said again.
+     * LATER, OURS and SAME ask for nothing.
+     */
 
     canary_fleet_what_t    what;
     int                    dropped;      /* a stop of this node that was not
@@ -216,10 +229,10 @@ typedef struct {
     canary_fleet_reply_t    reply;
     uint64_t                version;     /* CANARY_FLEET_OK */
     const char             *reason;      /* CANARY_FLEET_WAITS */
-    canary_fleet_offer_t   *offer;       /* CANARY_FLEET_CONFLICTS: what is
+    canary_fleet_offer_t    offer;       /* CANARY_FLEET_CONFLICTS: what is
                                             there, generation 0 if nothing.
                                             CANARY_FLEET_OK: out, "what" is
-                                            CANARY_FLEET_SAME or _RENAME */
+                                            SAME or RENAME */
 } canary_fleet_committed_t;
 
 
@@ -241,8 +254,8 @@ typedef enum {
 typedef enum {
     CANARY_FLEET_NOTHING = 0,    /* until an answer, or canary_fleet_due() */
     CANARY_FLEET_CONNECT,        /* to the next address */
-    CANARY_FLEET_DISCONNECT,     /* no answer in time: close, forget what is in
-                                    flight, no canary_fleet_disconnected() */
+    CANARY_FLEET_DISCONNECT,     /* no answer in time: close, and forget what
+                                    is in flight; this machine has */
     CANARY_FLEET_JOIN,           /* send it, with "kept" */
     CANARY_FLEET_TELL,           /* send a commit: "ours" of the endpoint, with
                                     generation, uid, phase and weight of
@@ -328,29 +341,31 @@ typedef struct {
     uint64_t                  random;
     uint64_t                  started;
     int64_t                   server;       /* Redis' clock - the node's */
-    uint64_t                  filed;        /* at the last join */
     uint64_t                  connect_at;   /* when to try next */
     uint64_t                  again;        /* when to join anew; 0: not */
-    uint64_t                  tick_at;      /* the next one; 0: at once */
-    uint64_t                  waiting;      /* since when for an answer; 0:
-                                               not */
-    uint64_t                  slot;         /* that evidence was last sent of */
-    uint64_t                  second;       /* last one */
+    uint64_t                  tick_at;      /* when the next one is due */
+    uint64_t                  waiting;      /* since when for an answer */
+    uint64_t                  slot;         /* that evidence was sent of */
+    uint64_t                  second;       /* when that was last asked for */
     uint32_t                  failures;     /* to connect, in a row */
     uint32_t                  flight;       /* answers to come */
     uint8_t                   connection;   /* where that stands */
     uint8_t                   joined;       /* on this connection */
+    uint8_t                   joining;      /* a join is in flight */
     uint8_t                   ticking;      /* a tick is in flight */
     uint8_t                   may_lead;
     uint8_t                   busy;         /* there is a rollout: the beat */
-    uint8_t                   served;       /* the timeout has been seen to */
 } canary_fleet_t;
 
 
-/* An endpoint whose record here is "ours" (generation 0: it has none). */
+/*
+ * An endpoint whose record here is "ours" (generation 0: it has none), and
+ * whether the file has that.  A reload may find that "ours" was not told yet:
+ * then canary_fleet_stopped() follows, after canary_fleet_init().
+ */
 
 void canary_fleet_endpoint_init(canary_fleet_endpoint_t *endpoint,
-    const canary_fleet_record_t *ours);
+    const canary_fleet_record_t *ours, int filed);
 
 /*
  * Begins; the array stays the caller's, and with it what it holds.  "kept" is
