@@ -82,7 +82,9 @@ typedef struct {
     char                   seeds[CANARY_FLEET_SEEDS][CANARY_FLEET_SEED_SIZE];
                                          /* that the fleet's data have had;
                                             the last is the present one */
-    uint64_t               version;      /* of changes that this node knows */
+    uint64_t               version;      /* of changes that this node knows;
+                                            to be kept as
+                                            canary_fleet_filed_version() */
     uint32_t               nmembers;
     canary_fleet_member_t  members[CANARY_FLEET_NODES];
 } canary_fleet_kept_t;
