@@ -229,6 +229,14 @@ canary_fleet_reached(const canary_fleet_t *fleet)
 
 
 int
+canary_fleet_may_raise(const canary_fleet_t *fleet, uint64_t now)
+{
+    return canary_fleet_reached(fleet) && fleet->joined
+           && now >= fleet->born + CANARY_FLEET_YOUNG;
+}
+
+
+int
 canary_fleet_propose(canary_fleet_t *fleet, unsigned endpoint,
     const canary_fleet_record_t *record, canary_fleet_mode_t mode,
     uint64_t now)
@@ -261,6 +269,10 @@ canary_fleet_stopped(canary_fleet_t *fleet, unsigned endpoint,
     canary_fleet_endpoint_t  *ep;
 
     ep = &fleet->endpoints[endpoint];
+
+    if (!ep->untold && !ep->apply) {
+        ep->root = ep->ours;
+    }
 
     ep->ours = *record;
     ep->untold = 1;
@@ -556,7 +568,7 @@ canary_fleet_tell(canary_fleet_t *fleet, canary_fleet_endpoint_t *endpoint,
      * it can be said what becomes of this one.
      */
 
-    if (canary_fleet_record_order(&endpoint->theirs, &endpoint->ours) > 0) {
+    if (!canary_fleet_ours_stands(endpoint, &endpoint->theirs)) {
         if (!fleet->joining) {
             canary_fleet_join_at(fleet, now);
         }

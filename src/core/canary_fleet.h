@@ -99,6 +99,7 @@ typedef struct {
 typedef struct {
     canary_fleet_record_t  ours;         /* in effect here */
     canary_fleet_record_t  theirs;       /* the fleet's, as far as known */
+    canary_fleet_record_t  root;         /* "ours" before it was stopped */
     canary_fleet_record_t  proposed;
     canary_fleet_record_t  base;         /* what that follows */
     canary_fleet_record_t  sent;         /* of a commit in flight */
@@ -423,7 +424,10 @@ void canary_fleet_effective(canary_fleet_t *fleet, unsigned endpoint,
 void canary_fleet_filed(canary_fleet_t *fleet, unsigned endpoint,
     const canary_fleet_record_t *record);
 
-/* or will not have it, and it did not take effect: it comes again later. */
+/*
+ * or will not have it, or may not raise any more, and it did not take effect:
+ * it comes again later.
+ */
 
 void canary_fleet_not_filed(canary_fleet_t *fleet, unsigned endpoint,
     uint64_t now);
@@ -463,6 +467,13 @@ uint32_t canary_fleet_uid(canary_fleet_t *fleet);
 /* Whether it is in touch with the fleet: follower or leader. */
 
 int canary_fleet_reached(const canary_fleet_t *fleet);
+
+/*
+ * Whether a record that raises may take effect now that the file has it, be it
+ * adopted or this node's own: in touch, and the data are not young.
+ */
+
+int canary_fleet_may_raise(const canary_fleet_t *fleet, uint64_t now);
 
 /* The version that the file has: all changes up to it. */
 

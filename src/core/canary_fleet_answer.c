@@ -26,9 +26,8 @@ static void canary_fleet_tick_lease(canary_fleet_t *fleet,
     const canary_fleet_ticked_t *tick);
 static void canary_fleet_tick_nodes(canary_fleet_t *fleet,
     const canary_fleet_ticked_t *tick);
-static void canary_fleet_committed(canary_fleet_t *fleet,
-    canary_fleet_endpoint_t *endpoint, unsigned flight,
-    canary_fleet_committed_t *commit, uint64_t now);
+static void canary_fleet_committed(canary_fleet_endpoint_t *endpoint,
+    unsigned flight, canary_fleet_committed_t *commit);
 static void canary_fleet_not_committed(canary_fleet_t *fleet,
     canary_fleet_endpoint_t *endpoint, const char *reason);
 static void canary_fleet_learn(canary_fleet_endpoint_t *endpoint,
@@ -37,7 +36,6 @@ static void canary_fleet_judge(canary_fleet_t *fleet,
     canary_fleet_offer_t *offer, int foreign, uint64_t now);
 static void canary_fleet_yield(canary_fleet_t *fleet,
     canary_fleet_offer_t *offer, int foreign, uint64_t now);
-static int canary_fleet_goes_on(const canary_fleet_record_t *record);
 static void canary_fleet_apply(canary_fleet_t *fleet,
     canary_fleet_endpoint_t *endpoint, canary_fleet_offer_t *offer);
 
@@ -319,7 +317,7 @@ canary_fleet_commit_answer(canary_fleet_t *fleet, unsigned endpoint,
     switch (commit->reply) {
 
     case CANARY_FLEET_OK:
-        canary_fleet_committed(fleet, ep, flight, commit, now);
+        canary_fleet_committed(ep, flight, commit);
         return;
 
     case CANARY_FLEET_CONFLICTS:
@@ -345,9 +343,8 @@ canary_fleet_commit_answer(canary_fleet_t *fleet, unsigned endpoint,
 
 
 static void
-canary_fleet_committed(canary_fleet_t *fleet,
-    canary_fleet_endpoint_t *endpoint, unsigned flight,
-    canary_fleet_committed_t *commit, uint64_t now)
+canary_fleet_committed(canary_fleet_endpoint_t *endpoint, unsigned flight,
+    canary_fleet_committed_t *commit)
 {
     int                    stopped;
     canary_fleet_offer_t  *offer;
@@ -380,8 +377,6 @@ canary_fleet_committed(canary_fleet_t *fleet,
         offer->what = CANARY_FLEET_RENAME;
     }
 
-    (void) fleet;
-    (void) now;
 }
 
 
@@ -434,9 +429,7 @@ canary_fleet_judge(canary_fleet_t *fleet, canary_fleet_offer_t *offer,
         return;
     }
 
-    if (!foreign
-        && canary_fleet_record_order(&endpoint->ours, &offer->record) > 0)
-    {
+    if (!foreign && canary_fleet_ours_stands(endpoint, &offer->record)) {
         endpoint->untold = 1;
         endpoint->apply = 0;
         offer->what = CANARY_FLEET_OURS;
@@ -497,9 +490,29 @@ canary_fleet_yield(canary_fleet_t *fleet, canary_fleet_offer_t *offer,
 }
 
 
-/* neither has it ended, nor is it stopped already */
+int
+canary_fleet_ours_stands(const canary_fleet_endpoint_t *endpoint,
+    const canary_fleet_record_t *theirs)
+{
+    const canary_fleet_record_t  *ours;
 
-static int
+    ours = &endpoint->ours;
+
+    /* what was done to the rollout before it was stopped here remains done */
+
+    if (((endpoint->untold && endpoint->stopped) || endpoint->apply)
+        && ours->phase != CANARY_IDLE && ours->number == theirs->number
+        && canary_fleet_goes_on(theirs)
+        && canary_fleet_record_order(theirs, &endpoint->root) > 0)
+    {
+        return 0;
+    }
+
+    return canary_fleet_record_order(ours, theirs) > 0;
+}
+
+
+int
 canary_fleet_goes_on(const canary_fleet_record_t *record)
 {
     return record->phase == CANARY_PROGRESSING

@@ -55,6 +55,18 @@ void canary_fleet_conclude(canary_fleet_endpoint_t *endpoint,
 
 void canary_fleet_join_at(canary_fleet_t *fleet, uint64_t at);
 
+/*
+ * Whether this node's record stands against this one of the fleet, and is to
+ * be told.
+ */
+
+int canary_fleet_ours_stands(const canary_fleet_endpoint_t *endpoint,
+    const canary_fleet_record_t *theirs);
+
+/* Whether it is a rollout that has neither ended nor been stopped. */
+
+int canary_fleet_goes_on(const canary_fleet_record_t *record);
+
 /* Whether the file has the fleet's record. */
 
 int canary_fleet_in_file(const canary_fleet_endpoint_t *endpoint);
