@@ -73,6 +73,8 @@ typedef struct {
     char       seeds[CANARY_FLEET_SEEDS][CANARY_FLEET_SEED_SIZE];
     uint64_t   version;
     uint64_t   born;
+    uint64_t   made;                    /* when that was by the simulation's
+                                           clock, which does not jump */
     uint64_t   joined;
     uint64_t   members[NODES];
     content_t  records[ENDPOINTS];
@@ -349,6 +351,35 @@ redis_join(redis_t *redis, const request_t *request, uint64_t now,
 }
 
 
+static uint64_t
+redis_moved(uint64_t at, uint64_t now, int64_t jump)
+{
+    if ((jump > 0 && now > at && now - at > (uint64_t) jump / 2)
+        || (jump < 0 && at > now))
+    {
+        return at + (uint64_t) jump;
+    }
+
+    return at;
+}
+
+
+/* what was written by a clock that has jumped since */
+
+static void
+redis_jumped(redis_t *redis, uint64_t now, int64_t jump)
+{
+    unsigned  i;
+
+    redis->data.born = redis_moved(redis->data.born, now, jump);
+    redis->lease.since = redis_moved(redis->lease.since, now, jump);
+
+    for (i = 0; i < NODES; i++) {
+        redis->live[i].last = redis_moved(redis->live[i].last, now, jump);
+    }
+}
+
+
 /* whether the node leads now; *valid: somebody does */
 
 static int
@@ -381,6 +412,10 @@ redis_lease(redis_t *redis, const request_t *request, uint64_t now, int *valid)
     jump = (int64_t) (now - todo->time) + redis->shift;
 
     if (todo->time && (!redis->shifted || jump > 200 || jump < -200)) {
+        if (redis->shifted) {
+            redis_jumped(redis, now, jump);
+        }
+
         redis->shift = (int64_t) (todo->time - now);
     }
 

@@ -96,6 +96,7 @@ typedef struct {
     int        up;
     int        hangs;
     int64_t    clock;          /* of Redis */
+    uint64_t   jumped;         /* when it did */
 
     unsigned   nwrites;
     write_t    writes[WRITES];
@@ -213,12 +214,17 @@ sim_effect(sim_t *sim, int n, unsigned endpoint, const content_t *content)
         sim_check(sim, canary_fleet_reached(&node->fleet),
                   "a weight rises while isolated");
 
-        /* a node that has not heard of a loss will be isolated by then */
+        /*
+         * A node that has not heard of a loss will be isolated by then.  How
+         * old data are is not known when Redis' clock jumps in these seconds,
+         * and some nodes were not there.
+         */
 
-        age = sim_server(sim) - sim->redis.data.born;
+        age = sim->now - sim->redis.data.made;
 
         sim_check(sim, !sim->redis.data.exists || age <= TIMEOUT + 100
-                       || age >= CANARY_FLEET_YOUNG,
+                       || age >= CANARY_FLEET_YOUNG
+                       || sim->jumped + TIMEOUT > sim->redis.data.made,
                   "a weight rises while the data are young");
     }
 
@@ -268,44 +274,60 @@ sim_take(sim_t *sim, int n, unsigned endpoint, const content_t *content)
 }
 
 
+/* a change that does not happen leaves the file with what is in effect */
+
+static void
+sim_not_raised(sim_t *sim, int n, unsigned endpoint)
+{
+    node_t  *node;
+
+    node = &sim->nodes[n];
+
+    canary_fleet_not_filed(&node->fleet, endpoint, sim_local(sim, n));
+    sim_file(sim, n, endpoint, &node->ours[endpoint], 0);
+}
+
+
 static void
 sim_filed(sim_t *sim, int n, unsigned endpoint)
 {
+    int         raise;
     node_t     *node;
-    content_t  *content;
+    content_t   content;
 
     node = &sim->nodes[n];
-    content = &node->filing[endpoint];
+    content = node->filing[endpoint];
+    raise = node->raise[endpoint];
     node->filed_at[endpoint] = NEVER;
 
     if (node->refuses) {
-        if (node->raise[endpoint]) {
-            canary_fleet_not_filed(&node->fleet, endpoint,
-                                   sim_local(sim, n));
+        if (raise) {
+            sim_not_raised(sim, n, endpoint);
 
         } else {
-            sim_file(sim, n, endpoint, content, 0);
+            sim_file(sim, n, endpoint, &content, 0);
         }
 
         return;
     }
 
-    node->file[endpoint] = *content;
-    canary_fleet_filed(&node->fleet, endpoint, &content->head);
-
-    if (node->raise[endpoint]) {
-        if (!canary_fleet_may_raise(&node->fleet, sim_local(sim, n))) {
-            canary_fleet_not_filed(&node->fleet, endpoint,
-                                   sim_local(sim, n));
-
-        } else {
-            sim_effect(sim, n, endpoint, content);
-            canary_fleet_effective(&node->fleet, endpoint, &content->head);
-        }
-    }
+    node->file[endpoint] = content;
+    canary_fleet_filed(&node->fleet, endpoint, &content.head);
 
     node->kept = node->fleet.kept;
     node->kept.version = canary_fleet_filed_version(&node->fleet);
+
+    if (!raise) {
+        return;
+    }
+
+    if (!canary_fleet_may_raise(&node->fleet, sim_local(sim, n))) {
+        sim_not_raised(sim, n, endpoint);
+        return;
+    }
+
+    sim_effect(sim, n, endpoint, &content);
+    canary_fleet_effective(&node->fleet, endpoint, &content.head);
 }
 
 
@@ -342,7 +364,8 @@ sim_begin(sim_t *sim, int n, int reload)
     conf.goes_on = reload && canary_fleet_reached(&node->fleet);
 
     for (i = 0; i < ENDPOINTS; i++) {
-        untold[i] = reload && node->endpoints[i].untold;
+        untold[i] = reload && node->endpoints[i].untold
+                    && node->endpoints[i].stopped;
 
         if (!reload) {
             node->ours[i] = node->file[i];
@@ -527,6 +550,7 @@ sim_serve(sim_t *sim, int n)
 {
     node_t     *node;
     reply_t    *reply, lost;
+    uint64_t    born;
     unsigned    slot;
     content_t   was;
     request_t  *request;
@@ -544,8 +568,13 @@ sim_serve(sim_t *sim, int n)
     }
 
     was = sim->redis.data.records[request->todo.endpoint];
+    born = sim->redis.data.born;
 
     redis_call(&sim->redis, request, sim_server(sim), reply);
+
+    if (request->act == CANARY_FLEET_JOIN && sim->redis.data.born != born) {
+        sim->redis.data.made = sim->now;
+    }
 
     if ((request->act == CANARY_FLEET_TELL
          || request->act == CANARY_FLEET_COMMIT)
