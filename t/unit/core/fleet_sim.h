@@ -529,6 +529,10 @@ sim_committed(sim_t *sim, const request_t *request, const content_t *was)
         return;
     }
 
+    sim_check(sim, sim->now - sim->redis.data.made >= CANARY_FLEET_YOUNG
+                   || sim->jumped + TIMEOUT > sim->redis.data.made,
+              "exposed while the data are young");
+
     for (i = 0; i < sim->nwrites; i++) {
         sim_check(sim, !sim->writes[i].acknowledged || sim->writes[i].dropped
                        || sim->writes[i].endpoint != request->todo.endpoint
