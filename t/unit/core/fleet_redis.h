@@ -37,6 +37,7 @@ typedef struct {
 
 typedef struct {
     canary_fleet_act_t     act;
+    uint64_t               sent;        /* by the simulation's clock */
     int                    node;
     uint32_t               incarnation;
     uint32_t               before;

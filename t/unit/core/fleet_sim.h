@@ -147,6 +147,21 @@ sim_has(const content_t *content, unsigned write)
 }
 
 
+static int
+sim_follows(const content_t *content, const content_t *before)
+{
+    unsigned  i;
+
+    for (i = 0; i < WRITES / 64; i++) {
+        if (before->writes[i] & ~content->writes[i]) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 /* Writes that "lost" had and "stands" has not. */
 
 static void
@@ -469,6 +484,7 @@ sim_send(sim_t *sim, int n, const canary_fleet_todo_t *todo)
     memset(request, 0, sizeof(request_t));
 
     request->act = todo->act;
+    request->sent = sim->now;
     request->node = n;
     request->incarnation = kept->incarnation;
     request->before = kept->before;
@@ -507,6 +523,26 @@ sim_send(sim_t *sim, int n, const canary_fleet_todo_t *todo)
 }
 
 
+/* All nodes that are not gone have a record in their files, or what follows. */
+
+static void
+sim_expect_at(sim_t *sim, unsigned endpoint, const content_t *content)
+{
+    unsigned           i;
+    const presence_t  *live;
+
+    for (i = 0; i < sim->n; i++) {
+        live = &sim->redis.live[i];
+
+        sim_check(sim, !live->exists || sim->jumped + CANARY_FLEET_GONE
+                                        > sim->now
+                       || sim_server(sim) - live->last >= CANARY_FLEET_GONE
+                       || sim_follows(&sim->nodes[i].file[endpoint], content),
+                  "a step that a node was not ready for");
+    }
+}
+
+
 /* What a commit must have been, now that it is done. */
 
 static void
@@ -533,6 +569,10 @@ sim_committed(sim_t *sim, const request_t *request, const content_t *was)
                    || sim->jumped + TIMEOUT > sim->redis.data.made,
               "exposed while the data are young");
 
+    sim_check(sim, sim->now - request->sent < TIMEOUT
+                   || sim->jumped + TIMEOUT > request->sent,
+              "done after it was refused");
+
     for (i = 0; i < sim->nwrites; i++) {
         sim_check(sim, !sim->writes[i].acknowledged || sim->writes[i].dropped
                        || sim->writes[i].endpoint != request->todo.endpoint
@@ -542,6 +582,7 @@ sim_committed(sim_t *sim, const request_t *request, const content_t *was)
 
     if (request->todo.mode == CANARY_FLEET_STEP) {
         sim->steps++;
+        sim_expect_at(sim, request->todo.endpoint, was);
         sim_check(sim, is->step == was->step + 1
                        && is->head.weight == was->head.weight + STEP
                        && is->head.number == was->head.number);

@@ -187,17 +187,18 @@ write_something(sim_t *sim)
     n = (int) unit_below(&sim->random, sim->n);
     endpoint = unit_below(&sim->random, ENDPOINTS);
 
-    if (sim->nwrites + sim->n + 1 >= WRITES) {
+    if (sim->nwrites + 2 * sim->n + 1 >= WRITES) {
         return;
     }
 
-    if (serves(sim, n) && !unit_one_in(&sim->random, 3)) {
+    if (serves(sim, n) && unit_one_in(&sim->random, 2)) {
         verb(sim, n, endpoint);
     }
 
     for (i = 0; i < sim->n; i++) {
         if (sim->nodes[i].alive) {
-            step(sim, (int) i, endpoint);
+            step(sim, (int) i, 0);
+            step(sim, (int) i, 1);
         }
     }
 }
