@@ -557,6 +557,10 @@ sim_committed(sim_t *sim, const request_t *request, const content_t *was)
 
     if (request->act == CANARY_FLEET_TELL) {
         sim->told++;
+        sim_check(sim, was->head.generation == 0
+                       || is->head.result == CANARY_PROMOTED
+                       || !canary_fleet_record_raises(&was->head, &is->head),
+                  "what is told raises a weight");
         sim_drop(sim, was, is);
         return;
     }
