@@ -88,11 +88,7 @@ canary_match_missing(const canary_matches_t *matches,
     for (i = 0, missing = 0; i < CANARY_MATCHES_MAX; i++) {
         name = matches->names[i];
 
-        if (name[0]
-            && canary_match_find(others, name, strnlen(name,
-                                                       CANARY_MATCH_SIZE))
-               == 0)
-        {
+        if (name[0] && canary_match_find(others, name, strlen(name)) == 0) {
             missing |= 1u << i;
         }
     }
