@@ -472,6 +472,7 @@ sub streams ($t, $recipe) {
     like(ended($t, 'rolled_back')->{reason}, qr/^abandoned_rate/,
          'by who gave up, though all was 200');
     is($t->{backends}{v2}->stats->{open}, 1, 'one that stayed is not cut');
+    $stays->{client}->close;
 
     $t->finish;
 
