@@ -15,6 +15,9 @@ CONFORMANCE_PACKAGES := perl libio-socket-ssl-perl libfcgi-perl libscgi-perl \
                   libcryptx-perl libcache-memcached-perl memcached
 FUZZ_PACKAGES  := clang libcjson-dev libssl-dev
 LINT_PACKAGES  := gcc clang perl
+DEB_PACKAGES   := debhelper dpkg-dev lintian nginx-dev libcjson-dev \
+                  libcurl4-openssl-dev libssl-dev
+DEB_TEST_PACKAGES := mmdebstrap iproute2
 BENCH_PACKAGES := gcc libc6-dev perl valgrind wrk haproxy libnginx-mod-http-lua
 
 # The suite loads all modules that Debian's nginx is configured with.
