@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# The blocks of nginx.conf in the reference: nginx takes each of them. Those of
-# the recipes are run by recipes.t, that of README by t/http/sample.t.
+# The blocks of nginx.conf in the reference: nginx takes each of them, and
+# Prometheus that of its own. Those of the recipes are run by recipes.t, that
+# of README by t/http/sample.t.
 
 use v5.36;
 
@@ -31,6 +32,22 @@ for my $file (grep { !/recipes/ } sort glob "$docs/*.md") {
 }
 
 cmp_ok($blocks, '>', 3, 'there are such blocks');
+
+subtest 'Prometheus takes its configuration' => sub {
+    needs('promtool');
+
+    my ($yaml) = slurp("$docs/metrics.md") =~ /^```yaml\n(.*?)^```/ms;
+
+    for my $name (qw(rules.yml alerts.yml)) {
+        $t->write_file($name, slurp("$docs/../contrib/prometheus/$name"));
+    }
+    $t->write_file('prometheus.yml', $yaml);
+
+    my $said = `promtool check config @{[ $t->dir ]}/prometheus.yml 2>&1`;
+
+    is($?, 0, 'with the rules and alerts') or diag($said);
+    like($said, qr/2 rule files found/, 'both of them');
+};
 
 $t->finish;
 

@@ -2,7 +2,7 @@
 
 # What there is in the source is in the documents, and what is in the documents
 # is in the source: directives with their contexts, variables, rules, paths and
-# fields of the API, events, metrics, commands of canaryctl.
+# fields of the API, events, metrics, alerts, commands of canaryctl.
 
 use v5.36;
 
@@ -49,6 +49,10 @@ complete(Failure => decode_json($failures)->{failures}[0]);
 
 same('metrics', set(map { metrics($_) } sources('api')),
      set(map { /`(\w+)`/g } cells(page('metrics'), qr/\| metric \|.*/)));
+
+same('alerts',
+     set(slurp("$top/contrib/prometheus/alerts.yml") =~ /- alert: (\w+)/g),
+     set(map { /`(\w+)`/g } cells(page('metrics'), qr/\| alert \|.*/)));
 
 same('commands of canaryctl',
      set(slurp("$top/src/ctl/ctl_commands.c") =~ /^    \{ "(\w+)",/mg),
