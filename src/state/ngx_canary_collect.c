@@ -119,6 +119,7 @@ ngx_canary_count_shared(ngx_canary_main_conf_t *cmcf,
     if (state) {
         state->writer = zone->writer;
         state->last_event = zone->last_event;
+        state->configuration = ngx_canary_configuration(zone, zone->serial);
     }
 
     ngx_canary_unlock(zone);
