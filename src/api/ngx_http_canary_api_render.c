@@ -151,6 +151,7 @@ ngx_http_canary_render_endpoint(cJSON *object,
                                 pool, failed);
 
     ngx_http_canary_render_progress(object, snapshot, strategy, failed);
+    ngx_http_canary_render_configuration(object, endpoint->main, failed);
 
     canary_strategy_json_write(canary_json_add_object(object, "strategy",
                                                       failed),
@@ -169,8 +170,6 @@ ngx_http_canary_render_endpoint(cJSON *object,
         canary_event_json_write_figures(list, snapshot->judgement.figures,
                                         snapshot->judgement.nfigures, failed);
     }
-
-    ngx_http_canary_render_configuration(object, endpoint->main, failed);
 
     ngx_http_canary_render_nginx(object, pool, failed);
 
@@ -646,6 +645,16 @@ ngx_http_canary_render_last(cJSON *object, ngx_canary_record_t *record,
     ngx_http_canary_render_line(last, "reason", record->last_reason, pool,
                                 failed);
     ngx_http_canary_render_time(last, "ended", record->ended, 0, failed);
+
+    /* a state file of a version before does not tell */
+
+    if (record->last_verb) {
+        canary_json_add_text(last, "by",
+                             (record->last_verb < CANARY_VERBS)
+                             ? "person" : "controller", failed);
+    } else {
+        canary_json_add_null(last, "by", failed);
+    }
 }
 
 

@@ -60,6 +60,7 @@ typedef struct {
     char                     last_release[CANARY_NAME_SIZE];
     char                     last_reason[CANARY_REASON_SIZE];
     uint64_t                 ended;         /* ms since 1970 */
+    uint32_t                 last_verb;     /* canary_verb_t; 0: not known */
 
     unsigned                 nreleases;
     canary_state_release_t  *releases;

@@ -195,6 +195,9 @@ typedef struct {
                                                           Verta's API stopped
                                                           telling how that
                                                           rollout ended */
+    uint32_t                            last_verb;     /* what ended it,
+                                                          canary_verb_t; 0: not
+                                                          known */
     u_char                              last_release[CANARY_NAME_SIZE];
                                         /* its name, zero-terminated */
     u_char                              last_reason[CANARY_REASON_SIZE];
