@@ -57,7 +57,7 @@ install: build
 # canaryctl, with what it shares with the module.
 
 CTL_CFLAGS  = -std=c11 -W -Wall -Wpointer-arith -Wno-unused-parameter -Werror \
-              $(CFLAGS) -Isrc/format -Isrc/ctl
+              $(CFLAGS) -Isrc/core -Isrc/format -Isrc/ctl
 CTL_OBJS    = $(CTL_SRCS:%.c=$(CTL).obj/%.o)
 CTL_LIBS   := -lcurl -lcjson -lcrypto -lm
 
