@@ -63,6 +63,8 @@ test_ratios(void **state)
         "50%%", "1.2.3", "9223372036854775808", "9999999999999999999999%"
     };
 
+    (void) state;
+
     for (i = 0; i < UNIT_LENGTH(right); i++) {
         assert_true(canary_setting_ratio(right[i].text, 6, &parts));
         assert_int_equal(parts, right[i].parts);
@@ -95,6 +97,8 @@ test_times(void **state)
         " 1s", "1 h", "9223372036854775807", "99999999999999999999ms"
     };
 
+    (void) state;
+
     for (i = 0; i < UNIT_LENGTH(right); i++) {
         assert_true(canary_setting_time(right[i].text, &ms));
         assert_int_equal(ms, right[i].ms);
@@ -109,6 +113,8 @@ test_times(void **state)
 static void
 test_rules(void **state)
 {
+    (void) state;
+
     assert_true(read_rule("error_5xx_rate 10% min_requests=50"));
     assert_int_equal(rule.kind, CANARY_RULE_ERROR_5XX_RATE);
     assert_int_equal(rule.threshold, 100000000);
@@ -168,6 +174,8 @@ test_wrong_rules(void **state)
         { "error_rate 5% window=10s", "which needs \"confidence=off\"" },
         { "failed_requests_max 5 burst=0", "is a budget" }
     };
+
+    (void) state;
 
     for (i = 0; i < UNIT_LENGTH(wrong); i++) {
         assert_false(read_rule(wrong[i].text));
