@@ -9,7 +9,7 @@ DESTDIR    ?=
 ## below it, where the module is
 MODULESDIR ?= $(shell PATH='$(PATH)' nginx -V 2>&1 | \
                 sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
-## and where the programs, their manual and completion are
+## and where the programs, their manuals and completion are
 PREFIX     ?= /usr/local
 
 .PHONY: build ctl ctl-program demo install
@@ -49,7 +49,8 @@ install: build
 		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions'
 	install -m 755 build/canaryctl '$(DESTDIR)$(PREFIX)/bin/canaryctl'
 	install -m 755 $(REPLAY) '$(DESTDIR)$(PREFIX)/bin/canary-replay'
-	install -m 644 docs/canaryctl.1 '$(DESTDIR)$(PREFIX)/share/man/man1/canaryctl.1'
+	install -m 644 docs/canaryctl.1 docs/canary-replay.1 \
+		'$(DESTDIR)$(PREFIX)/share/man/man1/'
 	install -m 644 completions/canaryctl.bash \
 		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions/canaryctl'
 

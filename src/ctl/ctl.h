@@ -156,6 +156,7 @@ void ctl_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 ctl_exit_t ctl_list(const ctl_options_t *options);
 ctl_exit_t ctl_status(const ctl_options_t *options);
 ctl_exit_t ctl_update(const ctl_options_t *options);
+ctl_exit_t ctl_estimate(const ctl_options_t *options);
 ctl_exit_t ctl_verb(const ctl_options_t *options);
 ctl_exit_t ctl_approve(const ctl_options_t *options);
 ctl_exit_t ctl_weight(const ctl_options_t *options);

@@ -83,6 +83,15 @@ const ctl_command_t  ctl_commands[] = {
       CTL_UPDATE_OPTIONS | CTL_BIT(CTL_OPT_WAIT) | CTL_VERB_OPTIONS, 2, 3, 3,
       ctl_update },
 
+    { "estimate", "estimate NAME [options of update]",
+      "How long a rollout would take at the present rate of attempts.\n"
+      "\n"
+      "Measures that rate for 10 seconds, 30 if it is low, and tells how many\n"
+      "attempts each rule needs to pass, and how long each step takes so. The\n"
+      "options are those of update; without them the strategy is that of\n"
+      "nginx.conf. Starts nothing.\n",
+      CTL_UPDATE_OPTIONS, 1, 2, 2, ctl_estimate },
+
     { "advance", "advance NAME [--reason TEXT] [--if-generation N]",
       "Takes the next step now; from the last one, promotes.\n"
       CTL_VERB_HELP,

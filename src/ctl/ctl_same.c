@@ -13,7 +13,6 @@
 
 
 static int ctl_same_strategy(const cJSON *body, const cJSON *endpoint);
-static int ctl_same_read(const cJSON *object, canary_strategy_t *strategy);
 
 
 ctl_same_t
@@ -50,7 +49,8 @@ ctl_same_strategy(const cJSON *body, const cJSON *endpoint)
     canary_strategy_init(&present);
 
     if (strcmp(ctl_json_text(body, "strategy", "canary"), "canary") != 0
-        || !ctl_same_read(ctl_json_object(endpoint, "strategy"), &present))
+        || !ctl_strategy_read(ctl_json_object(endpoint, "strategy"),
+                              &present))
     {
         return 0;
     }
@@ -59,15 +59,13 @@ ctl_same_strategy(const cJSON *body, const cJSON *endpoint)
 
     memcpy(&asked, &present, sizeof(canary_strategy_t));
 
-    return ctl_same_read(body, &asked)
+    return ctl_strategy_read(body, &asked)
            && memcmp(&asked, &present, sizeof(canary_strategy_t)) == 0;
 }
 
 
-/* 0: what is there cannot be read */
-
-static int
-ctl_same_read(const cJSON *object, canary_strategy_t *strategy)
+int
+ctl_strategy_read(const cJSON *object, canary_strategy_t *strategy)
 {
     canary_json_errors_t  errors;
 

@@ -10,6 +10,8 @@
 
 #include <cjson/cJSON.h>
 
+#include "canary_strategy.h"
+
 
 /* Whether an endpoint is already what the body of a start asks for. */
 
@@ -29,6 +31,13 @@ typedef enum {
  */
 
 ctl_same_t ctl_same(const cJSON *body, const cJSON *endpoint);
+
+/*
+ * Reads what an object, a body or that of an endpoint, says of a strategy over
+ * what there is.  Returns 0 if it cannot be read.
+ */
+
+int ctl_strategy_read(const cJSON *object, canary_strategy_t *strategy);
 
 /* "some-path: v2 is stable already", on standard output */
 

@@ -60,8 +60,13 @@ ctl_update(const ctl_options_t *options)
         return rc;
     }
 
+    /* as the server reads it, too */
+
     update.text = cJSON_PrintUnformatted(update.body);
-    if (update.text == NULL) {
+    cJSON_Delete(update.body);
+    update.body = cJSON_Parse(update.text);
+
+    if (update.body == NULL) {
         ctl_no_memory();
     }
 

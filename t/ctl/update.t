@@ -204,8 +204,7 @@ subtest 'its end can be waited for by both' => sub {
     my $run = $ctl->start(@update, '--wait', '--rule', $rule,
                           @canary);
 
-    # From here on it asks each second.
-    $t->wait_for(sub { $t->endpoint('ep')->{phase} eq 'progressing' });
+    $ctl->wait_output($run, qr/being rolled out already/);
     $t->verb('ep', 'promote', { reason => 'looks well' });
     $ctl->finish($run);
     is($run->{status}, DONE, $run->{err});
