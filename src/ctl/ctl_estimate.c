@@ -406,7 +406,12 @@ ctl_estimate_rules(const ctl_estimate_t *estimate, ctl_text_t *out)
     for (i = 0; i < estimate->strategy.nrules; i++) {
         rule = &estimate->strategy.rules[i];
 
-        ctl_table_add(&table, CTL_PLAIN, canary_rule_info[rule->kind].name);
+        ctl_table_addf(&table, CTL_PLAIN, "%s%s%s",
+                       canary_rule_info[rule->kind].name,
+                       rule->match ? " " : "",
+                       rule->match
+                       ? estimate->strategy.matches.names[rule->match - 1]
+                       : "");
         ctl_cell_count(&table, CTL_PLAIN, (double) estimate->needed[i]);
     }
 

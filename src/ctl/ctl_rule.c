@@ -36,7 +36,9 @@ ctl_rule(const char *text)
     canary_strategy_init(&strategy);
     strategy.nrules = 1;
 
-    if (!canary_rule_text_read(words, n, &strategy.rules[0], why)) {
+    if (!canary_rule_text_read(words, n, &strategy.matches,
+                               &strategy.rules[0], why))
+    {
         ctl_error("--rule \"%s\": %s", text, why);
         free(copy);
         return NULL;

@@ -32,6 +32,9 @@ static int canary_rule_text_confidence(const char *value,
 static int canary_rule_text_burst(const char *value, canary_rule_t *rule);
 static int canary_rule_text_window(const char *value, canary_rule_t *rule);
 static int canary_rule_text_baseline(const char *value, canary_rule_t *rule);
+static int canary_rule_text_match(const char *value, canary_rule_t *rule);
+static int canary_rule_text_add_match(const char *const *words, unsigned n,
+    canary_matches_t *matches, canary_rule_t *rule, char *why);
 static int canary_rule_text_wrong(char *why, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -57,7 +60,11 @@ static const struct {
       "window must be a time from 100ms to 24h" },
 
     { "baseline=", CANARY_GIVEN_BASELINE, canary_rule_text_baseline,
-      "the only baseline is \"baseline=stable\"" }
+      "the only baseline is \"baseline=stable\"" },
+
+    { "match=", CANARY_GIVEN_MATCH, canary_rule_text_match,
+      "match must be the name of a \"canary_match\", 1 to 31 letters, digits, "
+      "\"_\", \"-\" and \".\"" }
 };
 
 
@@ -73,7 +80,8 @@ static const char *const  canary_rule_thresholds[] = {
 
 int
 canary_rule_text_read(const char *const *words, unsigned n,
-    canary_rule_t *rule, char why[CANARY_RULE_WHY_MAX])
+    canary_matches_t *matches, canary_rule_t *rule,
+    char why[CANARY_RULE_WHY_MAX])
 {
     unsigned     i, given;
     const char  *wrong;
@@ -114,8 +122,12 @@ canary_rule_text_read(const char *const *words, unsigned n,
 
     wrong = canary_rule_complete(rule, given);
 
-    return wrong == NULL
-           || canary_rule_text_wrong(why, "rule \"%s\" %s", words[0], wrong);
+    if (wrong) {
+        return canary_rule_text_wrong(why, "rule \"%s\" %s", words[0], wrong);
+    }
+
+    return !(given & CANARY_GIVEN_MATCH)
+           || canary_rule_text_add_match(words, n, matches, rule, why);
 }
 
 
@@ -249,7 +261,7 @@ static int
 canary_rule_text_parameter(const char *text, canary_rule_t *rule,
     unsigned *given, char *why)
 {
-    size_t    i, len;
+    size_t  i, len;
 
     for (i = 0;
          i < sizeof(canary_rule_parameters)
@@ -281,8 +293,8 @@ canary_rule_text_parameter(const char *text, canary_rule_t *rule,
                                   "\"min_requests=number\", "
                                   "\"confidence=number\" or "
                                   "\"confidence=off\", \"burst=time\", "
-                                  "\"window=time\" or \"baseline=stable\"",
-                                  text);
+                                  "\"window=time\", \"baseline=stable\" or "
+                                  "\"match=name\"", text);
 }
 
 
@@ -363,6 +375,38 @@ canary_rule_text_baseline(const char *value, canary_rule_t *rule)
     rule->baseline = 1;
 
     return strcmp(value, "stable") == 0;
+}
+
+
+/* it is added when all is right */
+
+static int
+canary_rule_text_match(const char *value, canary_rule_t *rule)
+{
+    (void) rule;
+
+    return canary_match_bad_name(value, strlen(value)) == NULL;
+}
+
+
+static int
+canary_rule_text_add_match(const char *const *words, unsigned n,
+    canary_matches_t *matches, canary_rule_t *rule, char *why)
+{
+    unsigned     i;
+    const char  *name;
+
+    for (i = 2; i < n && strncmp(words[i], "match=", 6) != 0; i++) {
+        /* void */
+    }
+
+    name = words[i] + 6;
+    rule->match = (uint16_t) canary_match_add(matches, name, strlen(name));
+
+    return rule->match
+           || canary_rule_text_wrong(why, "\"%s\" is one too many, there can "
+                                     "be at most %d \"canary_match\"",
+                                     words[i], CANARY_MATCHES_MAX);
 }
 
 

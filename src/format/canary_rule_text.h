@@ -19,15 +19,16 @@
  *     error_5xx_rate 10% min_requests=50
  *
  * Reads the kind, the threshold and n - 2 parameters, with the defaults of
- * what is not given.  Returns 0 with what is wrong, and what would be right,
- * in "why".
+ * what is not given; the name of a match is added to those that there are.
+ * Returns 0 with what is wrong, and what would be right, in "why".
  */
 
 #define CANARY_RULE_WHY_MAX  512
 #define CANARY_RULE_WORDS    9       /* one more than are ever right */
 
 int canary_rule_text_read(const char *const *words, unsigned n,
-    canary_rule_t *rule, char why[CANARY_RULE_WHY_MAX]);
+    canary_matches_t *matches, canary_rule_t *rule,
+    char why[CANARY_RULE_WHY_MAX]);
 
 
 #endif /* CANARY_RULE_TEXT_H */

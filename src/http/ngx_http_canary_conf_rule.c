@@ -15,8 +15,9 @@
 #include "ngx_http_canary_conf.h"
 
 
-static char *ngx_http_canary_rule_quantiles(ngx_conf_t *cf,
-    ngx_array_t *rules);
+static void ngx_http_canary_rule_match(ngx_conf_t *cf,
+    ngx_http_canary_srv_conf_t *cscf, const canary_rule_t *rule);
+static char *ngx_http_canary_rule_limits(ngx_conf_t *cf, ngx_array_t *rules);
 
 
 char *
@@ -59,32 +60,49 @@ ngx_http_canary_add_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         words[n] = (const char *) value[n + 1].data;
     }
 
-    if (!canary_rule_text_read(words, (unsigned) n, rule, why)) {
+    if (!canary_rule_text_read(words, (unsigned) n, &cscf->asked, rule, why))
+    {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s", why);
         return NGX_CONF_ERROR;
     }
 
-    return ngx_http_canary_rule_quantiles(cf, cscf->rules);
+    ngx_http_canary_rule_match(cf, cscf, rule);
+
+    return ngx_http_canary_rule_limits(cf, cscf->rules);
+}
+
+
+/* whether there is such a one is known when the upstream{} has been read */
+
+static void
+ngx_http_canary_rule_match(ngx_conf_t *cf, ngx_http_canary_srv_conf_t *cscf,
+    const canary_rule_t *rule)
+{
+    if (rule->match && cscf->asked_file[rule->match - 1] == NULL) {
+        cscf->asked_file[rule->match - 1] = cf->conf_file->file.name.data;
+        cscf->asked_line[rule->match - 1] = cf->conf_file->line;
+    }
 }
 
 
 static char *
-ngx_http_canary_rule_quantiles(ngx_conf_t *cf, ngx_array_t *rules)
+ngx_http_canary_rule_limits(ngx_conf_t *cf, ngx_array_t *rules)
 {
-    ngx_uint_t      i, quantiles;
+    ngx_uint_t      i, limits;
     canary_rule_t  *all;
 
     all = rules->elts;
-    quantiles = 0;
+    limits = 0;
 
     for (i = 0; i < rules->nelts; i++) {
-        quantiles += (canary_rule_info[all[i].kind].quantile != 0);
+        limits += canary_rule_has_limit(&all[i]);
     }
 
-    if (quantiles > CANARY_LIMITS_MAX) {
+    if (limits > CANARY_LIMITS_MAX) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "too many rules about quantiles of latency, at "
-                           "most %d are possible", CANARY_LIMITS_MAX);
+                           "too many rules about quantiles of latency and "
+                           "matches, at most %d are possible",
+                           CANARY_LIMITS_MAX);
         return NGX_CONF_ERROR;
     }
 

@@ -142,7 +142,7 @@ my @in_endpoint = (
       qr/threshold "110%" of rule "error_rate".* ratio from 0 to 1/ ],
     [ join('', map { "canary_rule latency_p50_max ${_}ms;\n" } 1 .. 8)
       . 'canary_rule latency_p99_max 1s; #!',
-      qr/too many rules about quantiles of latency, at most 8/ ],
+      qr/too many rules about quantiles of latency and matches, at most 8/ ],
     [ join('', map { "canary_rule error_rate $_%;\n" } 1 .. 16)
       . 'canary_rule error_rate 10%; #!',
       qr/too many rules, at most 16/ ],

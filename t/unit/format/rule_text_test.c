@@ -18,8 +18,9 @@
 #include "unit.h"
 
 
-static canary_rule_t  rule;
-static char           why[CANARY_RULE_WHY_MAX];
+static canary_rule_t     rule;
+static canary_matches_t  matches;
+static char              why[CANARY_RULE_WHY_MAX];
 
 
 /* words, of one text */
@@ -38,7 +39,7 @@ read_rule(const char *text)
         words[n] = word;
     }
 
-    return canary_rule_text_read(words, n, &rule, why);
+    return canary_rule_text_read(words, n, &matches, &rule, why);
 }
 
 
@@ -135,6 +136,18 @@ test_rules(void **state)
     assert_int_equal(rule.baseline, 1);
     assert_int_equal(rule.burst, 0);
 
+    assert_true(read_rule("match_rate 5% match=flagged"));
+    assert_true(read_rule("match_rate 5% match=slow.1"));
+    assert_int_equal(rule.match, 2);
+    assert_string_equal(matches.names[1], "slow.1");
+    assert_true(read_rule("match_rate 5% match=flagged"));
+    assert_int_equal(rule.match, 1);
+    assert_true(read_rule("match_rate 5% match=c"));
+    assert_true(read_rule("match_rate 5% match=d"));
+    assert_false(read_rule("match_rate 5% match=e"));
+    assert_string_equal(why, "\"match=e\" is one too many, there can be at "
+                        "most 4 \"canary_match\"");
+
     assert_true(read_rule("failed_requests_max 5"));
     assert_int_equal(rule.threshold, 5);
     assert_int_equal(rule.confidence, 0);
@@ -172,7 +185,11 @@ test_wrong_rules(void **state)
         { "error_rate 5% burst=0 burst=0", "is here twice" },
         { "error_rate 5% what=1", "it must be \"min_requests=number\"" },
         { "error_rate 5% window=10s", "which needs \"confidence=off\"" },
-        { "failed_requests_max 5 burst=0", "is a budget" }
+        { "failed_requests_max 5 burst=0", "is a budget" },
+        { "match_rate 5%", "needs a match" },
+        { "match_rate 5% match=", "1 to 31 letters" },
+        { "match_rate 5% match=a/b", "1 to 31 letters" },
+        { "error_rate 5% match=a", "only for the rule \"match_rate\"" }
     };
 
     (void) state;
