@@ -31,6 +31,7 @@
 typedef struct {
     canary_fleet_record_t  head;
     unsigned               step;
+    uint64_t               begun;       /* when its rollout was */
     uint64_t               writes[WRITES / 64];
 } content_t;
 

@@ -79,6 +79,7 @@ typedef struct {
     unsigned  endpoint;
     int       stops;
     int       acknowledged;
+    uint64_t  acknowledged_at;
     int       dropped;         /* as the order of records says */
 } write_t;
 
@@ -178,7 +179,8 @@ sim_drop(sim_t *sim, const content_t *lost, const content_t *stands)
         /* who starts a rollout is one of a majority, and knows */
 
         sim_check(sim, !sim->writes[i].acknowledged
-                       || lost->head.number == stands->head.number,
+                       || lost->head.number == stands->head.number
+                       || sim->writes[i].acknowledged_at >= stands->begun,
                   "an acknowledged write is undone by another rollout");
 
         sim->writes[i].dropped = 1;
@@ -205,6 +207,7 @@ sim_acknowledge(sim_t *sim, int n)
                == CANARY_FLEET_DURABLE)
         {
             write->acknowledged = 1;
+            write->acknowledged_at = sim->now;
             sim->acknowledged++;
         }
     }
