@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "canary_version.h"
+
 
 /*
  * canaryctl: a program over the API of the canary module.  What every part of
@@ -18,7 +20,7 @@
  */
 
 
-#define CTL_VERSION       "0.1.0"
+#define CTL_VERSION       CANARY_VERSION
 #define CTL_URL           "http://127.0.0.1:8080/canary/"
 
 

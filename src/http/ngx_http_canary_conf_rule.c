@@ -100,9 +100,9 @@ ngx_http_canary_rule_limits(ngx_conf_t *cf, ngx_array_t *rules)
 
     if (limits > CANARY_LIMITS_MAX) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "too many rules about quantiles of latency and "
-                           "matches, at most %d are possible",
-                           CANARY_LIMITS_MAX);
+                           "too many rules about quantiles of latency, at "
+                           "most %d are possible, those about matches among "
+                           "them", CANARY_LIMITS_MAX);
         return NGX_CONF_ERROR;
     }
 

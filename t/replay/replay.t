@@ -291,6 +291,31 @@ subtest 'the end of the response' => sub {
     is($run->{events}[-1]{value}, 2500);
 };
 
+subtest 'answers of a match' => sub {
+    my @strategy = strategy(rule(match_rate => 0.1, match => 'redirects'),
+                            rule(match_rate => 0.1, match => 'empty'));
+    my $matched = sub ($line, $at) {
+        $line->{duration} = '0.500';
+        $line->{match_redirects} = int($at * 20 + 0.5) % 2;
+        $line->{match_empty} = '-';
+        $line->{match_other} = 1;
+    };
+
+    my $run = replay([traffic(20, $matched)], @strategy);
+    is($run->{status}, 3, 'those of a log that tells of them');
+    like($run->{events}[-1]{reason},
+         qr/^match_rate of redirects 0\.\d+ > 0\.1 /, 'by name');
+    is($run->{events}[-1]{match}, 'redirects');
+    is_deeply([map { $_->{match} } $run->{summary}{rules}->@*],
+              [qw(redirects empty)], 'as of all rules');
+    is($run->{summary}{rules}[1]{value}, 0, 'and nothing is one of none');
+
+    is(replay([traffic(20, $matched)], @strategy, '--latency', 'response')
+       ->{status}, 3, 'at the end of the response too');
+    is(replay([traffic(60)], @strategy)->{status}, 0,
+       'without the field there is none');
+};
+
 subtest 'clients that leave' => sub {
     my @strategy = strategy(rule(abandoned_rate => 0.1));
 
