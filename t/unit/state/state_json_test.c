@@ -802,6 +802,8 @@ extreme_event(uint64_t *seed, canary_event_t *event,
 
     event->nfigures = unit_below(seed, strategy->nrules + 1);
 
+    event->matches = strategy->matches;
+
     for (i = 0; i < event->nfigures; i++) {
         event->figures[i].rule = strategy->rules[i];
 
@@ -854,6 +856,23 @@ extreme_rule(uint64_t *seed, canary_rule_t *rule)
 }
 
 
+/* their places are in the order in which rules name them */
+
+static unsigned
+extreme_match(uint64_t *seed, canary_strategy_t *strategy)
+{
+    const char  *name;
+
+    static const char *const  names[CANARY_MATCHES_MAX] = {
+        "a", "model-error_2.1", "1234567890123456789012345678901", "redirects"
+    };
+
+    name = names[unit_below(seed, CANARY_MATCHES_MAX)];
+
+    return canary_match_add(&strategy->matches, name, strlen(name));
+}
+
+
 static void
 extreme_strategy(uint64_t *seed, canary_strategy_t *strategy)
 {
@@ -892,7 +911,14 @@ extreme_strategy(uint64_t *seed, canary_strategy_t *strategy)
                          | (strategy->rules[i].window
                             ? CANARY_GIVEN_WINDOW : 0)
                          | (strategy->rules[i].baseline
-                            ? CANARY_GIVEN_BASELINE : 0)));
+                            ? CANARY_GIVEN_BASELINE : 0)
+                         | (strategy->rules[i].kind == CANARY_RULE_MATCH_RATE
+                            ? CANARY_GIVEN_MATCH : 0)));
+
+        if (strategy->rules[i].kind == CANARY_RULE_MATCH_RATE) {
+            strategy->rules[i].match
+                = (uint16_t) extreme_match(seed, strategy);
+        }
 
         strategy->nrules++;
     }
