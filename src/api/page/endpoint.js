@@ -142,12 +142,12 @@ const LATENCIES = [
 ];
 
 
-// What stable finished for the canary, or the other way round; or null.
+// What stable finished for the canary, or the other way round.
 
-function rescued(endpoint, release) {
+function rescued(release) {
     return release && release.fallbacks > 0
         ? `${plural(release.fallbacks, 'request')} in all finished by `
-          + `${release.name}, which the other could not serve. ` : '';
+          + `${release.name} where another release had failed. ` : '';
 }
 
 
@@ -227,8 +227,8 @@ class Releases {
         this.fill(this.canary, other && byName(other));
         this.charts.draw(endpoint.stable, other);
 
-        const words = rescued(endpoint, byName(endpoint.stable))
-                      + rescued(endpoint, other && byName(other));
+        const words = rescued(byName(endpoint.stable))
+                      + rescued(other && byName(other));
 
         setHidden(this.rescued, words === '');
         setText(this.rescued, words);
@@ -279,7 +279,8 @@ class Course {
         }
 
         this.history.samples = [];
-        this.history.fill(history, { stable: 'stable', canary: 'canary' });
+        this.history.fill(history, { stable: 'stable', canary: 'canary' },
+                          Date.parse(last.ended));
 
         setText(this.title, `How the rollout of ${last.release} ended`);
         this.charts.draw('stable', 'canary', {
