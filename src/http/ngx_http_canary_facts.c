@@ -8,6 +8,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include <sys/statvfs.h>
+
 #include "ngx_http_canary_facts.h"
 
 #include "canary_outcome.h"
@@ -19,6 +21,9 @@
  */
 
 
+static ngx_uint_t ngx_http_canary_client_left(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_canary_is_ours(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_canary_is_disk_full(ngx_path_t *path);
 static ngx_uint_t ngx_http_canary_resends(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_canary_cut_off(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_canary_has_grpc_type(ngx_http_request_t *r);
@@ -44,8 +49,7 @@ ngx_http_canary_facts(ngx_http_request_t *r, ngx_uint_t state,
     facts->resent = facts->cached && ngx_http_canary_resends(r);
     facts->received = (u->state->bytes_received != 0);
     facts->timedout = c && (c->read->timedout || c->write->timedout);
-    facts->client_gone = r->connection->error
-                         || (u->pipe && u->pipe->downstream_error);
+    facts->client_gone = ngx_http_canary_client_left(r);
     facts->given_up = r->connection->timedout;
     facts->exiting = ngx_http_canary_cut_off(r);
     facts->grpc_status = -1;
@@ -72,8 +76,8 @@ ngx_http_canary_facts(ngx_http_request_t *r, ngx_uint_t state,
 
 /*
  * A header that nginx's own filters refuse, as slice does that of another
- * version of a file, was not the release's to answer for.  A response in memory
- * has no header that passes them.
+ * version of a file, was not the release's to answer for, nor a body that they
+ * break off.  A response in memory does not pass them.
  */
 
 void
@@ -82,9 +86,89 @@ ngx_http_canary_facts_of_end(ngx_http_request_t *r, ngx_int_t rc,
 {
     facts->rc = (rc >= NGX_HTTP_SPECIAL_RESPONSE) ? rc : 0;
     facts->error = (rc == NGX_ERROR
-                    && (r->header_sent || r->subrequest_in_memory));
+                    && (r->subrequest_in_memory
+                        || (r->header_sent && !ngx_http_canary_is_ours(r))));
     facts->torn_down = (rc == NGX_DONE);
     facts->complete = (rc == NGX_OK);
+}
+
+
+/*
+ * nginx marks the connection of a client that has left, and that of one whose
+ * answer a filter broke off, in the same way.  Events tell of the former.
+ */
+
+static ngx_uint_t
+ngx_http_canary_client_left(ngx_http_request_t *r)
+{
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    if (!c->error) {
+        return c->timedout && r->upstream->pipe
+               && r->upstream->pipe->downstream_error;
+    }
+
+#if (NGX_HTTP_V2)
+    if (r->stream
+        && (r->stream->out_closed || r->stream->rst_sent
+            || r->stream->connection->connection->error))
+    {
+        return 1;
+    }
+#endif
+
+    return c->read->eof || c->read->error || c->write->eof || c->write->error;
+}
+
+
+/*
+ * Whether an error after the header was sent was nginx's own: of a filter of
+ * the body, or where nginx keeps what the client has yet to get.  Of a
+ * response that has to be parsed the latter looks as what is wrong with it
+ * does, but that the disk tells.
+ */
+
+static ngx_uint_t
+ngx_http_canary_is_ours(ngx_http_request_t *r)
+{
+    ngx_str_t            *module;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+    module = &u->conf->module;
+
+    if (r->connection->error) {
+        return 1;
+    }
+
+    if (!u->buffering) {
+        return 0;
+    }
+
+    return ngx_http_canary_is_disk_full(u->conf->temp_path)
+           || (module->len == 5 && !u->headers_in.chunked
+               && (ngx_strncmp(module->data, "proxy", 5) == 0
+                   || ngx_strncmp(module->data, "uwsgi", 5) == 0))
+           || (module->len == 4 && ngx_strncmp(module->data, "scgi", 4) == 0);
+}
+
+
+/* or it is not there, or read-only: asked only where something went wrong */
+
+static ngx_uint_t
+ngx_http_canary_is_disk_full(ngx_path_t *path)
+{
+    struct statvfs  fs;
+
+    if (path == NULL) {
+        return 0;
+    }
+
+    return access((char *) path->name.data, W_OK) == -1
+           || (statvfs((char *) path->name.data, &fs) == 0
+               && (fs.f_bavail == 0 || (fs.f_files && fs.f_favail == 0)));
 }
 
 
