@@ -153,13 +153,20 @@ my @in_endpoint = (
              qr/threshold "250ms" of rule "$_" with a baseline.* factor/ ] }
          map { "latency_${_}_max" } qw(avg p50 p90 p95 p99)),
     (map { [ "canary_rule latency_p90_max $_ baseline=stable; #!",
-             qr/threshold "$_".* factor above 0, up to 1000, such as "1/ ] }
-         qw(0 1001)),
+             qr/threshold "$_".* factor from 1 to 1000, such as "1\.3"/ ] }
+         qw(0 0.3 1001 30%)),
+    [ 'canary_rule latency_p90_max 250; #!',
+      qr/threshold "250" .* needs a unit, such as "250ms" or "250s"/ ],
+    (map { [ "canary_rule error_5xx_rate $_; #!",
+             qr/of rule "error_5xx_rate": there is no operator/ ] }
+         '> 5%', '>5%', '<= 5%', '= 5%'),
+    [ 'canary_rule error_rate 5%' . ' burst=0' x 20 . '; #!',
+      qr/"burst=0" of "canary_rule" is here twice/ ],
     [ 'canary_rule error_rate 110% baseline=stable; #!',
       qr/threshold "110%" of rule "error_rate".* ratio from 0 to 1/ ],
     [ join('', map { "canary_rule latency_p50_max ${_}ms;\n" } 1 .. 8)
       . 'canary_rule latency_p99_max 1s; #!',
-      qr/too many rules about quantiles of latency, at most 8/ ],
+      qr/too many rules about quantiles of latency and matches, at most 8/ ],
     [ join('', map { "canary_rule error_rate $_%;\n" } 1 .. 16)
       . 'canary_rule error_rate 10%; #!',
       qr/too many rules, at most 16/ ],

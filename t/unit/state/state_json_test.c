@@ -71,6 +71,7 @@ a_state(void)
 
     state->writer = 0xfedcba9876543210ull;
     state->last_event = 77;
+    state->configuration = 12;
 
     endpoint = &state->endpoints[0];
     assert_true(canary_state_set_name(endpoint, "some/path \"x\" \xc3\xa9",
@@ -85,6 +86,7 @@ a_state(void)
     endpoint->rollout.last_number = 3;
     endpoint->rollout.last_result = CANARY_ROLLED_BACK;
     endpoint->ended = 1790000000123ull;
+    endpoint->last_verb = CANARY_VIOLATION;
     endpoint->spent_stable = 2;
     endpoint->spent_canary = 9;
     strcpy(endpoint->stable, "v1");
@@ -295,6 +297,7 @@ what_is_written_is_read_again(void **unused)
 
     assert_true(copy->writer == state->writer);
     assert_int_equal(copy->last_event, 77);
+    assert_int_equal(copy->configuration, 12);
     assert_int_equal(copy->nendpoints, 2);
 
     endpoint = &copy->endpoints[0];
@@ -315,6 +318,7 @@ what_is_written_is_read_again(void **unused)
     assert_string_equal(endpoint->last_reason,
                         state->endpoints[0].last_reason);
     assert_int_equal(endpoint->ended, 1790000000123ull);
+    assert_int_equal(endpoint->last_verb, CANARY_VIOLATION);
     assert_int_equal(endpoint->spent_stable, 2);
     assert_int_equal(endpoint->spent_canary, 9);
 
