@@ -23,6 +23,7 @@
 
 static ngx_uint_t ngx_http_canary_client_left(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_canary_is_ours(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_canary_is_plain(ngx_http_upstream_t *u);
 static ngx_uint_t ngx_http_canary_is_disk_full(ngx_path_t *path);
 static ngx_uint_t ngx_http_canary_resends(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_canary_cut_off(ngx_http_request_t *r);
@@ -133,25 +134,40 @@ ngx_http_canary_client_left(ngx_http_request_t *r)
 static ngx_uint_t
 ngx_http_canary_is_ours(ngx_http_request_t *r)
 {
-    ngx_str_t            *module;
     ngx_http_upstream_t  *u;
 
     u = r->upstream;
-    module = &u->conf->module;
 
     if (r->connection->error) {
         return 1;
     }
 
-    if (!u->buffering) {
-        return 0;
+    return u->buffering && (ngx_http_canary_is_plain(u)
+                            || ngx_http_canary_is_disk_full(
+                                                        u->conf->temp_path));
+}
+
+
+/* a body that goes through as it is, whatever is in it */
+
+static ngx_uint_t
+ngx_http_canary_is_plain(ngx_http_upstream_t *u)
+{
+    ngx_uint_t     i;
+    ngx_module_t  *module;
+
+    for (i = 0; ngx_cycle->modules[i]; i++) {
+        module = ngx_cycle->modules[i];
+
+        if (u->output.tag == (ngx_buf_tag_t) module) {
+            return (!u->headers_in.chunked
+                    && ngx_strcmp(module->name, "ngx_http_proxy_module") == 0)
+                   || ngx_strcmp(module->name, "ngx_http_uwsgi_module") == 0
+                   || ngx_strcmp(module->name, "ngx_http_scgi_module") == 0;
+        }
     }
 
-    return ngx_http_canary_is_disk_full(u->conf->temp_path)
-           || (module->len == 5 && !u->headers_in.chunked
-               && (ngx_strncmp(module->data, "proxy", 5) == 0
-                   || ngx_strncmp(module->data, "uwsgi", 5) == 0))
-           || (module->len == 4 && ngx_strncmp(module->data, "scgi", 4) == 0);
+    return 0;
 }
 
 
