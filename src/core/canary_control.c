@@ -85,7 +85,13 @@ canary_control_look(const canary_control_t *control, int may_step)
         return;
     }
 
-    canary_control_step(control, &result);
+    /* once more, with all that its event tells: that may have gone on */
+
+    canary_control_judge(control, 1, &result);
+
+    if (!canary_judge_settled(evidence, rollout, now)) {
+        canary_control_step(control, &result);
+    }
 }
 
 

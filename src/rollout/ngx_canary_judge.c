@@ -41,6 +41,7 @@ static void ngx_canary_show(const canary_strategy_t *strategy,
     const canary_result_t *result, ngx_canary_judgement_t *judgement);
 static void ngx_canary_set_figures(const canary_strategy_t *strategy,
     const canary_result_t *result, canary_figure_t *figures);
+static void ngx_canary_move_first(canary_figure_t *figures, uint32_t rule);
 static void ngx_canary_open_look(ngx_canary_look_t *look,
     ngx_canary_shared_t *shared, uint64_t now, ngx_log_t *log);
 static const canary_times_t *ngx_canary_look_times(void *data, int detail);
@@ -132,6 +133,19 @@ ngx_canary_set_figures(const canary_strategy_t *strategy,
 }
 
 
+static void
+ngx_canary_move_first(canary_figure_t *figures, uint32_t rule)
+{
+    canary_figure_t  first;
+
+    first = figures[rule];
+
+    ngx_memmove(&figures[1], figures, rule * sizeof(canary_figure_t));
+
+    figures[0] = first;
+}
+
+
 void
 ngx_canary_progress(ngx_canary_main_conf_t *cmcf, ngx_canary_shared_t *shared,
     uint64_t now, ngx_log_t *log)
@@ -194,7 +208,7 @@ ngx_canary_look_begin_step(void *data)
 }
 
 
-/* a rule that broke is the only one of the figures */
+/* a rule that broke is the first of the figures */
 
 static void
 ngx_canary_look_change(void *data, const canary_command_t *command,
@@ -217,8 +231,7 @@ ngx_canary_look_change(void *data, const canary_command_t *command,
     actor = "controller";
 
     if (breach) {
-        change.figures = &figures[breach->rule];
-        change.nfigures = 1;
+        ngx_canary_move_first(figures, breach->rule);
         actor = canary_rule_info[change.figures->rule.kind].name;
 
         if (breach->verb == CANARY_HOLDING) {

@@ -470,7 +470,10 @@ subtest 'events, newest first' => sub {
     my ($rollback, $pause, $start) = @events;
 
     is_deeply([ sort keys %$start ],
-              [ qw(actor endpoint figures from id reason time to type) ]);
+              [ qw(actor endpoint figures from id reason release time to
+                   type) ]);
+    is_deeply([ map { $_->{release} } $start, $pause, $rollback ],
+              [ ('v2') x 3 ], 'which canary');
     is_deeply([ map { $_->{type} } $start, $pause, $rollback ],
               [ qw(started paused rolled_back) ]);
     is($start->{endpoint}, 'ep');
@@ -499,13 +502,21 @@ subtest 'events, newest first' => sub {
 subtest 'the event of a broken rule has its figures' => sub {
     $v2->set(status => 503);
     $t->start_rollout('ep', steps => [0.5],
-        rules => [ rule(latency_avg_max => 60_000),
+        rules => [ rule(latency_p90_max => 60_000),
                    rule(error_5xx_rate => '0.25', confidence => 'off',
                         min_requests => 4) ]);
     $t->get('/') for 1 .. 20;
     $v2->set(status => 200);
 
     my ($event) = $t->events('ep');
+    my $other = pop @{ $event->{figures}{rules} };
+
+    is($other->{rule}, 'latency_p90_max', 'of the others, too');
+    cmp_ok($other->{value}, '>', 0, 'what was measured');
+    is($other->{attempts}, 4, 'on how many');
+    is($other->{verdict}, 'undecided', 'what it said');
+    like($t->error_log, qr/"ep" event $event->{id}: rolled_back v2, progressing 50% -> idle, by error_5xx_rate: error_5xx_rate 1 > 0\.25/,
+         'the log names what happened, and to which release');
 
     is_deeply($event->{figures}, {
         attempts => 4, rule => 'error_5xx_rate', value => 1,
