@@ -25,6 +25,7 @@
 #include "canary_text.h"
 
 #include "ngx_canary_endpoint.h"
+#include "ngx_canary_registry.h"
 #include "ngx_canary_shared.h"
 #include "ngx_canary_judge.h"
 #include "ngx_canary_snapshot.h"
@@ -169,11 +170,27 @@ ngx_http_canary_render_endpoint(cJSON *object,
                                         snapshot->judgement.nfigures, failed);
     }
 
+    ngx_http_canary_render_configuration(object, endpoint->main, failed);
+
     controller = canary_json_add_object(object, "controller", failed);
     canary_json_add_number(controller, "heartbeat_age_ms",
                            snapshot->heartbeat, 0, failed);
 
     ngx_http_canary_render_last(object, &snapshot->record, pool, failed);
+}
+
+
+/* of this process: a reload takes a moment, in which there are two */
+
+void
+ngx_http_canary_render_configuration(cJSON *object,
+    ngx_canary_main_conf_t *cmcf, int *failed)
+{
+    object = canary_json_add_object(object, "configuration", failed);
+
+    canary_json_add_number(object, "serial", ngx_canary_configuration(cmcf), 0,
+                           failed);
+    ngx_http_canary_render_time(object, "loaded", cmcf->loaded, 0, failed);
 }
 
 

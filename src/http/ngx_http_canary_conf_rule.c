@@ -15,6 +15,7 @@
 #include "ngx_http_canary_conf.h"
 
 
+static char *ngx_http_canary_rule_operator(ngx_conf_t *cf);
 static char *ngx_http_canary_rule_kind(ngx_conf_t *cf, ngx_str_t *name,
     canary_rule_t *rule);
 static char *ngx_http_canary_rule_threshold(ngx_conf_t *cf, ngx_str_t *value,
@@ -74,6 +75,11 @@ ngx_http_canary_add_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return rv;
     }
 
+    rv = ngx_http_canary_rule_operator(cf);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
     for (i = 3; i < cf->args->nelts; i++) {
         rv = ngx_http_canary_rule_parameter(cf, &value[i], rule, &given);
         if (rv != NGX_CONF_OK) {
@@ -123,6 +129,42 @@ ngx_http_canary_rule_complete(ngx_conf_t *cf, ngx_array_t *rules,
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* "error_5xx_rate > 5%", as others write what is not to be */
+
+static char *
+ngx_http_canary_rule_operator(ngx_conf_t *cf)
+{
+    u_char     *p;
+    ngx_str_t  *value, rest;
+
+    value = cf->args->elts;
+
+    for (p = value[2].data; *p == '>' || *p == '<' || *p == '='; p++) {
+        /* void */
+    }
+
+    if (p == value[2].data) {
+        return NGX_CONF_OK;
+    }
+
+    rest.data = p;
+    rest.len = value[2].data + value[2].len - p;
+
+    if (rest.len == 0 && cf->args->nelts > 3) {
+        rest = value[3];
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"%*s\" in \"canary_rule\", which has no operator: "
+                       "what is above the threshold breaks a rule, it must be "
+                       "\"canary_rule %V %V\"",
+                       (size_t) (p - value[2].data), value[2].data, &value[1],
+                       &rest);
+
+    return NGX_CONF_ERROR;
 }
 
 
@@ -184,6 +226,16 @@ ngx_http_canary_rule_threshold(ngx_conf_t *cf, ngx_str_t *value,
 
         n = ngx_parse_time(value, 0);
 
+        /* 250 is as likely to be milliseconds */
+
+        if (n > 0 && value->data[value->len - 1] <= '9') {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "threshold \"%V\" of rule \"%V\" has no unit, it "
+                               "must be \"%Vms\" or \"%Vs\"",
+                               value, name, value, value);
+            return NGX_CONF_ERROR;
+        }
+
         if (n == NGX_ERROR || n == 0
             || (uint64_t) n > CANARY_LATENCY_MAX / 1000)
         {
@@ -200,12 +252,15 @@ ngx_http_canary_rule_threshold(ngx_conf_t *cf, ngx_str_t *value,
     case CANARY_UNIT_FACTOR:
 
         if (ngx_http_canary_parse_ratio(value, 9, &rule->threshold) != NGX_OK
-            || rule->threshold == 0 || rule->threshold > CANARY_FACTOR_MAX)
+            || value->data[value->len - 1] == '%'
+            || rule->threshold < CANARY_RATIO_ONE
+            || rule->threshold > CANARY_FACTOR_MAX)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid threshold \"%V\" of rule \"%V\" with "
-                               "a baseline, it must be a factor above 0, up "
-                               "to 1000, such as \"1.3\"", value, name);
+                               "a baseline, it must be a factor of stable's "
+                               "time, from 1 to 1000 and without %%, such as "
+                               "\"1.3\"", value, name);
             return NGX_CONF_ERROR;
         }
 

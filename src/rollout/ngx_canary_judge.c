@@ -22,6 +22,7 @@
 
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_meter.h"
+#include "ngx_canary_registry.h"
 #include "ngx_canary_shared.h"
 #include "ngx_canary_change.h"
 
@@ -277,18 +278,11 @@ ngx_canary_look_patience(void *data)
 {
     ngx_canary_look_t  *look = data;
 
-    ngx_uint_t               i;
-    ngx_canary_endpoint_t  **endpoints;
+    ngx_canary_endpoint_t  *endpoint;
 
-    endpoints = look->cmcf->endpoints.elts;
+    endpoint = ngx_canary_endpoint_of(look->cmcf, look->shared);
 
-    for (i = 0; i < look->cmcf->endpoints.nelts; i++) {
-        if (endpoints[i]->shared == look->shared) {
-            return endpoints[i]->unavailable;
-        }
-    }
-
-    return 0;
+    return endpoint ? endpoint->unavailable : 0;
 }
 
 

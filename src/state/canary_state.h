@@ -86,6 +86,7 @@ typedef struct {
     uint64_t                 writer;        /* whoever wrote it: a number
                                                that nobody else has */
     uint64_t                 last_event;    /* id, 0: none */
+    uint64_t                 configuration; /* number of the last one */
     unsigned                 nendpoints;
     canary_state_endpoint_t *endpoints;
 } canary_state_t;

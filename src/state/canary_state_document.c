@@ -422,11 +422,15 @@ static const canary_state_field_t  canary_state_fields[] = {
     { "writer", &canary_state_long,
       CANARY_STATE_FIELD(canary_state_t, writer, UINT64_MAX) },
     { "last_event", CANARY_STATE_LONG(canary_state_t, last_event) },
-    { "endpoints", &canary_state_list, 0, 0, &canary_state_endpoints }
+    { "endpoints", &canary_state_list, 0, 0, &canary_state_endpoints },
+
+    /* not in files of before they were counted */
+
+    { "configuration", CANARY_STATE_LONG(canary_state_t, configuration) }
 };
 
 static const canary_state_object_t  canary_state_all = {
-    CANARY_STATE_FIELDS(canary_state_fields), NULL, 0
+    CANARY_STATE_FIELDS(canary_state_fields), NULL, 1
 };
 
 

@@ -19,6 +19,7 @@
 #include "canary_state_json.h"
 
 #include "ngx_canary_endpoint.h"
+#include "ngx_canary_registry.h"
 #include "ngx_canary_meter.h"
 #include "ngx_canary_shared.h"
 
@@ -119,6 +120,7 @@ ngx_canary_count_shared(ngx_canary_main_conf_t *cmcf,
     if (state) {
         state->writer = zone->writer;
         state->last_event = zone->last_event;
+        state->configuration = ngx_canary_configuration(cmcf);
     }
 
     ngx_canary_unlock(zone);

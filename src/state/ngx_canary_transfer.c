@@ -72,6 +72,7 @@ ngx_canary_transfer(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
         from = ngx_canary_find_shared(cmcf->old, &endpoints[i]->name);
 
         if (from) {
+            endpoints[i]->begun = 0;
             (void) ngx_canary_transfer_endpoint(cmcf, endpoints[i]->shared,
                                                 from, log);
         }
@@ -92,6 +93,7 @@ static void
 ngx_canary_transfer_files(ngx_canary_zone_t *to, ngx_canary_zone_t *from)
 {
     to->last_event = from->last_event;
+    to->past = from->past;
     to->writer = from->writer;
     to->sequence = from->sequence;
     to->durable = from->durable;

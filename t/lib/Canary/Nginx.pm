@@ -118,9 +118,14 @@ sub read_file($self, $name) {
 
 
 sub write_file($self, $name, $text) {
-    open my $out, '>', "$self->{dir}/$name" or croak "$name: $!";
+    return _write("$self->{dir}/$name", $text);
+}
+
+
+sub _write($path, $text) {
+    open my $out, '>', $path or croak "$path: $!";
     print $out $text;
-    close $out or croak "$name: $!";
+    close $out or croak "$path: $!";
 
     return;
 }
@@ -173,12 +178,27 @@ sub has($self, $module) {
 sub has_debug($self) { return $self->_build =~ /--with-debug\b/ }
 
 
+# One nginx, for the state that it has, is one prefix and one configuration
+# file: who is to be taken for another has its, too, until that writes it anew.
+
+sub _write_conf($self, $http, %opt) {
+    $self->{home} = delete($opt{as})->{dir} if exists $opt{as};
+
+    my $text = $self->_configure($http, %opt);
+
+    return _write($self->_home . '/nginx.conf', $text);
+}
+
+
+sub _home($self) { return $self->{home} // $self->{dir} }
+
+
 # Processes.
 
 sub start($self, $http = undef, %opt) {
     croak 'nginx runs already' if $self->{pid};
 
-    $self->write_file('nginx.conf', $self->_configure($http, %opt));
+    $self->_write_conf($http, %opt);
     unlink "$self->{dir}/nginx.pid";
 
     my $pid = fork() // croak "fork: $!";
@@ -212,7 +232,7 @@ sub start_orphan($self, $http, %opt) {
     ($self->{binary}) = grep { -x } map { "$_/$self->{binary}" }
         split /:/, $ENV{PATH} if $self->{binary} !~ m{/};
 
-    $self->write_file('nginx.conf', $self->_configure($http, %opt));
+    $self->_write_conf($http, %opt);
     unlink "$self->{dir}/nginx.pid";
 
     my $parent = fork() // croak "fork: $!";
@@ -292,8 +312,10 @@ sub _exec($self, $config, $log) {
 
 
 sub _command($self, $config, $log) {
-    return ($self->_valgrind, $self->{binary}, '-p', "$self->{dir}/",
-            '-c', "$self->{dir}/$config", '-e', "$self->{dir}/$log");
+    my $home = $config eq 'nginx.conf' ? $self->_home : $self->{dir};
+
+    return ($self->_valgrind, $self->{binary}, '-p', "$home/",
+            '-c', "$home/$config", '-e', "$self->{dir}/$log");
 }
 
 
@@ -365,7 +387,7 @@ sub reload($self, $http = undef, %opt) {
     my $refused = $self->_refusals;
     my $begun = $self->_reconfigurations;
 
-    $self->write_file('nginx.conf', $self->_configure($http, %opt));
+    $self->_write_conf($http, %opt);
     CORE::kill HUP => $self->{pid};
 
     my $done = wait_for(sub {
