@@ -129,8 +129,8 @@ my @in_endpoint = (
              qr/threshold "250ms" of rule "$_" with a baseline.* factor/ ] }
          map { "latency_${_}_max" } qw(avg p50 p90 p95 p99)),
     (map { [ "canary_rule latency_p90_max $_ baseline=stable; #!",
-             qr/threshold "$_".* factor above 0, up to 1000, such as "1/ ] }
-         qw(0 1001)),
+             qr/threshold "$_".* factor of .* from 1 to 1000 .* such as "1/ ] }
+         qw(0 0.99 130% 1001)),
     [ 'canary_rule error_rate 110% baseline=stable; #!',
       qr/threshold "110%" of rule "error_rate".* ratio from 0 to 1/ ],
     [ join('', map { "canary_rule latency_p50_max ${_}ms;\n" } 1 .. 8)
@@ -496,7 +496,7 @@ my %accepted = (
     'canary_api for all, or part of it' => <<~'EOC',
         server { location / { canary_api write=on; }
                  listen 127.0.0.1:%%PORT_api%%; }
-        server { location = /canary { canary_api write=off; }
+        server { location = /metrics { canary_metrics; }
                  location ^~ /canary/ { canary_api; allow all; }
                  listen 127.0.0.1:%%PORT_http%%; }
         EOC

@@ -105,6 +105,35 @@ subtest 'one release' => sub {
     $t->verb(single => 'rollback');
 };
 
+# As a pipeline sees it, that reloads and then starts what is new.
+
+subtest 'the number of a configuration' => sub {
+    my $serial = sub { $t->endpoint('ep')->{configuration}{serial} };
+
+    $t->renew(conf(ep => 'v1', 'v2'));
+    my $before = $serial->();
+    my $refused = $t->api_post('endpoints/ep/rollout', { release => 'v3' });
+    is($refused->status, 400, 'what is not there yet is unknown');
+    is_deeply($refused->json->{configuration},
+              $t->endpoint('ep')->{configuration}, 'in this configuration');
+
+    $t->renew(conf(ep => 'v1', 'v2', 'v3'));
+    cmp_ok($serial->(), '>', $before, 'it rises with a reload');
+    is_deeply($t->api_get('', Accept => 'application/json')
+                ->json->{configuration}, $t->endpoint('ep')->{configuration},
+              'the index tells it, too');
+    like($t->endpoint('ep')->{configuration}{loaded},
+         qr/^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$/, 'and when it was loaded');
+    is($t->start_rollout('ep', release => 'v3')->{canary}, 'v3',
+       'then it is known');
+    $t->verb(ep => 'rollback');
+
+    $before = $serial->();
+    $t->stop;
+    $t->start;
+    cmp_ok($serial->(), '>', $before, 'and over a restart');
+};
+
 subtest 'another nginx has the state path' => sub {
     $t->renew(conf(ep => 'v1', 'v2'));
     direct($t => 'v2')
