@@ -13,9 +13,11 @@
 #include "ngx_http_canary_api_render.h"
 
 #include "canary_event.h"
+#include "canary_pace.h"
 #include "canary_rollout.h"
 #include "canary_route.h"
 #include "canary_rule.h"
+#include "canary_sequential.h"
 #include "canary_split.h"
 #include "canary_strategy.h"
 #include "canary_totals.h"
@@ -52,6 +54,9 @@ static void ngx_http_canary_render_next_step(cJSON *object,
     ngx_canary_snapshot_t *snapshot, int *failed);
 static void ngx_http_canary_render_waiting(cJSON *object,
     ngx_canary_snapshot_t *snapshot, int *failed);
+static void ngx_http_canary_render_seconds(cJSON *waiting,
+    ngx_canary_snapshot_t *snapshot, const canary_figure_t *figure,
+    int *failed);
 static ngx_uint_t ngx_http_canary_awaits_approval(
     ngx_canary_snapshot_t *snapshot);
 static const u_char *ngx_http_canary_wait_other(
@@ -151,6 +156,7 @@ ngx_http_canary_render_endpoint(cJSON *object,
                                 pool, failed);
 
     ngx_http_canary_render_progress(object, snapshot, strategy, failed);
+    ngx_http_canary_render_configuration(object, endpoint->main, failed);
 
     canary_strategy_json_write(canary_json_add_object(object, "strategy",
                                                       failed),
@@ -169,8 +175,6 @@ ngx_http_canary_render_endpoint(cJSON *object,
         canary_event_json_write_figures(list, snapshot->judgement.figures,
                                         snapshot->judgement.nfigures, failed);
     }
-
-    ngx_http_canary_render_configuration(object, endpoint->main, failed);
 
     controller = canary_json_add_object(object, "controller", failed);
     canary_json_add_number(controller, "heartbeat_age_ms",
@@ -337,6 +341,7 @@ ngx_http_canary_render_waiting(cJSON *object,
 
         canary_json_add_null(waiting, "rule", failed);
         canary_json_add_number(waiting, "attempts", 0, 0, failed);
+        canary_json_add_null(waiting, "seconds", failed);
 
     } else {
         ngx_http_canary_wait_reason((u_char *) reason, sizeof(reason),
@@ -346,6 +351,7 @@ ngx_http_canary_render_waiting(cJSON *object,
                              canary_rule_info[figure->rule.kind].name, failed);
         canary_json_add_number(waiting, "attempts",
                                ngx_http_canary_needed(figure), 0, failed);
+        ngx_http_canary_render_seconds(waiting, snapshot, figure, failed);
     }
 
     canary_json_add_text(waiting, "reason", reason, failed);
@@ -353,6 +359,33 @@ ngx_http_canary_render_waiting(cJSON *object,
     if (approval) {
         canary_json_add(waiting, "approval", cJSON_CreateTrue(), failed);
     }
+}
+
+
+/* how long that takes; while stable breaks the rule too, nothing counts */
+
+static void
+ngx_http_canary_render_seconds(cJSON *waiting, ngx_canary_snapshot_t *snapshot,
+    const canary_figure_t *figure, int *failed)
+{
+    int64_t                  seconds;
+    ngx_canary_judgement_t  *judgement;
+
+    judgement = &snapshot->judgement;
+
+    seconds = canary_pace_seconds(&judgement->pace,
+                                  snapshot->record.rollout.tests,
+                                  snapshot->now, judgement->started,
+                                  ngx_http_canary_needed(figure));
+
+    if (seconds < 0 || judgement->held != -1
+        || figure->judgement.needed >= CANARY_NEEDED_MAX)
+    {
+        canary_json_add_null(waiting, "seconds", failed);
+        return;
+    }
+
+    canary_json_add_number(waiting, "seconds", (uint64_t) seconds, 0, failed);
 }
 
 

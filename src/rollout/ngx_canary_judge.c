@@ -84,6 +84,7 @@ ngx_canary_judge(ngx_canary_shared_t *shared, uint64_t now,
     ngx_canary_show(&rollout->strategy, &result, judgement);
 
     judge = canary_judge(shared->evidence);
+    judgement->pace = judge->pace;
 
     if (judge->holding || now < shared->evidence->discard_to) {
         judgement->held = judge->held_rule;

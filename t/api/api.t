@@ -262,8 +262,8 @@ subtest 'an endpoint that is idle' => sub {
 
     is_deeply([ keys_in_order($response->body) ],
               [ qw(name generation phase stable canary weight served_weight
-                   step steps next_step_in_seconds waiting_for strategy
-                   releases rules controller last_rollout) ]);
+                   step steps next_step_in_seconds waiting_for configuration
+                   strategy releases rules controller last_rollout) ]);
 
     is($endpoint->{phase}, 'idle');
     is($endpoint->{stable}, 'v1');

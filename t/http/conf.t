@@ -177,7 +177,7 @@ my @in_endpoint = (
     [ 'canary_release v3 two id=2; #!',
       qr/release "v3" has the id 2 of release "v2", set another one/ ],
     [ 'canary_release v3 two weight=1; #!',
-      qr/"weight=1" of "canary_release", .* "id=number" or "stable"$/ ],
+      qr/"weight=1" of "canary_release", .* "id=number" or "stable"/ ],
     [ "canary_release v3 two stable;\ncanary_release v4 two id=9 stable; #!",
       qr/"v4" is "stable", as "v3" in .*:\d+ is, it can be only one .*"ep"/ ],
     [ 'canary_release v3 two stable=on; #!',

@@ -17,7 +17,7 @@ my $dir = $t->dir;
 
 $t->write_file('a-file', "mine\n");
 $t->write_file('users', "me:{PLAIN}secret\n");
-$t->write_file('tokens', '');
+$t->write_file('tokens', 'ci operator ' . 'ab' x 32 . "\n");
 
 my $ratio = 'it must be a ratio from 0 to 1, such as "10%" or "0.1"';
 my $factor = q(with a baseline, it must be a factor of stable's time, from 1 )
