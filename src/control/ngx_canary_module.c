@@ -89,13 +89,9 @@ ngx_int_t
 ngx_canary_configure(ngx_conf_t *cf)
 {
     ngx_int_t                rc;
-    struct timeval           tv;
     ngx_canary_main_conf_t  *cmcf;
 
     cmcf = ngx_canary_conf(cf->cycle);
-
-    ngx_gettimeofday(&tv);
-    cmcf->loaded = (uint64_t) tv.tv_sec * 1000 + tv.tv_usec / 1000;
 
     /* without an endpoint the module costs nothing, once it is done with those
        that there were */

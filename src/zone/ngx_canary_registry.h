@@ -38,9 +38,6 @@ ngx_uint_t ngx_canary_remember_place(ngx_canary_shared_t *shared,
 ngx_canary_shared_t *ngx_canary_find_shared(
     ngx_canary_zone_t *zone, ngx_str_t *name);
 
-/* the number of a configuration, which rises for as long as the state lives */
-uint64_t ngx_canary_configuration(ngx_canary_main_conf_t *cmcf);
-
 /* that of a configuration which an endpoint in the zone is; NULL: none */
 ngx_canary_endpoint_t *ngx_canary_endpoint_of(ngx_canary_main_conf_t *cmcf,
     ngx_canary_shared_t *shared);

@@ -136,7 +136,11 @@ subtest 'HEAD is GET without a body' => sub {
 
         is($head->status, 200, "HEAD $path");
         is($head->body, '');
-        like($head->header('Content-Length'), qr/^[1-9]\d*$/);
+
+        # a list that took more than one turn has no length
+
+        like($head->header('Content-Length')
+             // $head->header('Transfer-Encoding'), qr/^(?:[1-9]\d*|chunked)$/);
         is($head->header('Content-Type'), $get->header('Content-Type'));
         is($head->header('ETag'), $get->header('ETag'));
     }
@@ -262,8 +266,10 @@ subtest 'an endpoint that is idle' => sub {
 
     is_deeply([ keys_in_order($response->body) ],
               [ qw(name generation phase stable canary weight served_weight
-                   step steps next_step_in_seconds waiting_for configuration
-                   strategy releases rules controller last_rollout) ]);
+                   step steps next_step_in_seconds waiting_for
+                   configuration strategy
+                   releases rules nginx controller
+                   last_rollout) ]);
 
     is($endpoint->{phase}, 'idle');
     is($endpoint->{stable}, 'v1');
@@ -355,7 +361,7 @@ subtest 'an endpoint in a rollout' => sub {
     ok($endpoint->{next_step_in_seconds} > 3590
        && $endpoint->{next_step_in_seconds} <= 3600);
     is_deeply($endpoint->{waiting_for},
-              { rule => 'error_5xx_rate', attempts => 35,
+              { rule => 'error_5xx_rate', attempts => 35, seconds => undef,
                 reason => 'no attempt in this step yet' });
     is_deeply($endpoint->{rules}[0],
               { rule => 'error_5xx_rate', threshold => 0.2, value => 0,
@@ -371,6 +377,8 @@ subtest 'an endpoint in a rollout' => sub {
     });
 
     is($endpoint->{served_weight}, 0.5);
+    like(delete $endpoint->{waiting_for}{seconds}, qr/^\d+$/,
+         'how long that takes, at the rate of the step');
     is_deeply($endpoint->{waiting_for},
               { rule => 'error_5xx_rate', attempts => 25, reason =>
                 '25 more clean attempts until error_5xx_rate can pass' });
@@ -450,6 +458,7 @@ subtest 'the last rollout' => sub {
     is($last->{result}, 'rolled_back');
     is($last->{reason}, 'tr\\"ü%s');
     like($last->{ended}, qr/^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+    is($last->{by}, 'person');
 };
 
 
@@ -527,6 +536,7 @@ subtest 'the event of a broken rule has its figures' => sub {
     is($event->{actor}{address}, undef);
     is($t->endpoint('ep')->{last_rollout}{reason},
        'error_5xx_rate 1 > 0.25 after 4 attempts');
+    is($t->endpoint('ep')->{last_rollout}{by}, 'controller');
 };
 
 subtest 'the event of a step has the figures of all rules' => sub {

@@ -20,8 +20,8 @@ $t->write_file('users', "me:{PLAIN}secret\n");
 $t->write_file('tokens', 'ci operator ' . 'ab' x 32 . "\n");
 
 my $ratio = 'it must be a ratio from 0 to 1, such as "10%" or "0.1"';
-my $factor = q(with a baseline, it must be a factor of stable's time, from 1 )
-    . 'to 1000 and without %, such as "1.3"';
+my $factor = 'with a baseline, it must be a factor from 1 to 1000, such as '
+    . '"1.3"';
 my $same = 'has no variable, so it is the same for all requests, it must be a '
     . 'string such as "$cookie_user"';
 my $beside = 'in one upstream, put them into the upstreams of the releases: '
@@ -32,44 +32,42 @@ my $prefix = 'use one by prefix';
 
 my @in_endpoint = (
     [ 'canary_rule latency_p90_max 250; #!',
-      'threshold "250" of rule "latency_p90_max" has no unit, it must be '
+      'threshold "250" of rule "latency_p90_max" needs a unit, such as '
       . '"250ms" or "250s"' ],
-    [ 'canary_rule latency_avg_max 1m30; #!',
-      'threshold "1m30" of rule "latency_avg_max" has no unit, it must be '
-      . '"1m30ms" or "1m30s"' ],
     [ 'canary_rule latency_p99_max 0.5s; #!',
       'invalid threshold "0.5s" of rule "latency_p99_max", it must be a time '
       . 'from 1ms to 24h, such as "250ms"' ],
-    [ 'canary_rule error_5xx_rate > 5%; #!',
-      '">" in "canary_rule", which has no operator: what is above the '
-      . 'threshold breaks a rule, it must be "canary_rule error_5xx_rate 5%"' ],
-    [ 'canary_rule error_rate >=0.1; #!',
-      '">=" in "canary_rule", which has no operator: what is above the '
-      . 'threshold breaks a rule, it must be "canary_rule error_rate 0.1"' ],
+    (map { [ "canary_rule error_5xx_rate $_; #!",
+             'invalid threshold "' . (split)[0] . '" of rule '
+             . '"error_5xx_rate": there is no operator, a rule is broken when '
+             . 'its value is above the threshold, such as "error_5xx_rate '
+             . '10%"' ] } '> 5%', '>=0.1'),
     [ 'canary_rule error_5xx_rate 5; #!',
       qq(invalid threshold "5" of rule "error_5xx_rate", $ratio) ],
     [ 'canary_rule error_4xx_rate 5 %; #!',
       'invalid parameter "%" of "canary_rule", it must be '
       . '"min_requests=number", "confidence=number" or "confidence=off", '
-      . '"burst=time", "window=time" or "baseline=stable"' ],
+      . '"burst=time", "window=time", "baseline=stable" or "match=name"' ],
     [ 'canary_rule latency_p90_max 0.9 baseline=stable; #!',
       qq(invalid threshold "0.9" of rule "latency_p90_max" $factor) ],
     [ 'canary_rule latency_p90_max 130% baseline=stable; #!',
-      qq(invalid threshold "130%" of rule "latency_p90_max" $factor) ],
+      qq(invalid threshold "130%" of rule "latency_p90_max" $factor, which )
+      . 'allows 30% more than stable has' ],
     [ 'canary_rule latency_avg_max 250ms baseline=stable; #!',
       qq(invalid threshold "250ms" of rule "latency_avg_max" $factor) ],
     [ 'canary_rule failed_requests_max 5%; #!',
       'invalid threshold "5%" of rule "failed_requests_max", it must be a '
       . 'whole number of requests from 0 to 1000000000' ],
     [ 'canary_rule error_rate 5% confidence=99; #!',
-      'invalid "confidence=99", confidence must be a ratio from 0.5 up to, '
-      . 'but not including, 1, such as "0.999", or "off"' ],
+      'invalid parameter "confidence=99" of "canary_rule", confidence must be '
+      . 'a ratio from 0.5 up to, but not including, 1, such as "0.999", or '
+      . '"off"' ],
     [ 'canary_rule error_rate 5% min_requests=many; #!',
-      'invalid "min_requests=many", min_requests must be a whole number from '
-      . '1 to 1000000000' ],
+      'invalid parameter "min_requests=many" of "canary_rule", min_requests '
+      . 'must be a whole number from 1 to 1000000000' ],
     [ 'canary_rule error_rate 5% burst=50ms; #!',
-      'invalid "burst=50ms", burst must be 0 or a multiple of 100ms, up to '
-      . '10s' ],
+      'invalid parameter "burst=50ms" of "canary_rule", burst must be 0 or a '
+      . 'multiple of 100ms, up to 10s' ],
     [ 'canary_step 20; #!',
       'invalid step "20", it must be above 0 and at most 1 or 100%' ],
     [ 'canary_step 10%,50%; #!',
