@@ -31,7 +31,8 @@ that; lacks() returns the reason, or nothing.
     browser     what drives a browser: build/browser
     terminal    pseudo terminals
     A::B        that module of Perl
-    curl, jq, openssl, prlimit, prometheus, promtool   that program
+    curl, jq, openssl, prlimit, prometheus, promtool, redis-server
+                that program
 
 =cut
 
@@ -94,7 +95,7 @@ my %lacks = (
     map { my $program = $_; $program => sub () {
         return system("command -v $program >/dev/null 2>&1")
             ? "no $program" : ();
-    } } qw(curl jq openssl prlimit prometheus promtool),
+    } } qw(curl jq openssl prlimit prometheus promtool redis-server),
 );
 
 
