@@ -27,6 +27,7 @@ that; lacks() returns the reason, or nothing.
     http_NAME   that module of nginx, and of no other name
     1.29.6      that version of nginx, or a newer one
     root, user  to be root; not to be root
+    mounts      to mount what others do not see
     browser     what drives a browser: build/browser
     terminal    pseudo terminals
     A::B        that module of Perl
@@ -74,6 +75,10 @@ my %lacks = (
     },
     debug => sub () {
         return $nginx->has_debug ? () : 'nginx without --with-debug';
+    },
+    mounts => sub () {
+        return system('unshare -m true 2>/dev/null') == 0
+            ? () : 'no mounts of its own here';
     },
     root => sub () { return $> == 0 ? () : 'only root can do that' },
     user => sub () { return $> == 0 ? 'root may do everything' : () },
