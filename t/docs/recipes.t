@@ -95,6 +95,7 @@ sub debian ($t, $recipe) {
     is($start->json->{weight}, 0.01, 'with its first step');
     is($t->load(count => 200, by => ['X-Backend'])->result->{by}{'X-Backend'}
            {v2}, 2, 'which is exact');
+    is($t->get('/', host => 'evil.test')->status, 421, 'for its names only');
     ok(-s "$dir/canary/state.json", 'and in its file');
 
     $t->finish;
