@@ -10,8 +10,10 @@
 #include "canary_evidence_view.h"
 #include "canary_judge.h"
 #include "canary_judge_times.h"
+#include "canary_pace.h"
 
 
+static void canary_control_sample(const canary_control_t *control);
 static int canary_control_stable(const canary_control_t *control);
 static int canary_control_canary(const canary_control_t *control);
 static void canary_control_absent(const canary_control_t *control,
@@ -41,6 +43,7 @@ canary_control_look(const canary_control_t *control, int may_step)
     now = control->now;
 
     moved = canary_judge_tick(evidence, rollout, now);
+    canary_control_sample(control);
 
     if (moved) {
         has_long = canary_evidence_has_long(evidence, now);
@@ -85,7 +88,13 @@ canary_control_look(const canary_control_t *control, int may_step)
         return;
     }
 
-    canary_control_step(control, &result);
+    /* once more, with all that its event tells: that may have gone on */
+
+    canary_control_judge(control, 1, &result);
+
+    if (!canary_judge_settled(evidence, rollout, now)) {
+        canary_control_step(control, &result);
+    }
 }
 
 
@@ -97,6 +106,28 @@ canary_control_trip(const canary_control_t *control, int immediate)
     if (canary_rollout_guarded(control->rollout)) {
         (void) canary_control_guard(control, immediate, &result);
     }
+}
+
+
+static void
+canary_control_sample(const canary_control_t *control)
+{
+    canary_pace_t           *pace;
+    canary_tail_t            tail;
+    canary_evidence_view_t   view;
+
+    pace = &canary_judge(control->evidence)->pace;
+
+    if (!canary_pace_due(pace, control->rollout->tests, control->now)) {
+        return;
+    }
+
+    canary_evidence_tail(control->evidence, control->now, &tail);
+    tail.longest = CANARY_NOT_KNOWN;
+    canary_evidence_view(control->evidence, &tail, CANARY_SIDE_CANARY, &view);
+
+    canary_pace_sample(pace, control->rollout->tests, control->now,
+                       view.failing.started);
 }
 
 

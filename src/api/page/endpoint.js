@@ -334,6 +334,47 @@ class Failures {
 }
 
 
+const HAPPENED = {
+    started: 'started',
+    step: 'went a step on',
+    baking: 'baking',
+    promoted: 'promoted',
+    rolled_back: 'rolled back',
+    halted: 'halted',
+    holding: 'holding',
+    paused: 'paused',
+    resumed: 'resumed',
+    changed: 'changed',
+    direct: 'made stable at once',
+};
+
+
+// "v2 promoted"
+
+function happened(event) {
+    if (event.type === 'stable_unavailable') {
+        return `stable unavailable, ${event.release || 'the canary'} serves`;
+    }
+
+    if (event.type === 'stable_available') {
+        return 'stable available again';
+    }
+
+    const what = HAPPENED[event.type] || event.type;
+
+    return event.release ? `${event.release} ${what}` : what;
+}
+
+
+// "Progressing 20 %", "Idle": a weight where there is one.
+
+function point(state) {
+    const phase = PHASES[state.phase] || state.phase;
+
+    return state.phase === 'idle' ? phase : `${phase} ${percent(state.weight)}`;
+}
+
+
 class Events {
     constructor() {
         this.events = [];
@@ -362,16 +403,14 @@ class Events {
     item(event) {
         const { from, to, actor, figures } = event;
         const rules = figures.rules || [];
-        const move = from.phase === to.phase && from.weight === to.weight
-            ? `${PHASES[to.phase]} ${percent(to.weight)}`
-            : `${PHASES[from.phase]} ${percent(from.weight)} → `
-              + `${PHASES[to.phase]} ${percent(to.weight)}`;
+        const same = from.phase === to.phase && from.weight === to.weight;
+        const move = same ? point(to) : `${point(from)} → ${point(to)}`;
 
         return element('li', {},
             element('p', { class: 'head' },
                 element('time', { datetime: event.time }, clock(event.time)),
-                ' ', element('strong', {}, move), ' ',
-                element('span', { class: 'quiet' }, 'by ' + actor.name
+                ' ', element('strong', {}, happened(event)), ' ',
+                element('span', { class: 'quiet' }, `${move}, by ${actor.name}`
                     + (actor.address ? ` from ${actor.address}` : ''))),
             event.reason ? element('p', { class: 'reason' }, event.reason)
                          : null,
@@ -379,7 +418,7 @@ class Events {
                 element('summary', {}, 'Figures that decided'),
                 element('ul', {}, rules.map((rule) => element('li', {},
                     `${ruleName(rule.rule, rule.match)}: `
-                    + `${figure(rule, rule.value)}, `
+                    + `${measured(rule)}, `
                     + `limit ${limit(rule)}, `
                     + `${plural(rule.attempts, 'attempt')}: `
                     + rule.verdict)))) : null);
