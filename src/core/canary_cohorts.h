@@ -26,25 +26,11 @@
  */
 
 
-#define CANARY_SLOT_MS           100
 #define CANARY_COHORTS_TIMES     10    /* slots from one telling of times to
                                           the next */
 #define CANARY_COHORTS_BYTES     65536 /* of a rollout, at most */
 
 
-/* Of a side: what the present step holds beside the cohorts that are told. */
-
-typedef struct {
-    canary_counts_t    counts;         /* without what follows */
-    uint64_t           overdue;        /* as in canary_evidence_view_t */
-    uint64_t           pending;
-    uint64_t           unended;
-    uint64_t           spent;          /* of the rollout */
-    uint64_t           answered;       /* attempts, ever */
-    uint64_t           away;           /* ms since it was found without a live
-                                          server, and none was answered since;
-                                          0: it was not */
-} canary_rest_t;
 
 
 typedef struct {
@@ -60,6 +46,12 @@ typedef struct {
     uint64_t              slot;        /* of its current cohort: those before
                                           are complete */
     canary_rest_t         rest[CANARY_SIDES];
+    uint64_t              answered[CANARY_SIDES];
+                                       /* attempts, ever; to be compared */
+    uint64_t              away[CANARY_SIDES];
+                                       /* ms since it was found without a live
+                                          server, and none was answered since;
+                                          0: it was not */
 
     uint32_t              timed;       /* sides, 1 << side, that times are of */
     canary_times_mark_t   times[CANARY_SIDES];
