@@ -46,12 +46,11 @@ typedef struct {
     uint64_t              slot;        /* of its current cohort: those before
                                           are complete */
     canary_rest_t         rest[CANARY_SIDES];
-    uint64_t              answered[CANARY_SIDES];
-                                       /* attempts, ever; to be compared */
+    uint64_t              answered;    /* attempts on the canary, ever */
     uint64_t              away[CANARY_SIDES];
                                        /* ms since it was found without a live
-                                          server, and none was answered since;
-                                          0: it was not */
+                                          server, and not found back since; 0:
+                                          it was not */
 
     uint32_t              timed;       /* sides, 1 << side, that times are of */
     canary_times_mark_t   times[CANARY_SIDES];

@@ -26,6 +26,11 @@
 #define CANARY_COHORTS_SHORT_IN_FLEET  24
 
 
+/* before any step */
+
+#define CANARY_NOTHING_TOLD  (1u << 30)
+
+
 static int canary_evidence_is_due(const canary_evidence_t *evidence,
     uint64_t now);
 static void canary_evidence_open(canary_evidence_t *evidence,
@@ -33,6 +38,8 @@ static void canary_evidence_open(canary_evidence_t *evidence,
 static void canary_evidence_close(canary_evidence_t *evidence, uint64_t now);
 static int canary_evidence_is_empty(const canary_evidence_t *evidence);
 static void canary_evidence_new_step(canary_evidence_t *evidence);
+static uint32_t canary_evidence_fresh(const canary_evidence_t *evidence,
+    uint64_t now);
 
 
 /*
@@ -47,7 +54,7 @@ canary_evidence_begin(canary_evidence_t *evidence, uint32_t step, uint64_t now)
     __atomic_store_n(&evidence->warm_since, 0, __ATOMIC_RELAXED);
 
     canary_evidence_in_fleet(evidence, 0, 0);
-    evidence->told_step = step;
+    evidence->told_step = step - CANARY_NOTHING_TOLD;
     evidence->told_slot = 0;
     evidence->void_to = evidence->void_from;
 
@@ -334,15 +341,8 @@ canary_evidence_discard(canary_evidence_t *evidence, uint64_t now)
     uint32_t  current, from;
 
     current = canary_evidence_current(evidence);
-
-    for (from = evidence->oldest; from != current; from++) {
-        if (canary_evidence_is_open(evidence, from)
-            || canary_evidence_cohort(evidence, from)->settled
-               > now - CANARY_DISCARD_MS)
-        {
-            break;
-        }
-    }
+    from = evidence->given ? evidence->given->fresh
+                           : canary_evidence_fresh(evidence, now);
 
     /* what was discarded before and is not folded yet remains so */
 
@@ -354,6 +354,28 @@ canary_evidence_discard(canary_evidence_t *evidence, uint64_t now)
 
     canary_set(&evidence->discarded_to, current + 1);
     evidence->discard_to = (uint64_t) -1;
+}
+
+
+/* the first that is not settled, or has not been for long */
+
+static uint32_t
+canary_evidence_fresh(const canary_evidence_t *evidence, uint64_t now)
+{
+    uint32_t  current, number;
+
+    current = canary_evidence_current(evidence);
+
+    for (number = evidence->oldest; number != current; number++) {
+        if (canary_evidence_is_open(evidence, number)
+            || canary_evidence_cohort(evidence, number)->settled
+               > now - CANARY_DISCARD_MS)
+        {
+            break;
+        }
+    }
+
+    return number;
 }
 
 

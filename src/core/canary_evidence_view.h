@@ -99,6 +99,9 @@ typedef struct {
 struct canary_given_s {
     canary_tail_t           tail;
     canary_evidence_view_t  views[CANARY_SIDES];
+    uint32_t                fresh;     /* the first cohort that is not settled,
+                                          or has not been for
+                                          CANARY_DISCARD_MS */
 };
 
 

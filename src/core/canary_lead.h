@@ -37,7 +37,8 @@
  */
 
 
-#define CANARY_LEAD_BYTES   16384      /* of a state, at most; some 300 a rule */
+#define CANARY_LEAD_BYTES   32768      /* of a state, at most; some 300 a rule,
+                                          and a window's 500 more */
 #define CANARY_LEAD_NODES   256        /* whose figures are told apart */
 
 
@@ -119,7 +120,7 @@ void canary_lead_judge(canary_lead_t *lead, const canary_rollout_t *rollout,
 
 int canary_lead_held(const canary_lead_t *lead);
 
-void canary_lead_orders(const canary_lead_t *lead, canary_orders_t *orders);
+void canary_lead_orders(canary_lead_t *lead, canary_orders_t *orders);
 
 
 #endif /* CANARY_LEAD_H */
