@@ -53,7 +53,7 @@ canary_away_since(const canary_away_t *away, uint64_t now)
 {
     uint64_t  since;
 
-    since = away->mark & CANARY_AWAY_MS;
+    since = __atomic_load_n(&away->mark, __ATOMIC_RELAXED) & CANARY_AWAY_MS;
 
     return (now > since) ? now - since : 1;
 }
