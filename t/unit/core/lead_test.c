@@ -236,9 +236,59 @@ compare(const canary_rule_t *rules, uint32_t nrules, const scene_t *scene,
 }
 
 
+/*
+ * And what a machine says that knows of no fleet, whose cohorts are folded at
+ * the same times.
+ */
+
+static void
+compare_alone(canary_rule_t rule, const scene_t *scene)
+{
+    uint64_t          seeds[2] = { 815, 815 };
+    nodes_t          *one, *alone;
+    canary_trial_t   *trials[2];
+    canary_result_t   a, b;
+
+    one = nodes_new(1, &rule, 1, CANARY_PATIENCE_MIN);
+    alone = nodes_new(1, &rule, 1, CANARY_PATIENCE_MIN);
+
+    trials[0] = ((canary_judged_t *) one->lead)->judge.trials;
+    trials[1] = canary_judge(alone->nodes[0].evidence)->trials;
+
+    while (one->t < 9000) {
+        act_all(one, &seeds[0], scene, one->t >= 5000);
+        act_all(alone, &seeds[1], scene, one->t >= 5000);
+
+        if (nodes_tick(one) + nodes_tick(alone)) {
+            nodes_look(one);
+            nodes_look_alone(alone);
+
+            a = nodes_result(one);
+            canary_judge_rules(alone->nodes[0].evidence,
+                               &alone->nodes[0].rollout,
+                               alone->t + alone->nodes[0].ahead,
+                               &alone->nodes[0].times, 1, &b);
+
+            assert_same_result(&a, &b);
+            assert_memory_equal(&trials[0]->mixture, &trials[1]->mixture,
+                                sizeof(canary_mixture_t));
+        }
+    }
+
+    assert_int_equal(one->broken, alone->broken_alone);
+    assert_int_equal(one->holds, alone->holds);
+
+    nodes_free(one);
+    nodes_free(alone);
+}
+
+
 static void
 compare_all(canary_rule_t rule)
 {
+    compare_alone(rule, &healthy);
+    compare_alone(rule, &breaks);
+
     (void) compare(&rule, 1, &healthy, 4, 0);
     assert_int_equal(compare(&rule, 1, &breaks, 4, 0), CANARY_FAILING);
     (void) compare(&rule, 1, &instant, 4, 1);

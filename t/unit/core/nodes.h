@@ -255,7 +255,7 @@ nodes_new(uint32_t n, const canary_rule_t *rules, uint32_t nrules,
         node = &fleet->nodes[i];
 
         node->fleet = fleet;
-        node->ahead = 1000000 + 12345678ull * i;
+        node->ahead = NODES_BEGIN + 12345678ull * i;
         node->evidence = unit_evidence(2, 2);
         node->rollout = nodes_rollout(rules, nrules, node->ahead, patience);
 
