@@ -13,6 +13,7 @@
  * simulate RUNS ages: only the latter, and no observation is left out.
  * simulate RUNS limit: rollouts of an hour and of a day exactly at the limit.
  * simulate RUNS patience: services whose answers are slow.
+ * simulate RUNS fleet: canaries on several machines.
  *
  * Exit status: 1 if what the module promises was not seen.
  */
@@ -25,6 +26,7 @@
 #include <string.h>
 
 #include "ages.h"
+#include "fleet.h"
 #include "judges.h"
 #include "patience.h"
 #include "traffic.h"
@@ -131,10 +133,11 @@ main(int argc, char **argv)
         if (argc > 3 || *end || runs < 1 || runs > RUNS_MAX
             || (argc == 3 && strcmp(argv[2], "ages") != 0
                 && strcmp(argv[2], "limit") != 0
+                && strcmp(argv[2], "fleet") != 0
                 && strcmp(argv[2], "patience") != 0))
         {
-            fprintf(stderr, "usage: simulate [RUNS [ages|limit|patience]], "
-                    "1 to %d\n", RUNS_MAX);
+            fprintf(stderr, "usage: simulate [RUNS "
+                    "[ages|limit|patience|fleet]], 1 to %d\n", RUNS_MAX);
             return 2;
         }
     }
@@ -142,6 +145,7 @@ main(int argc, char **argv)
     if (argc == 3) {
         return (argv[2][0] == 'a') ? table_ages((uint32_t) runs, 1)
                : (argv[2][0] == 'l') ? table_limit((uint32_t) runs)
+               : (argv[2][0] == 'f') ? table_fleet((uint32_t) runs)
                : table_patience((uint32_t) runs);
     }
 
