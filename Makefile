@@ -38,8 +38,8 @@ BROWSER  := build/browser/node_modules
 .PHONY: help deps clean FORCE
 .DEFAULT_GOAL := build
 
-include $(addprefix make/,packages.mk sources.mk build.mk test.mk unit.mk \
-          sanitizers.mk kills.mk matrix.mk fuzz.mk bench.mk lint.mk)
+include $(addprefix make/,packages.mk sources.mk build.mk deb.mk test.mk \
+          unit.mk sanitizers.mk kills.mk matrix.mk fuzz.mk bench.mk lint.mk)
 
 ## this text
 help:
@@ -48,7 +48,7 @@ help:
 ## the Debian packages for all targets (each installs its own)
 deps:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(ASAN_PACKAGES) $(MATRIX_PACKAGES) $(CONFORMANCE_PACKAGES) $(FUZZ_PACKAGES) \
-		$(BENCH_PACKAGES) $(LINT_PACKAGES))
+		$(BENCH_PACKAGES) $(LINT_PACKAGES) $(DEB_PACKAGES) $(DEB_TEST_PACKAGES))
 
 ## remove build/
 clean:

@@ -59,6 +59,10 @@ static ngx_uint_t ngx_http_canary_steps(ngx_canary_snapshot_t *snapshot);
 static uint64_t ngx_http_canary_needed(const canary_figure_t *figure);
 static const canary_figure_t *ngx_http_canary_holder(
     ngx_canary_snapshot_t *snapshot);
+static ngx_uint_t ngx_http_canary_is_missing(ngx_canary_snapshot_t *snapshot,
+    const canary_figure_t *figure);
+static void ngx_http_canary_rule_words(u_char *words, size_t size,
+    ngx_canary_snapshot_t *snapshot, const canary_figure_t *figure);
 static void ngx_http_canary_wait_reason(u_char *reason, size_t size,
     ngx_canary_snapshot_t *snapshot, const canary_figure_t *figure);
 static void ngx_http_canary_render_release(cJSON *list,
@@ -166,7 +170,8 @@ ngx_http_canary_render_endpoint(cJSON *object,
 
     if (!idle) {
         canary_event_json_write_figures(list, snapshot->judgement.figures,
-                                        snapshot->judgement.nfigures, failed);
+                                        snapshot->judgement.nfigures,
+                                        &strategy->matches, failed);
     }
 
     controller = canary_json_add_object(object, "controller", failed);
@@ -328,7 +333,9 @@ ngx_http_canary_render_waiting(cJSON *object,
         canary_json_add_text(waiting, "rule",
                              canary_rule_info[figure->rule.kind].name, failed);
         canary_json_add_number(waiting, "attempts",
-                               ngx_http_canary_needed(figure), 0, failed);
+                               ngx_http_canary_is_missing(snapshot, figure)
+                               ? 0 : ngx_http_canary_needed(figure),
+                               0, failed);
     }
 
     canary_json_add_text(waiting, "reason", reason, failed);
@@ -425,6 +432,14 @@ ngx_http_canary_holder(ngx_canary_snapshot_t *snapshot)
         return NULL;
     }
 
+    /* time alone does not bring back what a rule is about */
+
+    for (i = 0; i < judgement->nfigures; i++) {
+        if (ngx_http_canary_is_missing(snapshot, &judgement->figures[i])) {
+            return &judgement->figures[i];
+        }
+    }
+
     for (i = 0; i < judgement->nfigures; i++) {
         if (judgement->figures[i].judgement.verdict == CANARY_UNDECIDED) {
             return &judgement->figures[i];
@@ -435,17 +450,45 @@ ngx_http_canary_holder(ngx_canary_snapshot_t *snapshot)
 }
 
 
+/* whether its canary_match is no longer in the configuration */
+
+static ngx_uint_t
+ngx_http_canary_is_missing(ngx_canary_snapshot_t *snapshot,
+    const canary_figure_t *figure)
+{
+    return figure->rule.match
+           && (snapshot->judgement.missing & 1u << (figure->rule.match - 1));
+}
+
+
+/* a rule as a sentence has it: "match_rate of redirects" */
+
+static void
+ngx_http_canary_rule_words(u_char *words, size_t size,
+    ngx_canary_snapshot_t *snapshot, const canary_figure_t *figure)
+{
+    const canary_matches_t  *matches;
+
+    matches = &snapshot->record.rollout.strategy.matches;
+
+    ngx_snprintf(words, size, "%s%s%s%Z",
+                 canary_rule_info[figure->rule.kind].name,
+                 figure->rule.match ? " of " : "",
+                 figure->rule.match ? matches->names[figure->rule.match - 1]
+                                    : "");
+}
+
+
 static void
 ngx_http_canary_wait_reason(u_char *reason, size_t size,
     ngx_canary_snapshot_t *snapshot, const canary_figure_t *figure)
 {
+    u_char                   rule[64];
     uint64_t                 flying, needed, patience;
-    const char              *rule;
     ngx_canary_judgement_t  *judgement;
 
     judgement = &snapshot->judgement;
     patience = snapshot->record.rollout.strategy.patience;
-    rule = canary_rule_info[figure->rule.kind].name;
     needed = ngx_http_canary_needed(figure);
 
     /* begun, and not decided yet */
@@ -453,7 +496,15 @@ ngx_http_canary_wait_reason(u_char *reason, size_t size,
     flying = (judgement->started > judgement->attempts)
              ? judgement->started - judgement->attempts : 0;
 
-    if (judgement->held != -1) {
+    ngx_http_canary_rule_words(rule, sizeof(rule), snapshot, figure);
+
+    if (judgement->held == -1
+        && ngx_http_canary_is_missing(snapshot, figure))
+    {
+        ngx_snprintf(reason, size, "%s cannot be decided: its canary_match is "
+                     "not in nginx.conf any more%Z", rule);
+
+    } else if (judgement->held != -1) {
         ngx_snprintf(reason, size, "stable breaks %s too: evidence does not "
                      "count until a second after it stops%Z", rule);
 

@@ -66,7 +66,8 @@ static void ngx_http_canary_metrics_thresholds(ngx_http_canary_metrics_t *m,
 static void ngx_http_canary_metrics_verdicts(ngx_http_canary_metrics_t *m,
     const ngx_http_canary_measured_t *now);
 static void ngx_http_canary_metrics_rule(ngx_http_canary_metrics_t *m,
-    const canary_rule_t *rule, ngx_uint_t i, const char *more, double value);
+    const ngx_http_canary_measured_t *now, ngx_uint_t i, const char *more,
+    double value);
 static void ngx_http_canary_metrics_transitions(ngx_http_canary_metrics_t *m,
     const ngx_http_canary_measured_t *now);
 static void ngx_http_canary_metrics_generation(ngx_http_canary_metrics_t *m,
@@ -415,7 +416,7 @@ ngx_http_canary_metrics_values(ngx_http_canary_metrics_t *m,
         /* NaN: nothing is known yet */
 
         if (value == value) {
-            ngx_http_canary_metrics_rule(m, &figure->rule, i, "",
+            ngx_http_canary_metrics_rule(m, now, i, "",
                                          canary_rule_base(&figure->rule,
                                                           value));
         }
@@ -428,7 +429,6 @@ ngx_http_canary_metrics_thresholds(ngx_http_canary_metrics_t *m,
     const ngx_http_canary_measured_t *now)
 {
     ngx_uint_t                i;
-    const canary_rule_t      *rule;
     const canary_strategy_t  *strategy;
 
     if (now->record.rollout.phase == CANARY_IDLE) {
@@ -438,10 +438,9 @@ ngx_http_canary_metrics_thresholds(ngx_http_canary_metrics_t *m,
     strategy = &now->record.rollout.strategy;
 
     for (i = 0; i < strategy->nrules; i++) {
-        rule = &strategy->rules[i];
-
-        ngx_http_canary_metrics_rule(m, rule, i, "",
-                                     canary_rule_threshold(rule));
+        ngx_http_canary_metrics_rule(m, now, i, "",
+                                     canary_rule_threshold(
+                                                       &strategy->rules[i]));
     }
 }
 
@@ -465,24 +464,34 @@ ngx_http_canary_metrics_verdicts(ngx_http_canary_metrics_t *m,
             (void) ngx_snprintf((u_char *) more, sizeof(more),
                                 "\",verdict=\"%s%Z", verdicts[verdict]);
 
-            ngx_http_canary_metrics_rule(m, &figure->rule, i, more,
+            ngx_http_canary_metrics_rule(m, now, i, more,
                                       figure->judgement.verdict == verdict);
         }
     }
 }
 
 
-/* a rollout may have two rules of one name, so they have their place too */
+/* a rollout may have two rules of one name, so they have their place too; and
+   that of a match its name */
 
 static void
 ngx_http_canary_metrics_rule(ngx_http_canary_metrics_t *m,
-    const canary_rule_t *rule, ngx_uint_t i, const char *more, double value)
+    const ngx_http_canary_measured_t *now, ngx_uint_t i, const char *more,
+    double value)
 {
-    char  number[32], label[128];
+    char                      number[32], label[128];
+    const canary_rule_t      *rule;
+    const canary_strategy_t  *strategy;
+
+    strategy = &now->record.rollout.strategy;
+    rule = &strategy->rules[i];
 
     (void) ngx_snprintf((u_char *) label, sizeof(label),
-                        "%s\",index=\"%ui%s%Z",
-                        canary_rule_info[rule->kind].name, i, more);
+                        "%s\",index=\"%ui%s%s%s%Z",
+                        canary_rule_info[rule->kind].name, i,
+                        rule->match ? "\",match=\"" : "",
+                        rule->match ? strategy->matches.names[rule->match - 1]
+                                    : "", more);
 
     ngx_http_canary_metrics_number(number, sizeof(number), value);
     ngx_http_canary_sample(m, "", "rule", label, "%s", number);

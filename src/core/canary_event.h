@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+#include "canary_match.h"
 #include "canary_outage.h"
 #include "canary_route.h"
 #include "canary_rule.h"
@@ -59,6 +60,7 @@ typedef struct {
     uint32_t            to_weight;
     uint32_t            nfigures;
     canary_figure_t     figures[CANARY_FIGURES];
+    canary_matches_t    matches;        /* that these are about */
     canary_outage_t     outage;         /* of stable, if that holds the
                                            rollout, or for how long it was
                                            away, else 0 */

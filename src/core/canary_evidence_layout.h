@@ -125,7 +125,7 @@ typedef struct {
 } canary_tally_t;
 
 
-/* Attempts that took longer than the limits; as above. */
+/* Attempts that took longer than the limits, or are of a match; as above. */
 
 typedef struct {
     uint32_t  slow[CANARY_LIMITS_MAX];
@@ -238,11 +238,23 @@ typedef struct {
 } canary_part_t;
 
 
-/* Microseconds; an attempt is slow if it takes longer. */
+/*
+ * Microseconds; an attempt is slow if it takes longer.  One of a match, which
+ * no time is, tells which: attempts of that count as such.
+ */
+
+#define CANARY_LIMIT_OF_MATCH  (UINT64_MAX / 2)
 
 typedef struct {
     uint64_t        limits[CANARY_SIDES][CANARY_LIMITS_MAX];
 } canary_limits_t;
+
+
+static inline uint64_t
+canary_match_limit(const canary_rule_t *rule)
+{
+    return CANARY_LIMIT_OF_MATCH + rule->match - 1;
+}
 
 
 /*
@@ -279,6 +291,9 @@ struct canary_evidence_s {
     uint32_t          limit_set;        /* the present one */
     uint32_t          follows;          /* ends of attempts; constant while
                                            there are tests */
+    uint32_t          matches;          /* whether there are any; too */
+    uint32_t          missing;          /* of these, those that no process
+                                           knows: canary_match_missing() */
     uint64_t          warm_since;       /* ms: the canary's first attempt, 0:
                                            none yet; written by the worker that
                                            makes it, and only if there is a

@@ -38,6 +38,7 @@ canary_judge_begin(canary_evidence_t *evidence,
     judge->longest = CANARY_NOT_KNOWN;
 
     evidence->nlimits = 0;
+    evidence->missing = 0;
     canary_set(&evidence->patience, (uint32_t) rollout->strategy.patience);
 
     canary_judge_set_limits(judge, evidence, &rollout->strategy);
@@ -188,7 +189,7 @@ canary_judge_planned(const canary_strategy_t *strategy)
 }
 
 
-/* which of the rules about quantiles it is */
+/* which of the rules that have one it is */
 
 static uint32_t
 canary_judge_limit_of(const canary_strategy_t *strategy, uint32_t rule)
@@ -196,7 +197,7 @@ canary_judge_limit_of(const canary_strategy_t *strategy, uint32_t rule)
     uint32_t  i, limit;
 
     for (i = 0, limit = 0; i < rule; i++) {
-        limit += canary_rule_is_quantile(&strategy->rules[i]);
+        limit += canary_rule_has_limit(&strategy->rules[i]);
     }
 
     return limit;

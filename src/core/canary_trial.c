@@ -447,7 +447,7 @@ canary_trial_share(const canary_trial_t *trial, const canary_rule_t *rule,
         share.k = sums->left;
         break;
 
-    default: /* a quantile */
+    default: /* a quantile, or a match */
         late = sums->late_slow.slow[trial->limit];
         share.k = sums->slow.slow[trial->limit];
         break;
@@ -477,7 +477,7 @@ canary_trial_stable_bad(const canary_trial_t *trial,
     canary_burst_t  share;
 
     share = canary_trial_share(trial, rule, sums);
-    open = canary_rule_is_quantile(rule) ? sums->untimed : sums->in_flight;
+    open = canary_rule_has_limit(rule) ? sums->untimed : sums->in_flight;
 
     if (rule->kind == CANARY_RULE_ABANDONED_RATE) {
         open += sums->unended;

@@ -60,7 +60,7 @@ typedef struct {
  */
 
 typedef struct {
-    uint32_t           limit;         /* place of a quantile rule in slow[] */
+    uint32_t           limit;         /* place in slow[], if it has one */
     uint32_t           verdict;       /* the last one, canary_verdict_t */
     uint32_t           step;          /* of the cohort folded last */
     double             share;         /* of alpha, where there are other tests

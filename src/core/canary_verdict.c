@@ -31,6 +31,8 @@ typedef struct {
 static void canary_judge_open(canary_session_t *session);
 static void canary_judge_rule(canary_session_t *session, uint32_t number,
     canary_judgement_t *judgement, canary_proof_t *proof);
+static int canary_judge_is_missing(const canary_evidence_t *evidence,
+    const canary_rule_t *rule);
 static void canary_judge_plain(canary_session_t *session, uint32_t number,
     canary_judgement_t *judgement);
 static void canary_judge_confident(canary_session_t *session,
@@ -168,6 +170,14 @@ canary_judge_rule(canary_session_t *session, uint32_t number,
         canary_judge_plain(session, number, judgement);
     }
 
+    /* no process knows any more what it is about */
+
+    if (canary_judge_is_missing(session->evidence, rule)) {
+        judgement->verdict = CANARY_UNDECIDED;
+        judgement->needed = 0;
+        return;
+    }
+
     /* there is nothing to compare with any more */
 
     if (rule->baseline && session->rollout->weight == CANARY_ONE
@@ -191,6 +201,14 @@ canary_judge_rule(canary_session_t *session, uint32_t number,
     if (session->detail && rule->confidence) {
         canary_judge_bounds(session, number, judgement);
     }
+}
+
+
+static int
+canary_judge_is_missing(const canary_evidence_t *evidence,
+    const canary_rule_t *rule)
+{
+    return rule->match && (evidence->missing & 1u << (rule->match - 1));
 }
 
 
@@ -515,7 +533,8 @@ canary_judge_bounds(canary_session_t *session, uint32_t number,
         return;
     }
 
-    passing = canary_rule_passing_measure(rule, 0,
+    passing = canary_rule_passing_measure(rule,
+                                         session->judge->trials[number].limit,
                                          &session->views[CANARY_SIDE_CANARY]);
 
     canary_rate_bounds(judgement->attempts, judgement->bad, confidence,

@@ -30,6 +30,8 @@ static void canary_event_json_decision(cJSON *object,
     const canary_event_t *event, int *failed);
 static void canary_event_json_outage(cJSON *object,
     const canary_event_t *event, int *failed);
+static void canary_event_json_match(cJSON *object, const canary_rule_t *rule,
+    const canary_matches_t *matches, int *failed);
 static void canary_event_json_proof(cJSON *object, const canary_rule_t *rule,
     const canary_judgement_t *judgement, int *failed);
 
@@ -212,6 +214,7 @@ canary_event_json_decision(cJSON *object, const canary_event_t *event,
 
         canary_json_add_text(object, "rule", canary_rule_info[rule->kind].name,
                              failed);
+        canary_event_json_match(object, rule, &event->matches, failed);
         canary_rule_json_write_value(object, "value", rule,
                                      broken->judgement.value, failed);
         canary_rule_json_write_threshold(object, "threshold", rule, failed);
@@ -223,7 +226,8 @@ canary_event_json_decision(cJSON *object, const canary_event_t *event,
 
     canary_event_json_write_figures(canary_json_add_array(object, "rules",
                                                           failed),
-                                    event->figures, event->nfigures, failed);
+                                    event->figures, event->nfigures,
+                                    &event->matches, failed);
 }
 
 
@@ -262,7 +266,7 @@ canary_event_json_outage(cJSON *object, const canary_event_t *event,
 
 void
 canary_event_json_write_figures(cJSON *list, const canary_figure_t *figures,
-    unsigned n, int *failed)
+    unsigned n, const canary_matches_t *matches, int *failed)
 {
     cJSON                     *object;
     unsigned                   i;
@@ -281,6 +285,7 @@ canary_event_json_write_figures(cJSON *list, const canary_figure_t *figures,
 
         canary_json_add_text(object, "rule", canary_rule_info[rule->kind].name,
                              failed);
+        canary_event_json_match(object, rule, matches, failed);
         canary_rule_json_write_threshold(object, "threshold", rule, failed);
         canary_rule_json_write_value(object, "value", rule,
                                      judgement->value, failed);
@@ -297,6 +302,17 @@ canary_event_json_write_figures(cJSON *list, const canary_figure_t *figures,
         if (rule->confidence) {
             canary_event_json_proof(object, rule, judgement, failed);
         }
+    }
+}
+
+
+static void
+canary_event_json_match(cJSON *object, const canary_rule_t *rule,
+    const canary_matches_t *matches, int *failed)
+{
+    if (rule->match) {
+        canary_json_add_text(object, "match", matches->names[rule->match - 1],
+                             failed);
     }
 }
 

@@ -36,6 +36,13 @@ typedef struct {
     ngx_canary_string_t                 only;
     ngx_canary_string_t                 exclude;
 
+    canary_matches_t                    matches;
+    ngx_canary_string_t                 matched[CANARY_MATCHES_MAX];
+
+    canary_matches_t                    asked;         /* by rules, first in */
+    u_char                             *asked_file[CANARY_MATCHES_MAX];
+    ngx_uint_t                          asked_line[CANARY_MATCHES_MAX];
+
     ngx_array_t                        *steps;         /* of uint32_t */
     ngx_array_t                        *rules;         /* of canary_rule_t */
 
@@ -64,6 +71,8 @@ char *ngx_http_canary_endpoint_enum(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_canary_string(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_canary_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_canary_add_match(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_canary_check_positive(ngx_conf_t *cf, void *post, void *data);
 char *ngx_http_canary_check_patience(ngx_conf_t *cf, void *post, void *data);
 

@@ -27,7 +27,10 @@ static ngx_int_t ngx_http_canary_check_endpoint(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *uscf, ngx_http_canary_srv_conf_t *cscf);
 static ngx_int_t ngx_http_canary_find_upstream(ngx_conf_t *cf,
     ngx_canary_endpoint_t *endpoint, ngx_canary_release_t *release);
+static ngx_int_t ngx_http_canary_check_matches(ngx_conf_t *cf,
+    ngx_http_canary_srv_conf_t *cscf);
 static void ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf);
+static void ngx_http_canary_set_endpoint(ngx_http_canary_srv_conf_t *cscf);
 static ngx_int_t ngx_http_canary_check_keepalive(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *uscf);
 #if (NGX_HTTP_CANARY_GRPC_RETRY_UNSAFE                                       \
@@ -155,7 +158,12 @@ ngx_http_canary_check_endpoint(ngx_conf_t *cf,
         }
     }
 
+    if (ngx_http_canary_check_matches(cf, cscf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_http_canary_set_strategy(cscf);
+    ngx_http_canary_set_endpoint(cscf);
 
     return NGX_OK;
 }
@@ -212,17 +220,44 @@ ngx_http_canary_find_upstream(ngx_conf_t *cf,
 }
 
 
+/* of the rules, the first that is about one that there is not */
+
+static ngx_int_t
+ngx_http_canary_check_matches(ngx_conf_t *cf, ngx_http_canary_srv_conf_t *cscf)
+{
+    char        *name;
+    unsigned     missing;
+    ngx_uint_t   i;
+
+    missing = canary_match_missing(&cscf->asked, &cscf->matches);
+
+    if (missing == 0) {
+        return NGX_OK;
+    }
+
+    for (i = 0; !(missing & 1u << i); i++) { /* void */ }
+
+    name = cscf->asked.names[i];
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "rule \"match_rate\" names \"match=%s\", there must be a "
+                  "\"canary_match %s ...\" in upstream \"%V\", in %s:%ui",
+                  name, name, &cscf->endpoint->name, cscf->asked_file[i],
+                  cscf->asked_line[i]);
+
+    return NGX_ERROR;
+}
+
+
 /* upstream{} blocks are never merged, so the defaults are set here */
 
 static void
 ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
 {
-    uint32_t                at;
-    canary_strategy_t      *strategy;
-    ngx_canary_endpoint_t  *endpoint;
+    uint32_t            at;
+    canary_strategy_t  *strategy;
 
-    endpoint = cscf->endpoint;
-    strategy = &endpoint->strategy;
+    strategy = &cscf->endpoint->strategy;
 
     canary_strategy_init(strategy);
 
@@ -253,7 +288,18 @@ ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
         strategy->nrules = cscf->rules->nelts;
         ngx_memcpy(strategy->rules, cscf->rules->elts,
                    cscf->rules->nelts * sizeof(canary_rule_t));
+
+        strategy->matches = cscf->asked;
     }
+}
+
+
+static void
+ngx_http_canary_set_endpoint(ngx_http_canary_srv_conf_t *cscf)
+{
+    ngx_canary_endpoint_t  *endpoint;
+
+    endpoint = cscf->endpoint;
 
     endpoint->latency = cscf->latency;
     endpoint->unavailable = cscf->unavailable;
@@ -262,6 +308,8 @@ ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
     endpoint->force = cscf->force;
     endpoint->only = cscf->only;
     endpoint->exclude = cscf->exclude;
+    endpoint->matches = cscf->matches;
+    ngx_memcpy(endpoint->matched, cscf->matched, sizeof(cscf->matched));
     endpoint->warmup = cscf->warmup;
     endpoint->once = cscf->once;
     endpoint->selects = endpoint->exclude.value || endpoint->warmup;

@@ -34,7 +34,8 @@ static char *ngx_http_canary_check_release(ngx_conf_t *cf,
 
 
 static const ngx_canary_shell_t       ngx_http_canary_shell = {
-    "http", ngx_http_canary_describe, ngx_http_canary_attempt_key
+    "http", ngx_http_canary_describe, ngx_http_canary_attempt_key,
+    ngx_http_canary_attempt_is_set
 };
 
 

@@ -20,7 +20,8 @@ static char *ngx_http_canary_rule_kind(ngx_conf_t *cf, ngx_str_t *name,
 static char *ngx_http_canary_rule_threshold(ngx_conf_t *cf, ngx_str_t *value,
     canary_rule_t *rule);
 static char *ngx_http_canary_rule_parameter(ngx_conf_t *cf,
-    ngx_str_t *parameter, canary_rule_t *rule, ngx_uint_t *given);
+    ngx_http_canary_srv_conf_t *cscf, ngx_str_t *parameter,
+    canary_rule_t *rule, ngx_uint_t *given);
 static char *ngx_http_canary_rule_min_requests(ngx_conf_t *cf,
     ngx_str_t *parameter, canary_rule_t *rule);
 static char *ngx_http_canary_rule_confidence(ngx_conf_t *cf,
@@ -29,6 +30,9 @@ static char *ngx_http_canary_rule_burst(ngx_conf_t *cf,
     ngx_str_t *parameter, canary_rule_t *rule);
 static char *ngx_http_canary_rule_window(ngx_conf_t *cf,
     ngx_str_t *parameter, canary_rule_t *rule);
+static char *ngx_http_canary_rule_match(ngx_conf_t *cf,
+    ngx_http_canary_srv_conf_t *cscf, ngx_str_t *parameter,
+    canary_rule_t *rule);
 static char *ngx_http_canary_rule_complete(ngx_conf_t *cf,
     ngx_array_t *rules, canary_rule_t *rule, ngx_uint_t given);
 
@@ -75,7 +79,7 @@ ngx_http_canary_add_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     for (i = 3; i < cf->args->nelts; i++) {
-        rv = ngx_http_canary_rule_parameter(cf, &value[i], rule, &given);
+        rv = ngx_http_canary_rule_parameter(cf, cscf, &value[i], rule, &given);
         if (rv != NGX_CONF_OK) {
             return rv;
         }
@@ -96,7 +100,7 @@ static char *
 ngx_http_canary_rule_complete(ngx_conf_t *cf, ngx_array_t *rules,
     canary_rule_t *rule, ngx_uint_t given)
 {
-    ngx_uint_t      i, quantiles;
+    ngx_uint_t      i, limits;
     const char     *wrong;
     canary_rule_t  *all;
 
@@ -109,16 +113,17 @@ ngx_http_canary_rule_complete(ngx_conf_t *cf, ngx_array_t *rules,
     }
 
     all = rules->elts;
-    quantiles = 0;
+    limits = 0;
 
     for (i = 0; i < rules->nelts; i++) {
-        quantiles += (canary_rule_info[all[i].kind].quantile != 0);
+        limits += canary_rule_has_limit(&all[i]);
     }
 
-    if (quantiles > CANARY_LIMITS_MAX) {
+    if (limits > CANARY_LIMITS_MAX) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "too many rules about quantiles of latency, at "
-                           "most %d are possible", CANARY_LIMITS_MAX);
+                           "too many rules about quantiles of latency and "
+                           "matches, at most %d are possible",
+                           CANARY_LIMITS_MAX);
         return NGX_CONF_ERROR;
     }
 
@@ -232,7 +237,8 @@ ngx_http_canary_rule_threshold(ngx_conf_t *cf, ngx_str_t *value,
 
 
 static char *
-ngx_http_canary_rule_parameter(ngx_conf_t *cf, ngx_str_t *parameter,
+ngx_http_canary_rule_parameter(ngx_conf_t *cf,
+    ngx_http_canary_srv_conf_t *cscf, ngx_str_t *parameter,
     canary_rule_t *rule, ngx_uint_t *given)
 {
     char       *rv;
@@ -259,13 +265,18 @@ ngx_http_canary_rule_parameter(ngx_conf_t *cf, ngx_str_t *parameter,
         rule->baseline = 1;
         rv = NGX_CONF_OK;
 
+    } else if (ngx_strncmp(parameter->data, "match=", 6) == 0) {
+        bit = CANARY_GIVEN_MATCH;
+        rv = ngx_http_canary_rule_match(cf, cscf, parameter, rule);
+
     } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid parameter \"%V\" of \"canary_rule\", it "
                            "must be \"min_requests=number\", "
                            "\"confidence=number\" or \"confidence=off\", "
-                           "\"burst=time\", \"window=time\" or "
-                           "\"baseline=stable\"", parameter);
+                           "\"burst=time\", \"window=time\", "
+                           "\"baseline=stable\" or \"match=name\"",
+                           parameter);
         return NGX_CONF_ERROR;
     }
 
@@ -386,6 +397,47 @@ ngx_http_canary_rule_confidence(ngx_conf_t *cf, ngx_str_t *parameter,
     }
 
     rule->confidence = (uint32_t) n;
+
+    return NGX_CONF_OK;
+}
+
+
+/* whether there is such a one is known when the upstream{} has been read */
+
+static char *
+ngx_http_canary_rule_match(ngx_conf_t *cf, ngx_http_canary_srv_conf_t *cscf,
+    ngx_str_t *parameter, canary_rule_t *rule)
+{
+    size_t       len;
+    char        *name;
+    const char  *bad;
+
+    name = (char *) parameter->data + 6;
+    len = parameter->len - 6;
+
+    bad = canary_match_bad_name(name, len);
+
+    if (bad) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid \"%V\", the name of a \"canary_match\" "
+                           "%s", parameter, bad);
+        return NGX_CONF_ERROR;
+    }
+
+    rule->match = (uint16_t) canary_match_add(&cscf->asked, name, len);
+
+    if (rule->match == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" is one too many, there can be at most %d "
+                           "\"canary_match\"", parameter,
+                           CANARY_MATCHES_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    if (cscf->asked_file[rule->match - 1] == NULL) {
+        cscf->asked_file[rule->match - 1] = cf->conf_file->file.name.data;
+        cscf->asked_line[rule->match - 1] = cf->conf_file->line;
+    }
 
     return NGX_CONF_OK;
 }

@@ -81,6 +81,11 @@ canary_replay_attempt_header(canary_replay_t *replay,
         canary_evidence_follow(replay->evidence, &pending->ticket);
     }
 
+    if (!finish.untimed && !finish.voided) {
+        canary_evidence_match(replay->evidence, &pending->ticket,
+                              pending->attempt.matched);
+    }
+
     canary_evidence_finish(replay->evidence, &pending->ticket, &finish);
 
     if (finish.timed && !finish.gave_up) {
@@ -116,6 +121,8 @@ canary_replay_attempt_ends(canary_replay_t *replay,
     const canary_replay_pending_t *pending)
 {
     if (pending->untimed) {
+        canary_evidence_match(replay->evidence, &pending->ticket,
+                              pending->attempt.matched);
         canary_evidence_time(replay->evidence, &pending->ticket,
                              pending->attempt.duration, 1);
         canary_replay_add_time(replay, pending->side,

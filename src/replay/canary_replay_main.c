@@ -440,6 +440,8 @@ feed(settings_t *settings, canary_replay_t *replay, FILE *log,
         error = (found == -1) ? "is longer than 65535 bytes"
                               : canary_replay_line_read(text, len,
                                                         settings->format,
+                                                        &settings->replay
+                                                            .strategy->matches,
                                                         &line);
         if (error) {
 

@@ -29,7 +29,7 @@ static ngx_canary_release_shared_t *ngx_canary_subject(
 static void ngx_canary_patch_reason(u_char *p, u_char *last,
     const canary_rollout_t *from, const canary_rollout_t *to);
 static u_char *ngx_canary_violation(u_char *p, u_char *last,
-    const canary_figure_t *figure);
+    const canary_event_t *event);
 static u_char *ngx_canary_limit(u_char *p, u_char *last,
     const canary_rule_t *rule);
 static u_char *ngx_canary_value(u_char *p, u_char *last,
@@ -69,6 +69,7 @@ ngx_canary_make_event(canary_event_t *event,
 
     if (change->nfigures) {
         event->attempts = change->command.attempts;
+        event->matches = from->strategy.matches;
     }
 
     if ((change->command.verb == CANARY_VIOLATION
@@ -132,7 +133,7 @@ ngx_canary_reason(canary_event_t *event,
         break;
 
     case CANARY_VIOLATION:
-        (void) ngx_canary_violation(p, last, &event->figures[0]);
+        (void) ngx_canary_violation(p, last, event);
         break;
 
     case CANARY_HOLDING:
@@ -217,22 +218,28 @@ ngx_canary_patch_reason(u_char *p, u_char *last,
 
 /*
  * "error_5xx_rate 0.21 > 0.1 after 57 attempts",
- * "error_5xx_rate > 0.1 of late: 9 of 1009 attempts were bad"
+ * "error_5xx_rate > 0.1 of late: 9 of 1009 attempts were bad",
+ * "match_rate of redirects 0.21 > 0.1 after 57 attempts"
  */
 
 static u_char *
-ngx_canary_violation(u_char *p, u_char *last, const canary_figure_t *figure)
+ngx_canary_violation(u_char *p, u_char *last, const canary_event_t *event)
 {
     double                     value;
     canary_measure_t           measure;
     const canary_rule_t       *rule;
     const canary_judgement_t  *judgement;
 
-    rule = &figure->rule;
-    judgement = &figure->judgement;
+    rule = &event->figures[0].rule;
+    judgement = &event->figures[0].judgement;
     value = canary_rule_base(rule, judgement->value);
 
     p = ngx_slprintf(p, last, "%s ", canary_rule_info[rule->kind].name);
+
+    if (rule->match) {
+        p = ngx_slprintf(p, last, "of %s ",
+                         event->matches.names[rule->match - 1]);
+    }
 
     if (value > canary_rule_threshold(rule)) {
         p = ngx_canary_value(p, last, rule, value);
@@ -324,7 +331,7 @@ ngx_canary_holding(u_char *p, u_char *last, canary_event_t *event)
     }
 
     p = ngx_slprintf(p, last, "holding: ");
-    p = ngx_canary_violation(p, last, figure);
+    p = ngx_canary_violation(p, last, event);
     p = ngx_slprintf(p, last, ", but stable breaks it too with ");
     p = ngx_canary_number(p, last, value);
     p = ngx_slprintf(p, last, "%s in the last ", unit);

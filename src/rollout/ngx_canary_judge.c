@@ -41,6 +41,9 @@ static void ngx_canary_show(const canary_strategy_t *strategy,
     const canary_result_t *result, ngx_canary_judgement_t *judgement);
 static void ngx_canary_set_figures(const canary_strategy_t *strategy,
     const canary_result_t *result, canary_figure_t *figures);
+static void ngx_canary_look_for_matches(ngx_canary_look_t *look);
+static ngx_canary_endpoint_t *ngx_canary_look_endpoint(
+    ngx_canary_look_t *look);
 static void ngx_canary_open_look(ngx_canary_look_t *look,
     ngx_canary_shared_t *shared, uint64_t now, ngx_log_t *log);
 static const canary_times_t *ngx_canary_look_times(void *data, int detail);
@@ -80,6 +83,8 @@ ngx_canary_judge(ngx_canary_shared_t *shared, uint64_t now,
                        &result);
 
     ngx_canary_show(&rollout->strategy, &result, judgement);
+
+    judgement->missing = shared->evidence->missing;
 
     judge = canary_judge(shared->evidence);
 
@@ -146,9 +151,72 @@ ngx_canary_progress(ngx_canary_main_conf_t *cmcf, ngx_canary_shared_t *shared,
     look.cmcf = cmcf;
     look.control.away = shared->away;
 
+    ngx_canary_look_for_matches(&look);
+
     /* a step that cannot be put down is none */
 
     canary_control_look(&look.control, !zone->failing && !zone->foreign);
+}
+
+
+/*
+ * Those of the strategy that the configuration does not have.  When one is
+ * back, what has come meanwhile is evidence for no rule to pass: nobody has
+ * looked at that.
+ */
+
+static void
+ngx_canary_look_for_matches(ngx_canary_look_t *look)
+{
+    unsigned                missing;
+    canary_rollout_t       *rollout;
+    canary_evidence_t      *evidence;
+    ngx_canary_endpoint_t  *endpoint;
+
+    evidence = look->shared->evidence;
+    rollout = &ngx_canary_record(look->shared)->rollout;
+
+    if (evidence == NULL || rollout->phase == CANARY_IDLE
+        || rollout->strategy.matches.names[0][0] == '\0')
+    {
+        return;
+    }
+
+    endpoint = ngx_canary_look_endpoint(look);
+
+    if (endpoint == NULL) {
+        return;
+    }
+
+    missing = canary_match_missing(&rollout->strategy.matches,
+                                   &endpoint->matches);
+
+    if (evidence->missing & ~missing) {
+        rollout->tests++;
+        ngx_canary_begin_step(look->shared);
+    }
+
+    evidence->missing = missing;
+}
+
+
+/* by the configuration, since a reload changes it at once; NULL: not in it */
+
+static ngx_canary_endpoint_t *
+ngx_canary_look_endpoint(ngx_canary_look_t *look)
+{
+    ngx_uint_t               i;
+    ngx_canary_endpoint_t  **endpoints;
+
+    endpoints = look->cmcf->endpoints.elts;
+
+    for (i = 0; i < look->cmcf->endpoints.nelts; i++) {
+        if (endpoints[i]->shared == look->shared) {
+            return endpoints[i];
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -258,25 +326,14 @@ ngx_canary_look_answered(void *data, unsigned side)
 }
 
 
-/* by the configuration, since a reload changes it at once */
-
 static uint64_t
 ngx_canary_look_patience(void *data)
 {
-    ngx_canary_look_t  *look = data;
+    ngx_canary_endpoint_t  *endpoint;
 
-    ngx_uint_t               i;
-    ngx_canary_endpoint_t  **endpoints;
+    endpoint = ngx_canary_look_endpoint(data);
 
-    endpoints = look->cmcf->endpoints.elts;
-
-    for (i = 0; i < look->cmcf->endpoints.nelts; i++) {
-        if (endpoints[i]->shared == look->shared) {
-            return endpoints[i]->unavailable;
-        }
-    }
-
-    return 0;
+    return endpoint ? endpoint->unavailable : 0;
 }
 
 

@@ -41,6 +41,7 @@ typedef struct {
     ngx_int_t                           held;          /* rule that stable
                                                           breaks too, or -1 */
     ngx_uint_t                          stable_away;   /* steps wait for it */
+    ngx_uint_t                          missing;       /* canary_evidence_t */
 } ngx_canary_judgement_t;
 
 /* "detail" is that of canary_verdict.h */

@@ -72,6 +72,7 @@ canary_state_read_rules(const cJSON *value, const canary_json_at_t *at,
     }
 
     event->nfigures = strategy.nrules;
+    event->matches = strategy.matches;
 
     for (i = 0; i < strategy.nrules; i++) {
         event->figures[i].rule = strategy.rules[i];
@@ -94,6 +95,7 @@ canary_state_write_rules(cJSON *object, const canary_state_field_t *field,
     canary_strategy_init(&strategy);
 
     strategy.nrules = event->nfigures;
+    strategy.matches = event->matches;
 
     for (i = 0; i < event->nfigures; i++) {
         strategy.rules[i] = event->figures[i].rule;

@@ -11,6 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "canary_match.h"
 #include "canary_route.h"
 #include "canary_strategy.h"
 
@@ -70,6 +71,16 @@ typedef struct ngx_canary_main_conf_s       ngx_canary_main_conf_t;
 typedef struct ngx_canary_attempt_s       ngx_canary_attempt_t;
 
 
+/* A string with variables in it, which the shell looks at for each request. */
+
+typedef struct {
+    void                               *value;         /* the shell's; NULL:
+                                                          none */
+    ngx_int_t                           variable;      /* if it is just one:
+                                                          its index, or -1 */
+} ngx_canary_string_t;
+
+
 /* The protocol of an endpoint: what of an attempt only that can tell. */
 
 typedef struct {
@@ -81,17 +92,12 @@ typedef struct {
     uint32_t                          (*key)(          /* hash of that which
                                                           chose its release */
                                          ngx_canary_attempt_t *attempt);
+    ngx_uint_t                        (*is_set)(       /* what it came to is
+                                                          neither empty nor 0
+                                                          by a string */
+                                         ngx_canary_attempt_t *attempt,
+                                         ngx_canary_string_t *string);
 } ngx_canary_shell_t;
-
-
-/* A string with variables in it, which the shell looks at for each request. */
-
-typedef struct {
-    void                               *value;         /* the shell's; NULL:
-                                                          none */
-    ngx_int_t                           variable;      /* if it is just one:
-                                                          its index, or -1 */
-} ngx_canary_string_t;
 
 
 /* An upstream{} block under canary control. */
@@ -110,6 +116,9 @@ typedef struct {
     ngx_canary_string_t                 force;
     ngx_canary_string_t                 only;
     ngx_canary_string_t                 exclude;
+    canary_matches_t                    matches;       /* names, and by place
+                                                          what they are */
+    ngx_canary_string_t                 matched[CANARY_MATCHES_MAX];
     ngx_msec_t                          warmup;        /* 0: none */
     ngx_uint_t                          selects;       /* what is evidence, by
                                                           the last two */

@@ -137,7 +137,11 @@ subtest 'HEAD is GET without a body' => sub {
 
         is($head->status, 200, "HEAD $path");
         is($head->body, '');
-        like($head->header('Content-Length'), qr/^[1-9]\d*$/);
+
+        # a list that took more than one turn has no length
+
+        like($head->header('Content-Length')
+             // $head->header('Transfer-Encoding'), qr/^(?:[1-9]\d*|chunked)$/);
         is($head->header('Content-Type'), $get->header('Content-Type'));
         is($head->header('ETag'), $get->header('ETag'));
     }

@@ -356,7 +356,8 @@ class Events {
             rules.length ? element('details', {},
                 element('summary', {}, 'Figures that decided'),
                 element('ul', {}, rules.map((rule) => element('li', {},
-                    `${ruleName(rule.rule)}: ${figure(rule, rule.value)}, `
+                    `${ruleName(rule.rule, rule.match)}: `
+                    + `${figure(rule, rule.value)}, `
                     + `limit ${limit(rule)}, `
                     + `${plural(rule.attempts, 'attempt')}: `
                     + rule.verdict)))) : null);

@@ -42,7 +42,7 @@ function attention(endpoint) {
     }
 
     if (failing) {
-        return `${ruleName(failing.rule)} failing`;
+        return `${ruleName(failing.rule, failing.match)} failing`;
     }
 
     if (awaitsApproval(endpoint)) {
@@ -189,7 +189,7 @@ class Row {
             : `served ${percent(endpoint.served_weight)}`);
 
         setHidden(this.verdict, rule === null);
-        setText(this.rule, rule ? ruleName(rule.rule) : NOTHING);
+        setText(this.rule, rule ? ruleName(rule.rule, rule.match) : NOTHING);
         setText(this.value, rule ? `${measured(rule)}, limit ${limit(rule)}`
                                  : '');
 

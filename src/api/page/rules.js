@@ -38,7 +38,7 @@ class Bullet {
     }
 
     update(rule) {
-        setText(this.name, ruleName(rule.rule));
+        setText(this.name, ruleName(rule.rule, rule.match));
         setAttribute(this.name, 'title', rule.rule);
         setText(this.verdict, rule.verdict);
         setClass(this.verdict, `badge ${rule.verdict}`);
@@ -139,5 +139,7 @@ function strategyRuleText(rule) {
         baseline: ruleParameter(rule, 'baseline'),
     };
 
-    return `${ruleName(rule.rule)} at most ${limit(bare)}`;
+    const name = ruleName(rule.rule, ruleParameter(rule, 'match'));
+
+    return `${name} at most ${limit(bare)}`;
 }

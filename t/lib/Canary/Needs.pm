@@ -30,7 +30,7 @@ that; lacks() returns the reason, or nothing.
     browser     what drives a browser: build/browser
     terminal    pseudo terminals
     A::B        that module of Perl
-    curl, openssl, prlimit, prometheus, promtool   that program
+    curl, jq, openssl, prlimit, prometheus, promtool   that program
 
 =cut
 
@@ -89,7 +89,7 @@ my %lacks = (
     map { my $program = $_; $program => sub () {
         return system("command -v $program >/dev/null 2>&1")
             ? "no $program" : ();
-    } } qw(curl openssl prlimit prometheus promtool),
+    } } qw(curl jq openssl prlimit prometheus promtool),
 );
 
 

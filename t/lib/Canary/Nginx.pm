@@ -41,7 +41,12 @@ sub _configure($self, $http, %opt) {
     $config->{workers} = 0 if !$self->has_processes;
     croak "unknown option: ", join ', ', keys %opt if %opt;
 
-    return $self->_expand($self->nginx_conf(%$config));
+    return $self->expand($self->nginx_conf(%$config));
+}
+
+
+sub write_config($self, $http, %opt) {
+    return $self->write_file('nginx.conf', $self->_configure($http, %opt));
 }
 
 
@@ -74,7 +79,7 @@ sub nginx_conf($self, %part) {
 }
 
 
-sub _expand($self, $text) {
+sub expand($self, $text) {
     $text =~ s/%%API%%/API_SERVER/ge;
     $text =~ s/%%DIR%%/$self->{dir}/g;
     $text =~ s/%%PORT_(\w+)%%/$self->port($1)/ge;
@@ -178,7 +183,7 @@ sub has_debug($self) { return $self->_build =~ /--with-debug\b/ }
 sub start($self, $http = undef, %opt) {
     croak 'nginx runs already' if $self->{pid};
 
-    $self->write_file('nginx.conf', $self->_configure($http, %opt));
+    $self->write_config($http, %opt);
     unlink "$self->{dir}/nginx.pid";
 
     my $pid = fork() // croak "fork: $!";
@@ -212,7 +217,7 @@ sub start_orphan($self, $http, %opt) {
     ($self->{binary}) = grep { -x } map { "$_/$self->{binary}" }
         split /:/, $ENV{PATH} if $self->{binary} !~ m{/};
 
-    $self->write_file('nginx.conf', $self->_configure($http, %opt));
+    $self->write_config($http, %opt);
     unlink "$self->{dir}/nginx.pid";
 
     my $parent = fork() // croak "fork: $!";
@@ -365,7 +370,7 @@ sub reload($self, $http = undef, %opt) {
     my $refused = $self->_refusals;
     my $begun = $self->_reconfigurations;
 
-    $self->write_file('nginx.conf', $self->_configure($http, %opt));
+    $self->write_config($http, %opt);
     CORE::kill HUP => $self->{pid};
 
     my $done = wait_for(sub {

@@ -81,6 +81,10 @@ backend of that name; %%DIR%% the directory, which is the prefix of nginx too;
 The text of such a configuration, for an nginx that is started in another way
 and in another directory.
 
+=item $t->write_config($http, ...), $t->expand($text)
+
+Writes the configuration, and no more. A text with what stands for such names.
+
 =item $t->check($http, ...)
 
 Runs C<nginx -t>: (accepted?, what it printed). C<< $t->line_of('text') >>
