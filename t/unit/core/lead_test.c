@@ -404,6 +404,21 @@ test_clients_that_leave(void **state)
 
 
 static void
+test_matches(void **state)
+{
+    canary_rule_t  rule;
+
+    (void) state;
+
+    rule = nodes_rule(CANARY_RULE_MATCH_RATE, 10 * PERCENT, CANARY_GIVEN_MATCH,
+                      (canary_rule_t) { .match = 1 });
+
+    compare_alone(rule, &breaks);
+    assert_int_equal(compare(&rule, 1, &breaks, 4, 0), CANARY_FAILING);
+}
+
+
+static void
 test_without_statistics(void **state)
 {
     canary_rule_t  rule;
@@ -468,6 +483,7 @@ main(void)
         cmocka_unit_test(test_quantiles_beside_stable),
         cmocka_unit_test(test_averages),
         cmocka_unit_test(test_clients_that_leave),
+        cmocka_unit_test(test_matches),
         cmocka_unit_test(test_without_statistics),
         cmocka_unit_test(test_budgets),
         cmocka_unit_test(test_many_rules),

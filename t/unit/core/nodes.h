@@ -63,6 +63,7 @@ typedef struct {
     uint32_t             node;
     uint32_t             rest;
     canary_end_t         end;
+    unsigned             matched;
     uint32_t             next;
 } nodes_attempt_t;
 
@@ -442,7 +443,10 @@ nodes_queue(nodes_t *fleet, uint32_t n, uint32_t ms)
 }
 
 
-/* An attempt that begins now; with "rest" its end is followed. */
+/*
+ * An attempt that begins now; with "rest" its end is followed.  One that is
+ * bad for the rules about 4xx is of the first match.
+ */
 
 static inline void
 nodes_stream(nodes_t *fleet, uint32_t which, unsigned side,
@@ -467,6 +471,7 @@ nodes_stream(nodes_t *fleet, uint32_t which, unsigned side,
     attempt->finish.time = 1000ull * ms;
     attempt->rest = rest;
     attempt->end = end;
+    attempt->matched = finish.bad_4xx;
 
     canary_evidence_start(fleet->nodes[attempt->node].evidence, which % 2,
                           side, &attempt->ticket);
@@ -500,6 +505,10 @@ nodes_finish_one(node_t *node, const nodes_attempt_t *attempt)
         if (ticket->step == node->rollout.tests) {
             node->times.step[ticket->side].counts[bucket]++;
         }
+    }
+
+    if (attempt->matched) {
+        canary_evidence_match(node->evidence, ticket, attempt->matched);
     }
 
     node->answered[ticket->side]++;
