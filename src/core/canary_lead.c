@@ -14,7 +14,7 @@
 #include "canary_lead_layout.h"
 
 
-/* The tests of a fleet's leader: their beginning, and what follows from them. */
+/* The tests of a fleet's leader: how they begin, and what follows from them. */
 
 
 /* before any slot of a rollout, modulo 2^32 */

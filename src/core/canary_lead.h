@@ -57,7 +57,7 @@ size_t canary_lead_size(void);
 void canary_lead_begin(canary_lead_t *lead, const canary_rollout_t *rollout,
     const canary_evidence_t *evidence, uint64_t now);
 
-/* Whether these are the tests of this rollout, or canary_lead_begin() is due. */
+/* Whether these are the tests of this rollout; if not, begin them. */
 
 int canary_lead_is_of(const canary_lead_t *lead,
     const canary_rollout_t *rollout);

@@ -26,7 +26,7 @@ typedef struct {
     uint64_t  key;
     uint64_t  spent[CANARY_SIDES];
     uint64_t  answered;               /* of the canary */
-    uint64_t  answered_at;            /* ms: when that rose last, as seen here */
+    uint64_t  answered_at;            /* ms: when that rose last, seen here */
     uint32_t  times_step;             /* of the times that are known of it */
     uint32_t  timed;                  /* sides, of these */
     uint32_t  added;                  /* since the last canary_lead_open() */

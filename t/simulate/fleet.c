@@ -19,6 +19,7 @@
 #define FLEET_RATE       100     /* attempts/s of all nodes together */
 #define FLEET_COMMON     0.9     /* share of alpha: canary_fleet_share() */
 #define FLEET_SEATS_MIN  8
+#define FLEET_TICKS      6000    /* 10 minutes: of a row at the threshold */
 
 #define BLIP             0.0526316   /* chance of a tick to be bad everywhere:
                                         with 5 % bad else, exactly 10 % */
@@ -83,7 +84,7 @@ static const fleet_row_t  broken[] = {
 static int table_at_limit(fleet_t *fleet, uint32_t runs);
 static int table_delays(fleet_t *fleet, uint32_t runs);
 static double fleet_run(fleet_t *fleet, const fleet_row_t *row,
-    uint64_t seed);
+    uint64_t seed, uint32_t ticks);
 static void fleet_begin(fleet_t *fleet, uint64_t seed);
 static void fleet_begin_step(fleet_t *fleet);
 static void fleet_tick(fleet_t *fleet, const fleet_row_t *row, uint32_t tick);
@@ -117,7 +118,7 @@ table_at_limit(fleet_t *fleet, uint32_t runs)
     uint32_t  run, fallen;
 
     printf("\nCanaries exactly at the threshold that are rolled back within "
-           "an hour, of %u:\n\n| attempts |", runs);
+           "10 minutes, of %u:\n\n| attempts |", runs);
 
     for (size = 0; size < SIZES; size++) {
         printf(" %u node%s |", sizes[size], size ? "s" : "");
@@ -134,7 +135,9 @@ table_at_limit(fleet_t *fleet, uint32_t runs)
             fleet->nodes = sizes[size];
 
             for (run = 0, fallen = 0; run < runs; run++) {
-                fallen += fleet_run(fleet, &at_limit[i], run) < NEVER;
+                fallen += fleet_run(fleet, &at_limit[i], run,
+                                    FLEET_TICKS)
+                          < NEVER;
             }
 
             printf(" %u, %.3g %% |", fallen, 100.0 * fallen / runs);
@@ -186,7 +189,7 @@ table_delays(fleet_t *fleet, uint32_t runs)
             fleet->nodes = sizes[size];
 
             for (run = 0; run < runs; run++) {
-                seconds[run] = fleet_run(fleet, row, run)
+                seconds[run] = fleet_run(fleet, row, run, TICKS)
                                - row->break_tick * TICK_SECONDS;
             }
 
@@ -213,16 +216,17 @@ table_delays(fleet_t *fleet, uint32_t runs)
 }
 
 
-/* The seconds until it is rolled back; NEVER: not within an hour. */
+/* The seconds until it is rolled back; NEVER: not within so many ticks. */
 
 static double
-fleet_run(fleet_t *fleet, const fleet_row_t *row, uint64_t seed)
+fleet_run(fleet_t *fleet, const fleet_row_t *row, uint64_t seed,
+    uint32_t ticks)
 {
     uint32_t  tick;
 
     fleet_begin(fleet, seed);
 
-    for (tick = 0; tick < TICKS; tick++) {
+    for (tick = 0; tick < ticks; tick++) {
 
         if (tick && tick % (TICKS / STEPS) == 0) {
             fleet_begin_step(fleet);

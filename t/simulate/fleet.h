@@ -15,8 +15,8 @@
  * Canaries on several machines: the fleet's test of what all of them count in
  * the same 100 ms, with nine tenths of alpha, and a test of each by its own,
  * which have one tenth together.  Prints a table of those exactly at the
- * threshold that are rolled back in an hour, in "runs" rollouts each, and one
- * of how long it takes for broken ones, in at most 200; returns whether a
+ * threshold that are rolled back in 10 minutes, in "runs" rollouts each, and
+ * one of how long it takes for broken ones, in at most 200; returns whether a
  * promise was not kept.
  */
 

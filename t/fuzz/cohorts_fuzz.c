@@ -30,7 +30,8 @@ static void fuzz_cohorts(const uint8_t *data, size_t size);
 static void fuzz_lead(const canary_cohorts_t *cohorts);
 static void fuzz_orders(const uint8_t *data, size_t size);
 static void fuzz_state(const uint8_t *data, size_t size);
-static canary_lead_t *fuzz_new_lead(canary_rollout_t *rollout);
+static canary_lead_t *fuzz_begin(unsigned which, canary_rollout_t *rollout);
+static void fuzz_start(canary_rollout_t *rollout);
 
 
 int
@@ -94,39 +95,27 @@ fuzz_lead(const canary_cohorts_t *cohorts)
     uint32_t           i;
     canary_lead_t     *lead;
     canary_result_t    result;
-    canary_cohorts_t  *ours;
     canary_rollout_t   rollout;
 
+    static canary_cohorts_t     ours;
     static canary_times_mark_t  times[2][CANARY_SIDES];
 
-    lead = fuzz_new_lead(&rollout);
+    lead = fuzz_begin(0, &rollout);
     memset(times, 0, sizeof(times));
 
-    ours = malloc(sizeof(canary_cohorts_t));
-    fuzz_assert(ours != NULL);
-
-    *ours = *cohorts;
-    ours->number = rollout.number;
-    ours->trial = rollout.trial;
-    ours->step = rollout.tests;
-    ours->nlimits = 2;
-    ours->slot += ours->slot ? 0 : FUZZ_SLOT;
-
-    for (i = 0; i < ours->n; i++) {
-        ours->cohorts[i].slot %= 2 * FUZZ_SLOT;
-    }
+    ours = *cohorts;
+    ours.number = rollout.number;
+    ours.trial = rollout.trial;
+    ours.nlimits = 2;
 
     for (i = 0; i < 4; i++) {
         canary_lead_open(lead, &rollout,
                          (FUZZ_SLOT + 50 * i) * CANARY_SLOT_MS, 1 + i % 2);
-        canary_lead_add(lead, 1, CANARY_NODE_LIVE, ours, times[0]);
-        canary_lead_add(lead, 2, (canary_node_t) (i % 3), ours, times[1]);
+        canary_lead_add(lead, 1, CANARY_NODE_LIVE, &ours, times[0]);
+        canary_lead_add(lead, 2, (canary_node_t) (i % 3), &ours, times[1]);
         canary_lead_close(lead);
         canary_lead_judge(lead, &rollout, 1, &result);
     }
-
-    free(ours);
-    free(lead);
 }
 
 
@@ -160,12 +149,13 @@ fuzz_state(const uint8_t *data, size_t size)
 
     static uint8_t  bytes[2][CANARY_LEAD_BYTES];
 
-    lead = fuzz_new_lead(&rollout);
-    next = fuzz_new_lead(&rollout);
+    lead = fuzz_begin(0, &rollout);
 
     if (canary_lead_load(lead, &rollout, data, size)) {
         len = canary_lead_save(lead, &rollout, bytes[0], CANARY_LEAD_BYTES);
         fuzz_assert(len != 0);
+
+        next = fuzz_begin(1, &rollout);
         fuzz_assert(canary_lead_load(next, &rollout, bytes[0], len));
 
         again = canary_lead_save(next, &rollout, bytes[1], CANARY_LEAD_BYTES);
@@ -175,22 +165,45 @@ fuzz_state(const uint8_t *data, size_t size)
         canary_lead_close(lead);
         canary_lead_judge(lead, &rollout, 1, &result);
     }
-
-    free(lead);
-    free(next);
 }
 
 
+/* memory that is used again: what is new each time is what begins there */
+
 static canary_lead_t *
-fuzz_new_lead(canary_rollout_t *rollout)
+fuzz_begin(unsigned which, canary_rollout_t *rollout)
 {
-    uint32_t            i;
-    canary_lead_t      *lead;
-    canary_times_t     *times;
-    canary_command_t    command;
-    canary_judged_t    *judged;
-    canary_evidence_t  *evidence;
-    canary_strategy_t   strategy;
+    static canary_times_t      times;
+    static canary_judged_t     judged;
+    static canary_lead_t      *leads[2];
+    static canary_rollout_t    template;
+    static canary_evidence_t  *evidence;
+
+    if (evidence == NULL) {
+        evidence = calloc(1, canary_evidence_size(0));
+        leads[0] = malloc(canary_lead_size());
+        leads[1] = malloc(canary_lead_size());
+        fuzz_assert(evidence && leads[0] && leads[1]);
+
+        fuzz_start(&template);
+        canary_evidence_init(evidence, 0);
+        canary_evidence_set_books(evidence, &judged.books);
+        canary_judge_begin(evidence, &template, 1, &times);
+    }
+
+    *rollout = template;
+    canary_lead_begin(leads[which], rollout, evidence,
+                      FUZZ_SLOT * CANARY_SLOT_MS);
+
+    return leads[which];
+}
+
+
+static void
+fuzz_start(canary_rollout_t *rollout)
+{
+    canary_command_t   command;
+    canary_strategy_t  strategy;
 
     static const canary_rule_t  rules[] = {
         { .kind = CANARY_RULE_ERROR_5XX_RATE, .threshold = 100000000,
@@ -221,26 +234,4 @@ fuzz_new_lead(canary_rollout_t *rollout)
 
     canary_rollout_init(rollout, 0);
     fuzz_assert(canary_rollout_apply(rollout, &command) == CANARY_CHANGED);
-
-    times = calloc(1, sizeof(canary_times_t));
-    judged = calloc(1, sizeof(canary_judged_t));
-    evidence = calloc(1, canary_evidence_size(0));
-    lead = malloc(canary_lead_size());
-    fuzz_assert(times && judged && evidence && lead);
-
-    canary_evidence_init(evidence, 0);
-    canary_evidence_set_books(evidence, &judged->books);
-    canary_judge_begin(evidence, rollout, 1, times);
-
-    for (i = 0; i < canary_lead_size(); i++) {
-        ((uint8_t *) lead)[i] = 0xa5;
-    }
-
-    canary_lead_begin(lead, rollout, evidence, FUZZ_SLOT * CANARY_SLOT_MS);
-
-    free(evidence);
-    free(judged);
-    free(times);
-
-    return lead;
 }
