@@ -3,6 +3,9 @@
 
 ## the nginx to build for: Debian's nginx-dev, or an unpacked source
 NGINX_SRC  ?= /usr/share/nginx/src
+## its configure arguments, as nginx -V prints them (the default: those of
+## nginx-dev, or --with-compat)
+NGINX_FLAGS ?=
 CFLAGS     ?= -O2 -g -fstack-protector-strong -Wformat \
               -Werror=format-security -D_FORTIFY_SOURCE=2
 LDFLAGS    ?= -Wl,-z,relro -Wl,-z,now
@@ -16,6 +19,9 @@ endif
 
 # Debian's nginx lives where the PATH of an ordinary user does not lead.
 export PATH := $(PATH):/usr/sbin
+
+# Its quotes are for tools/build.
+export NGINX_FLAGS
 
 # What lies in build/.
 

@@ -9,7 +9,7 @@ DESTDIR    ?=
 ## below it, where the module is
 MODULESDIR ?= $(shell PATH='$(PATH)' nginx -V 2>&1 | \
                 sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
-## and where the programs, their manual and completion are
+## and where the programs, their manuals and completion are
 PREFIX     ?= /usr/local
 
 .PHONY: build ctl ctl-program programs demo install uninstall \
@@ -80,7 +80,7 @@ install-programs:
 # canaryctl, with what it shares with the module.
 
 CTL_CFLAGS  = -std=c11 -W -Wall -Wpointer-arith -Wno-unused-parameter -Werror \
-              $(CFLAGS) -Isrc/format -Isrc/ctl
+              $(CFLAGS) -Isrc/core -Isrc/format -Isrc/ctl
 CTL_OBJS    = $(CTL_SRCS:%.c=$(CTL).obj/%.o)
 CTL_LIBS   := -lcurl -lcjson -lcrypto -lm
 

@@ -116,6 +116,7 @@ static const ngx_http_canary_resource_t
     ngx_http_canary_get("", ngx_http_canary_api_endpoint),
     ngx_http_canary_get("/events", ngx_http_canary_api_events),
     ngx_http_canary_get("/failures", ngx_http_canary_api_failures),
+    ngx_http_canary_get("/history", ngx_http_canary_api_history),
 
     { ngx_string("/rollout"), NGX_HTTP_POST|NGX_HTTP_PATCH,
       ngx_string("POST, PATCH"), NULL, CANARY_START, 0, 0 },
@@ -257,6 +258,11 @@ ngx_http_canary_api_index(ngx_http_request_t *r)
     canary_json_add(json, "write",
                     cJSON_CreateBool(ngx_http_canary_location(r)->write),
                     &failed);
+
+    ngx_http_canary_render_configuration(json,
+                        ngx_http_get_module_main_conf(r,
+                                                      ngx_http_canary_module),
+                        &failed);
 
     list = canary_json_add_array(json, "paths", &failed);
 

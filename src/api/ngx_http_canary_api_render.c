@@ -23,6 +23,7 @@
 #include "canary_json.h"
 #include "canary_strategy_json.h"
 #include "canary_text.h"
+#include "canary_version.h"
 
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_shared.h"
@@ -37,6 +38,8 @@
                                                   of seconds kept in ms */
 
 
+static void ngx_http_canary_render_nginx(cJSON *object, ngx_pool_t *pool,
+    int *failed);
 static void ngx_http_canary_render_progress(cJSON *object,
     ngx_canary_snapshot_t *snapshot, const canary_strategy_t *strategy,
     int *failed);
@@ -51,8 +54,6 @@ static void ngx_http_canary_render_next_step(cJSON *object,
     ngx_canary_snapshot_t *snapshot, int *failed);
 static void ngx_http_canary_render_waiting(cJSON *object,
     ngx_canary_snapshot_t *snapshot, int *failed);
-static ngx_uint_t ngx_http_canary_awaits_approval(
-    ngx_canary_snapshot_t *snapshot);
 static const u_char *ngx_http_canary_wait_other(
     ngx_canary_snapshot_t *snapshot);
 static ngx_uint_t ngx_http_canary_steps(ngx_canary_snapshot_t *snapshot);
@@ -154,6 +155,7 @@ ngx_http_canary_render_endpoint(cJSON *object,
                                 pool, failed);
 
     ngx_http_canary_render_progress(object, snapshot, strategy, failed);
+    ngx_http_canary_render_configuration(object, endpoint->main, failed);
 
     canary_strategy_json_write(canary_json_add_object(object, "strategy",
                                                       failed),
@@ -174,11 +176,53 @@ ngx_http_canary_render_endpoint(cJSON *object,
                                         &strategy->matches, failed);
     }
 
+    ngx_http_canary_render_nginx(object, pool, failed);
+
     controller = canary_json_add_object(object, "controller", failed);
     canary_json_add_number(controller, "heartbeat_age_ms",
                            snapshot->heartbeat, 0, failed);
 
     ngx_http_canary_render_last(object, &snapshot->record, pool, failed);
+}
+
+
+void
+ngx_http_canary_render_configuration(cJSON *object,
+    ngx_canary_main_conf_t *cmcf, int *failed)
+{
+    cJSON                *configuration;
+    ngx_canary_health_t   health;
+
+    if (cmcf->zone == NULL) {
+        canary_json_add_null(object, "configuration", failed);
+        return;
+    }
+
+    ngx_canary_health(cmcf, &health);
+
+    configuration = canary_json_add_object(object, "configuration", failed);
+
+    canary_json_add_number(configuration, "serial", health.configuration, 0,
+                           failed);
+    ngx_http_canary_render_time(configuration, "loaded", health.loaded, 0,
+                                failed);
+}
+
+
+/* who answers, of several that look the same */
+
+static void
+ngx_http_canary_render_nginx(cJSON *object, ngx_pool_t *pool, int *failed)
+{
+    cJSON  *nginx;
+
+    nginx = canary_json_add_object(object, "nginx", failed);
+
+    ngx_http_canary_render_name(nginx, "host",
+                                (ngx_str_t *) &ngx_cycle->hostname, pool,
+                                failed);
+    canary_json_add_text(nginx, "version", NGINX_VERSION, failed);
+    canary_json_add_text(nginx, "module", CANARY_VERSION, failed);
 }
 
 
@@ -305,7 +349,9 @@ ngx_http_canary_render_waiting(cJSON *object,
     other = ngx_http_canary_wait_other(snapshot);
     figure = other ? NULL : ngx_http_canary_holder(snapshot);
     approval = other == NULL && figure == NULL
-               && ngx_http_canary_awaits_approval(snapshot);
+               && ngx_canary_awaits_approval(&snapshot->record.rollout,
+                                             &snapshot->judgement,
+                                             snapshot->now);
 
     if (approval) {
         other = (u_char *) "approval";
@@ -343,22 +389,6 @@ ngx_http_canary_render_waiting(cJSON *object,
     if (approval) {
         canary_json_add(waiting, "approval", cJSON_CreateTrue(), failed);
     }
-}
-
-
-static ngx_uint_t
-ngx_http_canary_awaits_approval(ngx_canary_snapshot_t *snapshot)
-{
-    canary_command_t  tick;
-
-    ngx_memzero(&tick, sizeof(canary_command_t));
-
-    tick.verb = CANARY_TICK;
-    tick.now = snapshot->now;
-    tick.verdict = snapshot->judgement.verdict;
-    tick.attempts = snapshot->judgement.attempts;
-
-    return canary_rollout_awaits_approval(&snapshot->record.rollout, &tick);
 }
 
 
@@ -666,6 +696,16 @@ ngx_http_canary_render_last(cJSON *object, ngx_canary_record_t *record,
     ngx_http_canary_render_line(last, "reason", record->last_reason, pool,
                                 failed);
     ngx_http_canary_render_time(last, "ended", record->ended, 0, failed);
+
+    /* a state file of a version before does not tell */
+
+    if (record->last_verb) {
+        canary_json_add_text(last, "by",
+                             (record->last_verb < CANARY_VERBS)
+                             ? "person" : "controller", failed);
+    } else {
+        canary_json_add_null(last, "by", failed);
+    }
 }
 
 

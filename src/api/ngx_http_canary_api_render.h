@@ -25,6 +25,10 @@ void ngx_http_canary_render_endpoint(cJSON *object,
     ngx_canary_snapshot_t *snapshot, ngx_pool_t *pool, int *failed);
 
 
+/* that which answers; null: it has no endpoints */
+void ngx_http_canary_render_configuration(cJSON *object,
+    ngx_canary_main_conf_t *cmcf, int *failed);
+
 /* sends it with this status; not durable: its last change is not */
 ngx_int_t ngx_http_canary_api_send_endpoint(ngx_http_request_t *r,
     ngx_uint_t status, ngx_canary_endpoint_t *endpoint, ngx_uint_t durable);

@@ -98,6 +98,7 @@ ngx_canary_commit(ngx_canary_main_conf_t *cmcf)
     ngx_canary_endpoint_t  **endpoints;
 
     cmcf->committed = 1;
+    cmcf->loaded = ngx_canary_wall_clock();
 
     ngx_canary_lock(cmcf->zone);
 

@@ -200,8 +200,8 @@ canary_rule_count_limits(const canary_strategy_t *strategy,
 
     if (n > CANARY_LIMITS_MAX) {
         canary_json_error(errors, at, "there can be at most %d rules about "
-                          "quantiles of latency and matches",
-                          CANARY_LIMITS_MAX);
+                          "quantiles of latency, those about matches among "
+                          "them", CANARY_LIMITS_MAX);
     }
 }
 

@@ -11,6 +11,7 @@
 #include "ngx_http_canary_conf.h"
 
 #include "canary_match.h"
+#include "canary_setting.h"
 #include "canary_split.h"
 #include "canary_strategy.h"
 
@@ -63,7 +64,7 @@ ngx_http_canary_step(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if (ngx_http_canary_parse_ratio(&value[i], 6, &parts) != NGX_OK) {
+        if (!canary_setting_ratio((char *) value[i].data, 6, &parts)) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid step \"%V\", it must be a ratio "
                                "such as \"20%%\" or \"0.2\", no finer than "
@@ -412,30 +413,4 @@ ngx_http_canary_note_directive(ngx_conf_t *cf, ngx_http_canary_srv_conf_t *conf)
     conf->directive = value[0];
     conf->file = cf->conf_file->file.name.data;
     conf->line = cf->conf_file->line;
-}
-
-
-ngx_int_t
-ngx_http_canary_parse_ratio(ngx_str_t *value, ngx_uint_t decimals,
-    uint64_t *parts)
-{
-    size_t     len;
-    ngx_int_t  n;
-
-    len = value->len;
-
-    if (len && value->data[len - 1] == '%') {
-        decimals -= 2;
-        len--;
-    }
-
-    n = ngx_atofp(value->data, len, decimals);
-
-    if (n == NGX_ERROR) {
-        return NGX_ERROR;
-    }
-
-    *parts = n;
-
-    return NGX_OK;
 }

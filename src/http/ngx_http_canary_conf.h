@@ -81,14 +81,6 @@ char *ngx_http_canary_check_patience(ngx_conf_t *cf, void *post, void *data);
 void ngx_http_canary_note_directive(ngx_conf_t *cf,
     ngx_http_canary_srv_conf_t *conf);
 
-/*
- * A ratio, "0.2" or "20%", as a whole number of parts, of which 10^decimals
- * make one; or NGX_ERROR, also if it is finer than that.
- */
-
-ngx_int_t ngx_http_canary_parse_ratio(ngx_str_t *value, ngx_uint_t decimals,
-    uint64_t *parts);
-
 
 /* when upstream{} blocks get their balancers */
 

@@ -47,7 +47,7 @@ canary_replay_attempt_begins(canary_replay_t *replay,
     canary_replay_pending_t *pending)
 {
     if (replay->clock == 0) {
-        replay->summary.others++;
+        replay->summary.others += (replay->options.log_weight != 0);
         return 0;
     }
 

@@ -310,7 +310,7 @@ canary_replay_read_names(canary_replay_fields_t *fields,
     const char  *text;
 
     static const char *const  reasons[CANARY_REPLAY_REASONS] = {
-        "weight", "key", "force", "fallback"
+        "weight", "key", "force", "fallback", "only"
     };
 
     text = fields->values[FIELD_ENDPOINT];
@@ -346,7 +346,8 @@ canary_replay_read_names(canary_replay_fields_t *fields,
         }
     }
 
-    return "has a reason that is none of weight, key, force and fallback";
+    return "has a reason that is none of weight, key, force, fallback and "
+           "only";
 }
 
 

@@ -66,6 +66,7 @@ typedef enum {
     CANARY_REPLAY_BY_KEY,
     CANARY_REPLAY_BY_FORCE,
     CANARY_REPLAY_BY_FALLBACK,
+    CANARY_REPLAY_BY_ONLY,         /* outside the rollout */
     CANARY_REPLAY_REASONS
 } canary_replay_reason_t;
 

@@ -447,3 +447,20 @@ ngx_canary_trip(ngx_canary_endpoint_t *endpoint, uint32_t epoch,
 
     ngx_canary_unlock(zone);
 }
+
+
+ngx_uint_t
+ngx_canary_awaits_approval(const canary_rollout_t *rollout,
+    const ngx_canary_judgement_t *judgement, uint64_t now)
+{
+    canary_command_t  tick;
+
+    ngx_memzero(&tick, sizeof(canary_command_t));
+
+    tick.verb = CANARY_TICK;
+    tick.now = now;
+    tick.verdict = judgement->verdict;
+    tick.attempts = judgement->attempts;
+
+    return canary_rollout_awaits_approval(rollout, &tick);
+}

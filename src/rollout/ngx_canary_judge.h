@@ -48,6 +48,10 @@ typedef struct {
 void ngx_canary_judge(ngx_canary_shared_t *shared, uint64_t now,
     ngx_uint_t detail, ngx_canary_judgement_t *judgement);
 
+/* whether the step or the promotion that is due waits for a person only */
+ngx_uint_t ngx_canary_awaits_approval(const canary_rollout_t *rollout,
+    const ngx_canary_judgement_t *judgement, uint64_t now);
+
 /* the control loop: judges if there is a reason to, acts when a rule is
    broken, and takes the next step when it is time to */
 void ngx_canary_progress(ngx_canary_main_conf_t *cmcf,

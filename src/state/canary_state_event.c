@@ -33,7 +33,7 @@ const char *const  canary_state_phases[CANARY_PHASES] = {
     "idle", "progressing", "paused", "halted", "baking"
 };
 
-static const char *const  canary_state_verbs[CANARY_STATE_VERBS] = {
+const char *const  canary_state_verbs[CANARY_STATE_VERBS] = {
     "start", "direct", "patch", "advance", "pause", "resume", "promote",
     "rollback", "step", "violation", "holding", "release_gone",
     "stable_unavailable", "stable_available"

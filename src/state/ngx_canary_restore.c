@@ -85,6 +85,7 @@ ngx_canary_restore(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
 
     if (state) {
         ngx_canary_raise_last(cmcf, state->last_event);
+        cmcf->zone->configurations += state->configuration;
         ngx_canary_restore_parts(cmcf, state, 0, log);
     }
 

@@ -168,7 +168,9 @@ struct ngx_canary_main_conf_s {
     ngx_uint_t                          fresh;         /* the zone knows
                                                           nothing yet */
     ngx_uint_t                          serial;        /* of this cycle */
-    ngx_uint_t                          committed;     /* it is in use */
+    ngx_uint_t                          committed;     /* it is in use, */
+    uint64_t                            loaded;        /* since then, ms since
+                                                          1970 */
 };
 
 

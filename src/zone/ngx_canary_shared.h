@@ -13,6 +13,7 @@
 
 #include "canary_away.h"
 #include "canary_buckets.h"
+#include "canary_course.h"
 #include "canary_event.h"
 #include "canary_evidence_layout.h"
 #include "canary_histogram.h"
@@ -185,12 +186,18 @@ typedef struct {
     uint64_t                            transitions[CANARY_PHASES];
                                                        /* to each phase, from
                                                           others */
+    uint64_t                            results[2];    /* rollouts that ended:
+                                                          promoted, and rolled
+                                                          back */
     uint64_t                            ended;         /* the last rollout,
                                                           ms since 1970 */
     uint64_t                            settled;       /* generation at which
                                                           Verta's API stopped
                                                           telling how that
                                                           rollout ended */
+    uint32_t                            last_verb;     /* what ended it,
+                                                          canary_verb_t; 0: not
+                                                          known */
     u_char                              last_release[CANARY_NAME_SIZE];
                                         /* its name, zero-terminated */
     u_char                              last_reason[CANARY_REASON_SIZE];
@@ -347,6 +354,7 @@ struct ngx_canary_shared_s {
 
     ngx_canary_history_t               *history;       /* or NULL */
     ngx_canary_failures_t              *failures;      /* or NULL */
+    canary_course_t                    *course;        /* or NULL */
 
     ngx_canary_release_shared_t        *releases
                                             [CANARY_RELEASES];
@@ -393,6 +401,11 @@ struct ngx_canary_zone_s {
                                                           a process */
     ngx_uint_t                          serial;        /* of the newest
                                                           configuration */
+    uint64_t                            configurations;  /* what is added to
+                                                          serial numbers where
+                                                          they are shown: so
+                                                          that they go on after
+                                                          a restart */
     ngx_uint_t                          closed;        /* the newest has no
                                                           endpoints, and so
                                                           no zone */
@@ -469,6 +482,15 @@ ngx_canary_event_at(ngx_canary_shared_t *shared, uint64_t number)
 }
 
 
+/* the number of a configuration as it is shown, from 1 on */
+
+static ngx_inline uint64_t
+ngx_canary_configuration(ngx_canary_zone_t *zone, ngx_uint_t serial)
+{
+    return zone->configurations + serial;
+}
+
+
 /* what it has counted */
 
 static ngx_inline void
@@ -506,6 +528,19 @@ static ngx_inline uint64_t
 ngx_canary_milliseconds(void)
 {
     return ngx_canary_microseconds() / 1000;
+}
+
+
+/* ms since 1970 */
+
+static ngx_inline uint64_t
+ngx_canary_wall_clock(void)
+{
+    struct timeval  tv;
+
+    ngx_gettimeofday(&tv);
+
+    return (uint64_t) tv.tv_sec * 1000 + (uint64_t) tv.tv_usec / 1000;
 }
 
 

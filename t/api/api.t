@@ -267,8 +267,10 @@ subtest 'an endpoint that is idle' => sub {
 
     is_deeply([ keys_in_order($response->body) ],
               [ qw(name generation phase stable canary weight served_weight
-                   step steps next_step_in_seconds waiting_for strategy
-                   releases rules controller last_rollout) ]);
+                   step steps next_step_in_seconds waiting_for
+                   configuration strategy
+                   releases rules nginx controller
+                   last_rollout) ]);
 
     is($endpoint->{phase}, 'idle');
     is($endpoint->{stable}, 'v1');
@@ -455,6 +457,7 @@ subtest 'the last rollout' => sub {
     is($last->{result}, 'rolled_back');
     is($last->{reason}, 'tr\\"ü%s');
     like($last->{ended}, qr/^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+    is($last->{by}, 'person');
 };
 
 
@@ -521,6 +524,7 @@ subtest 'the event of a broken rule has its figures' => sub {
     is($event->{actor}{address}, undef);
     is($t->endpoint('ep')->{last_rollout}{reason},
        'error_5xx_rate 1 > 0.25 after 4 attempts');
+    is($t->endpoint('ep')->{last_rollout}{by}, 'controller');
 };
 
 subtest 'the event of a step has the figures of all rules' => sub {

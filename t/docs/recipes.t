@@ -30,6 +30,7 @@ my %tests = (
     'The version in the URI'       => \&uri,
     'Host and SNI per release'     => \&sni,
     'Probes'                       => \&probes,
+    'Wrong answers'                => \&wrong,
     'max_fails'                    => \&max_fails,
     'Uploads'                      => \&uploads,
     'Streams and LLMs'             => \&streams,
@@ -376,6 +377,22 @@ sub probes ($t, $recipe) {
     is($t->endpoint('some-path')->{rules}[0]{attempts}, 0, 'and no evidence');
     $t->load(count => 20)->result;
     is($t->endpoint('some-path')->{rules}[0]{attempts}, 10, 'users are');
+
+    $t->finish;
+
+    return;
+}
+
+
+sub wrong ($t, $recipe) {
+    begin($t, $recipe, @{ $recipe->{nginx} });
+    $t->{backends}{v2}->set(headers => { 'X-Model-Error' => 'no gpu' });
+    $t->start_rollout('some-path', rules => undef, steps => [0.5]);
+
+    my $load = $t->load(connections => 4);
+    like(ended($t, 'rolled_back')->{reason},
+         qr/^match_rate of model_error/, 'by that rule');
+    is_deeply([ keys %{ $load->stop->{statuses} } ], [200], 'though all is 200');
 
     $t->finish;
 

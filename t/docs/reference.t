@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
 # What there is in the source is in the documents, and what is in the documents
-# is in the source: directives with their contexts, variables, rules, paths of
-# the API, events, metrics, commands of canaryctl.
+# is in the source: directives with their contexts, variables, rules, paths and
+# fields of the API, events, metrics, alerts, commands of canaryctl.
 
 use v5.36;
 
@@ -32,8 +32,27 @@ same('types of events',
      set(@{ $openapi->{components}{schemas}{Event}{properties}{type}{enum} }),
      set(map { /`(\w+)`/g } cells($api, qr/\| type \|.*/)));
 
+same('fields of a strategy',
+     set(keys %{ $openapi->{components}{schemas}{CanaryStrategy}{properties} }),
+     set(map { /`(\w+)`/g } cells($api, qr/\| field \| value \|.*/)));
+
+my ($endpoint) = $api =~ /^(\{"name".*?)^```/ms;
+my ($events, $holding) = $api =~ /^(\{"events".*|\{"id".*)$/mg;
+my ($failures) = $api =~ /^(\{"failures".*)$/m;
+
+complete(Endpoint => decode_json($endpoint));
+complete(Rule => $_) for @{ decode_json($endpoint)->{rules} };
+complete(Release => $_) for @{ decode_json($endpoint)->{releases} };
+complete(Event => decode_json($events)->{events}[0]);
+complete(Event => decode_json($holding));
+complete(Failure => decode_json($failures)->{failures}[0]);
+
 same('metrics', set(map { metrics($_) } sources('api')),
      set(map { /`(\w+)`/g } cells(page('metrics'), qr/\| metric \|.*/)));
+
+same('alerts',
+     set(slurp("$top/contrib/prometheus/alerts.yml") =~ /- alert: (\w+)/g),
+     set(map { /`(\w+)`/g } cells(page('metrics'), qr/\| alert \|.*/)));
 
 same('commands of canaryctl',
      set(slurp("$top/src/ctl/ctl_commands.c") =~ /^    \{ "(\w+)",/mg),
@@ -49,6 +68,18 @@ sub same ($what, $source, $documents) {
 
     ok(%$source, "there are $what");
     is(join('', map { tell_of($_, $source, $documents) } @wrong), '', $what);
+
+    return;
+}
+
+
+# An example has what each answer has.
+
+sub complete ($schema, $example) {
+    my @lacks = grep { !exists $example->{$_} }
+        @{ $openapi->{components}{schemas}{$schema}{required} };
+
+    is("@lacks", '', "what an example of $schema lacks");
 
     return;
 }

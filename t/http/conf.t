@@ -71,6 +71,30 @@ my @in_endpoint = (
       qr/"canary_step" directive is duplicate/ ],
     [ 'canary_step; #!', qr/invalid number of arguments in "canary_step"/ ],
 
+    [ 'canary_match redirects constant; #!',
+      qr/"constant" of "canary_match" has no variable/ ],
+    [ 'canary_match redirects; #!',
+      qr/invalid number of arguments in "canary_match"/ ],
+    [ 'canary_match "no name" $uri; #!',
+      qr/the name of "canary_match" "no name" has to be of letters, digits/ ],
+    [ 'canary_match ' . 'x' x 32 . ' $uri; #!', qr/1 to 31 characters/ ],
+    [ "canary_match one \$uri;\ncanary_match one \$args; #!",
+      qr/"canary_match" "one" is here twice/ ],
+    [ join("\n", map { "canary_match m$_ \$uri;" } 1 .. 5) . ' #!',
+      qr/too many "canary_match", at most 4/ ],
+    [ "canary_match one \$uri;\ncanary_rule match_rate 10% match=two; #!",
+      qr/names "match=two", there must be a "canary_match two \.\.\."/ ],
+    [ 'canary_rule match_rate 10%; #!',
+      qr/rule "match_rate" needs a match: the name of the "canary_match"/ ],
+    [ 'canary_rule match_rate 10% match=; #!',
+      qr/invalid "match=", the name of a "canary_match" has to have 1 to 31/ ],
+    [ 'canary_rule error_rate 10% match=one; #!',
+      qr/rule "error_rate" has a match, which is only for .*"match_rate"/ ],
+    [ 'canary_rule match_rate 10% match=one match=two; #!',
+      qr/parameter "match=two" of "canary_rule" is here twice/ ],
+    [ join("\n", map { "canary_rule match_rate 10% match=m$_;" } 1 .. 5)
+      . ' #!', qr/"match=m5" is one too many, .* at most 4 "canary_match"/ ],
+
     [ 'canary_rule error_6xx_rate 10%; #!',
       qr/unknown rule "error_6xx_rate".*"error_4xx_rate", "error_5xx_rate"/ ],
     [ 'canary_rule error_5xx_rate; #!',
@@ -129,13 +153,20 @@ my @in_endpoint = (
              qr/threshold "250ms" of rule "$_" with a baseline.* factor/ ] }
          map { "latency_${_}_max" } qw(avg p50 p90 p95 p99)),
     (map { [ "canary_rule latency_p90_max $_ baseline=stable; #!",
-             qr/threshold "$_".* factor above 0, up to 1000, such as "1/ ] }
-         qw(0 1001)),
+             qr/threshold "$_".* factor from 1 to 1000, such as "1\.3"/ ] }
+         qw(0 0.3 1001 30%)),
+    [ 'canary_rule latency_p90_max 250; #!',
+      qr/threshold "250" .* needs a unit, such as "250ms" or "250s"/ ],
+    (map { [ "canary_rule error_5xx_rate $_; #!",
+             qr/of rule "error_5xx_rate": there is no operator/ ] }
+         '> 5%', '>5%', '<= 5%', '= 5%'),
+    [ 'canary_rule error_rate 5%' . ' burst=0' x 20 . '; #!',
+      qr/"burst=0" of "canary_rule" is here twice/ ],
     [ 'canary_rule error_rate 110% baseline=stable; #!',
       qr/threshold "110%" of rule "error_rate".* ratio from 0 to 1/ ],
     [ join('', map { "canary_rule latency_p50_max ${_}ms;\n" } 1 .. 8)
       . 'canary_rule latency_p99_max 1s; #!',
-      qr/too many rules about quantiles of latency, at most 8/ ],
+      qr/too many rules about quantiles of latency and matches, at most 8/ ],
     [ join('', map { "canary_rule error_rate $_%;\n" } 1 .. 16)
       . 'canary_rule error_rate 10%; #!',
       qr/too many rules, at most 16/ ],

@@ -44,6 +44,7 @@ my $http = <<'EOC';
     server {
         listen 127.0.0.1:%%PORT_http%%;
         proxy_http_version 1.1;
+        proxy_buffering    off;
 
         location /header   { proxy_pass http://header; }
         location /response { proxy_pass http://response; }
@@ -53,7 +54,6 @@ my $http = <<'EOC';
         }
         location /upload   {
             proxy_request_buffering off;
-            proxy_buffering         off;
             proxy_pass http://response;
         }
         location /upgrade  {
@@ -74,7 +74,7 @@ subtest 'answers 200 with an error in the header are rolled back' => sub {
     $server{v2}->set(headers => { 'X-Model-Error' => 'cuda' });
     $t->start_rollout('header', release => 'v2', rules => undef);
 
-    is_rolled_back('header', qr/^match_rate of model_error 1 > 0\.1 after /);
+    is_rolled_back('header', qr/^match_rate of model_error [\d.]+ > 0\.1 /);
     is($t->release('header', 'v2')->{failed}, 0, 'and nothing failed');
 
     my ($event) = $t->events('header');
@@ -203,7 +203,7 @@ subtest 'rules that name none of the endpoint' => sub {
         '/canary_strategy/rules/0/rule_parameters', qr/only for the rule/);
     is_refused($t->api_patch($path, { canary_strategy => { rules => [
         rule(match_rate => 0.1, match => 'no name') ] } }),
-        '/canary_strategy/rules/0/rule_parameters/0/value', qr/1 to 31/);
+        '/canary_strategy/rules/0/rule_parameters/1/value', qr/1 to 31/);
 
     is($t->api_patch($path, { canary_strategy => { rules => [
         rule(match_rate => 0.1, match => 'redirects') ] } })->status, 200,
@@ -281,7 +281,7 @@ subtest 'a reload takes it away, and brings it back' => sub {
     }, 30, 'it to be back');
     is($t->endpoint('header')->{rules}[0]{attempts}, 0,
        'what nobody has looked at is no evidence to pass by');
-    is_rolled_back('header', qr/^match_rate of redirects 1 > /);
+    is_rolled_back('header', qr/^match_rate of redirects /);
     $server{v2}->set;
 };
 

@@ -40,9 +40,11 @@ class Bullet {
     update(rule) {
         setText(this.name, ruleName(rule.rule, rule.match));
         setAttribute(this.name, 'title', rule.rule);
-        setText(this.verdict, rule.verdict);
-        setClass(this.verdict, `badge ${rule.verdict}`);
-        setClass(this.node, `rule ${rule.verdict}`);
+        const verdict = shownVerdict(rule);
+
+        setText(this.verdict, verdict.text);
+        setClass(this.verdict, `badge ${verdict.class}`);
+        setClass(this.node, `rule ${verdict.class}`);
 
         setText(this.figures, `${measured(rule)}, limit ${limit(rule)}`);
         setText(this.more, this.words(rule));
