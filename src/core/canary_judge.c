@@ -81,6 +81,12 @@ canary_judge_tick(canary_evidence_t *evidence,
         canary_judge_new_tests(evidence, rollout, now);
     }
 
+    /* in a fleet it is told, and found anew but now and then */
+
+    if (evidence->led && judge->step != rollout->tests) {
+        judge->longest = CANARY_NOT_KNOWN;
+    }
+
     judge->step = rollout->tests;
 
     canary_judge_fold(judge, evidence, &rollout->strategy, now);

@@ -57,7 +57,10 @@ size_t canary_lead_size(void);
 void canary_lead_begin(canary_lead_t *lead, const canary_rollout_t *rollout,
     const canary_evidence_t *evidence, uint64_t now);
 
-/* Whether these are the tests of this rollout; if not, begin them. */
+/*
+ * Whether these are the tests of this rollout; if not, nothing but
+ * canary_lead_begin() is to be done with them.
+ */
 
 int canary_lead_is_of(const canary_lead_t *lead,
     const canary_rollout_t *rollout);

@@ -90,7 +90,7 @@ canary_lead_open(canary_lead_t *lead, const canary_rollout_t *rollout,
 
     ours = canary_lead_evidence(lead);
 
-    lead->rollout = rollout;
+    lead->rollout = canary_lead_is_of(lead, rollout) ? rollout : NULL;
     lead->now = now;
     lead->width = width;
     lead->complete = canary_lead_slot(lead);
@@ -821,7 +821,9 @@ canary_lead_fold(canary_lead_t *lead)
     cohort = &lead->given.tail.cohorts[0];
     judge = &lead->judged.judge;
 
-    if (lead->given.tail.n == 0 || !canary_lead_may_fold(lead, cohort)) {
+    if (lead->rollout == NULL || lead->given.tail.n == 0
+        || !canary_lead_may_fold(lead, cohort))
+    {
         return 0;
     }
 

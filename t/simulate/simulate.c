@@ -7,10 +7,10 @@
 /*
  * simulate [RUNS]: what the judge does to good and to broken canaries, in
  * RUNS simulated rollouts of one hour for each row, beside other judges; and
- * to those that turn bad after hours to months.  Prints tables in markdown.
- * The same RUNS give the same tables.
+ * to those that turn bad after hours to months, and to those of several
+ * machines.  Prints tables in markdown.  The same RUNS give the same tables.
  *
- * simulate RUNS ages: only the latter, and no observation is left out.
+ * simulate RUNS ages: only those of months, and no observation is left out.
  * simulate RUNS limit: rollouts of an hour and of a day exactly at the limit.
  * simulate RUNS patience: services whose answers are slow.
  * simulate RUNS fleet: canaries on several machines.
@@ -36,6 +36,7 @@
 #define RUNS_MAX       1000000
 #define RUNS_FOR_MEANS 500      /* with fewer no mean is checked */
 #define RUNS_OF_AGES   100      /* at most, unless they are asked for */
+#define RUNS_OF_FLEET  50
 
 #define HEALTHY        0.01     /* share of bad attempts before a break */
 #define BREAK_TICK     18000    /* after 30 minutes, in the middle of a step */
@@ -167,6 +168,8 @@ main(int argc, char **argv)
 
     missed |= table_ages((runs < RUNS_OF_AGES) ? (uint32_t) runs
                                                : RUNS_OF_AGES, 0);
+    missed |= table_fleet((runs < RUNS_OF_FLEET) ? (uint32_t) runs
+                                                 : RUNS_OF_FLEET);
 
     return missed;
 }
