@@ -7,7 +7,7 @@ CTL_PACKAGES   := $(firstword $(subst -, ,$(notdir $(CC)))) make libc6-dev \
                   libcjson-dev libcurl4-openssl-dev libssl-dev
 BUILD_PACKAGES := $(CTL_PACKAGES)
 TEST_PACKAGES  := gcc curl jq libcmocka-dev libio-pty-perl mandoc openssl \
-                  perl prometheus chromium fonts-dejavu-core \
+                  perl prometheus redis-server chromium fonts-dejavu-core \
                   $(call unless,node,nodejs) $(call unless,npm,npm)
 ASAN_PACKAGES  := dpkg-dev libpcre2-dev zlib1g-dev
 MATRIX_PACKAGES := gcc clang dpkg-dev libpcre2-dev zlib1g-dev

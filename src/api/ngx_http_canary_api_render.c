@@ -13,9 +13,11 @@
 #include "ngx_http_canary_api_render.h"
 
 #include "canary_event.h"
+#include "canary_pace.h"
 #include "canary_rollout.h"
 #include "canary_route.h"
 #include "canary_rule.h"
+#include "canary_sequential.h"
 #include "canary_split.h"
 #include "canary_strategy.h"
 #include "canary_totals.h"
@@ -54,6 +56,9 @@ static void ngx_http_canary_render_next_step(cJSON *object,
     ngx_canary_snapshot_t *snapshot, int *failed);
 static void ngx_http_canary_render_waiting(cJSON *object,
     ngx_canary_snapshot_t *snapshot, int *failed);
+static void ngx_http_canary_render_seconds(cJSON *waiting,
+    ngx_canary_snapshot_t *snapshot, const canary_figure_t *figure,
+    int *failed);
 static const u_char *ngx_http_canary_wait_other(
     ngx_canary_snapshot_t *snapshot);
 static ngx_uint_t ngx_http_canary_steps(ngx_canary_snapshot_t *snapshot);
@@ -371,6 +376,7 @@ ngx_http_canary_render_waiting(cJSON *object,
 
         canary_json_add_null(waiting, "rule", failed);
         canary_json_add_number(waiting, "attempts", 0, 0, failed);
+        canary_json_add_null(waiting, "seconds", failed);
 
     } else {
         ngx_http_canary_wait_reason((u_char *) reason, sizeof(reason),
@@ -382,6 +388,7 @@ ngx_http_canary_render_waiting(cJSON *object,
                                ngx_http_canary_is_missing(snapshot, figure)
                                ? 0 : ngx_http_canary_needed(figure),
                                0, failed);
+        ngx_http_canary_render_seconds(waiting, snapshot, figure, failed);
     }
 
     canary_json_add_text(waiting, "reason", reason, failed);
@@ -389,6 +396,34 @@ ngx_http_canary_render_waiting(cJSON *object,
     if (approval) {
         canary_json_add(waiting, "approval", cJSON_CreateTrue(), failed);
     }
+}
+
+
+/* how long that takes; while stable breaks the rule too, nothing counts */
+
+static void
+ngx_http_canary_render_seconds(cJSON *waiting, ngx_canary_snapshot_t *snapshot,
+    const canary_figure_t *figure, int *failed)
+{
+    int64_t                  seconds;
+    ngx_canary_judgement_t  *judgement;
+
+    judgement = &snapshot->judgement;
+
+    seconds = canary_pace_seconds(&judgement->pace,
+                                  snapshot->record.rollout.tests,
+                                  snapshot->now, judgement->started,
+                                  ngx_http_canary_needed(figure));
+
+    if (seconds < 0 || judgement->held != -1
+        || ngx_http_canary_is_missing(snapshot, figure)
+        || figure->judgement.needed >= CANARY_NEEDED_MAX)
+    {
+        canary_json_add_null(waiting, "seconds", failed);
+        return;
+    }
+
+    canary_json_add_number(waiting, "seconds", (uint64_t) seconds, 0, failed);
 }
 
 

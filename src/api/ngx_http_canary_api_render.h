@@ -38,6 +38,10 @@ void ngx_http_canary_render_name(cJSON *object, const char *name,
 void ngx_http_canary_render_line(cJSON *object, const char *name,
     const u_char *text, ngx_pool_t *pool, int *failed);
 
+/* which configuration it is that answers */
+void ngx_http_canary_render_configuration(cJSON *object,
+    ngx_canary_main_conf_t *cmcf, int *failed);
+
 /* RFC 3339, UTC; with milliseconds or without */
 void ngx_http_canary_render_time(cJSON *object, const char *name,
     uint64_t time, ngx_uint_t ms, int *failed);

@@ -277,6 +277,12 @@ ngx_http_canary_other_release(ngx_http_canary_api_write_t *a)
     release = a->write.endpoint->releases.elts;
     stable = a->rollout.stable;
 
+    /* and of one the same goes: that it cannot be rolled out is told later */
+
+    if (a->write.endpoint->releases.nelts == 1) {
+        return &release[0];
+    }
+
     if (a->write.endpoint->releases.nelts == 2) {
 
         if (release[0].id == stable) {
@@ -466,6 +472,14 @@ ngx_http_canary_write_conflict(ngx_http_canary_api_write_t *a,
 
     if (w->change.status == CANARY_IS_STABLE) {
         release = ngx_canary_release(w->endpoint, w->change.command.release);
+
+        if (w->endpoint->releases.nelts == 1) {
+            return ngx_http_canary_refuse(r, NGX_HTTP_CONFLICT, "\"%V\" has "
+                                          "one release, \"%V\", and there is "
+                                          "no other to roll out: nginx.conf "
+                                          "needs another canary_release",
+                                          &w->endpoint->name, &release->name);
+        }
 
         return ngx_http_canary_refuse_verb(r, w->change.verbs, "release "
                                            "\"%V\" is stable already",

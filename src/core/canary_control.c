@@ -12,6 +12,7 @@
 #include "canary_judge.h"
 #include "canary_judge_times.h"
 #include "canary_lead_layout.h"
+#include "canary_pace.h"
 
 
 /* Evidence to judge by: the node's own, or that of all nodes. */
@@ -29,6 +30,8 @@ static void canary_control_join(const canary_control_t *control);
 static void canary_control_own_bench(const canary_control_t *control,
     canary_bench_t *bench);
 static int canary_control_measure(const canary_control_t *control);
+static void canary_control_sample(canary_evidence_t *evidence,
+    const canary_rollout_t *rollout, uint64_t now);
 static void canary_control_lead(const canary_control_t *control,
     int may_step);
 static int canary_control_bench(const canary_bench_t *bench, int moved,
@@ -143,13 +146,16 @@ canary_control_own_bench(const canary_control_t *control,
 static int
 canary_control_measure(const canary_control_t *control)
 {
-    int                    has_long;
+    int                    has_long, moved;
     canary_evidence_t     *evidence;
     const canary_times_t  *times;
 
     evidence = control->evidence;
 
-    if (!canary_judge_tick(evidence, control->rollout, control->now)) {
+    moved = canary_judge_tick(evidence, control->rollout, control->now);
+    canary_control_sample(evidence, control->rollout, control->now);
+
+    if (!moved) {
         return 0;
     }
 
@@ -167,6 +173,28 @@ canary_control_measure(const canary_control_t *control)
     }
 
     return 1;
+}
+
+
+static void
+canary_control_sample(canary_evidence_t *evidence,
+    const canary_rollout_t *rollout, uint64_t now)
+{
+    canary_pace_t           *pace;
+    canary_tail_t            tail;
+    canary_evidence_view_t   view;
+
+    pace = &canary_judge(evidence)->pace;
+
+    if (!canary_pace_due(pace, rollout->tests, now)) {
+        return;
+    }
+
+    canary_evidence_tail(evidence, now, &tail);
+    tail.longest = CANARY_NOT_KNOWN;
+    canary_evidence_view(evidence, &tail, CANARY_SIDE_CANARY, &view);
+
+    canary_pace_sample(pace, rollout->tests, now, view.failing.started);
 }
 
 
@@ -219,6 +247,7 @@ canary_control_lead(const canary_control_t *control, int may_step)
     lead->moved = 0;
 
     if (moved) {
+        canary_control_sample(bench.evidence, control->rollout, bench.now);
         canary_judge_measure(bench.evidence, control->rollout, bench.now,
                              &lead->times);
     }
@@ -265,6 +294,14 @@ canary_control_bench(const canary_bench_t *bench, int moved, int may_step)
     if (holds || !may_step
         || canary_judge_settled(evidence, rollout, bench->control->now))
     {
+        return 0;
+    }
+
+    /* once more, with all that its event tells: that may have gone on */
+
+    canary_control_judge(bench, 1, &result);
+
+    if (canary_judge_settled(evidence, rollout, bench->control->now)) {
         return 0;
     }
 

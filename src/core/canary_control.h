@@ -87,8 +87,8 @@ typedef struct {
 
     /*
      * CANARY_TICK: by this result the next step is due, or the promotion.
-     * CANARY_VIOLATION, CANARY_HOLDING: by "breach", else NULL; the result has
-     * all details.  After a hold evidence and rollout have to be what they
+     * CANARY_VIOLATION, CANARY_HOLDING: by "breach", else NULL.  The result
+     * has all details.  After a hold evidence and rollout have to be what they
      * were; after the others they are not looked at any more.
      */
 

@@ -25,7 +25,8 @@
 #define CANARY_NAME_SIZE    64    /* bytes of a name of a release, an actor or
                                      an address; ends with a zero */
 #define CANARY_REASON_SIZE  192   /* bytes, ends with a zero */
-#define CANARY_FIGURES      8     /* rules shown in an event */
+#define CANARY_FIGURES      8     /* rules shown in an event; the one that
+                                     broke is the first */
 #define CANARY_EVENTS       64    /* kept of an endpoint: the last ones */
 #define CANARY_RELEASES     48    /* of an endpoint, remembered */
 
@@ -66,7 +67,19 @@ typedef struct {
                                            away, else 0 */
     canary_actor_t      actor;
     unsigned char       reason[CANARY_REASON_SIZE];
+    unsigned char       release[CANARY_NAME_SIZE];    /* the canary, or what
+                                           was made stable at once; empty:
+                                           none, or not known */
 } canary_event_t;
+
+
+/*
+ * What happened, not what was asked for: "started", "step", "baking",
+ * "promoted", "rolled_back", "halted", "holding", "paused", "resumed",
+ * "changed", "direct", "stable_unavailable", "stable_available".
+ */
+
+const char *canary_event_type(const canary_event_t *event);
 
 
 #endif /* CANARY_EVENT_H */

@@ -183,8 +183,10 @@ typedef struct {
     uint64_t          attempts;    /* that the value was measured on */
     uint64_t          needed;      /* clean attempts until it may pass */
     uint64_t          bad;         /* of the attempts, by this rule */
-    double            low;         /* bounds of the value; NaN: none */
-    double            high;
+    double            low;         /* bounds of the value, never at odds with
+                                      the verdict; NaN: none.  At the rule's
+                                      confidence, */
+    double            high;        /* and at that by which rules pass */
 } canary_judgement_t;
 
 

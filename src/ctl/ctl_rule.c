@@ -17,6 +17,7 @@
 #define CTL_BLANKS  " \t\r\n"
 
 
+static cJSON *ctl_rule_parsed(const cJSON *written);
 static unsigned ctl_rule_words(char *text, const char **words);
 
 
@@ -53,10 +54,31 @@ ctl_rule(const char *text)
         ctl_no_memory();
     }
 
-    rule = cJSON_DetachItemFromArray(cJSON_GetObjectItem(object, "rules"), 0);
+    rule = ctl_rule_parsed(cJSON_GetObjectItem(object, "rules")->child);
 
     cJSON_Delete(object);
     free(copy);
+
+    return rule;
+}
+
+
+/* numbers that are written exactly are no numbers before they are read */
+
+static cJSON *
+ctl_rule_parsed(const cJSON *written)
+{
+    char   *text;
+    cJSON  *rule;
+
+    text = cJSON_PrintUnformatted(written);
+    rule = text ? cJSON_Parse(text) : NULL;
+
+    if (rule == NULL) {
+        ctl_no_memory();
+    }
+
+    cJSON_free(text);
 
     return rule;
 }

@@ -60,13 +60,8 @@ ctl_update(const ctl_options_t *options)
         return rc;
     }
 
-    /* as the server reads it, too */
-
     update.text = cJSON_PrintUnformatted(update.body);
-    cJSON_Delete(update.body);
-    update.body = cJSON_Parse(update.text);
-
-    if (update.body == NULL) {
+    if (update.text == NULL) {
         ctl_no_memory();
     }
 

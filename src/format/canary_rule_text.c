@@ -40,7 +40,7 @@ static int canary_rule_text_wrong(char *why, const char *format, ...)
 
 
 static const struct {
-    const char                *name;       /* with the "=" */
+    const char                *name;       /* what it begins with */
     unsigned                   given;
     canary_rule_parameter_pt   read;
     const char                *right;
@@ -59,7 +59,7 @@ static const struct {
     { "window=", CANARY_GIVEN_WINDOW, canary_rule_text_window,
       "window must be a time from 100ms to 24h" },
 
-    { "baseline=", CANARY_GIVEN_BASELINE, canary_rule_text_baseline,
+    { "baseline=stable", CANARY_GIVEN_BASELINE, canary_rule_text_baseline,
       "the only baseline is \"baseline=stable\"" },
 
     { "match=", CANARY_GIVEN_MATCH, canary_rule_text_match,
@@ -283,8 +283,7 @@ canary_rule_text_parameter(const char *text, canary_rule_t *rule,
         *given |= canary_rule_parameters[i].given;
 
         return canary_rule_parameters[i].read(text + len, rule)
-               || canary_rule_text_wrong(why, "invalid parameter \"%s\" of "
-                                         "\"canary_rule\", %s", text,
+               || canary_rule_text_wrong(why, "invalid \"%s\", %s", text,
                                          canary_rule_parameters[i].right);
     }
 
@@ -374,7 +373,7 @@ canary_rule_text_baseline(const char *value, canary_rule_t *rule)
 {
     rule->baseline = 1;
 
-    return strcmp(value, "stable") == 0;
+    return value[0] == '\0';
 }
 
 

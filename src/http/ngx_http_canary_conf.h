@@ -76,6 +76,10 @@ char *ngx_http_canary_add_match(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_canary_check_positive(ngx_conf_t *cf, void *post, void *data);
 char *ngx_http_canary_check_patience(ngx_conf_t *cf, void *post, void *data);
 
+/* a module of nginx by its name; NULL: nginx is without it */
+
+ngx_module_t *ngx_http_canary_find_module(ngx_conf_t *cf, char *name);
+
 /* remembers where the first canary directive of an upstream{} stands */
 
 void ngx_http_canary_note_directive(ngx_conf_t *cf,

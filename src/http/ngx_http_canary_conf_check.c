@@ -27,16 +27,14 @@ static ngx_int_t ngx_http_canary_check_endpoint(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *uscf, ngx_http_canary_srv_conf_t *cscf);
 static ngx_int_t ngx_http_canary_find_upstream(ngx_conf_t *cf,
     ngx_canary_endpoint_t *endpoint, ngx_canary_release_t *release);
+static void ngx_http_canary_warn_of_twin(ngx_conf_t *cf,
+    ngx_canary_endpoint_t *endpoint, ngx_uint_t n);
 static ngx_int_t ngx_http_canary_check_matches(ngx_conf_t *cf,
     ngx_http_canary_srv_conf_t *cscf);
 static void ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf);
 static void ngx_http_canary_set_endpoint(ngx_http_canary_srv_conf_t *cscf);
 static ngx_int_t ngx_http_canary_check_keepalive(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *uscf);
-#if (NGX_HTTP_CANARY_GRPC_RETRY_UNSAFE                                       \
-     || NGX_HTTP_CANARY_KEEPALIVE_NO_BALANCER)
-static ngx_module_t *ngx_http_canary_find_module(ngx_conf_t *cf, char *name);
-#endif
 
 
 ngx_int_t
@@ -126,10 +124,6 @@ ngx_http_canary_check_endpoint(ngx_conf_t *cf,
         wrong = "\"canary_release\" cannot be combined with \"zone\" in one "
                 "upstream, put it into the upstreams of the releases";
 #endif
-
-    } else if (endpoint->releases.nelts < 2) {
-        wrong = "one \"canary_release\" is not enough, an upstream needs two "
-                "or more";
     }
 
     if (wrong) {
@@ -156,6 +150,8 @@ ngx_http_canary_check_endpoint(ngx_conf_t *cf,
         {
             return NGX_ERROR;
         }
+
+        ngx_http_canary_warn_of_twin(cf, endpoint, i);
     }
 
     if (ngx_http_canary_check_matches(cf, cscf) != NGX_OK) {
@@ -217,6 +213,34 @@ ngx_http_canary_find_upstream(ngx_conf_t *cf,
                   &release->name, name, name, release->file, release->line);
 
     return NGX_ERROR;
+}
+
+
+/* a rollout from one to the other would compare servers with themselves */
+
+static void
+ngx_http_canary_warn_of_twin(ngx_conf_t *cf, ngx_canary_endpoint_t *endpoint,
+    ngx_uint_t n)
+{
+    ngx_uint_t             i;
+    ngx_canary_release_t  *releases;
+
+    releases = endpoint->releases.elts;
+
+    for (i = 0; i < n; i++) {
+        if (releases[i].upstream == releases[n].upstream) {
+            ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                          "release \"%V\" of upstream \"%V\" has the upstream "
+                          "\"%V\" of release \"%V\" in %s:%ui, so that they "
+                          "are the same servers: give it one of its own, in "
+                          "%s:%ui",
+                          &releases[n].name, &endpoint->name,
+                          &releases[n].upstream_name, &releases[i].name,
+                          releases[i].file, releases[i].line,
+                          releases[n].file, releases[n].line);
+            return;
+        }
+    }
 }
 
 
@@ -436,12 +460,7 @@ ngx_http_canary_check_keepalive(ngx_conf_t *cf,
 }
 
 
-#if (NGX_HTTP_CANARY_GRPC_RETRY_UNSAFE                                       \
-     || NGX_HTTP_CANARY_KEEPALIVE_NO_BALANCER)
-
-/* NULL: nginx is without it */
-
-static ngx_module_t *
+ngx_module_t *
 ngx_http_canary_find_module(ngx_conf_t *cf, char *name)
 {
     ngx_uint_t  i;
@@ -454,5 +473,3 @@ ngx_http_canary_find_module(ngx_conf_t *cf, char *name)
 
     return cf->cycle->modules[i];
 }
-
-#endif

@@ -90,7 +90,7 @@ static ngx_command_t  ngx_http_canary_commands[] = {
       NULL },
 
     { ngx_string("canary_release"),
-      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE23,
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE23|NGX_CONF_TAKE4,
       ngx_http_canary_add_release,
       NGX_HTTP_SRV_CONF_OFFSET,
       0,

@@ -210,18 +210,15 @@ canary_replay_carry_out(void *data, const canary_command_t *command,
 
     memset(&event, 0, sizeof(canary_replay_event_t));
 
-    if (breach) {
-        replay->summary.result = *result;
+    replay->summary.result = *result;
 
+    if (breach) {
         event.rule = &replay->options.strategy->rules[breach->rule];
         event.judgement = result->rules[breach->rule];
 
         if (breach->verb == CANARY_HOLDING) {
             event.outage = breach->outage;
         }
-
-    } else {
-        canary_replay_last_verdicts(replay, command->now);
     }
 
     canary_replay_change(replay, command, &event);

@@ -22,6 +22,7 @@
 
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_meter.h"
+#include "ngx_canary_registry.h"
 #include "ngx_canary_shared.h"
 #include "ngx_canary_change.h"
 
@@ -41,6 +42,7 @@ static void ngx_canary_show(const canary_strategy_t *strategy,
     const canary_result_t *result, ngx_canary_judgement_t *judgement);
 static void ngx_canary_set_figures(const canary_strategy_t *strategy,
     const canary_result_t *result, canary_figure_t *figures);
+static void ngx_canary_move_first(canary_figure_t *figures, uint32_t rule);
 static void ngx_canary_look_for_matches(ngx_canary_look_t *look);
 static ngx_canary_endpoint_t *ngx_canary_look_endpoint(
     ngx_canary_look_t *look);
@@ -87,6 +89,7 @@ ngx_canary_judge(ngx_canary_shared_t *shared, uint64_t now,
     judgement->missing = shared->evidence->missing;
 
     judge = canary_judge(shared->evidence);
+    judgement->pace = judge->pace;
 
     if (judge->holding || now < shared->evidence->discard_to) {
         judgement->held = judge->held_rule;
@@ -134,6 +137,19 @@ ngx_canary_set_figures(const canary_strategy_t *strategy,
         figures[i].rule = strategy->rules[i];
         figures[i].judgement = result->rules[i];
     }
+}
+
+
+static void
+ngx_canary_move_first(canary_figure_t *figures, uint32_t rule)
+{
+    canary_figure_t  first;
+
+    first = figures[rule];
+
+    ngx_memmove(&figures[1], figures, rule * sizeof(canary_figure_t));
+
+    figures[0] = first;
 }
 
 
@@ -263,7 +279,7 @@ ngx_canary_look_begin_step(void *data)
 }
 
 
-/* a rule that broke is the only one of the figures */
+/* a rule that broke is the first of the figures */
 
 static void
 ngx_canary_look_change(void *data, const canary_command_t *command,
@@ -286,8 +302,7 @@ ngx_canary_look_change(void *data, const canary_command_t *command,
     actor = "controller";
 
     if (breach) {
-        change.figures = &figures[breach->rule];
-        change.nfigures = 1;
+        ngx_canary_move_first(figures, breach->rule);
         actor = canary_rule_info[change.figures->rule.kind].name;
 
         if (breach->verb == CANARY_HOLDING) {

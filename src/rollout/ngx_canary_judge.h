@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 
 #include "canary_event.h"
+#include "canary_pace.h"
 #include "canary_rule.h"
 #include "canary_strategy.h"
 
@@ -41,6 +42,8 @@ typedef struct {
     ngx_int_t                           held;          /* rule that stable
                                                           breaks too, or -1 */
     ngx_uint_t                          stable_away;   /* steps wait for it */
+    canary_pace_t                       pace;          /* of the canary's
+                                                          attempts */
     ngx_uint_t                          missing;       /* canary_evidence_t */
 } ngx_canary_judgement_t;
 

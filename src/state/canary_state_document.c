@@ -427,7 +427,6 @@ static const canary_state_field_t  canary_state_fields[] = {
       CANARY_STATE_FIELD(canary_state_t, writer, UINT64_MAX) },
     { "last_event", CANARY_STATE_LONG(canary_state_t, last_event) },
     { "endpoints", &canary_state_list, 0, 0, &canary_state_endpoints },
-
     { "configuration", CANARY_STATE_LONG(canary_state_t, configuration) }
 };
 

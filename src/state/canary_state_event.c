@@ -246,9 +246,14 @@ static const canary_state_field_t  canary_state_event_fields[] = {
     { "rules", &canary_state_rules, 0, 0, NULL },
     { "judgements", &canary_state_judgements, 0, 0, NULL },
     { "stable", &canary_state_part, offsetof(canary_event_t, outage), 0,
-      &canary_state_outage }
+      &canary_state_outage },
+
+    /* not in files of before it was */
+
+    { "release", &canary_state_name,
+      CANARY_STATE_FIELD(canary_event_t, release, CANARY_NAME_SIZE) }
 };
 
 const canary_state_object_t  canary_state_event = {
-    CANARY_STATE_FIELDS(canary_state_event_fields), NULL, 0
+    CANARY_STATE_FIELDS(canary_state_event_fields), NULL, 1
 };

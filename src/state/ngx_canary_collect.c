@@ -19,6 +19,7 @@
 #include "canary_state_json.h"
 
 #include "ngx_canary_endpoint.h"
+#include "ngx_canary_registry.h"
 #include "ngx_canary_meter.h"
 #include "ngx_canary_shared.h"
 

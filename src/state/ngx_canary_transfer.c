@@ -73,6 +73,7 @@ ngx_canary_transfer(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
         from = ngx_canary_find_shared(cmcf->old, &endpoints[i]->name);
 
         if (from) {
+            endpoints[i]->begun = 0;
             (void) ngx_canary_transfer_endpoint(cmcf, endpoints[i]->shared,
                                                 from, log);
         }

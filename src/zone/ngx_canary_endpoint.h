@@ -106,6 +106,11 @@ typedef struct {
     ngx_canary_main_conf_t             *main;
     ngx_str_t                           name;
     ngx_array_t                         releases;      /* of release_t */
+    ngx_uint_t                          first;         /* of these: stable when
+                                                          nothing is known, */
+    ngx_uint_t                          marked;        /* as it is marked */
+    ngx_uint_t                          begun;         /* with that one, as far
+                                                          as is known yet */
     canary_strategy_t                   strategy;      /* of new rollouts */
     ngx_flag_t                          fallback;
     ngx_uint_t                          latency;       /* see below */
@@ -159,6 +164,8 @@ struct ngx_canary_main_conf_s {
     u_char                             *zone_file;     /* of canary_zone; */
     ngx_uint_t                          zone_line;     /* NULL: by default */
     ngx_path_t                         *state_path;
+    ngx_str_t                           former_path;   /* to be read if it is
+                                                          not empty */
 
     ngx_cycle_t                        *cycle;
     ngx_canary_zone_t                  *zone;

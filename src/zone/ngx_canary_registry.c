@@ -348,6 +348,25 @@ ngx_canary_register_endpoint(ngx_canary_main_conf_t *cmcf,
 }
 
 
+ngx_canary_endpoint_t *
+ngx_canary_endpoint_of(ngx_canary_main_conf_t *cmcf,
+    ngx_canary_shared_t *shared)
+{
+    ngx_uint_t               i;
+    ngx_canary_endpoint_t  **endpoints;
+
+    endpoints = cmcf->endpoints.elts;
+
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+        if (endpoints[i]->shared == shared) {
+            return endpoints[i];
+        }
+    }
+
+    return NULL;
+}
+
+
 ngx_canary_shared_t *
 ngx_canary_find_shared(ngx_canary_zone_t *zone, ngx_str_t *name)
 {

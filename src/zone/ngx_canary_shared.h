@@ -393,6 +393,13 @@ struct ngx_canary_generation_s {
 };
 
 
+/* the nginx that has the lock of the state file: one that this one follows, as
+   in a binary upgrade, or one that has nothing to do with it */
+
+#define NGX_CANARY_FOREIGN_SAME   1
+#define NGX_CANARY_FOREIGN_OTHER  2
+
+
 struct ngx_canary_zone_s {
     uint64_t                            magic;         /* and layout */
     ngx_slab_pool_t                    *pool;          /* it is made of */
@@ -436,7 +443,8 @@ struct ngx_canary_zone_s {
                                                           nobody here */
     ngx_uint_t                          failing;       /* last try failed */
     ngx_uint_t                          foreign;       /* another nginx has
-                                                          the lock */
+                                                          the lock: see below;
+                                                          0: none */
     u_char                              problem[NGX_CANARY_PROBLEM];
                                                        /* of these two, in
                                                           words */

@@ -145,10 +145,10 @@ subtest 'ended while the command runs' => sub {
 subtest 'one at a time' => sub {
     reset_told();
     my $run = follow();
-    my $second = follow(waits => 1);
     my @new = (event());
 
-    wait_last($new[-1]);
+    wait_last($new[-1]);    # it has the file
+    my $second = follow(waits => 1);
     end($run);
     push @new, event();
     wait_last($new[-1]);

@@ -96,7 +96,7 @@ subtest 'as nginx says it' => sub {
     $t->verb('quiet', 'rollback');
 
     my $load = $t->load(rate => 100);
-    my $estimate = estimate('ep', @rule[0 .. 2], '--steps', '50%',
+    my $estimate = estimate('ep', @rule[0 .. 3], '--steps', '50%',
         map { ('--rule', $_) } 'error_5xx_rate 10%', 'error_4xx_rate 0.1%',
         'error_rate 0', 'error_rate 5% min_requests=90',
         'latency_p99_max 250ms', 'latency_p50_max 250ms');

@@ -99,7 +99,7 @@ subtest 'rules as in nginx.conf' => sub {
 };
 
 subtest 'times and ratios' => sub {
-    my $run = $ctl->run(@update, qw(-s canary -i 1h30m --steps 1%,0.1,50%),
+    my $run = $ctl->run(@update, qw(-s canary -i 1h30m --steps), '1%,0.1,50%',
                         qw(--bake 5m --patience 1m --approval promotion),
                         '--rule', $rule);
     my $endpoint = $t->endpoint('ep');
@@ -122,11 +122,11 @@ subtest 'times and ratios' => sub {
 subtest 'what is wrong is told, and nothing is sent' => sub {
     my @with = ('-s', 'canary', '-i', 10);
     my @cases = (
-        [ [ @with, qw(--steps 1%,10% --canary-step 20%) ],
+        [ [ @with, '--steps', '1%,10%', qw(--canary-step 20%) ],
           qr/--steps and --canary-step do not go together/ ],
-        [ [ @with, qw(--steps 10%,1%) ], qr/rising.*"1%" of "10%,1%"/ ],
-        [ [ @with, qw(--steps 10%,,20%) ], qr/rising ratios.*"" of/ ],
-        [ [ @with, qw(--steps 50%,101%) ], qr/up to 1.*"101%"/ ],
+        [ [ @with, '--steps', '10%,1%' ], qr/rising.*"1%" of "10%,1%"/ ],
+        [ [ @with, '--steps', '10%,,20%' ], qr/rising ratios.*"" of/ ],
+        [ [ @with, '--steps', '50%,101%' ], qr/up to 1.*"101%"/ ],
         [ [ qw(--steps 50%) ], qr/go with --strategy canary/ ],
         [ [ qw(-s direct --bake 1m) ], qr/--bake does not go with.*direct/ ],
         [ [ qw(-s canary -i 5x) ], qr/--canary-interval has to be.*"5x"/ ],

@@ -47,7 +47,7 @@ is(join(', ', sort keys %tests), join(', ', sort grep { $page{$_}{nginx}
 
 for my $name (sort keys %tests) {
     subtest $name => sub {
-        my $t = Canary::Test->new;
+        my $t = Canary::Test->new(workers => 1);    # exact shares
 
         $tests{$name}->($t, $page{$name});
     };
@@ -85,7 +85,7 @@ sub debian ($t, $recipe) {
     $t->{module} = '';
 
     $t->start(join('', map { "include %%DIR%%/$_;\n" } split / /, $http),
-              main => "include %%DIR%%/$main;", state_path => undef);
+              main => "include %%DIR%%/$main;");
 
     my $api = '/canary/endpoints/some-path';
     my $start = $t->request(method => 'POST', uri => "$api/rollout",
@@ -95,6 +95,7 @@ sub debian ($t, $recipe) {
     is($start->json->{weight}, 0.01, 'with its first step');
     is($t->load(count => 200, by => ['X-Backend'])->result->{by}{'X-Backend'}
            {v2}, 2, 'which is exact');
+    is($t->get('/', host => 'evil.test')->status, 421, 'for its names only');
     ok(-s "$dir/canary/state.json", 'and in its file');
 
     $t->finish;
@@ -105,18 +106,22 @@ sub debian ($t, $recipe) {
 
 sub containers ($t, $recipe) {
     begin($t, $recipe, @{ $recipe->{nginx} });
+    is($t->get('/')->body, 'v2', 'nothing is known: what is marked');
+
     $t->api_post('endpoints/some-path/rollout',
-                 { release => 'v2', strategy => 'direct' });
-    is($t->get('/')->body, 'v2', 'v2 is stable');
+                 { release => 'v1', strategy => 'direct' });
+    is($t->get('/')->body, 'v1', 'v1 is stable');
 
     $t->stop;
     $t->start;
-    is($t->get('/')->body, 'v2', 'with the volume it is in the next container');
+    is($t->get('/')->body, 'v1', 'with the volume it is in the next container');
 
     $t->stop;
     unlink glob $t->dir . '/canary/*';
     $t->start;
-    is($t->get('/')->body, 'v1', 'without, the first release is');
+    is($t->get('/')->body, 'v2', 'without, what is marked');
+    like($t->error_log, qr/\[warn\] .*"some-path" begins with v2/,
+         'which is told');
 
     $t->finish;
 
@@ -217,7 +222,7 @@ sub warm_up ($t, $recipe) {
 
     $t->{backends}{v2}->set(delay_ms => 300);
     $t->api_post('endpoints/some-path/rollout', { release => 'v2' });
-    $t->load(count => 100, connections => 10)->result;
+    $t->load(count => 40, connections => 10)->result;
 
     my ($errors, $latency) = @{ $t->endpoint('some-path')->{rules} };
     is($latency->{attempts}, 0, 'slow answers while it warms up do not count');
@@ -421,9 +426,8 @@ sub max_fails ($t, $recipe) {
     $t->load(count => 200, close => 1)->result;
     my $now = $t->release('some-path', 'v2');
 
-    cmp_ok($now->{attempts} - $before, '<=', 2 * 2,
-           'by default an attempt of each worker at each server');
-    cmp_ok($now->{no_live}, '>', 50, 'and stable served the rest');
+    cmp_ok(5 * ($now->{attempts} - $before), '<', $now->{no_live},
+           'by default few attempts are made, and stable serves the rest');
 
     $t->finish;
 
@@ -488,7 +492,8 @@ sub streams ($t, $recipe) {
     }, 120, 'a rollback');
     like(ended($t, 'rolled_back')->{reason}, qr/^abandoned_rate/,
          'by who gave up, though all was 200');
-    is($t->{backends}{v2}->stats->{open}, 1, 'one that stayed is not cut');
+    ok($t->wait_for(sub { $t->{backends}{v2}->stats->{open} == 1 }, 30,
+                    'the others to be closed'), 'one that stayed is not cut');
     $stays->{client}->close;
 
     $t->finish;

@@ -208,7 +208,11 @@ my @in_endpoint = (
     [ 'canary_release v3 two id=2; #!',
       qr/release "v3" has the id 2 of release "v2", set another one/ ],
     [ 'canary_release v3 two weight=1; #!',
-      qr/parameter "weight=1", it must be "id=number"/ ],
+      qr/"weight=1" of "canary_release", .* "id=number" or "stable"/ ],
+    [ "canary_release v3 two stable;\ncanary_release v4 two id=9 stable; #!",
+      qr/"v4" is "stable", as "v3" in .*:\d+ is, it can be only one .*"ep"/ ],
+    [ 'canary_release v3 two stable=on; #!',
+      qr/"stable=on" of "canary_release", it must be "id=number" or "stable"/ ],
     [ 'canary_release "" two; #!', qr/release name "".* 1 to 63 characters/ ],
     [ 'canary_release "v 3" two; #!',
       qr/release name "v 3".* without spaces, quotes and backslashes/ ],
@@ -248,9 +252,6 @@ my @beside = (
 # Whole configurations.
 
 my @elsewhere = (
-    [ 'only one release',
-      'upstream ep { canary_release v1 one; #!' . "\n}",
-      qr/one "canary_release" is not enough.*needs two.*"ep"/ ],
     (map { [ "$_ without a release",
              "upstream ep { server 127.0.0.1:1;\n$_; #!\n }",
              qr/"\w+" in upstream "ep", which has no "canary_release"/ ] }
@@ -440,6 +441,9 @@ my %accepted = (
         . $releases,
     'an endpoint that is named before it is declared' =>
         "server { location / { proxy_pass http://ep; } }\n" . endpoint(''),
+    'one release' => "$releases\nupstream ep { canary_release v1 one; }",
+    'the one that is stable, and its id' =>
+        endpoint('canary_release v3 two stable id=7;'),
     'ids' => "$releases\nupstream ep { canary_release v1 one id=7;
               canary_release v2 two id=1; }",
     '16 releases of one upstream' =>
@@ -523,7 +527,7 @@ my %accepted = (
     'canary_api for all, or part of it' => <<~'EOC',
         server { location / { canary_api write=on; }
                  listen 127.0.0.1:%%PORT_api%%; }
-        server { location = /canary { canary_api write=off; }
+        server { location = /metrics { canary_metrics; }
                  location ^~ /canary/ { canary_api; allow all; }
                  listen 127.0.0.1:%%PORT_http%%; }
         EOC
@@ -569,7 +573,7 @@ subtest 'gRPC where nginx cannot go to another peer' => sub {
                            : qr/^$/, 'with it, if nginx is one of those');
 };
 
-# What nginx then has, with the path that it has by default.
+# What nginx then has, without a word about the path.
 
 subtest 'without an endpoint there is nothing' => sub {
     rmdir $t->dir . '/canary';    # left by nginx -t
@@ -605,7 +609,7 @@ subtest 'the first endpoint' => sub {
             listen 127.0.0.1:%%PORT_http%%;
             location / { proxy_pass http://ep; }
         }
-        %%API%%");
+        %%API%%", state_path => '%%DIR%%/canary');
 
     is($t->get('/')->body, 'v1', 'the first release is stable');
     ok($t->helper_pid, 'there is a helper process') if $t->has_processes;

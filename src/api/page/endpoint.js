@@ -142,12 +142,12 @@ const LATENCIES = [
 ];
 
 
-// What stable finished for the canary, or the other way round; or null.
+// What stable finished for the canary, or the other way round.
 
-function rescued(endpoint, release) {
+function rescued(release) {
     return release && release.fallbacks > 0
         ? `${plural(release.fallbacks, 'request')} in all finished by `
-          + `${release.name}, which the other could not serve. ` : '';
+          + `${release.name} where another release had failed. ` : '';
 }
 
 
@@ -227,8 +227,8 @@ class Releases {
         this.fill(this.canary, other && byName(other));
         this.charts.draw(endpoint.stable, other);
 
-        const words = rescued(endpoint, byName(endpoint.stable))
-                      + rescued(endpoint, other && byName(other));
+        const words = rescued(byName(endpoint.stable))
+                      + rescued(other && byName(other));
 
         setHidden(this.rescued, words === '');
         setText(this.rescued, words);
@@ -279,7 +279,8 @@ class Course {
         }
 
         this.history.samples = [];
-        this.history.fill(history, { stable: 'stable', canary: 'canary' });
+        this.history.fill(history, { stable: 'stable', canary: 'canary' },
+                          Date.parse(last.ended));
 
         setText(this.title, `How the rollout of ${last.release} ended`);
         this.charts.draw('stable', 'canary', {
@@ -333,6 +334,47 @@ class Failures {
 }
 
 
+const HAPPENED = {
+    started: 'started',
+    step: 'went a step on',
+    baking: 'baking',
+    promoted: 'promoted',
+    rolled_back: 'rolled back',
+    halted: 'halted',
+    holding: 'holding',
+    paused: 'paused',
+    resumed: 'resumed',
+    changed: 'changed',
+    direct: 'made stable at once',
+};
+
+
+// "v2 promoted"
+
+function happened(event) {
+    if (event.type === 'stable_unavailable') {
+        return `stable unavailable, ${event.release || 'the canary'} serves`;
+    }
+
+    if (event.type === 'stable_available') {
+        return 'stable available again';
+    }
+
+    const what = HAPPENED[event.type] || event.type;
+
+    return event.release ? `${event.release} ${what}` : what;
+}
+
+
+// "Progressing 20 %", "Idle": a weight where there is one.
+
+function point(state) {
+    const phase = PHASES[state.phase] || state.phase;
+
+    return state.phase === 'idle' ? phase : `${phase} ${percent(state.weight)}`;
+}
+
+
 class Events {
     constructor() {
         this.events = [];
@@ -361,16 +403,14 @@ class Events {
     item(event) {
         const { from, to, actor, figures } = event;
         const rules = figures.rules || [];
-        const move = from.phase === to.phase && from.weight === to.weight
-            ? `${PHASES[to.phase]} ${percent(to.weight)}`
-            : `${PHASES[from.phase]} ${percent(from.weight)} → `
-              + `${PHASES[to.phase]} ${percent(to.weight)}`;
+        const same = from.phase === to.phase && from.weight === to.weight;
+        const move = same ? point(to) : `${point(from)} → ${point(to)}`;
 
         return element('li', {},
             element('p', { class: 'head' },
                 element('time', { datetime: event.time }, clock(event.time)),
-                ' ', element('strong', {}, move), ' ',
-                element('span', { class: 'quiet' }, 'by ' + actor.name
+                ' ', element('strong', {}, happened(event)), ' ',
+                element('span', { class: 'quiet' }, `${move}, by ${actor.name}`
                     + (actor.address ? ` from ${actor.address}` : ''))),
             event.reason ? element('p', { class: 'reason' }, event.reason)
                          : null,
@@ -378,7 +418,7 @@ class Events {
                 element('summary', {}, 'Figures that decided'),
                 element('ul', {}, rules.map((rule) => element('li', {},
                     `${ruleName(rule.rule, rule.match)}: `
-                    + `${figure(rule, rule.value)}, `
+                    + `${measured(rule)}, `
                     + `limit ${limit(rule)}, `
                     + `${plural(rule.attempts, 'attempt')}: `
                     + rule.verdict)))) : null);

@@ -84,9 +84,10 @@ class History {
     }
 
     // Puts the points of the server before what was polled. The last of them
-    // ended when the next one began, 5 s ago at most.
+    // ended when the next one began, 5 s ago at most; or, if it is over, with
+    // the rollout.
 
-    fill(history, roles) {
+    fill(history, roles, ended) {
         const { seconds, points } = history;
 
         if (!points.length) {
@@ -99,13 +100,22 @@ class History {
         const age = Math.min(seconds * 1000, Math.max(0,
             Date.now() - newest - seconds * 1000));
 
-        this.samples.unshift(...points.map((point) => {
-            const sample = givenSample(point, seconds, roles);
+        const given = points.map((point) => {
+            const time = Date.parse(point.time);
+            const length = ended && time === newest
+                ? Math.min(seconds, Math.max(1, (ended - time) / 1000))
+                : seconds;
+            const sample = givenSample(point, length, roles);
 
-            sample.at = end - age - (newest - Date.parse(point.time));
+            sample.at = end - age - (newest - time);
 
             return sample;
-        }));
+        });
+
+        // A line begins where its first point does.
+
+        given.unshift({ ...given[0], at: given[0].at - seconds * 1000 });
+        this.samples.unshift(...given);
     }
 
     // Attempts per second of a release, by class, up to that sample; null if

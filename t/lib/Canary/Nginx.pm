@@ -45,8 +45,15 @@ sub _configure($self, $http, %opt) {
 }
 
 
+# One nginx, for the state that it has, is one prefix and one configuration
+# file: who is to be taken for another has its, too, until that writes it anew.
+
 sub write_config($self, $http, %opt) {
-    return $self->write_file('nginx.conf', $self->_configure($http, %opt));
+    $self->{home} = delete($opt{as})->{dir} if exists $opt{as};
+
+    my $text = $self->_configure($http, %opt);
+
+    return _write($self->_home . '/nginx.conf', $text);
 }
 
 
@@ -123,9 +130,14 @@ sub read_file($self, $name) {
 
 
 sub write_file($self, $name, $text) {
-    open my $out, '>', "$self->{dir}/$name" or croak "$name: $!";
+    return _write("$self->{dir}/$name", $text);
+}
+
+
+sub _write($path, $text) {
+    open my $out, '>', $path or croak "$path: $!";
     print $out $text;
-    close $out or croak "$name: $!";
+    close $out or croak "$path: $!";
 
     return;
 }
@@ -176,6 +188,9 @@ sub has($self, $module) {
 
 
 sub has_debug($self) { return $self->_build =~ /--with-debug\b/ }
+
+
+sub _home($self) { return $self->{home} // $self->{dir} }
 
 
 # Processes.
@@ -297,8 +312,10 @@ sub _exec($self, $config, $log) {
 
 
 sub _command($self, $config, $log) {
-    return ($self->_valgrind, $self->{binary}, '-p', "$self->{dir}/",
-            '-c', "$self->{dir}/$config", '-e', "$self->{dir}/$log");
+    my $home = $config eq 'nginx.conf' ? $self->_home : $self->{dir};
+
+    return ($self->_valgrind, $self->{binary}, '-p', "$home/",
+            '-c', "$home/$config", '-e', "$self->{dir}/$log");
 }
 
 

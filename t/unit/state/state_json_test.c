@@ -150,6 +150,7 @@ a_state(void)
     event->outage.attempts = 33;
     event->outage.value = 0.5;
     strcpy((char *) event->actor.name, "controller");
+    strcpy((char *) event->release, "v2");
 
     endpoint = &state->endpoints[1];
     assert_true(canary_state_set_name(endpoint, "idle", 4));
@@ -270,6 +271,18 @@ what_came_later_reads_as_nothing_where_it_is_not(void **unused)
     canary_state_destroy(state);
     free(sealed);
 
+    sealed = changed_document(",\"release\":\"v2\"}]", "}]", &len);
+    state = canary_state_json_read(sealed, len, error);
+
+    if (state == NULL) {
+        fail_msg("%s: %s", error, sealed);
+    }
+
+    assert_string_equal((char *) state->endpoints[0].events[1].release, "");
+
+    canary_state_destroy(state);
+    free(sealed);
+
     refused_with(",\"aborted\":9", "", "\"aborted\" is missing");
 }
 
@@ -339,6 +352,7 @@ what_is_written_is_read_again(void **unused)
     assert_int_equal(event->outage.ms, 500);
     assert_int_equal(event->outage.attempts, 33);
     assert_true(event->outage.value == 0.5);
+    assert_string_equal((char *) event->release, "v2");
 
     for (i = 0; i < 2; i++) {
         assert_memory_equal(&event->figures[i].rule,
