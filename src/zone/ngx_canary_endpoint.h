@@ -68,6 +68,7 @@ typedef struct {
 
 typedef struct ngx_canary_main_conf_s       ngx_canary_main_conf_t;
 typedef struct ngx_canary_attempt_s       ngx_canary_attempt_t;
+typedef struct ngx_canary_fleet_conf_s    ngx_canary_fleet_conf_t;
 
 
 /* The protocol of an endpoint: what of an attempt only that can tell. */
@@ -150,6 +151,7 @@ struct ngx_canary_main_conf_s {
     u_char                             *zone_file;     /* of canary_zone; */
     ngx_uint_t                          zone_line;     /* NULL: by default */
     ngx_path_t                         *state_path;
+    ngx_canary_fleet_conf_t            *fleet;         /* NULL: alone */
 
     ngx_cycle_t                        *cycle;
     ngx_canary_zone_t                  *zone;
