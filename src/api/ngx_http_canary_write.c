@@ -34,7 +34,8 @@ static ngx_int_t ngx_http_canary_write_result(ngx_http_canary_write_t *w,
 static ngx_int_t ngx_http_canary_write_unable(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_over(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_fate(ngx_http_canary_write_t *w);
-static ngx_uint_t ngx_http_canary_write_match(void *data, uint64_t generation);
+static ngx_uint_t ngx_http_canary_write_match(void *data,
+    const canary_rollout_t *rollout);
 static ngx_uint_t ngx_http_canary_listed(ngx_str_t *list, ngx_str_t *tag);
 static u_char *ngx_http_canary_tag_end(u_char *p, u_char *last);
 
@@ -357,18 +358,20 @@ ngx_http_canary_write_answer(ngx_http_canary_write_t *w, ngx_uint_t durable)
 /* by the section of the change: neither allocates nor locks */
 
 static ngx_uint_t
-ngx_http_canary_write_match(void *data, uint64_t generation)
+ngx_http_canary_write_match(void *data, const canary_rollout_t *rollout)
 {
     ngx_http_canary_write_t *w = data;
 
-    u_char     buf[NGX_INT64_LEN + 2];
+    u_char     buf[NGX_HTTP_CANARY_ETAG];
     ngx_str_t  tag;
 
-    w->present = generation;
+    w->present = rollout->generation;
+    w->present_uid = rollout->uid;
 
     if (w->if_match) {
         tag.data = buf;
-        tag.len = ngx_sprintf(buf, "\"%uL\"", generation) - buf;
+        tag.len = ngx_http_canary_etag(buf, rollout->generation, rollout->uid)
+                  - buf;
 
         if (!ngx_http_canary_listed(w->if_match, &tag)) {
             w->refused = 1;
@@ -376,7 +379,7 @@ ngx_http_canary_write_match(void *data, uint64_t generation)
         }
     }
 
-    return !w->pinned || generation == w->expected;
+    return !w->pinned || rollout->generation == w->expected;
 }
 
 

@@ -48,7 +48,10 @@ struct ngx_http_canary_write_s {
                                                   starts from, */
     unsigned                      pinned:1;    /* which has to be so still */
     unsigned                      refused:1;   /* result: by If-Match */
-    uint64_t                      present;     /* result: generation */
+    uint64_t                      present;     /* result: generation, */
+    uint32_t                      present_uid;
+    ngx_uint_t                    lost;        /* races with other nodes of a
+                                                  fleet */
     ngx_canary_change_t           change;
 
     ngx_http_canary_wait_e        wait;
