@@ -73,6 +73,9 @@ void ngx_http_canary_write_handler(ngx_http_request_t *r, ngx_str_t *text);
 ngx_int_t ngx_http_canary_write_answer(ngx_http_canary_write_t *w,
     ngx_uint_t durable);
 
+/* whether what it did will last */
+ngx_uint_t ngx_http_canary_write_durable(ngx_http_canary_write_t *w);
+
 /* makes w->body of the text; NGX_ERROR: it is none, and that is an error */
 ngx_int_t ngx_http_canary_write_parse(ngx_http_canary_write_t *w);
 

@@ -33,8 +33,19 @@ ngx_int_t ngx_canary_fleet_resolver(ngx_conf_t *cf,
     ngx_canary_main_conf_t *cmcf, ngx_resolver_t *resolver,
     ngx_msec_t timeout);
 
+/*
+ * A new configuration is certain, and its zone is about to be filled: the part
+ * of the fleet in it.
+ */
+
+void ngx_canary_fleet_begin(ngx_canary_main_conf_t *cmcf, ngx_log_t *log);
+
 /* each time the control loop comes by */
 void ngx_canary_fleet(ngx_canary_main_conf_t *cmcf, uint64_t now);
+
+/* under the lock: what this nginx is, and whether all endpoints serve stable */
+void ngx_canary_fleet_set_state(ngx_canary_zone_t *zone, ngx_uint_t state,
+    ngx_uint_t stable);
 
 /* the process ends */
 void ngx_canary_fleet_finish(ngx_canary_main_conf_t *cmcf);

@@ -33,6 +33,12 @@ ngx_canary_fleet_resolver(ngx_conf_t *cf, ngx_canary_main_conf_t *cmcf,
 
 
 void
+ngx_canary_fleet_begin(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
+{
+}
+
+
+void
 ngx_canary_fleet(ngx_canary_main_conf_t *cmcf, uint64_t now)
 {
 }

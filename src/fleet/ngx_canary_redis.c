@@ -591,6 +591,26 @@ ngx_canary_redis_note(ngx_canary_redis_t *redis, u_char *text, size_t len)
 }
 
 
+size_t
+ngx_canary_redis_local(ngx_canary_redis_t *redis, u_char *text)
+{
+    socklen_t       socklen;
+    ngx_sockaddr_t  sa;
+
+    socklen = sizeof(ngx_sockaddr_t);
+
+    if (redis->peer.connection == NULL
+        || getsockname(redis->peer.connection->fd, &sa.sockaddr, &socklen)
+           == -1
+        || sa.sockaddr.sa_family == AF_UNIX)
+    {
+        return ngx_sprintf(text, "local") - text;
+    }
+
+    return ngx_sock_ntop(&sa.sockaddr, socklen, text, NGX_SOCKADDR_STRLEN, 0);
+}
+
+
 void *
 ngx_canary_redis_data(ngx_canary_redis_t *redis)
 {

@@ -122,6 +122,13 @@ ngx_int_t ngx_canary_redis_eval(ngx_canary_redis_t *redis,
     const ngx_canary_redis_script_t *script, ngx_uint_t nkeys,
     ngx_array_t *args, ngx_canary_redis_answer_pt answer, void *data);
 
+/* sends what can be sent at once, for who is about to end */
+void ngx_canary_redis_flush(ngx_canary_redis_t *redis);
+
+/* the address of this machine on the connection, without a port, into
+   NGX_SOCKADDR_STRLEN bytes; its length */
+size_t ngx_canary_redis_local(ngx_canary_redis_t *redis, u_char *text);
+
 void *ngx_canary_redis_data(ngx_canary_redis_t *redis);
 const ngx_canary_redis_status_t *ngx_canary_redis_status(
     ngx_canary_redis_t *redis);

@@ -383,6 +383,15 @@ again:
 
 
 void
+ngx_canary_redis_flush(ngx_canary_redis_t *redis)
+{
+    if (redis->peer.connection) {
+        ngx_canary_redis_write(redis->peer.connection->write);
+    }
+}
+
+
+void
 ngx_canary_redis_read(ngx_event_t *ev)
 {
     ssize_t              n;

@@ -214,7 +214,9 @@ ngx_canary_durable(ngx_canary_shared_t *shared, uint64_t now)
         return 0;
     }
 
-    if (shared->sequence <= zone->durable) {
+    if (shared->sequence <= zone->durable
+        && (zone->fleet == NULL || shared->sequence <= shared->agreed))
+    {
         return 1;
     }
 

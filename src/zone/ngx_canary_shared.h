@@ -302,6 +302,10 @@ typedef struct {
     ngx_canary_turns_t                  turns;
     ngx_canary_journal_t                journal;
     canary_event_t                      events[CANARY_EVENTS + 1];
+    u_char                              waits[CANARY_REASON_SIZE];
+                                                       /* of a fleet: why no
+                                                          step may be taken, or
+                                                          empty */
 } ngx_canary_history_t;
 
 
