@@ -232,7 +232,7 @@ int
 canary_fleet_may_raise(const canary_fleet_t *fleet, uint64_t now)
 {
     return canary_fleet_reached(fleet) && fleet->joined
-           && now >= fleet->born + CANARY_FLEET_YOUNG;
+           && now >= fleet->kept.clock.born + CANARY_FLEET_YOUNG;
 }
 
 
@@ -611,7 +611,7 @@ canary_fleet_commit(canary_fleet_t *fleet, canary_fleet_endpoint_t *endpoint,
     todo->mode = (canary_fleet_mode_t) endpoint->mode;
 
     if (todo->mode != CANARY_FLEET_ANY) {
-        todo->not_after = endpoint->asked + (uint64_t) fleet->server
+        todo->not_after = endpoint->asked + (uint64_t) fleet->kept.clock.server
                           + CANARY_FLEET_LATE(fleet->conf.timeout);
     }
 

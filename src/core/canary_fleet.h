@@ -314,8 +314,7 @@ typedef struct {
 
 
 /*
- * The node.  "state", "kept", "leader", "since", "quorum", "age", "last" and
- * what is marked so are for the shell to read; the rest is canary_fleet.c's.
+ * The node.  "state", "kept" and what is marked so are for the shell to read; the rest is canary_fleet.c's.
  */
 
 typedef struct {
@@ -329,8 +328,6 @@ typedef struct {
                                                of Redis */
     uint64_t                  quorum;       /* read: versions up to this one
                                                are durable */
-    uint64_t                  born;         /* read: ms of the node: when the
-                                               fleet's data were */
     uint64_t                  last;         /* read: ms of the node: the last
                                                answer; 0: none yet */
     uint32_t                  rtt;          /* read: ms of the last tick */
@@ -343,7 +340,6 @@ typedef struct {
     canary_fleet_endpoint_t  *endpoints;
     uint64_t                  random;
     uint64_t                  started;
-    int64_t                   server;       /* Redis' clock - the node's */
     uint64_t                  connect_at;   /* when to try next */
     uint64_t                  again;        /* when to join anew; 0: not */
     uint64_t                  tick_at;      /* when the next one is due */

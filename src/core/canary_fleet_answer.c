@@ -13,9 +13,12 @@
 /* A node of a fleet: what follows from an answer. */
 
 
+#define CANARY_FLEET_JUMP  200     /* ms of Redis' clock at once */
+
+
 static void canary_fleet_keep_out(canary_fleet_t *fleet, uint64_t now);
 static void canary_fleet_at(canary_fleet_t *fleet, uint64_t sent,
-    uint64_t received, uint64_t server, uint64_t age);
+    uint64_t received, uint64_t server, uint64_t age, int same);
 static void canary_fleet_join_members(canary_fleet_t *fleet,
     const canary_fleet_join_t *join);
 static void canary_fleet_join_records(canary_fleet_t *fleet,
@@ -58,8 +61,6 @@ canary_fleet_join_answer(canary_fleet_t *fleet, canary_fleet_join_t *join,
         return;
     }
 
-    canary_fleet_at(fleet, join->sent, join->received, join->now, join->age);
-
     /* versions of other data say nothing of what the file has of these */
 
     same = !join->foreign && kept->nseeds > 0
@@ -68,6 +69,9 @@ canary_fleet_join_answer(canary_fleet_t *fleet, canary_fleet_join_t *join,
               == 0;
 
     before = same ? canary_fleet_filed_version(fleet) : 0;
+
+    canary_fleet_at(fleet, join->sent, join->received, join->now, join->age,
+                    same);
 
     kept->nseeds = join->nseeds;
     memcpy(kept->seeds, join->seeds, sizeof(kept->seeds));
@@ -102,18 +106,35 @@ canary_fleet_keep_out(canary_fleet_t *fleet, uint64_t now)
 }
 
 
-/* where Redis' clock was in the middle of the round trip */
+/*
+ * Where Redis' clock was in the middle of the round trip.  When that clock has
+ * jumped, or it is another's, the age of the data by it means nothing: then
+ * they count as young.  Nor do they get older but by the node's own clock.
+ */
 
 static void
 canary_fleet_at(canary_fleet_t *fleet, uint64_t sent, uint64_t received,
-    uint64_t server, uint64_t age)
+    uint64_t server, uint64_t age, int same)
 {
-    uint64_t  middle;
+    int64_t   moved;
+    uint64_t  middle, born;
 
     middle = sent + (received - sent) / 2;
+    born = (middle > age) ? middle - age : 0;
 
-    fleet->server = (int64_t) (server - middle);
-    fleet->born = (middle > age) ? middle - age : 0;
+    moved = (int64_t) (server - middle) - fleet->kept.clock.server;
+
+    if (fleet->kept.clock.server != 0
+        && (moved > CANARY_FLEET_JUMP || moved < -CANARY_FLEET_JUMP))
+    {
+        born = middle;
+    }
+
+    fleet->kept.clock.server += moved;
+
+    if (!same || born > fleet->kept.clock.born) {
+        fleet->kept.clock.born = born;
+    }
 }
 
 
@@ -213,7 +234,8 @@ canary_fleet_tick_answer(canary_fleet_t *fleet, canary_fleet_ticked_t *tick,
         return;
     }
 
-    canary_fleet_at(fleet, tick->sent, tick->received, tick->now, tick->age);
+    canary_fleet_at(fleet, tick->sent, tick->received, tick->now, tick->age,
+                    1);
 
     fleet->rtt = (uint32_t) (tick->received - tick->sent);
 
@@ -480,9 +502,9 @@ canary_fleet_yield(canary_fleet_t *fleet, canary_fleet_offer_t *offer,
         return;
     }
 
-    if (now < fleet->born + CANARY_FLEET_YOUNG) {
+    if (now < fleet->kept.clock.born + CANARY_FLEET_YOUNG) {
         offer->what = CANARY_FLEET_LATER;
-        canary_fleet_join_at(fleet, fleet->born + CANARY_FLEET_YOUNG + 1);
+        canary_fleet_join_at(fleet, fleet->kept.clock.born + CANARY_FLEET_YOUNG + 1);
         return;
     }
 

@@ -28,6 +28,8 @@
 
 typedef struct {
     int64_t   offset;        /* fleet's time - the node's */
+    int64_t   server;        /* Redis' - the node's; 0: not known */
+    uint64_t  born;          /* the node's, when the fleet's data were */
     uint32_t  best;          /* the best round trip, about */
     uint32_t  refused;       /* samples since one that was used */
     uint32_t  known;         /* 0: nothing is known yet */

@@ -61,7 +61,7 @@ canary_fleet_waits(const canary_fleet_t *fleet, unsigned endpoint,
     size_t               len;
     canary_fleet_text_t  text = { buffer, size, 0 };
     canary_fleet_look_t  look = { fleet, &fleet->endpoints[endpoint],
-                                  now + (uint64_t) fleet->server };
+                                  now + (uint64_t) fleet->kept.clock.server };
 
     buffer[0] = '\0';
 
@@ -69,7 +69,7 @@ canary_fleet_waits(const canary_fleet_t *fleet, unsigned endpoint,
         return canary_fleet_say_so(&text, "the fleet cannot be reached");
     }
 
-    if (now < fleet->born + CANARY_FLEET_YOUNG) {
+    if (now < fleet->kept.clock.born + CANARY_FLEET_YOUNG) {
         return canary_fleet_say_so(&text, "nodes gather");
     }
 

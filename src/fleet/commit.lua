@@ -56,8 +56,7 @@ end
 local nodes = {}            -- not gone; silent or not
 
 if mode ~= 'any' then
-    local age = now - tonumber(m[3])
-    if age >= 0 and age < HOLD then return wait('nodes gather') end
+    if now - tonumber(m[3]) < HOLD then return wait('nodes gather') end
 
     local all, live = redis.call('HGETALL', LIVE), 0
     for i = 1, #all, 2 do

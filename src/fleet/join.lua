@@ -165,5 +165,5 @@ if lost then
 end
 
 return { 'OK', now, fresh and 1 or 0, shared and 0 or 1,
-         table.concat(ours, ' '), ver, now - born, table.concat(names, ' '),
-         records, events }
+         table.concat(ours, ' '), ver, math.max(0, now - born),
+         table.concat(names, ' '), records, events }

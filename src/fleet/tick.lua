@@ -175,6 +175,11 @@ if leads then
         shift = fleet - now
     end
     shift = shift or 0
+
+    if born > now then
+        born = now
+        redis.call('HSET', REC, '@born', born)
+    end
 end
 
 -- Members, which are replicated.
@@ -320,7 +325,7 @@ local led = leads or valid
 
 return { 'OK', now, shift and tostring(shift) or '', ver, upto,
          leads and 1 or 0, leads and node or valid and who or '',
-         led and term or 0, led and since or 0, now - born,
+         led and term or 0, led and since or 0, math.max(0, now - born),
          led and quorum or 0, led and mark ~= '-' and mark or '',
          n, named, changes, events,
          (leads or second) and redis.call('HGETALL', LIVE) or {},

@@ -31,7 +31,8 @@ that; lacks() returns the reason, or nothing.
     browser     what drives a browser: build/browser
     terminal    pseudo terminals
     A::B        that module of Perl
-    curl, openssl, prlimit, prometheus, promtool, redis-server   that program
+    curl, openssl, prlimit, prometheus, promtool, redis-server
+                that program
 
 =cut
 
