@@ -48,6 +48,8 @@ static void ngx_canary_fleet_propose(ngx_canary_fleet_node_t *node,
     ngx_uint_t i, uint64_t now);
 static void ngx_canary_fleet_concluded(ngx_canary_fleet_node_t *node,
     ngx_uint_t i, const canary_fleet_todo_t *todo, uint64_t now);
+static void ngx_canary_fleet_number_event(ngx_canary_shared_t *shared,
+    uint64_t version);
 static void ngx_canary_fleet_waits(ngx_canary_fleet_node_t *node, ngx_uint_t i,
     uint64_t now);
 static void ngx_canary_fleet_keep(ngx_canary_fleet_node_t *node, uint64_t now);
@@ -420,6 +422,7 @@ ngx_canary_fleet_concluded(ngx_canary_fleet_node_t *node, ngx_uint_t i,
     switch (todo->result) {
 
     case CANARY_FLEET_DONE:
+        ngx_canary_fleet_number_event(shared, node->states[i].version);
         ngx_canary_agree(shared);
         endpoint->filing = endpoint->asked;
         endpoint->coming = todo->record;
@@ -455,6 +458,24 @@ ngx_canary_fleet_concluded(ngx_canary_fleet_node_t *node, ngx_uint_t i,
     }
 
     ngx_canary_conclude(shared, fate, now, ngx_cycle->log);
+}
+
+
+/* events have the numbers of the fleet's changes, as long as those rise here */
+
+static void
+ngx_canary_fleet_number_event(ngx_canary_shared_t *shared, uint64_t version)
+{
+    canary_event_t     *event;
+    ngx_canary_zone_t  *zone;
+
+    zone = shared->zone;
+    event = &shared->history->pending.event;
+
+    if (event->id && version > event->id && version > zone->last_event) {
+        event->id = version;
+        zone->last_event = version;
+    }
 }
 
 

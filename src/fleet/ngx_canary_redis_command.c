@@ -280,8 +280,8 @@ ngx_canary_redis_greet(ngx_canary_redis_t *redis)
     rc = NGX_OK;
 
     if (redis->conf->password.len) {
-        n = 0;
-        ngx_str_set(&args[n++], "AUTH");
+        ngx_str_set(&args[0], "AUTH");
+        n = 1;
 
         if (redis->conf->user.len) {
             args[n++] = redis->conf->user;

@@ -163,7 +163,9 @@ ngx_canary_may_step(ngx_canary_shared_t *shared)
 
     return fleet == NULL
            || (fleet->state == CANARY_FLEET_LEADER
-               && shared->pending.sequence == 0);
+               && shared->pending.sequence == 0
+               && (shared->history == NULL
+                   || shared->history->waits[0] == '\0'));
 }
 
 

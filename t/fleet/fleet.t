@@ -66,8 +66,8 @@ subtest 'a start at one node is one at all' => sub {
     my %tags = map { $_->api_get('endpoints/ep')->header('ETag') => 1 }
         $fleet->nodes;
     is(scalar keys %tags, 1, 'one tag');
-    is_deeply([ map { my @events = $_->events('ep'); $events[0]{type} // '' }
-                    $fleet->nodes ], [ ('start') x 3 ], 'the event, too');
+    is_deeply([ map { ($_->events('ep'))[0]{type} } $fleet->nodes ],
+              [ ('started') x 3 ], 'the event, too');
 };
 
 subtest 'what stops at one stops at all' => sub {
