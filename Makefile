@@ -3,6 +3,9 @@
 
 ## the nginx to build for: Debian's nginx-dev, or an unpacked source
 NGINX_SRC  ?= /usr/share/nginx/src
+## its configure arguments, as nginx -V prints them (the default: those of
+## nginx-dev, or --with-compat)
+NGINX_FLAGS ?=
 CFLAGS     ?= -O2 -g -fstack-protector-strong -Wformat \
               -Werror=format-security -D_FORTIFY_SOURCE=2
 LDFLAGS    ?= -Wl,-z,relro -Wl,-z,now
@@ -16,6 +19,9 @@ endif
 
 # Debian's nginx lives where the PATH of an ordinary user does not lead.
 export PATH := $(PATH):/usr/sbin
+
+# Its quotes are for tools/build.
+export NGINX_FLAGS
 
 # What lies in build/.
 
@@ -38,8 +44,8 @@ BROWSER  := build/browser/node_modules
 .PHONY: help deps clean FORCE
 .DEFAULT_GOAL := build
 
-include $(addprefix make/,packages.mk sources.mk build.mk test.mk unit.mk \
-          sanitizers.mk kills.mk matrix.mk fuzz.mk bench.mk lint.mk)
+include $(addprefix make/,packages.mk sources.mk build.mk deb.mk test.mk \
+          unit.mk sanitizers.mk kills.mk matrix.mk fuzz.mk bench.mk lint.mk)
 
 ## this text
 help:
@@ -48,7 +54,7 @@ help:
 ## the Debian packages for all targets (each installs its own)
 deps:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) $(ASAN_PACKAGES) $(MATRIX_PACKAGES) $(CONFORMANCE_PACKAGES) $(FUZZ_PACKAGES) \
-		$(BENCH_PACKAGES) $(LINT_PACKAGES))
+		$(BENCH_PACKAGES) $(LINT_PACKAGES) $(DEB_PACKAGES) $(DEB_TEST_PACKAGES))
 
 ## remove build/
 clean:

@@ -16,17 +16,19 @@ _canaryctl_parse() {
 
     for ((i = 1; i < last; i++)); do
         case ${words[i]} in
-            --url | --token-file | --cacert | --capath | --cert | -E | --key)
+            --url | --token-file | --cacert | --capath | --cert | -E | --key | \
+            --unix-socket)
                 api+=("${words[i]}" "${words[i + 1]//[\'\"]/}")
                 ((++i))
                 ;;
             --url=* | --token-file=* | --ca*=* | --cert=* | --key=* | -k | \
-            --insecure)
+            --insecure | --unix-socket=*)
                 api+=("${words[i]//[\'\"]/}")
                 ;;
             --release | -s | --strategy | -i | --canary-interval | \
-            --canary-step | -c | --canary-rule | --approval | -f | \
-            --filename | --reason | --if-generation | --after)
+            --canary-step | --steps | -c | --canary-rule | --rule | \
+            --bake | --patience | --approval | -f | --filename | --reason | \
+            --if-generation | --after | --exec | --state | --timeout)
                 ((++i))
                 ;;
             -*) ;;
@@ -60,16 +62,16 @@ _canaryctl_options() {
         status) echo --watch ;;
         update)
             echo --release --strategy --canary-interval --canary-step \
-                --canary-rule --approval --filename --wait --reason \
-                --if-generation
+                --steps --canary-rule --rule --bake --patience --approval \
+                --filename --wait --reason --if-generation
             ;;
         advance | approve | pause | resume | promote | rollback | weight)
             echo --reason --if-generation
             ;;
-        events) echo --after --follow ;;
+        events) echo --after --follow --exec --state ;;
     esac
     echo --url --token-file --json --cacert --capath --cert --key --insecure \
-        --help --version
+        --unix-socket --timeout --help --version
 }
 
 _canaryctl_arguments() {
@@ -102,7 +104,8 @@ _canaryctl() {
     COMPREPLY=()
 
     case $prev in
-        --token-file | --cacert | --cert | -E | --key | -f | --filename)
+        --token-file | --cacert | --cert | -E | --key | -f | --filename | \
+        --unix-socket | --state)
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             return
             ;;
@@ -113,8 +116,13 @@ _canaryctl() {
         -s | --strategy) choice='canary direct' ;;
         --approval) choice='off step promotion' ;;
         --release) choice=$(_canaryctl_releases) ;;
-        --url | -i | --canary-interval | --canary-step | -c | \
-        --canary-rule | --reason | --if-generation | --after)
+        --exec)
+            mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+            return
+            ;;
+        --url | -i | --canary-interval | --canary-step | --steps | -c | \
+        --canary-rule | --rule | --bake | --patience | --timeout | --reason | \
+        --if-generation | --after)
             return
             ;;
         *)

@@ -9,10 +9,11 @@ DESTDIR    ?=
 ## below it, where the module is
 MODULESDIR ?= $(shell PATH='$(PATH)' nginx -V 2>&1 | \
                 sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
-## and where the programs, their manual and completion are
+## and where the programs, their manuals and completion are
 PREFIX     ?= /usr/local
 
-.PHONY: build ctl ctl-program demo install
+.PHONY: build ctl ctl-program programs demo install uninstall \
+        modules-dir install-module install-programs
 
 ## build/ngx_http_canary_module.so, for the nginx on the PATH (the default),
 ## build/canaryctl and build/canary-replay
@@ -20,11 +21,10 @@ build:
 	@tools/packages $(sort $(BUILD_PACKAGES))
 	@NGINX_SRC='$(NGINX_SRC)' CC='$(CC)' CFLAGS='$(CFLAGS)' \
 		LDFLAGS='$(LDFLAGS)' tools/build build
-	@$(MAKE) --no-print-directory ctl-program
+	@$(MAKE) --no-print-directory programs
 ifeq ($(NGINX_SRC),/usr/share/nginx/src)
 	@tools/loads build/$(MODULE)
 endif
-	@$(MAKE) --no-print-directory $(REPLAY)
 
 ## build/canaryctl only
 ctl:
@@ -37,31 +37,56 @@ demo:
 	@$(MAKE) --no-print-directory build
 	@tools/demo $(if $(filter 1,$(KEEP)),--keep) build/$(MODULE) $(CONF)
 
+## the module and the programs (DESTDIR, MODULESDIR, PREFIX)
+install: build install-module install-programs
+
+## remove what make install has installed (DESTDIR, MODULESDIR, PREFIX)
+uninstall: modules-dir
+	rm -f '$(MODULE_TO)' $(CTL:build/%='$(BIN_TO)/%') \
+		$(REPLAY:build/%='$(BIN_TO)/%') \
+		$(MANUALS:docs/%='$(MANUALS_TO)/%') \
+		$(COMPLETIONS:completions/%.bash='$(COMPLETIONS_TO)/%')
+
+
+# Stripped, as packages of a distribution are: Debian's own keep the symbols.
+
+INSTALL     := install
+MODULE_TO    = $(DESTDIR)$(MODULESDIR)/$(MODULE)
+BIN_TO       = $(DESTDIR)$(PREFIX)/bin
+MANUALS_TO   = $(DESTDIR)$(PREFIX)/share/man/man1
+COMPLETIONS_TO = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+MANUALS     := $(wildcard docs/*.1)
+COMPLETIONS := $(wildcard completions/*.bash)
+
+modules-dir:
+	@test -n '$(MODULESDIR)' || { echo 'Where to? make install MODULESDIR=dir' >&2; exit 1; }
+
 # By a rename: an nginx that runs may have the old file mapped.
 
-## the module and the programs (DESTDIR, MODULESDIR, PREFIX)
-install: build
-	@test -n '$(MODULESDIR)' || { echo 'Where to? make install MODULESDIR=dir' >&2; exit 1; }
+install-module: modules-dir
 	install -d '$(DESTDIR)$(MODULESDIR)'
-	install -m 644 build/$(MODULE) '$(DESTDIR)$(MODULESDIR)/$(MODULE).new'
-	mv -f '$(DESTDIR)$(MODULESDIR)/$(MODULE).new' '$(DESTDIR)$(MODULESDIR)/$(MODULE)'
-	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1' \
-		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions'
-	install -m 755 build/canaryctl '$(DESTDIR)$(PREFIX)/bin/canaryctl'
-	install -m 755 $(REPLAY) '$(DESTDIR)$(PREFIX)/bin/canary-replay'
-	install -m 644 docs/canaryctl.1 '$(DESTDIR)$(PREFIX)/share/man/man1/canaryctl.1'
-	install -m 644 completions/canaryctl.bash \
-		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions/canaryctl'
+	$(INSTALL) -s -m 644 build/$(MODULE) '$(MODULE_TO).new'
+	mv -f '$(MODULE_TO).new' '$(MODULE_TO)'
+
+install-programs:
+	install -d '$(BIN_TO)' '$(MANUALS_TO)' '$(COMPLETIONS_TO)'
+	$(INSTALL) -s -m 755 $(CTL) $(REPLAY) '$(BIN_TO)'
+	install -m 644 $(MANUALS) '$(MANUALS_TO)'
+	for file in $(COMPLETIONS:completions/%.bash=%); do \
+		install -m 644 completions/$$file.bash '$(COMPLETIONS_TO)/'$$file || exit 1; \
+	done
 
 
 # canaryctl, with what it shares with the module.
 
 CTL_CFLAGS  = -std=c11 -W -Wall -Wpointer-arith -Wno-unused-parameter -Werror \
-              $(CFLAGS) -Isrc/format -Isrc/ctl
+              $(CFLAGS) -Isrc/core -Isrc/format -Isrc/ctl
 CTL_OBJS    = $(CTL_SRCS:%.c=$(CTL).obj/%.o)
 CTL_LIBS   := -lcurl -lcjson -lcrypto -lm
 
 ctl-program: $(CTL)
+
+programs: $(CTL) $(REPLAY)
 
 $(CTL): $(CTL_OBJS)
 	@$(CC) $(CTL_CFLAGS) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)

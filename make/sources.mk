@@ -10,6 +10,5 @@ REPLAY_SRCS    := $(wildcard src/replay/*.c) \
                   $(filter-out src/state/% src/fleet/% src/verta/%,$(PURE_SRCS))
 REPLAY_HEADERS := $(wildcard src/replay/*.h $(ROOMS:%=src/%/canary_*.h))
 
-# canaryctl shares JSON and text with the module.
-CTL_SHARED := $(addprefix src/format/canary_,json.c json_check.c text.c)
-CTL_SRCS   := $(wildcard src/ctl/*.c) $(CTL_SHARED)
+# canaryctl shares the decision and its texts with the module.
+CTL_SRCS   := $(wildcard src/ctl/*.c src/core/*.c src/format/*.c)

@@ -5,7 +5,7 @@ LOOPS ?= 16
 ## how often the tests run so
 TIMES ?= 3
 
-.PHONY: test busy test-packages
+.PHONY: test busy alerts-test test-packages
 
 TEST_RUN = TEST_CANARY_MODULE=$(CURDIR)/build/$(MODULE) \
 		TEST_CANARY_FAULTS=$(CURDIR)/$(FAULTS) \
@@ -21,6 +21,12 @@ busy: test-packages build unit-programs stores-programs $(FAULTS) $(BROWSER)
 	@for n in $$(seq '$(TIMES)'); do \
 		tools/busy '$(LOOPS)' $(MAKE) --no-print-directory test || exit 1; \
 	done
+
+## the alerts of contrib/prometheus on made-up figures, by promtool
+alerts-test:
+	@tools/packages prometheus
+	@cd contrib/prometheus && promtool check rules rules.yml alerts.yml && \
+		promtool test rules tests.yml
 
 test-packages:
 	@tools/packages $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES))

@@ -16,7 +16,9 @@
 #include "canary_event.h"
 #include "canary_text.h"
 
+#include "ngx_http_canary_conf.h"
 #include "ngx_http_canary_dialect.h"
+#include "ngx_http_canary_guard.h"
 #include "ngx_http_canary_headers.h"
 #include "ngx_http_canary_tokens.h"
 
@@ -34,35 +36,14 @@ static void ngx_http_canary_copy_line(u_char *dst, size_t size,
     ngx_str_t *text);
 
 
-/*
- * How the configuration of auth_basic begins, which is private to it; the
- * second one is 0 without a file of users.
- */
-
-typedef struct {
-    ngx_http_complex_value_t  *realm;
-    uintptr_t                  user_file;
-} ngx_http_canary_basic_conf_t;
-
-
 static ngx_module_t  *ngx_http_canary_basic_module;
 
 
 void
 ngx_http_canary_find_basic(ngx_conf_t *cf)
 {
-    ngx_uint_t  i;
-
-    ngx_http_canary_basic_module = NULL;
-
-    for (i = 0; cf->cycle->modules[i]; i++) {
-        if (ngx_strcmp(cf->cycle->modules[i]->name,
-                       "ngx_http_auth_basic_module")
-            == 0)
-        {
-            ngx_http_canary_basic_module = cf->cycle->modules[i];
-        }
-    }
+    ngx_http_canary_basic_module
+               = ngx_http_canary_find_module(cf, "ngx_http_auth_basic_module");
 }
 
 

@@ -65,6 +65,8 @@ static void ngx_http_canary_problem_detail(
     const ngx_http_canary_refusal_t *why, ngx_str_t *detail);
 static void ngx_http_canary_problem_verbs(cJSON *json, uint32_t verbs,
     int *failed);
+static ngx_uint_t ngx_http_canary_unknown_release(
+    const canary_json_errors_t *errors);
 static void ngx_http_canary_problem_errors(cJSON *json,
     const canary_json_errors_t *errors, int *failed);
 static const char *ngx_http_canary_title(ngx_uint_t status);
@@ -116,6 +118,7 @@ static const ngx_http_canary_resource_t
     ngx_http_canary_get("", ngx_http_canary_api_endpoint),
     ngx_http_canary_get("/events", ngx_http_canary_api_events),
     ngx_http_canary_get("/failures", ngx_http_canary_api_failures),
+    ngx_http_canary_get("/history", ngx_http_canary_api_history),
 
     { ngx_string("/rollout"), NGX_HTTP_POST|NGX_HTTP_PATCH,
       ngx_string("POST, PATCH"), NULL, CANARY_START, 0, 0 },
@@ -225,17 +228,8 @@ static ngx_int_t
 ngx_http_canary_api_root(ngx_http_request_t *r,
     ngx_http_canary_target_t *target)
 {
-    ngx_http_core_loc_conf_t  *clcf;
-
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-    /* with "=" in the location nothing of the page is below it */
-
-    if (!clcf->exact_match && ngx_http_canary_accepts_html(r)) {
-        return ngx_http_canary_dashboard(r);
-    }
-
-    return ngx_http_canary_api_index(r);
+    return ngx_http_canary_accepts_html(r) ? ngx_http_canary_dashboard(r)
+                                           : ngx_http_canary_api_index(r);
 }
 
 
@@ -257,6 +251,11 @@ ngx_http_canary_api_index(ngx_http_request_t *r)
     canary_json_add(json, "write",
                     cJSON_CreateBool(ngx_http_canary_location(r)->write),
                     &failed);
+
+    ngx_http_canary_render_configuration(json,
+                        ngx_http_get_module_main_conf(r,
+                                                      ngx_http_canary_module),
+                        &failed);
 
     list = canary_json_add_array(json, "paths", &failed);
 
@@ -379,6 +378,12 @@ ngx_http_canary_problem(ngx_http_request_t *r,
         ngx_http_canary_problem_errors(json, why->errors, &failed);
     }
 
+    if (why->errors && ngx_http_canary_unknown_release(why->errors)) {
+        ngx_http_canary_render_configuration(
+            json, ngx_http_get_module_main_conf(r, ngx_http_canary_module),
+            &failed);
+    }
+
     return ngx_http_canary_answer(r, why->status, &type, json, failed);
 }
 
@@ -456,6 +461,23 @@ ngx_http_canary_problem_errors(cJSON *json, const canary_json_errors_t *errors,
         canary_json_add_text(item, "pointer", errors->list[i].pointer, failed);
         canary_json_add_text(item, "detail", errors->list[i].detail, failed);
     }
+}
+
+
+/* that of the configuration which answers; another one may be on its way */
+
+static ngx_uint_t
+ngx_http_canary_unknown_release(const canary_json_errors_t *errors)
+{
+    unsigned  i;
+
+    for (i = 0; i < errors->n; i++) {
+        if (ngx_strcmp(errors->list[i].pointer, "/release") == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -12,11 +12,13 @@
 
 #include "ngx_http_canary_api_lists.h"
 
+#include "canary_course.h"
 #include "canary_event.h"
 #include "canary_split.h"
 #include "canary_event_json.h"
 #include "canary_json.h"
 
+#include "ngx_canary_course.h"
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_failures.h"
 #include "ngx_canary_shared.h"
@@ -27,7 +29,10 @@
 #include "ngx_http_canary_refuse.h"
 
 
-/* What is made in turns: all endpoints; events and failures of one. */
+_Static_assert(CANARY_COURSE_PERIOD == 5000, "points say what they are of");
+
+
+/* What is made in turns: all endpoints; of one what happened to it. */
 
 
 static ngx_int_t ngx_http_canary_next_endpoint(ngx_http_canary_list_t *list,
@@ -37,6 +42,12 @@ static ngx_int_t ngx_http_canary_next_event(ngx_http_canary_list_t *list,
     cJSON *object, int *failed);
 static ngx_int_t ngx_http_canary_next_failure(ngx_http_canary_list_t *list,
     cJSON *object, int *failed);
+static ngx_int_t ngx_http_canary_next_point(ngx_http_canary_list_t *list,
+    cJSON *object, int *failed);
+static void ngx_http_canary_render_side(cJSON *object,
+    const canary_course_side_t *side, int *failed);
+static void ngx_http_canary_render_time_ms(cJSON *object, const char *name,
+    uint32_t us, int *failed);
 static void ngx_http_canary_render_failure(cJSON *object,
     const ngx_canary_failure_t *failure, uint32_t rollout,
     ngx_pool_t *pool, int *failed);
@@ -50,7 +61,7 @@ ngx_int_t
 ngx_http_canary_api_endpoints(ngx_http_request_t *r,
     ngx_http_canary_target_t *target)
 {
-    return ngx_http_canary_list_start(r, "endpoints",
+    return ngx_http_canary_list_start(r, "{\"endpoints\":",
                                       ngx_http_canary_next_endpoint, NULL, 0);
 }
 
@@ -90,7 +101,8 @@ ngx_http_canary_api_events(ngx_http_request_t *r,
                                       "number of an event, a whole number");
     }
 
-    return ngx_http_canary_list_start(r, "events", ngx_http_canary_next_event,
+    return ngx_http_canary_list_start(r, "{\"events\":",
+                                      ngx_http_canary_next_event,
                                       target->endpoint, after);
 }
 
@@ -143,10 +155,77 @@ ngx_http_canary_next_event(ngx_http_canary_list_t *list, cJSON *object,
 
 
 ngx_int_t
+ngx_http_canary_api_history(ngx_http_request_t *r,
+    ngx_http_canary_target_t *target)
+{
+    return ngx_http_canary_list_start(r, "{\"seconds\":5,\"points\":",
+                                      ngx_http_canary_next_point,
+                                      target->endpoint, 0);
+}
+
+
+static ngx_int_t
+ngx_http_canary_next_point(ngx_http_canary_list_t *list, cJSON *object,
+    int *failed)
+{
+    canary_course_point_t  point;
+
+    if (list->n == 0) {
+        list->number = 0;
+    }
+
+    if (ngx_canary_next_point(list->endpoint, &list->number, &point)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_canary_render_time(object, "time", point.time, 1, failed);
+    canary_json_add_number(object, "weight", point.weight,
+                           CANARY_WEIGHT_DECIMALS, failed);
+
+    ngx_http_canary_render_side(canary_json_add_object(object, "stable",
+                                                       failed),
+                                &point.sides[CANARY_SIDE_STABLE], failed);
+    ngx_http_canary_render_side(canary_json_add_object(object, "canary",
+                                                       failed),
+                                &point.sides[CANARY_SIDE_CANARY], failed);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_canary_render_side(cJSON *object, const canary_course_side_t *side,
+    int *failed)
+{
+    canary_json_add_number(object, "attempts", side->attempts, 0, failed);
+    canary_json_add_number(object, "4xx", side->client_errors, 0, failed);
+    canary_json_add_number(object, "5xx", side->errors, 0, failed);
+
+    ngx_http_canary_render_time_ms(object, "p50_ms", side->p50, failed);
+    ngx_http_canary_render_time_ms(object, "p99_ms", side->p99, failed);
+}
+
+
+static void
+ngx_http_canary_render_time_ms(cJSON *object, const char *name, uint32_t us,
+    int *failed)
+{
+    if (us) {
+        canary_json_add_number(object, name, us, 3, failed);
+
+    } else {
+        canary_json_add_null(object, name, failed);
+    }
+}
+
+
+ngx_int_t
 ngx_http_canary_api_failures(ngx_http_request_t *r,
     ngx_http_canary_target_t *target)
 {
-    return ngx_http_canary_list_start(r, "failures",
+    return ngx_http_canary_list_start(r, "{\"failures\":",
                                       ngx_http_canary_next_failure,
                                       target->endpoint, 0);
 }

@@ -19,6 +19,8 @@ ngx_int_t ngx_http_canary_api_endpoints(ngx_http_request_t *r,
     ngx_http_canary_target_t *target);
 ngx_int_t ngx_http_canary_api_events(ngx_http_request_t *r,
     ngx_http_canary_target_t *target);
+ngx_int_t ngx_http_canary_api_history(ngx_http_request_t *r,
+    ngx_http_canary_target_t *target);
 ngx_int_t ngx_http_canary_api_failures(ngx_http_request_t *r,
     ngx_http_canary_target_t *target);
 

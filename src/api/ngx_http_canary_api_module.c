@@ -12,6 +12,7 @@
 #include "ngx_http_canary_api.h"
 #include "ngx_http_canary_dialect.h"
 #include "ngx_http_canary_gate.h"
+#include "ngx_http_canary_guard.h"
 #include "ngx_http_canary_metrics.h"
 #include "ngx_http_canary_tokens.h"
 
@@ -127,6 +128,19 @@ ngx_http_canary_api_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_ptr_value(conf->tokens, prev->tokens, NULL);
 
+    if (conf->dialect && clcf->handler != ngx_http_canary_gate) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%s\" is in location \"%V\" with another handler, "
+                      "such as \"proxy_pass\", it must have a location of its "
+                      "own, in %s:%ui", conf->dialect->directive, &clcf->name,
+                      conf->file, conf->line);
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->file) {
+        ngx_http_canary_check_guard(cf, conf);
+    }
+
     if (conf->dialect && conf->dialect->write) {
         ngx_http_canary_take_body_limit(clcf, conf);
     }
@@ -187,7 +201,17 @@ ngx_http_canary_speak(ngx_conf_t *cf, const ngx_http_canary_dialect_t *dialect)
         return "cannot be in a location with another API, use one of its own";
     }
 
+    if (clcf->handler) {
+        return "is in a location with another handler, such as "
+               "\"proxy_pass\", use a location of its own";
+    }
+
     /* one that is only read has no paths below its location */
+
+    if (dialect->write && clcf->exact_match) {
+        return "cannot be in a location by \"=\", which has nothing below it, "
+               "use one by prefix";
+    }
 
     if (dialect->write && clcf->named) {
         return "cannot be in a named location, use one by prefix";
@@ -203,6 +227,8 @@ ngx_http_canary_speak(ngx_conf_t *cf, const ngx_http_canary_dialect_t *dialect)
 #endif
 
     lcf->dialect = dialect;
+    lcf->file = cf->conf_file->file.name.data;
+    lcf->line = cf->conf_file->line;
     clcf->handler = ngx_http_canary_gate;
 
     return NGX_CONF_OK;

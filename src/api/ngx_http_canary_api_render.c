@@ -13,9 +13,11 @@
 #include "ngx_http_canary_api_render.h"
 
 #include "canary_event.h"
+#include "canary_pace.h"
 #include "canary_rollout.h"
 #include "canary_route.h"
 #include "canary_rule.h"
+#include "canary_sequential.h"
 #include "canary_split.h"
 #include "canary_strategy.h"
 #include "canary_totals.h"
@@ -23,6 +25,7 @@
 #include "canary_json.h"
 #include "canary_strategy_json.h"
 #include "canary_text.h"
+#include "canary_version.h"
 
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_shared.h"
@@ -37,6 +40,8 @@
                                                   of seconds kept in ms */
 
 
+static void ngx_http_canary_render_nginx(cJSON *object, ngx_pool_t *pool,
+    int *failed);
 static void ngx_http_canary_render_progress(cJSON *object,
     ngx_canary_snapshot_t *snapshot, const canary_strategy_t *strategy,
     int *failed);
@@ -51,14 +56,19 @@ static void ngx_http_canary_render_next_step(cJSON *object,
     ngx_canary_snapshot_t *snapshot, int *failed);
 static void ngx_http_canary_render_waiting(cJSON *object,
     ngx_canary_snapshot_t *snapshot, int *failed);
-static ngx_uint_t ngx_http_canary_awaits_approval(
-    ngx_canary_snapshot_t *snapshot);
+static void ngx_http_canary_render_seconds(cJSON *waiting,
+    ngx_canary_snapshot_t *snapshot, const canary_figure_t *figure,
+    int *failed);
 static const u_char *ngx_http_canary_wait_other(
     ngx_canary_snapshot_t *snapshot);
 static ngx_uint_t ngx_http_canary_steps(ngx_canary_snapshot_t *snapshot);
 static uint64_t ngx_http_canary_needed(const canary_figure_t *figure);
 static const canary_figure_t *ngx_http_canary_holder(
     ngx_canary_snapshot_t *snapshot);
+static ngx_uint_t ngx_http_canary_is_missing(ngx_canary_snapshot_t *snapshot,
+    const canary_figure_t *figure);
+static void ngx_http_canary_rule_words(u_char *words, size_t size,
+    ngx_canary_snapshot_t *snapshot, const canary_figure_t *figure);
 static void ngx_http_canary_wait_reason(u_char *reason, size_t size,
     ngx_canary_snapshot_t *snapshot, const canary_figure_t *figure);
 static void ngx_http_canary_render_release(cJSON *list,
@@ -151,6 +161,7 @@ ngx_http_canary_render_endpoint(cJSON *object,
                                 pool, failed);
 
     ngx_http_canary_render_progress(object, snapshot, strategy, failed);
+    ngx_http_canary_render_configuration(object, endpoint->main, failed);
 
     canary_strategy_json_write(canary_json_add_object(object, "strategy",
                                                       failed),
@@ -167,14 +178,57 @@ ngx_http_canary_render_endpoint(cJSON *object,
 
     if (!idle) {
         canary_event_json_write_figures(list, snapshot->judgement.figures,
-                                        snapshot->judgement.nfigures, failed);
+                                        snapshot->judgement.nfigures,
+                                        &strategy->matches, failed);
     }
+
+    ngx_http_canary_render_nginx(object, pool, failed);
 
     controller = canary_json_add_object(object, "controller", failed);
     canary_json_add_number(controller, "heartbeat_age_ms",
                            snapshot->heartbeat, 0, failed);
 
     ngx_http_canary_render_last(object, &snapshot->record, pool, failed);
+}
+
+
+void
+ngx_http_canary_render_configuration(cJSON *object,
+    ngx_canary_main_conf_t *cmcf, int *failed)
+{
+    cJSON                *configuration;
+    ngx_canary_health_t   health;
+
+    if (cmcf->zone == NULL) {
+        canary_json_add_null(object, "configuration", failed);
+        return;
+    }
+
+    ngx_canary_health(cmcf, &health);
+
+    configuration = canary_json_add_object(object, "configuration", failed);
+
+    canary_json_add_number(configuration, "serial", health.configuration, 0,
+                           failed);
+    ngx_http_canary_render_time(configuration, "loaded", health.loaded, 0,
+                                failed);
+}
+
+
+/* who answers, of several that look the same */
+
+static void
+ngx_http_canary_render_nginx(cJSON *object, ngx_pool_t *pool, int *failed)
+{
+    cJSON  *nginx;
+
+    nginx = canary_json_add_object(object, "nginx", failed);
+
+    ngx_http_canary_render_name(nginx, "host",
+                                (ngx_str_t *) &ngx_cycle->hostname, pool,
+                                failed);
+    canary_json_add_text(nginx, "version", NGINX_VERSION, failed);
+    canary_json_add_text(nginx, "module", CANARY_VERSION, failed);
 }
 
 
@@ -301,7 +355,9 @@ ngx_http_canary_render_waiting(cJSON *object,
     other = ngx_http_canary_wait_other(snapshot);
     figure = other ? NULL : ngx_http_canary_holder(snapshot);
     approval = other == NULL && figure == NULL
-               && ngx_http_canary_awaits_approval(snapshot);
+               && ngx_canary_awaits_approval(&snapshot->record.rollout,
+                                             &snapshot->judgement,
+                                             snapshot->now);
 
     if (approval) {
         other = (u_char *) "approval";
@@ -321,6 +377,7 @@ ngx_http_canary_render_waiting(cJSON *object,
 
         canary_json_add_null(waiting, "rule", failed);
         canary_json_add_number(waiting, "attempts", 0, 0, failed);
+        canary_json_add_null(waiting, "seconds", failed);
 
     } else {
         ngx_http_canary_wait_reason((u_char *) reason, sizeof(reason),
@@ -329,7 +386,10 @@ ngx_http_canary_render_waiting(cJSON *object,
         canary_json_add_text(waiting, "rule",
                              canary_rule_info[figure->rule.kind].name, failed);
         canary_json_add_number(waiting, "attempts",
-                               ngx_http_canary_needed(figure), 0, failed);
+                               ngx_http_canary_is_missing(snapshot, figure)
+                               ? 0 : ngx_http_canary_needed(figure),
+                               0, failed);
+        ngx_http_canary_render_seconds(waiting, snapshot, figure, failed);
     }
 
     canary_json_add_text(waiting, "reason", reason, failed);
@@ -340,19 +400,31 @@ ngx_http_canary_render_waiting(cJSON *object,
 }
 
 
-static ngx_uint_t
-ngx_http_canary_awaits_approval(ngx_canary_snapshot_t *snapshot)
+/* how long that takes; while stable breaks the rule too, nothing counts */
+
+static void
+ngx_http_canary_render_seconds(cJSON *waiting, ngx_canary_snapshot_t *snapshot,
+    const canary_figure_t *figure, int *failed)
 {
-    canary_command_t  tick;
+    int64_t                  seconds;
+    ngx_canary_judgement_t  *judgement;
 
-    ngx_memzero(&tick, sizeof(canary_command_t));
+    judgement = &snapshot->judgement;
 
-    tick.verb = CANARY_TICK;
-    tick.now = snapshot->now;
-    tick.verdict = snapshot->judgement.verdict;
-    tick.attempts = snapshot->judgement.attempts;
+    seconds = canary_pace_seconds(&judgement->pace,
+                                  snapshot->record.rollout.tests,
+                                  snapshot->now, judgement->started,
+                                  ngx_http_canary_needed(figure));
 
-    return canary_rollout_awaits_approval(&snapshot->record.rollout, &tick);
+    if (seconds < 0 || judgement->held != -1
+        || ngx_http_canary_is_missing(snapshot, figure)
+        || figure->judgement.needed >= CANARY_NEEDED_MAX)
+    {
+        canary_json_add_null(waiting, "seconds", failed);
+        return;
+    }
+
+    canary_json_add_number(waiting, "seconds", (uint64_t) seconds, 0, failed);
 }
 
 
@@ -426,6 +498,14 @@ ngx_http_canary_holder(ngx_canary_snapshot_t *snapshot)
         return NULL;
     }
 
+    /* time alone does not bring back what a rule is about */
+
+    for (i = 0; i < judgement->nfigures; i++) {
+        if (ngx_http_canary_is_missing(snapshot, &judgement->figures[i])) {
+            return &judgement->figures[i];
+        }
+    }
+
     for (i = 0; i < judgement->nfigures; i++) {
         if (judgement->figures[i].judgement.verdict == CANARY_UNDECIDED) {
             return &judgement->figures[i];
@@ -436,17 +516,45 @@ ngx_http_canary_holder(ngx_canary_snapshot_t *snapshot)
 }
 
 
+/* whether its canary_match is no longer in the configuration */
+
+static ngx_uint_t
+ngx_http_canary_is_missing(ngx_canary_snapshot_t *snapshot,
+    const canary_figure_t *figure)
+{
+    return figure->rule.match
+           && (snapshot->judgement.missing & 1u << (figure->rule.match - 1));
+}
+
+
+/* a rule as a sentence has it: "match_rate of redirects" */
+
+static void
+ngx_http_canary_rule_words(u_char *words, size_t size,
+    ngx_canary_snapshot_t *snapshot, const canary_figure_t *figure)
+{
+    const canary_matches_t  *matches;
+
+    matches = &snapshot->record.rollout.strategy.matches;
+
+    ngx_snprintf(words, size, "%s%s%s%Z",
+                 canary_rule_info[figure->rule.kind].name,
+                 figure->rule.match ? " of " : "",
+                 figure->rule.match ? matches->names[figure->rule.match - 1]
+                                    : "");
+}
+
+
 static void
 ngx_http_canary_wait_reason(u_char *reason, size_t size,
     ngx_canary_snapshot_t *snapshot, const canary_figure_t *figure)
 {
+    u_char                   rule[64];
     uint64_t                 flying, needed, patience;
-    const char              *rule;
     ngx_canary_judgement_t  *judgement;
 
     judgement = &snapshot->judgement;
     patience = snapshot->record.rollout.strategy.patience;
-    rule = canary_rule_info[figure->rule.kind].name;
     needed = ngx_http_canary_needed(figure);
 
     /* begun, and not decided yet */
@@ -454,7 +562,15 @@ ngx_http_canary_wait_reason(u_char *reason, size_t size,
     flying = (judgement->started > judgement->attempts)
              ? judgement->started - judgement->attempts : 0;
 
-    if (judgement->held != -1) {
+    ngx_http_canary_rule_words(rule, sizeof(rule), snapshot, figure);
+
+    if (judgement->held == -1
+        && ngx_http_canary_is_missing(snapshot, figure))
+    {
+        ngx_snprintf(reason, size, "%s cannot be decided: its canary_match is "
+                     "not in nginx.conf any more%Z", rule);
+
+    } else if (judgement->held != -1) {
         ngx_snprintf(reason, size, "stable breaks %s too: evidence does not "
                      "count until a second after it stops%Z", rule);
 
@@ -616,6 +732,16 @@ ngx_http_canary_render_last(cJSON *object, ngx_canary_record_t *record,
     ngx_http_canary_render_line(last, "reason", record->last_reason, pool,
                                 failed);
     ngx_http_canary_render_time(last, "ended", record->ended, 0, failed);
+
+    /* a state file of a version before does not tell */
+
+    if (record->last_verb) {
+        canary_json_add_text(last, "by",
+                             (record->last_verb < CANARY_VERBS)
+                             ? "person" : "controller", failed);
+    } else {
+        canary_json_add_null(last, "by", failed);
+    }
 }
 
 

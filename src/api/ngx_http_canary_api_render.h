@@ -25,6 +25,10 @@ void ngx_http_canary_render_endpoint(cJSON *object,
     ngx_canary_snapshot_t *snapshot, ngx_pool_t *pool, int *failed);
 
 
+/* that which answers; null: it has no endpoints */
+void ngx_http_canary_render_configuration(cJSON *object,
+    ngx_canary_main_conf_t *cmcf, int *failed);
+
 /* sends it with this status; not durable: its last change is not */
 ngx_int_t ngx_http_canary_api_send_endpoint(ngx_http_request_t *r,
     ngx_uint_t status, ngx_canary_endpoint_t *endpoint, ngx_uint_t durable);
@@ -33,6 +37,10 @@ void ngx_http_canary_render_name(cJSON *object, const char *name,
     ngx_str_t *text, ngx_pool_t *pool, int *failed);
 void ngx_http_canary_render_line(cJSON *object, const char *name,
     const u_char *text, ngx_pool_t *pool, int *failed);
+
+/* which configuration it is that answers */
+void ngx_http_canary_render_configuration(cJSON *object,
+    ngx_canary_main_conf_t *cmcf, int *failed);
 
 /* RFC 3339, UTC; with milliseconds or without */
 void ngx_http_canary_render_time(cJSON *object, const char *name,

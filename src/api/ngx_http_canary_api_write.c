@@ -16,6 +16,7 @@
 #include "canary_route.h"
 #include "canary_split.h"
 #include "canary_json.h"
+#include "canary_match_json.h"
 #include "canary_strategy_json.h"
 
 #include "ngx_canary_change.h"
@@ -32,6 +33,7 @@
 
 
 static void ngx_http_canary_read_reason(ngx_http_canary_api_write_t *a);
+static void ngx_http_canary_check_matches(ngx_http_canary_api_write_t *a);
 static void ngx_http_canary_prepare_start(ngx_http_canary_api_write_t *a);
 static ngx_canary_release_t *ngx_http_canary_named_release(
     ngx_http_canary_api_write_t *a);
@@ -181,6 +183,21 @@ ngx_http_canary_api_prepare(ngx_http_canary_write_t *w)
 }
 
 
+/* rules of a body are about what the endpoint has */
+
+static void
+ngx_http_canary_check_matches(ngx_http_canary_api_write_t *a)
+{
+    canary_json_at_t  at = { NULL, "canary_strategy", 0 };
+
+    if (a->write.errors.total == 0) {
+        canary_match_json_check(a->members[NGX_HTTP_CANARY_MEMBER_PARTS], &at,
+                                &a->write.endpoint->matches,
+                                &a->write.errors);
+    }
+}
+
+
 static void
 ngx_http_canary_prepare_start(ngx_http_canary_api_write_t *a)
 {
@@ -193,6 +210,8 @@ ngx_http_canary_prepare_start(ngx_http_canary_api_write_t *a)
                                   a->members[NGX_HTTP_CANARY_MEMBER_STRATEGY],
                                   a->members[NGX_HTTP_CANARY_MEMBER_PARTS],
                                   NULL, &a->strategy, &a->write.errors);
+
+    ngx_http_canary_check_matches(a);
 
     if (kind == CANARY_STRATEGY_DIRECT) {
         a->write.change.command.verb = CANARY_DIRECT;
@@ -257,6 +276,12 @@ ngx_http_canary_other_release(ngx_http_canary_api_write_t *a)
 
     release = a->write.endpoint->releases.elts;
     stable = a->rollout.stable;
+
+    /* and of one the same goes: that it cannot be rolled out is told later */
+
+    if (a->write.endpoint->releases.nelts == 1) {
+        return &release[0];
+    }
 
     if (a->write.endpoint->releases.nelts == 2) {
 
@@ -334,6 +359,8 @@ ngx_http_canary_prepare_patch(ngx_http_canary_api_write_t *a)
     kind = canary_strategy_json_read(
                                   a->members[NGX_HTTP_CANARY_MEMBER_STRATEGY],
                                   parts, NULL, &a->strategy, &a->write.errors);
+
+    ngx_http_canary_check_matches(a);
 
     if (kind == CANARY_STRATEGY_DIRECT) {
         canary_json_error(&a->write.errors, &at_strategy, "cannot become "
@@ -446,6 +473,14 @@ ngx_http_canary_write_conflict(ngx_http_canary_api_write_t *a,
 
     if (w->change.status == CANARY_IS_STABLE) {
         release = ngx_canary_release(w->endpoint, w->change.command.release);
+
+        if (w->endpoint->releases.nelts == 1) {
+            return ngx_http_canary_refuse(r, NGX_HTTP_CONFLICT, "\"%V\" has "
+                                          "one release, \"%V\", and there is "
+                                          "no other to roll out: nginx.conf "
+                                          "needs another canary_release",
+                                          &w->endpoint->name, &release->name);
+        }
 
         return ngx_http_canary_refuse_verb(r, w->change.verbs, "release "
                                            "\"%V\" is stable already",

@@ -128,6 +128,8 @@ typedef struct {
 typedef struct {
     const ngx_http_canary_dialect_t    *dialect;       /* NULL: no API */
     ngx_uint_t                          write;
+    u_char                             *file;          /* of the directive */
+    ngx_uint_t                          line;
     off_t                               body_max;      /* the smaller of ours
                                                           and nginx's */
     ngx_array_t                        *tokens;        /* of token_t; NULL:

@@ -15,7 +15,7 @@
 #include "ngx_http_canary_answer.h"
 
 
-/* {"NAME": [ITEM, ...]}, made in turns. */
+/* {..., "NAME": [ITEM, ...]}, made in turns. */
 
 
 static ngx_int_t ngx_http_canary_list_next(ngx_http_canary_feed_t *feed);
@@ -26,7 +26,7 @@ static ngx_int_t ngx_http_canary_list_add(ngx_http_canary_feed_t *feed,
 
 
 ngx_int_t
-ngx_http_canary_list_start(ngx_http_request_t *r, const char *name,
+ngx_http_canary_list_start(ngx_http_request_t *r, const char *head,
     ngx_http_canary_list_pt item, ngx_canary_endpoint_t *endpoint,
     uint64_t after)
 {
@@ -40,7 +40,7 @@ ngx_http_canary_list_start(ngx_http_request_t *r, const char *name,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    list->name = name;
+    list->head = head;
     list->item = item;
     list->endpoint = endpoint;
     list->after = after;
@@ -59,8 +59,7 @@ ngx_http_canary_list_next(ngx_http_canary_feed_t *feed)
     list = (ngx_http_canary_list_t *) feed;
 
     if (list->n == 0
-        && ngx_http_canary_list_add(feed, "{\"", list->name, "\":[")
-           != NGX_OK)
+        && ngx_http_canary_list_add(feed, list->head, "[", "") != NGX_OK)
     {
         return NGX_ERROR;
     }

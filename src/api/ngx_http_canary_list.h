@@ -19,7 +19,7 @@
 #include "ngx_http_canary_feed.h"
 
 
-/* {"NAME": [ITEM, ...]} */
+/* {..., "NAME": [ITEM, ...]} */
 
 
 typedef struct ngx_http_canary_list_s  ngx_http_canary_list_t;
@@ -30,20 +30,21 @@ typedef ngx_int_t (*ngx_http_canary_list_pt)(ngx_http_canary_list_t *list,
 
 struct ngx_http_canary_list_s {
     ngx_http_canary_feed_t        feed;
-    const char                   *name;
+    const char                   *head;      /* up to the bracket */
     ngx_http_canary_list_pt       item;
     ngx_uint_t                    n;         /* items there are already */
     ngx_canary_endpoint_t        *endpoint;  /* that they are of, or NULL */
     uint64_t                      after;     /* id of the last that is none
                                                 of them */
     uint64_t                      number;    /* of the item before; at first
-                                                NGX_CANARY_NEWEST */
+                                                NGX_CANARY_NEWEST.  Oldest
+                                                first: of the next; 0 */
     uint32_t                      rollout;   /* that failures are of */
 };
 
 
 /* the answer of a content handler; of an endpoint, or of no certain one */
-ngx_int_t ngx_http_canary_list_start(ngx_http_request_t *r, const char *name,
+ngx_int_t ngx_http_canary_list_start(ngx_http_request_t *r, const char *head,
     ngx_http_canary_list_pt item, ngx_canary_endpoint_t *endpoint,
     uint64_t after);
 

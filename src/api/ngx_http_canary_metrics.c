@@ -41,8 +41,13 @@
 static ngx_int_t ngx_http_canary_metrics_find(ngx_http_request_t *r,
     ngx_http_canary_target_t *target);
 static ngx_int_t ngx_http_canary_metrics_next(ngx_http_canary_feed_t *feed);
+static void ngx_http_canary_metrics_nginx(ngx_http_canary_metrics_t *m);
 static void ngx_http_canary_metrics_endpoint(ngx_http_canary_metrics_t *m,
     ngx_canary_endpoint_t *endpoint);
+static void ngx_http_canary_metrics_releases(ngx_http_canary_metrics_t *m,
+    ngx_canary_endpoint_t *endpoint);
+static const char *ngx_http_canary_metrics_role(
+    const canary_rollout_t *rollout, uint32_t id);
 static void ngx_http_canary_metrics_attempts(ngx_http_canary_metrics_t *m,
     const ngx_http_canary_measured_t *now);
 static void ngx_http_canary_metrics_durations(ngx_http_canary_metrics_t *m,
@@ -66,10 +71,25 @@ static void ngx_http_canary_metrics_thresholds(ngx_http_canary_metrics_t *m,
 static void ngx_http_canary_metrics_verdicts(ngx_http_canary_metrics_t *m,
     const ngx_http_canary_measured_t *now);
 static void ngx_http_canary_metrics_rule(ngx_http_canary_metrics_t *m,
-    const canary_rule_t *rule, ngx_uint_t i, const char *more, double value);
+    const ngx_http_canary_measured_t *now, ngx_uint_t i, const char *more,
+    double value);
+static void ngx_http_canary_metrics_approval(ngx_http_canary_metrics_t *m,
+    const ngx_http_canary_measured_t *now);
+static void ngx_http_canary_metrics_away(ngx_http_canary_metrics_t *m,
+    const ngx_http_canary_measured_t *now);
 static void ngx_http_canary_metrics_transitions(ngx_http_canary_metrics_t *m,
     const ngx_http_canary_measured_t *now);
+static void ngx_http_canary_metrics_rollouts(ngx_http_canary_metrics_t *m,
+    const ngx_http_canary_measured_t *now);
+static void ngx_http_canary_metrics_info(ngx_http_canary_metrics_t *m,
+    const ngx_http_canary_measured_t *now);
 static void ngx_http_canary_metrics_generation(ngx_http_canary_metrics_t *m,
+    const ngx_http_canary_measured_t *now);
+static void ngx_http_canary_metrics_heartbeat(ngx_http_canary_metrics_t *m,
+    const ngx_http_canary_measured_t *now);
+static void ngx_http_canary_metrics_durable(ngx_http_canary_metrics_t *m,
+    const ngx_http_canary_measured_t *now);
+static void ngx_http_canary_metrics_serial(ngx_http_canary_metrics_t *m,
     const ngx_http_canary_measured_t *now);
 
 
@@ -119,9 +139,37 @@ static const ngx_http_canary_metric_t  ngx_http_canary_metric_table[] = {
       "1 for the verdict of a rule of the running rollout.",
       NGX_HTTP_CANARY_JUDGEMENT, ngx_http_canary_metrics_verdicts },
 
+    { "awaits_approval", "gauge",
+      "1 if the next step or the promotion waits for a person only.",
+      NGX_HTTP_CANARY_JUDGEMENT, ngx_http_canary_metrics_approval },
+
+    { "stable_unavailable", "gauge",
+      "1 while the canary serves because stable has no live server.",
+      NGX_HTTP_CANARY_JUDGEMENT, ngx_http_canary_metrics_away },
+
     { "transitions_total", "counter",
       "Changes of an endpoint from another phase to this one.",
       NGX_HTTP_CANARY_RECORD, ngx_http_canary_metrics_transitions },
+
+    { "rollouts_total", "counter",
+      "Rollouts of an endpoint that ended, by their result.",
+      NGX_HTTP_CANARY_RECORD, ngx_http_canary_metrics_rollouts },
+
+    { "release_info", "gauge",
+      "1 for each release, with the role that it has now.",
+      NGX_HTTP_CANARY_RELEASE, ngx_http_canary_metrics_info },
+
+    { "controller_heartbeat_age_seconds", "gauge",
+      "Time since the control loop last worked.",
+      NGX_HTTP_CANARY_NGINX, ngx_http_canary_metrics_heartbeat },
+
+    { "state_durable", "gauge",
+      "1 if the state file has all changes, or is about to.",
+      NGX_HTTP_CANARY_NGINX, ngx_http_canary_metrics_durable },
+
+    { "configuration_serial", "gauge",
+      "Number of the configuration, which grows with each reload.",
+      NGX_HTTP_CANARY_NGINX, ngx_http_canary_metrics_serial },
 
     { "generation", "gauge",
       "Number of the state of an endpoint, which grows with each change.",
@@ -199,7 +247,11 @@ ngx_http_canary_metrics_next(ngx_http_canary_feed_t *feed)
         ngx_http_canary_metrics_head(m);
     }
 
-    if (m->n < all->nelts) {
+    if (m->metric->kind == NGX_HTTP_CANARY_NGINX) {
+        ngx_http_canary_metrics_nginx(m);
+        m->n = all->nelts;
+
+    } else if (m->n < all->nelts) {
         ngx_http_canary_metrics_endpoint(m, endpoints[m->n++]);
     }
 
@@ -218,42 +270,32 @@ ngx_http_canary_metrics_next(ngx_http_canary_feed_t *feed)
 }
 
 
+static void
+ngx_http_canary_metrics_nginx(ngx_http_canary_metrics_t *m)
+{
+    ngx_http_canary_measured_t  now;
+
+    if (m->feed.main->zone) {
+        ngx_str_null(&m->labels);
+        ngx_canary_health(m->feed.main, &now.health);
+        m->metric->samples(m, &now);
+    }
+}
+
+
 /* the samples of one endpoint or of its releases, and their labels */
 
 static void
 ngx_http_canary_metrics_endpoint(ngx_http_canary_metrics_t *m,
     ngx_canary_endpoint_t *endpoint)
 {
-    ngx_uint_t                    i;
-    ngx_canary_shared_t          *shared;
-    ngx_canary_release_t         *releases;
-    ngx_http_canary_measured_t    now;
-    ngx_canary_release_shared_t  *place;
+    ngx_canary_shared_t         *shared;
+    ngx_http_canary_measured_t   now;
 
     shared = endpoint->shared;
-    releases = endpoint->releases.elts;
 
-    if (m->metric->kind >= NGX_HTTP_CANARY_TOTALS) {
-
-        for (i = 0; i < endpoint->releases.nelts; i++) {
-            ngx_http_canary_metrics_labels(m, &endpoint->name,
-                                           &releases[i].name);
-
-            ngx_canary_lock(endpoint->main->zone);
-
-            place = shared->releases[releases[i].id];
-
-            ngx_canary_sum_totals(shared, place, &now.totals);
-
-            if (m->metric->kind == NGX_HTTP_CANARY_BUCKETS) {
-                ngx_canary_sum_buckets(shared, place, now.buckets);
-            }
-
-            ngx_canary_unlock(endpoint->main->zone);
-
-            m->metric->samples(m, &now);
-        }
-
+    if (m->metric->kind >= NGX_HTTP_CANARY_RELEASE) {
+        ngx_http_canary_metrics_releases(m, endpoint);
         return;
     }
 
@@ -273,6 +315,53 @@ ngx_http_canary_metrics_endpoint(ngx_http_canary_metrics_t *m,
     ngx_canary_unlock(endpoint->main->zone);
 
     m->metric->samples(m, &now);
+}
+
+
+static void
+ngx_http_canary_metrics_releases(ngx_http_canary_metrics_t *m,
+    ngx_canary_endpoint_t *endpoint)
+{
+    ngx_uint_t                    i;
+    ngx_canary_shared_t          *shared;
+    ngx_canary_release_t         *releases;
+    ngx_http_canary_measured_t    now;
+    ngx_canary_release_shared_t  *place;
+
+    shared = endpoint->shared;
+    releases = endpoint->releases.elts;
+
+    for (i = 0; i < endpoint->releases.nelts; i++) {
+        ngx_http_canary_metrics_labels(m, &endpoint->name, &releases[i].name);
+
+        ngx_canary_lock(endpoint->main->zone);
+
+        place = shared->releases[releases[i].id];
+
+        now.role = ngx_http_canary_metrics_role(
+                                         &ngx_canary_record(shared)->rollout,
+                                         releases[i].id);
+
+        if (m->metric->kind >= NGX_HTTP_CANARY_TOTALS) {
+            ngx_canary_sum_totals(shared, place, &now.totals);
+        }
+
+        if (m->metric->kind == NGX_HTTP_CANARY_BUCKETS) {
+            ngx_canary_sum_buckets(shared, place, now.buckets);
+        }
+
+        ngx_canary_unlock(endpoint->main->zone);
+
+        m->metric->samples(m, &now);
+    }
+}
+
+
+static const char *
+ngx_http_canary_metrics_role(const canary_rollout_t *rollout, uint32_t id)
+{
+    return (id == rollout->stable) ? "stable"
+           : (id == rollout->canary) ? "canary" : "none";
 }
 
 
@@ -415,7 +504,7 @@ ngx_http_canary_metrics_values(ngx_http_canary_metrics_t *m,
         /* NaN: nothing is known yet */
 
         if (value == value) {
-            ngx_http_canary_metrics_rule(m, &figure->rule, i, "",
+            ngx_http_canary_metrics_rule(m, now, i, "",
                                          canary_rule_base(&figure->rule,
                                                           value));
         }
@@ -428,7 +517,6 @@ ngx_http_canary_metrics_thresholds(ngx_http_canary_metrics_t *m,
     const ngx_http_canary_measured_t *now)
 {
     ngx_uint_t                i;
-    const canary_rule_t      *rule;
     const canary_strategy_t  *strategy;
 
     if (now->record.rollout.phase == CANARY_IDLE) {
@@ -438,10 +526,9 @@ ngx_http_canary_metrics_thresholds(ngx_http_canary_metrics_t *m,
     strategy = &now->record.rollout.strategy;
 
     for (i = 0; i < strategy->nrules; i++) {
-        rule = &strategy->rules[i];
-
-        ngx_http_canary_metrics_rule(m, rule, i, "",
-                                     canary_rule_threshold(rule));
+        ngx_http_canary_metrics_rule(m, now, i, "",
+                                     canary_rule_threshold(
+                                                       &strategy->rules[i]));
     }
 }
 
@@ -465,27 +552,57 @@ ngx_http_canary_metrics_verdicts(ngx_http_canary_metrics_t *m,
             (void) ngx_snprintf((u_char *) more, sizeof(more),
                                 "\",verdict=\"%s%Z", verdicts[verdict]);
 
-            ngx_http_canary_metrics_rule(m, &figure->rule, i, more,
+            ngx_http_canary_metrics_rule(m, now, i, more,
                                       figure->judgement.verdict == verdict);
         }
     }
 }
 
 
-/* a rollout may have two rules of one name, so they have their place too */
+/* a rollout may have two rules of one name, so they have their place too; and
+   that of a match its name */
 
 static void
 ngx_http_canary_metrics_rule(ngx_http_canary_metrics_t *m,
-    const canary_rule_t *rule, ngx_uint_t i, const char *more, double value)
+    const ngx_http_canary_measured_t *now, ngx_uint_t i, const char *more,
+    double value)
 {
-    char  number[32], label[128];
+    char                      number[32], label[128];
+    const canary_rule_t      *rule;
+    const canary_strategy_t  *strategy;
+
+    strategy = &now->record.rollout.strategy;
+    rule = &strategy->rules[i];
 
     (void) ngx_snprintf((u_char *) label, sizeof(label),
-                        "%s\",index=\"%ui%s%Z",
-                        canary_rule_info[rule->kind].name, i, more);
+                        "%s\",index=\"%ui%s%s%s%Z",
+                        canary_rule_info[rule->kind].name, i,
+                        rule->match ? "\",match=\"" : "",
+                        rule->match ? strategy->matches.names[rule->match - 1]
+                                    : "", more);
 
     ngx_http_canary_metrics_number(number, sizeof(number), value);
     ngx_http_canary_sample(m, "", "rule", label, "%s", number);
+}
+
+
+static void
+ngx_http_canary_metrics_approval(ngx_http_canary_metrics_t *m,
+    const ngx_http_canary_measured_t *now)
+{
+    ngx_http_canary_sample(m, "", NULL, NULL, "%ui",
+                           ngx_canary_awaits_approval(&now->record.rollout,
+                                                  &now->judgement,
+                                                  ngx_canary_milliseconds()));
+}
+
+
+static void
+ngx_http_canary_metrics_away(ngx_http_canary_metrics_t *m,
+    const ngx_http_canary_measured_t *now)
+{
+    ngx_http_canary_sample(m, "", NULL, NULL, "%ui",
+                           now->judgement.stable_away);
 }
 
 
@@ -508,4 +625,54 @@ ngx_http_canary_metrics_generation(ngx_http_canary_metrics_t *m,
 {
     ngx_http_canary_sample(m, "", NULL, NULL, "%uL",
                            now->record.rollout.generation);
+}
+
+
+static void
+ngx_http_canary_metrics_rollouts(ngx_http_canary_metrics_t *m,
+    const ngx_http_canary_measured_t *now)
+{
+    uint32_t  result;
+
+    for (result = CANARY_PROMOTED; result <= CANARY_ROLLED_BACK; result++) {
+        ngx_http_canary_sample(m, "", "result", canary_result_name(result),
+                               "%uL", now->record.results
+                                          [result - CANARY_PROMOTED]);
+    }
+}
+
+
+static void
+ngx_http_canary_metrics_info(ngx_http_canary_metrics_t *m,
+    const ngx_http_canary_measured_t *now)
+{
+    ngx_http_canary_sample(m, "", "role", now->role, "1");
+}
+
+
+static void
+ngx_http_canary_metrics_heartbeat(ngx_http_canary_metrics_t *m,
+    const ngx_http_canary_measured_t *now)
+{
+    char  seconds[32];
+
+    ngx_http_canary_metrics_seconds(seconds, now->health.heartbeat * 1000);
+    ngx_http_canary_sample(m, "", NULL, NULL, "%s", seconds);
+}
+
+
+static void
+ngx_http_canary_metrics_durable(ngx_http_canary_metrics_t *m,
+    const ngx_http_canary_measured_t *now)
+{
+    ngx_http_canary_sample(m, "", NULL, NULL, "%ui", now->health.durable);
+}
+
+
+static void
+ngx_http_canary_metrics_serial(ngx_http_canary_metrics_t *m,
+    const ngx_http_canary_measured_t *now)
+{
+    ngx_http_canary_sample(m, "", NULL, NULL, "%uL",
+                           now->health.configuration);
 }

@@ -16,6 +16,7 @@
 #include "canary_totals.h"
 
 #include "ngx_canary_judge.h"
+#include "ngx_canary_snapshot.h"
 #include "ngx_canary_shared.h"
 
 #include "ngx_http_canary_dialect.h"
@@ -35,17 +36,21 @@ ngx_int_t ngx_http_canary_api_metrics(ngx_http_request_t *r,
 /* what a metric is made of */
 
 typedef enum {
-    NGX_HTTP_CANARY_RECORD = 0,
+    NGX_HTTP_CANARY_NGINX = 0,     /* of no endpoint: the zone */
+    NGX_HTTP_CANARY_RECORD,
     NGX_HTTP_CANARY_JUDGEMENT,     /* with a record */
     NGX_HTTP_CANARY_VALUES,        /* a judgement that has them */
-    NGX_HTTP_CANARY_TOTALS,        /* of each release */
+    NGX_HTTP_CANARY_RELEASE,       /* of each release: its role */
+    NGX_HTTP_CANARY_TOTALS,        /* the same, with its totals */
     NGX_HTTP_CANARY_BUCKETS        /* the same, with its histogram */
 } ngx_http_canary_metric_e;
 
 
 typedef struct {
+    ngx_canary_health_t           health;
     ngx_canary_record_t           record;
     ngx_canary_judgement_t        judgement;   /* of no figures when idle */
+    const char                   *role;        /* of a release */
     canary_totals_t               totals;
     uint64_t                      buckets[CANARY_BUCKETS + 1];
 } ngx_http_canary_measured_t;
@@ -77,7 +82,7 @@ struct ngx_http_canary_metrics_s {
 
 void ngx_http_canary_metrics_head(ngx_http_canary_metrics_t *m);
 
-/* Sets endpoint="NAME" and release="NAME", if it is not NULL. */
+/* Sets endpoint="NAME" and release="NAME", if it is not NULL; none before. */
 
 void ngx_http_canary_metrics_labels(ngx_http_canary_metrics_t *m,
     ngx_str_t *endpoint, ngx_str_t *release);

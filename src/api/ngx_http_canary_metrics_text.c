@@ -127,14 +127,19 @@ ngx_http_canary_sample(ngx_http_canary_metrics_t *m, const char *suffix,
 
     last = p + size - 1;
 
-    p = ngx_slprintf(p, last, "nginx_canary_%s%s{%V", m->metric->name, suffix,
-                     &m->labels);
+    p = ngx_slprintf(p, last, "nginx_canary_%s%s", m->metric->name, suffix);
 
-    if (label) {
-        p = ngx_slprintf(p, last, ",%s=\"%s\"", label, value);
+    if (m->labels.len) {
+        p = ngx_slprintf(p, last, "{%V", &m->labels);
+
+        if (label) {
+            p = ngx_slprintf(p, last, ",%s=\"%s\"", label, value);
+        }
+
+        *p++ = '}';
     }
 
-    p = ngx_slprintf(p, last, "} ");
+    *p++ = ' ';
 
     va_start(args, fmt);
     p = ngx_vslprintf(p, last, fmt, args);

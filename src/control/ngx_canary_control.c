@@ -12,6 +12,7 @@
 
 #include "canary_route.h"
 
+#include "ngx_canary_course.h"
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_generation.h"
 #include "ngx_canary_meter.h"
@@ -301,6 +302,7 @@ ngx_canary_control_endpoint(ngx_canary_main_conf_t *cmcf,
     ngx_canary_record_t  *record;
 
     ngx_canary_mend(shared, now);
+    ngx_canary_follow_course(shared, now);
 
     record = ngx_canary_record(shared);
 

@@ -36,6 +36,8 @@
 
 static void ngx_canary_commit(ngx_canary_main_conf_t *cmcf);
 static void ngx_canary_begin_endpoint(ngx_canary_endpoint_t *endpoint);
+static void ngx_canary_warn_of_begun(ngx_canary_main_conf_t *cmcf,
+    const char *why, ngx_log_t *log);
 static void ngx_canary_stamp(ngx_canary_zone_t *zone,
     ngx_canary_endpoint_t *endpoint, ngx_uint_t serial);
 static void ngx_canary_end_unseen(ngx_canary_main_conf_t *cmcf,
@@ -49,15 +51,17 @@ void
 ngx_canary_reconcile(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
 {
     ngx_uint_t        unseen;
+    const char       *why;
     ngx_core_conf_t  *ccf;
 
+    why = "nothing is known of it in the state file in";
     unseen = cmcf->fresh && ngx_canary_came_back(cmcf);
 
     ngx_canary_commit(cmcf);
     ngx_canary_fleet_begin(cmcf, log);
 
     if (cmcf->fresh) {
-        ngx_canary_restore(cmcf, log);
+        why = ngx_canary_restore(cmcf, log);
         cmcf->fresh = 0;
     }
 
@@ -66,6 +70,10 @@ ngx_canary_reconcile(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
     if (cmcf->old) {
         ngx_canary_transfer(cmcf, log);
         cmcf->old = NULL;
+    }
+
+    if (!ngx_test_config) {
+        ngx_canary_warn_of_begun(cmcf, why, log);
     }
 
     ngx_canary_lock(cmcf->zone);
@@ -100,6 +108,7 @@ ngx_canary_commit(ngx_canary_main_conf_t *cmcf)
     ngx_canary_endpoint_t  **endpoints;
 
     cmcf->committed = 1;
+    cmcf->loaded = ngx_canary_wall_clock();
 
     ngx_canary_lock(cmcf->zone);
 
@@ -131,10 +140,47 @@ ngx_canary_begin_endpoint(ngx_canary_endpoint_t *endpoint)
     releases = endpoint->releases.elts;
     rollout = &ngx_canary_record(endpoint->shared)->rollout;
 
-    canary_rollout_init(rollout, releases[0].id);
+    canary_rollout_init(rollout, releases[endpoint->first].id);
     rollout->generation = 1;
+    endpoint->begun = 1;
 
     ngx_canary_repair(endpoint->shared);
+}
+
+
+/* which release that is may be wrong by now, and nobody would know */
+
+static void
+ngx_canary_warn_of_begun(ngx_canary_main_conf_t *cmcf, const char *why,
+    ngx_log_t *log)
+{
+    ngx_uint_t               i;
+    ngx_canary_release_t    *release;
+    ngx_canary_endpoint_t  **endpoints;
+
+    endpoints = cmcf->endpoints.elts;
+
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+
+        if (!endpoints[i]->begun) {
+            continue;
+        }
+
+        endpoints[i]->begun = 0;
+
+        release = endpoints[i]->releases.elts;
+        release += endpoints[i]->first;
+
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "canary: \"%V\" begins with %V as its stable release, "
+                      "%s, since %s \"%V\"%s",
+                      &endpoints[i]->name, &release->name,
+                      endpoints[i]->marked ? "which is marked so"
+                                           : "the first one",
+                      why, &cmcf->state_path->name,
+                      endpoints[i]->marked
+                      ? "" : ": if it is another, mark that one \"stable\"");
+    }
 }
 
 

@@ -22,6 +22,8 @@
  */
 
 
+static ngx_int_t ngx_canary_default_path(ngx_conf_t *cf,
+    ngx_canary_main_conf_t *cmcf, ngx_str_t *name);
 static ngx_int_t ngx_canary_look_at_state(ngx_conf_t *cf, ngx_path_t *path);
 static ngx_int_t ngx_canary_look_for_parent(ngx_conf_t *cf, ngx_path_t *path);
 static char *ngx_canary_file_kind(ngx_uint_t mode);
@@ -79,7 +81,10 @@ ngx_canary_add_state_path(ngx_conf_t *cf, ngx_canary_main_conf_t *cmcf)
             return NGX_ERROR;
         }
 
-        ngx_str_set(&path->name, "canary");
+        if (ngx_canary_default_path(cf, cmcf, &path->name) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
         cmcf->state_path = path;
     }
 
@@ -106,6 +111,68 @@ ngx_canary_add_state_path(ngx_conf_t *cf, ngx_canary_main_conf_t *cmcf)
 
     if (ngx_test_config) {
         cf->cycle->paths.nelts = npaths;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Beside the temporary paths, where nginx may write and packages keep what is
+ * to stay.  It was "canary" in the prefix before: what is there and not here
+ * is read, or stays there as long as another process writes it.
+ */
+
+static ngx_int_t
+ngx_canary_default_path(ngx_conf_t *cf, ngx_canary_main_conf_t *cmcf,
+    ngx_str_t *name)
+{
+    u_char                  *p;
+    ngx_str_t                former;
+    canary_state_file_id_t   id;
+
+    static u_char  beside[] = NGX_HTTP_CLIENT_TEMP_PATH;
+
+    for (p = beside + sizeof(beside) - 1; p > beside; p--) {
+        if (p[-1] == '/') {
+            break;
+        }
+    }
+
+    name->len = p - beside + sizeof("canary") - 1;
+    name->data = ngx_pnalloc(cf->pool, name->len + 1);
+    if (name->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_sprintf(name->data, "%*scanary%Z", (size_t) (p - beside),
+                       beside);
+
+    ngx_str_set(&former, "canary");
+
+    if (ngx_conf_full_name(cf->cycle, name, 0) != NGX_OK
+        || ngx_conf_full_name(cf->cycle, &former, 0) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_strcmp(name->data, former.data) == 0
+        || canary_state_file_stat((char *) name->data, &id) != 0
+        || canary_state_file_stat((char *) former.data, &id) != 1)
+    {
+        return NGX_OK;
+    }
+
+    if (canary_state_file_locked((char *) former.data)) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "canary: the state stays in \"%V\" while another "
+                      "process writes it there, and moves to \"%V\", the "
+                      "default of canary_state_path, at a restart",
+                      &former, name);
+        *name = former;
+
+    } else {
+        cmcf->former_path = former;
     }
 
     return NGX_OK;

@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+#include "canary_match.h"
 #include "canary_outage.h"
 #include "canary_route.h"
 #include "canary_rule.h"
@@ -24,7 +25,8 @@
 #define CANARY_NAME_SIZE    64    /* bytes of a name of a release, an actor or
                                      an address; ends with a zero */
 #define CANARY_REASON_SIZE  192   /* bytes, ends with a zero */
-#define CANARY_FIGURES      8     /* rules shown in an event */
+#define CANARY_FIGURES      8     /* rules shown in an event; the one that
+                                     broke is the first */
 #define CANARY_EVENTS       64    /* kept of an endpoint: the last ones */
 #define CANARY_RELEASES     48    /* of an endpoint, remembered */
 
@@ -59,12 +61,25 @@ typedef struct {
     uint32_t            to_weight;
     uint32_t            nfigures;
     canary_figure_t     figures[CANARY_FIGURES];
+    canary_matches_t    matches;        /* that these are about */
     canary_outage_t     outage;         /* of stable, if that holds the
                                            rollout, or for how long it was
                                            away, else 0 */
     canary_actor_t      actor;
     unsigned char       reason[CANARY_REASON_SIZE];
+    unsigned char       release[CANARY_NAME_SIZE];    /* the canary, or what
+                                           was made stable at once; empty:
+                                           none, or not known */
 } canary_event_t;
+
+
+/*
+ * What happened, not what was asked for: "started", "step", "baking",
+ * "promoted", "rolled_back", "halted", "holding", "paused", "resumed",
+ * "changed", "direct", "stable_unavailable", "stable_available".
+ */
+
+const char *canary_event_type(const canary_event_t *event);
 
 
 #endif /* CANARY_EVENT_H */

@@ -15,8 +15,11 @@ static int canary_evidence_is_ours(const canary_evidence_t *evidence,
     const canary_ticket_t *ticket);
 static canary_late_bad_t *canary_evidence_late_bad(
     canary_evidence_t *evidence, const canary_ticket_t *ticket, uint64_t now);
+static void canary_evidence_count_matched(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, unsigned matched, uint32_t n);
 static void canary_evidence_count_late_slow(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, uint64_t now, uint64_t time);
+static int canary_is_of_match(uint64_t limit, unsigned matched);
 
 
 static inline void
@@ -115,7 +118,7 @@ canary_evidence_finish(canary_evidence_t *evidence,
         canary_evidence_count_slow(evidence, ticket, finish->time);
     }
 
-    if (finish->timeless) {
+    if (finish->timeless && !finish->untimed) {
         canary_evidence_add(&tally->timeless, (uint32_t) -1);
     }
 
@@ -290,13 +293,13 @@ canary_evidence_reject(canary_evidence_t *evidence,
 
 /*
  * It stays among those whose time is evidence.  Where its cohort has been
- * given to the tests it stays there too, as a good attempt: they do not take
+ * given to the tests it stays there too, as what it was: they do not take
  * back.
  */
 
 void
 canary_evidence_withdraw(canary_evidence_t *evidence,
-    const canary_ticket_t *ticket)
+    const canary_ticket_t *ticket, unsigned matched)
 {
     uint64_t         now;
     canary_late_t   *late;
@@ -305,6 +308,8 @@ canary_evidence_withdraw(canary_evidence_t *evidence,
     tally = canary_evidence_open_tally(evidence, ticket);
 
     if (tally) {
+        canary_evidence_count_matched(evidence, ticket, matched,
+                                      (uint32_t) -1);
         canary_evidence_add(&tally->time_only, 1);
         canary_evidence_add(&tally->voided, 1);
         canary_evidence_add(&tally->done, (uint32_t) -1);
@@ -445,6 +450,107 @@ canary_evidence_time(canary_evidence_t *evidence,
     }
 
     canary_evidence_add(&late->pending, (uint32_t) -1);
+}
+
+
+/* it has no time, but its end was waited for */
+
+void
+canary_evidence_no_time_ended(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket)
+{
+    uint64_t         now;
+    canary_tally_t  *tally;
+
+    tally = canary_evidence_open_tally(evidence, ticket);
+
+    if (tally) {
+        canary_evidence_add(&tally->timeless, (uint32_t) -1);
+        canary_evidence_add(&tally->untimed, (uint32_t) -1);
+        return;
+    }
+
+    now = canary_evidence_now(evidence);
+
+    if (canary_evidence_is_ours(evidence, ticket)
+        && (uint32_t) (now >> 32) == ticket->step)
+    {
+        canary_evidence_add(&canary_evidence_late(evidence, ticket->slot,
+                                                  ticket->side)->pending,
+                            (uint32_t) -1);
+    }
+}
+
+
+void
+canary_evidence_match(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, unsigned matched)
+{
+    uint32_t             i, nlimits;
+    uint64_t             now;
+    canary_late_t       *late;
+    const uint64_t      *limits;
+    canary_late_slow_t  *slow;
+
+    if (canary_evidence_open_tally(evidence, ticket)) {
+        canary_evidence_count_matched(evidence, ticket, matched, 1);
+        return;
+    }
+
+    now = canary_evidence_now(evidence);
+
+    if (!canary_evidence_is_ours(evidence, ticket)
+        || canary_evidence_late_bad(evidence, ticket, now) == NULL)
+    {
+        return;
+    }
+
+    late = canary_evidence_late(evidence, ticket->slot, ticket->side);
+    slow = ((uint32_t) (now >> 32) == ticket->step) ? &late->slow
+                                                    : &late->past_slow;
+
+    nlimits = canary_get(&evidence->nlimits);
+    limits = evidence->sets[canary_get(&evidence->limit_set)]
+                     .limits[ticket->side];
+
+    for (i = 0; i < nlimits; i++) {
+        if (canary_is_of_match(limits[i], matched)) {
+            canary_evidence_add64(&slow->slow[i], 1);
+        }
+    }
+}
+
+
+/* where the cohort of the attempt is open */
+
+static void
+canary_evidence_count_matched(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, unsigned matched, uint32_t n)
+{
+    uint32_t         i, place, nlimits;
+    canary_slow_t   *slow;
+    const uint64_t  *limits;
+
+    place = ticket->place;
+    nlimits = canary_get(&evidence->nlimits);
+
+    slow = &evidence->slots[ticket->slot]->slows[place][ticket->side];
+    limits = evidence->sets[evidence->set_of[place]].limits[ticket->side];
+
+    for (i = 0; i < nlimits; i++) {
+        if (canary_is_of_match(limits[i], matched)) {
+            canary_evidence_add(&slow->slow[i], n);
+        }
+    }
+}
+
+
+static int
+canary_is_of_match(uint64_t limit, unsigned matched)
+{
+    return limit >= CANARY_LIMIT_OF_MATCH
+           && limit < CANARY_LIMIT_OF_MATCH + CANARY_MATCHES_MAX
+           && (matched & 1u << (limit - CANARY_LIMIT_OF_MATCH));
 }
 
 

@@ -37,8 +37,9 @@ typedef struct {
     unsigned  untimed:1;     /* it comes later, canary_evidence_time() */
     unsigned  gave_up:1;     /* voided, but evidence of its time */
     unsigned  left:1;        /* voided, since its client left */
-    unsigned  timeless:1;    /* began so: its time is no evidence; neither
-                                timed nor untimed */
+    unsigned  timeless:1;    /* began so: its time is no evidence; not timed,
+                                and untimed only for a match, which is told
+                                before canary_evidence_no_time_ended() */
     uint64_t  time;          /* until now, microseconds */
 } canary_finish_t;
 
@@ -67,6 +68,14 @@ static inline void canary_evidence_finish_good(canary_evidence_t *evidence,
 /* the same, whether or not its cohort has been settled */
 void canary_evidence_finish_any_good(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, unsigned timed, uint64_t time);
+
+/*
+ * An attempt that is about to be counted, or its time if that comes later: the
+ * matches that it is of, a bit 1 << place - 1 each.
+ */
+
+void canary_evidence_match(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket, unsigned matched);
 
 /* counts it where it is longer than a limit of its cohort */
 void canary_evidence_count_slow(canary_evidence_t *evidence,
@@ -99,21 +108,25 @@ void canary_evidence_cut(canary_evidence_t *evidence,
 
 /*
  * An attempt that was counted as a good one, and turned out to be bad for the
- * rules about 4xx; or to be no evidence of errors, though of its time.
+ * rules about 4xx; or to be no evidence of errors, though of its time, nor of
+ * the matches that it had been counted for.
  */
 
 void canary_evidence_reject(canary_evidence_t *evidence,
     const canary_ticket_t *ticket);
 void canary_evidence_withdraw(canary_evidence_t *evidence,
-    const canary_ticket_t *ticket);
+    const canary_ticket_t *ticket, unsigned matched);
 
 /*
  * The time of an attempt that was counted as "untimed"; unless "timed" it is
- * none for averages, since the response was not complete.
+ * none for averages, since the response was not complete.  Or the end of one
+ * that was counted as "timeless" as well.
  */
 
 void canary_evidence_time(canary_evidence_t *evidence,
     const canary_ticket_t *ticket, uint64_t time, int timed);
+void canary_evidence_no_time_ended(canary_evidence_t *evidence,
+    const canary_ticket_t *ticket);
 
 /*
  * A bad attempt of the canary, whose class is 4 or 5: returns 1 when so many

@@ -38,7 +38,7 @@
 #define CANARY_FLEET_TIMEOUT     500     /* ms: default of "timeout" */
 #define CANARY_FLEET_YOUNG       3000    /* ms: data are, and leases */
 #define CANARY_FLEET_LEASE       1000    /* ms of a leader without a tick */
-#define CANARY_FLEET_STARTING    1000    /* ms of waiting for Redis at a start */
+#define CANARY_FLEET_STARTING    1000    /* ms at a start without Redis */
 #define CANARY_FLEET_RETRY       1000    /* ms until a name, or a record that
                                             the file refused, is tried again */
 #define CANARY_FLEET_SEEDS       16      /* the last ones are remembered */
@@ -165,7 +165,10 @@ typedef struct {
 } canary_fleet_offer_t;
 
 
-/* Answers of the scripts.  Where they are not "OK" only "reply" is read. */
+/*
+ * Answers of the scripts.  Where they are not "OK" only "reply" is read.
+ * Members and nodes are CANARY_FLEET_NODES at most.
+ */
 
 typedef enum {
     CANARY_FLEET_OK = 0,
@@ -314,7 +317,8 @@ typedef struct {
 
 
 /*
- * The node.  "state", "kept" and what is marked so are for the shell to read; the rest is canary_fleet.c's.
+ * The node.  "state", "kept" and what is marked so are for the shell to read;
+ * the rest is canary_fleet.c's.
  */
 
 typedef struct {

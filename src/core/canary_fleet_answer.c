@@ -61,6 +61,15 @@ canary_fleet_join_answer(canary_fleet_t *fleet, canary_fleet_join_t *join,
         return;
     }
 
+    if (join->nseeds == 0) {
+
+        /* data that no node has made */
+
+        canary_fleet_leave(fleet);
+        canary_fleet_join_at(fleet, now + CANARY_FLEET_RETRY);
+        return;
+    }
+
     /* versions of other data say nothing of what the file has of these */
 
     same = !join->foreign && kept->nseeds > 0
@@ -469,6 +478,7 @@ canary_fleet_yield(canary_fleet_t *fleet, canary_fleet_offer_t *offer,
     int foreign, uint64_t now)
 {
     int                       stop;
+    uint64_t                  old;
     canary_fleet_record_t     none, *ours;
     canary_fleet_endpoint_t  *endpoint;
 
@@ -502,9 +512,11 @@ canary_fleet_yield(canary_fleet_t *fleet, canary_fleet_offer_t *offer,
         return;
     }
 
-    if (now < fleet->kept.clock.born + CANARY_FLEET_YOUNG) {
+    old = fleet->kept.clock.born + CANARY_FLEET_YOUNG;
+
+    if (now < old) {
         offer->what = CANARY_FLEET_LATER;
-        canary_fleet_join_at(fleet, fleet->kept.clock.born + CANARY_FLEET_YOUNG + 1);
+        canary_fleet_join_at(fleet, old + 1);
         return;
     }
 

@@ -29,8 +29,10 @@ static int canary_fleet_take_hex(canary_fleet_rest_t *rest,
     uint32_t *number);
 static int canary_fleet_take_name(canary_fleet_rest_t *rest,
     char name[CANARY_NAME_SIZE]);
-static int canary_fleet_has_line(const canary_fleet_node_t *node,
-    const char *line, size_t len);
+static int canary_fleet_read_address(const char *word, size_t len,
+    char address[CANARY_NAME_SIZE]);
+static int canary_fleet_lacks(const canary_fleet_node_t *node,
+    const char *line);
 
 
 int
@@ -154,6 +156,19 @@ canary_fleet_take_name(canary_fleet_rest_t *rest, char name[CANARY_NAME_SIZE])
 }
 
 
+/* "-" is one that nobody has seen */
+
+static int
+canary_fleet_read_address(const char *word, size_t len,
+    char address[CANARY_NAME_SIZE])
+{
+    address[0] = '\0';
+
+    return (len == 1 && word[0] == '-')
+           || canary_fleet_unescape(word, len, address, CANARY_NAME_SIZE) > 0;
+}
+
+
 int
 canary_fleet_node_parse(const char *name, size_t name_len, const char *text,
     size_t len, canary_fleet_node_t *node)
@@ -171,9 +186,7 @@ canary_fleet_node_parse(const char *name, size_t name_len, const char *text,
         || !canary_fleet_take_number(&rest, &node->version)
         || !canary_fleet_take_number(&rest, &lived)
         || !canary_fleet_take_word(&rest, &address, &address_len)
-        || canary_fleet_unescape(address, address_len, node->address,
-                                 CANARY_NAME_SIZE)
-           == 0
+        || !canary_fleet_read_address(address, address_len, node->address)
         || !canary_fleet_take_number(&rest, &error)
         || error > UINT32_MAX)
     {
@@ -270,30 +283,60 @@ canary_fleet_lack_print(canary_fleet_lack_t lack, const char *endpoint,
 }
 
 
-static int
-canary_fleet_has_line(const canary_fleet_node_t *node, const char *line,
-    size_t len)
+const char *
+canary_fleet_next_lack(const canary_fleet_node_t *node, const char **at,
+    size_t *len)
 {
-    const char  *p, *last, *end;
+    size_t       left;
+    const char  *line, *end;
 
-    p = node->lacks;
-    last = (p == NULL) ? p : p + node->lacks_len;
+    line = *at;
 
-    while (p < last) {
-        if ((size_t) (last - p) >= len && memcmp(p, line, len) == 0) {
-            return 1;
-        }
-
-        end = memchr(p, '\n', (size_t) (last - p));
-
-        if (end == NULL) {
-            break;
-        }
-
-        p = end + 1;
+    if (line == NULL) {
+        return NULL;
     }
 
-    return 0;
+    left = node->lacks_len - (size_t) (line - node->lacks);
+    end = memchr(line, '\n', left);
+
+    if (end == NULL) {
+        return NULL;
+    }
+
+    *len = (size_t) (end - line);
+    *at = end + 1;
+
+    return line;
+}
+
+
+static int
+canary_fleet_lacks(const canary_fleet_node_t *node, const char *line)
+{
+    size_t       len, word, line_len;
+    const char  *at, *is;
+
+    static const char  endpoint[] = " endpoint";
+
+    at = node->lacks;
+    word = strcspn(line, " ");
+    line_len = strcspn(line, "\n");
+
+    for ( ;; ) {
+        is = canary_fleet_next_lack(node, &at, &len);
+
+        if (is == NULL) {
+            return 0;
+        }
+
+        if ((len == line_len && memcmp(is, line, len) == 0)
+            || (len == word + sizeof(endpoint) - 1
+                && memcmp(is, line, word) == 0
+                && memcmp(is + word, endpoint, sizeof(endpoint) - 1) == 0))
+        {
+            return 1;
+        }
+    }
 }
 
 
@@ -312,7 +355,7 @@ canary_fleet_nobody_has(const canary_fleet_node_t *nodes, unsigned n,
             continue;
         }
 
-        if (!canary_fleet_has_line(&nodes[i], line, strlen(line))) {
+        if (!canary_fleet_lacks(&nodes[i], line)) {
             return 0;
         }
 

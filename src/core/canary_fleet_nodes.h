@@ -103,7 +103,18 @@ canary_fleet_age_t canary_fleet_node_age(const canary_fleet_node_t *node,
 size_t canary_fleet_lack_print(canary_fleet_lack_t lack, const char *endpoint,
     const char *what, char line[CANARY_FLEET_LACK_SIZE]);
 
-/* Whether there are live nodes and each says that it lacks this line. */
+/*
+ * The lines of what a node lacks, one by one, without "\n": *at is node->lacks
+ * at first.  NULL: there are no more.
+ */
+
+const char *canary_fleet_next_lack(const canary_fleet_node_t *node,
+    const char **at, size_t *len);
+
+/*
+ * Whether there are live nodes, and each says that it lacks this line, or the
+ * endpoint that it is about.
+ */
 
 int canary_fleet_nobody_has(const canary_fleet_node_t *nodes, unsigned n,
     uint64_t now, uint64_t timeout, const char *line);

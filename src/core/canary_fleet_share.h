@@ -39,7 +39,7 @@ uint32_t canary_fleet_seats(uint32_t members);
 int canary_fleet_has_seat(uint32_t seats, uint32_t members, uint64_t joined,
     uint64_t number);
 
-/* Shares of alpha; "node_tests" as configured.  Of a node: 0 if they are off. */
+/* Shares of alpha; without "node_tests", as configured, nodes have none. */
 
 double canary_fleet_share(int node_tests);
 double canary_fleet_node_share(int node_tests, uint32_t seats);

@@ -50,6 +50,8 @@ static size_t canary_fleet_say_minority(const canary_fleet_look_t *look,
     canary_fleet_text_t *text);
 static size_t canary_fleet_say_lacks(const canary_fleet_look_t *look,
     const char *name, canary_fleet_text_t *text);
+static int canary_fleet_is_about(const char *line, size_t line_len,
+    const char *word, size_t len);
 static void canary_fleet_say_lack(const char *node, const char *endpoint,
     const char *line, size_t len, canary_fleet_text_t *text);
 
@@ -232,9 +234,9 @@ canary_fleet_say_lacks(const canary_fleet_look_t *look, const char *name,
     canary_fleet_text_t *text)
 {
     char                        word[CANARY_FLEET_WORD(4096)];
-    size_t                      len;
+    size_t                      len, line_len;
     unsigned                    i;
-    const char                 *p, *last, *end;
+    const char                 *at, *line;
     const canary_fleet_node_t  *node;
 
     len = canary_fleet_escape(name, strlen(name), word);
@@ -246,32 +248,36 @@ canary_fleet_say_lacks(const canary_fleet_look_t *look, const char *name,
             continue;
         }
 
-        last = node->lacks + node->lacks_len;
+        at = node->lacks;
 
-        for (p = node->lacks; p < last; p = end + 1) {
-            end = memchr(p, '\n', (size_t) (last - p));
+        while ((line = canary_fleet_next_lack(node, &at, &line_len))) {
 
-            if (end == NULL) {
-                break;
+            if (canary_fleet_is_about(line, line_len, word, len)) {
+                line += len + 1;
+                line_len -= len + 1;
+
+            } else if (canary_fleet_is_about(line, line_len, "-", 1)) {
+                line += 2;
+                line_len -= 2;
+
+            } else {
+                continue;
             }
 
-            if ((size_t) (end - p) > len && p[len] == ' '
-                && memcmp(p, word, len) == 0)
-            {
-                canary_fleet_say_lack(node->name, name, p + len + 1,
-                                      (size_t) (end - p) - len - 1, text);
-                break;
-            }
-
-            if (end - p > 2 && p[0] == '-' && p[1] == ' ') {
-                canary_fleet_say_lack(node->name, name, p + 2,
-                                      (size_t) (end - p) - 2, text);
-                break;
-            }
+            canary_fleet_say_lack(node->name, name, line, line_len, text);
+            break;
         }
     }
 
     return text->len;
+}
+
+
+static int
+canary_fleet_is_about(const char *line, size_t line_len, const char *word,
+    size_t len)
+{
+    return line_len > len && line[len] == ' ' && memcmp(line, word, len) == 0;
 }
 
 

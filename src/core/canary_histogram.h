@@ -83,6 +83,16 @@ canary_histogram_high(uint32_t index)
 }
 
 
+/* What a time in it is told as. */
+
+static inline uint32_t
+canary_histogram_middle(uint32_t index)
+{
+    return (canary_histogram_low(index) + canary_histogram_high(index) + 1)
+           / 2;
+}
+
+
 /* sum += part; sum -= part, where part is an earlier state of sum. */
 
 void canary_histogram_merge(canary_histogram_t *sum,

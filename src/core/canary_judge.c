@@ -14,9 +14,6 @@
 #include "canary_verdict.h"
 
 
-static void canary_judge_new_tests(canary_judge_t *judge,
-    canary_evidence_t *evidence, const canary_rollout_t *rollout,
-    uint64_t now);
 static uint32_t canary_judge_limit_of(const canary_strategy_t *strategy,
     uint32_t rule);
 static uint64_t canary_judge_planned(const canary_strategy_t *strategy);
@@ -41,11 +38,12 @@ canary_judge_begin(canary_evidence_t *evidence,
     judge->longest = CANARY_NOT_KNOWN;
 
     evidence->nlimits = 0;
+    evidence->missing = 0;
     canary_set(&evidence->patience, (uint32_t) rollout->strategy.patience);
 
     canary_judge_set_limits(judge, evidence, &rollout->strategy);
     canary_evidence_begin(evidence, rollout->tests, now);
-    canary_judge_new_tests(judge, evidence, rollout, now);
+    canary_judge_new_tests(evidence, rollout, now);
     canary_judge_new_times(judge, now, times);
 
     judge->step = rollout->tests;
@@ -80,7 +78,13 @@ canary_judge_tick(canary_evidence_t *evidence,
     canary_evidence_tick(evidence, rollout->tests, now);
 
     if (tested) {
-        canary_judge_new_tests(judge, evidence, rollout, now);
+        canary_judge_new_tests(evidence, rollout, now);
+    }
+
+    /* in a fleet it is told, and found anew but now and then */
+
+    if (evidence->led && judge->step != rollout->tests) {
+        judge->longest = CANARY_NOT_KNOWN;
     }
 
     judge->step = rollout->tests;
@@ -126,14 +130,16 @@ canary_judge_settled(const canary_evidence_t *evidence,
 }
 
 
-static void
-canary_judge_new_tests(canary_judge_t *judge, canary_evidence_t *evidence,
+void
+canary_judge_new_tests(canary_evidence_t *evidence,
     const canary_rollout_t *rollout, uint64_t now)
 {
     uint32_t                  i;
     uint64_t                  planned;
+    canary_judge_t           *judge;
     const canary_strategy_t  *strategy;
 
+    judge = canary_judge(evidence);
     strategy = &rollout->strategy;
     planned = canary_judge_planned(strategy);
 
@@ -163,6 +169,21 @@ canary_judge_new_tests(canary_judge_t *judge, canary_evidence_t *evidence,
 }
 
 
+void
+canary_judge_share(canary_evidence_t *evidence,
+    const canary_rollout_t *rollout, double share)
+{
+    uint32_t         i;
+    canary_judge_t  *judge;
+
+    judge = canary_judge(evidence);
+
+    for (i = 0; i < rollout->strategy.nrules; i++) {
+        judge->trials[i].share = share;
+    }
+}
+
+
 /* cohorts of CANARY_COHORT_MS of a rollout that is not held up */
 
 static uint64_t
@@ -174,7 +195,7 @@ canary_judge_planned(const canary_strategy_t *strategy)
 }
 
 
-/* which of the rules about quantiles it is */
+/* which of the rules that have one it is */
 
 static uint32_t
 canary_judge_limit_of(const canary_strategy_t *strategy, uint32_t rule)
@@ -182,7 +203,7 @@ canary_judge_limit_of(const canary_strategy_t *strategy, uint32_t rule)
     uint32_t  i, limit;
 
     for (i = 0, limit = 0; i < rule; i++) {
-        limit += canary_rule_is_quantile(&strategy->rules[i]);
+        limit += canary_rule_has_limit(&strategy->rules[i]);
     }
 
     return limit;

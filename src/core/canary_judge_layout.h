@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "canary_evidence_layout.h"
+#include "canary_pace.h"
 #include "canary_strategy.h"
 #include "canary_trial.h"
 
@@ -56,6 +57,7 @@ typedef struct {
     uint64_t             pulse;          /* see canary_judge_tick() */
     uint64_t             recent_since;   /* ms */
     uint64_t             longest;        /* see canary_tail_t */
+    canary_pace_t        pace;           /* of the canary's attempts */
 
     /* as far as a rule needs them */
 

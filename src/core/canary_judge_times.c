@@ -77,29 +77,38 @@ void
 canary_judge_set_limits(canary_judge_t *judge, canary_evidence_t *evidence,
     const canary_strategy_t *strategy)
 {
-    uint32_t         i, n;
-    canary_limits_t  limits;
+    uint32_t              i, n, matches;
+    canary_limits_t       limits;
+    const canary_rule_t  *rule;
 
+    matches = 0;
     memset(&limits, 0xff, sizeof(canary_limits_t));
 
     for (i = 0, n = 0; i < strategy->nrules && n < CANARY_LIMITS_MAX; i++) {
 
-        if (!canary_rule_is_quantile(&strategy->rules[i])) {
+        rule = &strategy->rules[i];
+
+        if (!canary_rule_has_limit(rule)) {
             continue;
         }
 
-        if (!strategy->rules[i].baseline) {
-            limits.limits[CANARY_SIDE_STABLE][n]
-                = strategy->rules[i].threshold;
-            limits.limits[CANARY_SIDE_CANARY][n]
-                = strategy->rules[i].threshold;
+        if (!canary_rule_is_quantile(rule)) {
+            limits.limits[CANARY_SIDE_STABLE][n] = canary_match_limit(rule);
+            limits.limits[CANARY_SIDE_CANARY][n] = canary_match_limit(rule);
+            matches = 1;
+
+        } else if (!rule->baseline) {
+            limits.limits[CANARY_SIDE_STABLE][n] = rule->threshold;
+            limits.limits[CANARY_SIDE_CANARY][n] = rule->threshold;
         }
 
         n++;
     }
 
     canary_evidence_limits(evidence, n, &limits);
+    evidence->set_numbers[evidence->limit_set] = CANARY_SET_RULES;
     canary_set(&evidence->follows, canary_strategy_follows(strategy));
+    canary_set(&evidence->matches, matches);
 
     judge->comparable &= ~(1u << evidence->limit_set);
 }
@@ -349,11 +358,11 @@ canary_judge_compare_quantiles(canary_judge_t *judge,
     for (i = 0, n = 0; i < strategy->nrules; i++) {
         rule = &strategy->rules[i];
 
-        if (!canary_rule_is_quantile(rule)) {
+        if (!canary_rule_has_limit(rule)) {
             continue;
         }
 
-        bucket = rule->baseline
+        bucket = (rule->baseline && canary_rule_is_quantile(rule))
                  ? canary_histogram_quantile(recent,
                                        canary_rule_info[rule->kind].quantile)
                  : CANARY_HISTOGRAM_NONE;
@@ -367,7 +376,9 @@ canary_judge_compare_quantiles(canary_judge_t *judge,
         n++;
     }
 
-    if (known) {
+    /* in a fleet, by all nodes' stable: canary_orders_obey() */
+
+    if (known && !evidence->led) {
         canary_evidence_limits(evidence, n, &limits);
         judge->comparable |= 1u << evidence->limit_set;
     }

@@ -270,7 +270,7 @@ canary_rollout_route(const canary_rollout_t *rollout)
     route.epoch = rollout->number & CANARY_EPOCH_MASK;
     route.phase = (canary_phase_t) rollout->phase;
     route.watched = rollout->phase != CANARY_IDLE
-                    && canary_strategy_follows(&rollout->strategy);
+                    && canary_strategy_watches(&rollout->strategy);
 
     return route;
 }
@@ -402,7 +402,11 @@ canary_rollout_patch(canary_rollout_t *rollout,
 
         if (memcmp(rollout->strategy.rules, command->strategy->rules,
                    sizeof(rollout->strategy.rules))
-            != 0 || rollout->strategy.nrules != command->strategy->nrules
+            != 0
+            || memcmp(&rollout->strategy.matches, &command->strategy->matches,
+                      sizeof(canary_matches_t))
+               != 0
+            || rollout->strategy.nrules != command->strategy->nrules
             || rollout->strategy.patience != command->strategy->patience)
         {
             rollout->tests++;

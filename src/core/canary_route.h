@@ -19,7 +19,7 @@
  *   bit  20..27  id of the stable release
  *   bit  28..35  id of the canary, CANARY_NO_RELEASE when idle
  *   bit  36..38  phase
- *   bit      39  watched: rules ask how attempts end
+ *   bit      39  watched: rules ask for more of attempts
  *   bit  40..63  epoch: number of the rollout, modulo 2^24
  */
 
@@ -49,7 +49,7 @@ typedef struct {
     uint32_t        canary;      /* release id or CANARY_NO_RELEASE */
     uint32_t        epoch;       /* 0..CANARY_EPOCH_MASK */
     canary_phase_t  phase;
-    uint32_t        watched;     /* 0 or 1: canary_strategy_follows() */
+    uint32_t        watched;     /* 0 or 1: canary_strategy_watches() */
 } canary_route_t;
 
 

@@ -30,7 +30,8 @@ const canary_rule_info_t  canary_rule_info[CANARY_RULE_KINDS] = {
     { "latency_p95_max", 0, CANARY_UNIT_LATENCY, 950000000, 0 },
     { "latency_p99_max", 0, CANARY_UNIT_LATENCY, 990000000, 0 },
     { "failed_requests_max", 0, CANARY_UNIT_COUNT, 0, 1 },
-    { "abandoned_rate", 0, CANARY_UNIT_RATIO, 0, 0 }
+    { "abandoned_rate", 0, CANARY_UNIT_RATIO, 0, 0 },
+    { "match_rate", 0, CANARY_UNIT_RATIO, 0, 0 }
 };
 
 
@@ -81,6 +82,16 @@ canary_rule_unit(const canary_rule_t *rule)
 const char *
 canary_rule_complete(canary_rule_t *rule, unsigned given)
 {
+    if (rule->kind == CANARY_RULE_MATCH_RATE) {
+        if (!(given & CANARY_GIVEN_MATCH)) {
+            return "needs a match: the name of the \"canary_match\" that it "
+                   "is about";
+        }
+
+    } else if (given & CANARY_GIVEN_MATCH) {
+        return "has a match, which is only for the rule \"match_rate\"";
+    }
+
     if (canary_rule_info[rule->kind].unit == CANARY_UNIT_COUNT) {
         return canary_rule_complete_budget(rule, given);
     }
@@ -207,6 +218,14 @@ canary_rule_measure(const canary_rule_t *rule, unsigned limit,
         measure.attempts = counts->timed;
         break;
 
+    case CANARY_RULE_MATCH_RATE:
+
+        /* late, one may have turned out to be no evidence */
+
+        measure.sum = (counts->slow[limit] < counts->started)
+                      ? counts->slow[limit] : counts->started;
+        break;
+
     default: /* a quantile */
         measure.sum = counts->slow[limit];
         measure.attempts = canary_rule_sum(counts->started,
@@ -294,7 +313,9 @@ canary_rule_add_overdue(const canary_rule_t *rule,
     overdue = view->overdue;
     time = 1;
 
-    if (canary_rule_info[rule->kind].unit == CANARY_UNIT_LATENCY) {
+    if (canary_rule_info[rule->kind].unit == CANARY_UNIT_LATENCY
+        || rule->kind == CANARY_RULE_MATCH_RATE)
+    {
         overdue += view->pending;
 
     } else if (rule->kind == CANARY_RULE_ABANDONED_RATE) {

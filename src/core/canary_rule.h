@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "canary_match.h"
+
 
 /*
  * A rule holds a release to a threshold.  Names and numbers are those of
@@ -28,6 +30,7 @@ typedef enum {
     CANARY_RULE_LATENCY_P99_MAX,
     CANARY_RULE_FAILED_REQUESTS_MAX,
     CANARY_RULE_ABANDONED_RATE,
+    CANARY_RULE_MATCH_RATE,
     CANARY_RULE_KINDS
 } canary_rule_kind_t;
 
@@ -61,7 +64,8 @@ typedef enum {
 
 #define CANARY_MIN_BAD                3u
 
-/* rules of a strategy that compare times with a limit of their own */
+/* rules of a strategy that count attempts of a kind of their own: that take
+   longer than a limit, or that a match is about */
 
 #define CANARY_LIMITS_MAX             8
 
@@ -86,7 +90,8 @@ typedef struct {
                                       by itself; only with confidence */
     uint32_t        window;        /* ms; 0: all of the step; only without
                                       confidence */
-    uint32_t        baseline;      /* 1: compared with stable */
+    uint16_t        baseline;      /* 1: compared with stable */
+    uint16_t        match;         /* place of its name, from 1 on; 0: none */
 } canary_rule_t;
 
 
@@ -97,7 +102,8 @@ enum {
     CANARY_GIVEN_CONFIDENCE   = 1 << 1,
     CANARY_GIVEN_BURST        = 1 << 2,
     CANARY_GIVEN_WINDOW       = 1 << 3,
-    CANARY_GIVEN_BASELINE     = 1 << 4
+    CANARY_GIVEN_BASELINE     = 1 << 4,
+    CANARY_GIVEN_MATCH        = 1 << 5
 };
 
 
@@ -126,7 +132,8 @@ typedef struct {
     uint64_t        time;          /* their times added up, microseconds */
     uint64_t        slow[CANARY_LIMITS_MAX];
                                    /* that took longer than a limit, or have
-                                      been in flight for longer */
+                                      been in flight for longer; or that are
+                                      of a match */
 } canary_counts_t;
 
 
@@ -176,8 +183,10 @@ typedef struct {
     uint64_t          attempts;    /* that the value was measured on */
     uint64_t          needed;      /* clean attempts until it may pass */
     uint64_t          bad;         /* of the attempts, by this rule */
-    double            low;         /* bounds of the value; NaN: none */
-    double            high;
+    double            low;         /* bounds of the value, never at odds with
+                                      the verdict; NaN: none.  At the rule's
+                                      confidence, */
+    double            high;        /* and at that by which rules pass */
 } canary_judgement_t;
 
 
@@ -199,6 +208,16 @@ canary_rule_is_quantile(const canary_rule_t *rule)
 }
 
 
+/* whether it has a place in slow[] */
+
+static inline int
+canary_rule_has_limit(const canary_rule_t *rule)
+{
+    return canary_rule_is_quantile(rule)
+           || rule->kind == CANARY_RULE_MATCH_RATE;
+}
+
+
 /*
  * Gives a rule whose kind, threshold and given parameters are set the
  * defaults of the others.  Returns NULL, or what is wrong with the parameters
@@ -206,6 +225,20 @@ canary_rule_is_quantile(const canary_rule_t *rule)
  */
 
 const char *canary_rule_complete(canary_rule_t *rule, unsigned given);
+
+/*
+ * Whether a node of a fleet may judge a rule by its own evidence while others
+ * are known: one with statistics, by its share of them; and a budget, since
+ * all have spent at least as much.
+ */
+
+static inline int
+canary_rule_is_of_node(const canary_rule_t *rule)
+{
+    return rule->confidence != 0
+           || canary_rule_info[rule->kind].unit == CANARY_UNIT_COUNT;
+}
+
 
 /* Whether a rule is judged as soon as an attempt fails. */
 
@@ -224,8 +257,7 @@ double canary_rule_base(const canary_rule_t *rule, double value);
 
 
 /*
- * What a rule measures; "limit" is the place of a rule about a quantile in
- * slow[].
+ * What a rule measures; "limit" is the place of one that has it in slow[].
  */
 
 canary_measure_t canary_rule_measure(const canary_rule_t *rule,

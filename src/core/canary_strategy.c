@@ -101,6 +101,14 @@ canary_strategy_follows(const canary_strategy_t *strategy)
 }
 
 
+int
+canary_strategy_watches(const canary_strategy_t *strategy)
+{
+    return canary_strategy_follows(strategy)
+           || strategy->matches.names[0][0] != '\0';
+}
+
+
 uint32_t
 canary_strategy_steps(const canary_strategy_t *strategy)
 {

@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+#include "canary_match.h"
 #include "canary_rule.h"
 #include "canary_split.h"
 
@@ -63,6 +64,9 @@ typedef struct {
                                     /* rising, the last is CANARY_ONE */
     uint32_t        nrules;
     canary_rule_t   rules[CANARY_RULES_MAX];
+    canary_matches_t
+                    matches;        /* that the rules are about, and no
+                                       others */
 } canary_strategy_t;
 
 
@@ -94,9 +98,13 @@ canary_steps_status_t canary_strategy_set_steps(canary_strategy_t *strategy,
 canary_steps_status_t canary_strategy_set_schedule(canary_strategy_t *strategy,
     const uint32_t *weights, uint32_t n, uint32_t *at);
 
-/* Whether a rule asks how attempts ended after their header was counted. */
+/*
+ * Whether a rule asks how attempts ended after their header was counted; and
+ * whether one asks for that, or for what only the configuration can tell.
+ */
 
 int canary_strategy_follows(const canary_strategy_t *strategy);
+int canary_strategy_watches(const canary_strategy_t *strategy);
 
 /* The number of steps, 1..1000. */
 

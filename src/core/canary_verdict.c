@@ -31,6 +31,8 @@ typedef struct {
 static void canary_judge_open(canary_session_t *session);
 static void canary_judge_rule(canary_session_t *session, uint32_t number,
     canary_judgement_t *judgement, canary_proof_t *proof);
+static int canary_judge_is_missing(const canary_evidence_t *evidence,
+    const canary_rule_t *rule);
 static void canary_judge_plain(canary_session_t *session, uint32_t number,
     canary_judgement_t *judgement);
 static void canary_judge_confident(canary_session_t *session,
@@ -48,6 +50,8 @@ static double canary_judge_value(canary_session_t *session, uint32_t number,
 static double canary_judge_quantile(canary_session_t *session,
     unsigned side, uint32_t quantile);
 static void canary_judge_bounds(canary_session_t *session, uint32_t number,
+    canary_judgement_t *judgement);
+static void canary_judge_agree(const canary_rule_t *rule,
     canary_judgement_t *judgement);
 static void canary_judge_set_fuse(canary_session_t *session, uint32_t number,
     const canary_proof_t *proof, const uint64_t bad[CANARY_FUSES],
@@ -92,6 +96,7 @@ canary_judge_rules(canary_evidence_t *evidence,
         = session.views[CANARY_SIDE_STABLE].failing.started;
     result->overdue = session.views[CANARY_SIDE_CANARY].overdue
                       + session.views[CANARY_SIDE_CANARY].pending;
+    result->of_fleet = (evidence->given != NULL);
     result->verdict = CANARY_PASSING;
     result->n = rollout->strategy.nrules;
 
@@ -167,6 +172,14 @@ canary_judge_rule(canary_session_t *session, uint32_t number,
         canary_judge_plain(session, number, judgement);
     }
 
+    /* no process knows any more what it is about */
+
+    if (canary_judge_is_missing(session->evidence, rule)) {
+        judgement->verdict = CANARY_UNDECIDED;
+        judgement->needed = 0;
+        return;
+    }
+
     /* there is nothing to compare with any more */
 
     if (rule->baseline && session->rollout->weight == CANARY_ONE
@@ -190,6 +203,14 @@ canary_judge_rule(canary_session_t *session, uint32_t number,
     if (session->detail && rule->confidence) {
         canary_judge_bounds(session, number, judgement);
     }
+}
+
+
+static int
+canary_judge_is_missing(const canary_evidence_t *evidence,
+    const canary_rule_t *rule)
+{
+    return rule->match && (evidence->missing & 1u << (rule->match - 1));
 }
 
 
@@ -484,15 +505,20 @@ canary_judge_quantile(canary_session_t *session, unsigned side,
 }
 
 
-/* those of a rate or quantile; of a comparison none are known */
+/*
+ * Those of a rate or quantile; of a comparison none are known.  Low is what
+ * failing is proved by, high what passing is.
+ */
 
 static void
 canary_judge_bounds(canary_session_t *session, uint32_t number,
     canary_judgement_t *judgement)
 {
     double                     confidence, unused;
+    uint32_t                   quantile;
     canary_measure_t           passing;
     const canary_rule_t       *rule;
+    const canary_histogram_t  *times;
     canary_quantile_bounds_t   bounds;
 
     rule = &session->rollout->strategy.rules[number];
@@ -503,24 +529,64 @@ canary_judge_bounds(canary_session_t *session, uint32_t number,
     }
 
     if (canary_rule_is_quantile(rule)) {
+        quantile = canary_rule_info[rule->kind].quantile;
+        times = &session->times->step[CANARY_SIDE_CANARY];
 
-        canary_histogram_bounds(&session->times->step[CANARY_SIDE_CANARY],
-                                canary_rule_info[rule->kind].quantile,
-                                confidence, &bounds);
-
+        canary_histogram_bounds(times, quantile, confidence, &bounds);
         judgement->low = bounds.low;
+
+        canary_histogram_bounds(times, quantile, CANARY_CLEAR_CONFIDENCE,
+                                &bounds);
         judgement->high = bounds.unbounded ? NAN : bounds.high;
 
-        return;
-    }
-
-    passing = canary_rule_passing_measure(rule, 0,
+    } else {
+        passing = canary_rule_passing_measure(rule,
+                                         session->judge->trials[number].limit,
                                          &session->views[CANARY_SIDE_CANARY]);
 
-    canary_rate_bounds(judgement->attempts, judgement->bad, confidence,
-                       &judgement->low, &unused);
-    canary_rate_bounds(passing.attempts, passing.sum, confidence, &unused,
-                       &judgement->high);
+        canary_rate_bounds(judgement->attempts, judgement->bad, confidence,
+                           &judgement->low, &unused);
+        canary_rate_bounds(passing.attempts, passing.sum,
+                           CANARY_CLEAR_CONFIDENCE, &unused,
+                           &judgement->high);
+    }
+
+    canary_judge_agree(rule, judgement);
+}
+
+
+/*
+ * Verdicts know more than the figures of the step: failing is proved by the
+ * whole rollout, quantiles are compared exactly and not by buckets, and what
+ * is overdue has no time.  Bounds give way to them: what was proved of the
+ * limit is a bound, and what was not proved is none.
+ */
+
+static void
+canary_judge_agree(const canary_rule_t *rule, canary_judgement_t *judgement)
+{
+    double  limit;
+
+    limit = canary_rule_is_quantile(rule) ? (double) rule->threshold
+                                          : canary_rule_threshold(rule);
+
+    judgement->low = (judgement->verdict == CANARY_FAILING)
+                     ? fmax(judgement->low, limit)
+                     : fmin(judgement->low, limit);
+
+    if (judgement->verdict != CANARY_PASSING) {
+        judgement->high = isnan(judgement->high)
+                          ? NAN : fmax(judgement->high, limit);
+
+    } else if (rule->threshold == 0) {
+
+        /* see canary_judge_flawless() */
+
+        judgement->high = NAN;
+
+    } else {
+        judgement->high = fmin(judgement->high, limit);
+    }
 }
 
 
@@ -539,7 +605,9 @@ canary_judge_set_fuse(canary_session_t *session, uint32_t number,
     trial = &session->judge->trials[number];
     rule = &session->rollout->strategy.rules[number];
 
-    if (!canary_rule_immediate(rule)) {
+    if (!canary_rule_immediate(rule)
+        || (session->evidence->led && !canary_rule_is_of_node(rule)))
+    {
         return;
     }
 

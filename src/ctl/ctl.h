@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "canary_version.h"
+
 
 /*
  * canaryctl: a program over the API of the canary module.  What every part of
@@ -18,7 +20,7 @@
  */
 
 
-#define CTL_VERSION       "0.1.0"
+#define CTL_VERSION       CANARY_VERSION
 #define CTL_URL           "http://127.0.0.1:8080/canary/"
 
 
@@ -26,8 +28,9 @@ typedef enum {
     CTL_DONE = 0,
     CTL_FAILED = 1,
     CTL_USAGE = 2,
-    CTL_ROLLED_BACK = 3                   /* or halted, of what was waited
+    CTL_ROLLED_BACK = 3,                  /* or halted, of what was waited
                                              for */
+    CTL_TIMED_OUT = 4                     /* --timeout */
 } ctl_exit_t;
 
 
@@ -40,6 +43,8 @@ typedef struct {
     const char   *capath;
     const char   *cert;
     const char   *key;
+    const char   *unix_socket;
+    const char   *timeout;
 
     const char   *reason;
     const char   *generation;
@@ -48,12 +53,17 @@ typedef struct {
     const char   *strategy;
     const char   *interval;
     const char   *step;
+    const char   *steps;
+    const char   *bake;
+    const char   *patience;
     const char   *approval;
     const char   *filename;
     const char  **rules;
     size_t        nrules;
 
     const char   *after;
+    const char   *exec;
+    const char   *state;
 
     char        **args;                   /* the command is the first */
     size_t        nargs;
@@ -71,16 +81,23 @@ typedef enum {
     CTL_OPT_CERT,
     CTL_OPT_KEY,
     CTL_OPT_INSECURE,
+    CTL_OPT_UNIX_SOCKET,
+    CTL_OPT_TIMEOUT,
     CTL_OPT_WATCH,
     CTL_OPT_WAIT,
     CTL_OPT_FOLLOW,
     CTL_OPT_AFTER,
+    CTL_OPT_EXEC,
+    CTL_OPT_STATE,
     CTL_OPT_REASON,
     CTL_OPT_IF_GENERATION,
     CTL_OPT_RELEASE,
     CTL_OPT_STRATEGY,
     CTL_OPT_INTERVAL,
     CTL_OPT_STEP,
+    CTL_OPT_STEPS,
+    CTL_OPT_BAKE,
+    CTL_OPT_PATIENCE,
     CTL_OPT_RULE,
     CTL_OPT_APPROVAL,
     CTL_OPT_FILENAME
@@ -141,6 +158,7 @@ void ctl_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 ctl_exit_t ctl_list(const ctl_options_t *options);
 ctl_exit_t ctl_status(const ctl_options_t *options);
 ctl_exit_t ctl_update(const ctl_options_t *options);
+ctl_exit_t ctl_estimate(const ctl_options_t *options);
 ctl_exit_t ctl_verb(const ctl_options_t *options);
 ctl_exit_t ctl_approve(const ctl_options_t *options);
 ctl_exit_t ctl_weight(const ctl_options_t *options);

@@ -12,6 +12,11 @@
 #include "ctl_term.h"
 
 
+#define CTL_KNOWN_MAX  20                 /* endpoints that are named */
+
+
+static void ctl_answer_known(ctl_http_t *http);
+static int ctl_answer_is_problem(const ctl_answer_t *answer);
 static void ctl_answer_problem(const ctl_answer_t *answer, ctl_text_t *line);
 static void ctl_answer_foreign(const ctl_http_t *http,
     const ctl_answer_t *answer, ctl_text_t *line);
@@ -27,6 +32,13 @@ ctl_http_call(ctl_http_t *http, const char *path, const char *body,
 {
     ctl_http_request(http, path, body, answer);
 
+    return ctl_answer_take(http, body != NULL, answer);
+}
+
+
+ctl_exit_t
+ctl_answer_take(ctl_http_t *http, int written, ctl_answer_t *answer)
+{
     if (ctl_given(http->options, CTL_OPT_JSON) && answer->json) {
         ctl_answer_print(answer);
     }
@@ -37,10 +49,10 @@ ctl_http_call(ctl_http_t *http, const char *path, const char *body,
 
     ctl_answer_error(http, answer);
 
-    if (body && answer->code != CURLE_OK && answer->sent
+    if (written && answer->code != CURLE_OK && answer->sent
         && !ctl_interrupted())
     {
-        ctl_note("Whether it was done is not known; canaryctl status tells.");
+        ctl_note(CTL_DOUBT);
     }
 
     return CTL_FAILED;
@@ -86,7 +98,7 @@ ctl_answer_ok(const ctl_answer_t *answer)
 
 
 void
-ctl_answer_error(const ctl_http_t *http, const ctl_answer_t *answer)
+ctl_answer_error(ctl_http_t *http, const ctl_answer_t *answer)
 {
     ctl_text_t    text = { NULL, 0, 0 };
     const cJSON  *errors, *item;
@@ -109,6 +121,53 @@ ctl_answer_error(const ctl_http_t *http, const ctl_answer_t *answer)
                      ctl_json_text(item, "detail", ""));
         }
     }
+
+    if (answer->status == 404 && ctl_answer_is_problem(answer)) {
+        ctl_answer_known(http);
+    }
+}
+
+
+/* what endpoints there are, where there is none of the name */
+
+static void
+ctl_answer_known(ctl_http_t *http)
+{
+    int            n;
+    ctl_text_t     text = { NULL, 0, 0 };
+    const cJSON   *endpoints, *endpoint;
+    ctl_answer_t   answer;
+
+    ctl_http_request(http, "endpoints", NULL, &answer);
+
+    if (ctl_answer_ok(&answer)) {
+        n = 0;
+        endpoints = ctl_json_list(answer.json, "endpoints");
+
+        cJSON_ArrayForEach(endpoint, endpoints) {
+            if (n++ == CTL_KNOWN_MAX) {
+                ctl_text_addf(&text, ", and %d more",
+                              cJSON_GetArraySize(endpoints) - CTL_KNOWN_MAX);
+                break;
+            }
+
+            ctl_text_addf(&text, "%s%s", (n > 1) ? ", " : "",
+                          ctl_json_text(endpoint, "name", "?"));
+        }
+
+        ctl_note("  The endpoints there are: %s", n ? text.data : "none");
+    }
+
+    ctl_text_free(&text);
+    ctl_answer_free(&answer);
+}
+
+
+static int
+ctl_answer_is_problem(const ctl_answer_t *answer)
+{
+    return answer->code == CURLE_OK && cJSON_IsObject(answer->json)
+           && ctl_is_type(answer->type, "application/problem+json");
 }
 
 
@@ -121,9 +180,7 @@ ctl_answer_tell(const ctl_http_t *http, const ctl_answer_t *answer,
     if (answer->code != CURLE_OK) {
         ctl_answer_none(http, answer, &line);
 
-    } else if (cJSON_IsObject(answer->json)
-               && ctl_is_type(answer->type, "application/problem+json"))
-    {
+    } else if (ctl_answer_is_problem(answer)) {
         ctl_answer_problem(answer, &line);
 
     } else {
@@ -206,8 +263,14 @@ ctl_answer_none(const ctl_http_t *http, const ctl_answer_t *answer,
                       "answers with more than that can", http->base);
 
     } else if (answer->code != CURLE_ABORTED_BY_CALLBACK) {
-        ctl_text_addf(line, "no answer from %s: %s; %s", http->base,
-                      answer->why, ctl_answer_advice(answer->code));
+        ctl_text_addf(line, "no answer from %s", http->base);
+
+        if (http->options->unix_socket) {
+            ctl_text_addf(line, " at %s", http->options->unix_socket);
+        }
+
+        ctl_text_addf(line, ": %s; %s", answer->why,
+                      ctl_answer_advice(answer->code));
     }
 }
 

@@ -9,10 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "canary_text.h"
 #include "ctl_body.h"
 #include "ctl_json.h"
+#include "ctl_rule.h"
 #include "ctl_text.h"
+#include "ctl_value.h"
 
 
 #define CTL_FILE_MAX  65536               /* what the API takes */
@@ -25,9 +26,13 @@ static ctl_exit_t ctl_body_options(const ctl_options_t *options, cJSON *body);
 static ctl_exit_t ctl_body_strategy(const ctl_options_t *options, cJSON *body);
 static ctl_exit_t ctl_body_parts(const ctl_options_t *options,
     cJSON *strategy);
-static ctl_exit_t ctl_body_ratio(const ctl_options_t *options,
-    cJSON *strategy);
+static ctl_exit_t ctl_body_time(cJSON *strategy, const char *member,
+    const char *value, double least);
 static ctl_exit_t ctl_body_approval(const ctl_options_t *options,
+    cJSON *strategy);
+static ctl_exit_t ctl_body_step(const ctl_options_t *options,
+    cJSON *strategy);
+static ctl_exit_t ctl_body_steps(const ctl_options_t *options,
     cJSON *strategy);
 static ctl_exit_t ctl_body_rules(const ctl_options_t *options,
     cJSON *strategy);
@@ -160,27 +165,30 @@ ctl_body_options(const ctl_options_t *options, cJSON *body)
 static ctl_exit_t
 ctl_body_strategy(const ctl_options_t *options, cJSON *body)
 {
-    int          parts;
+    int          parts, more;
     cJSON       *strategy;
     const char  *kind;
 
-    parts = options->interval || options->step || options->nrules;
+    parts = options->interval || options->step || options->steps
+            || options->nrules;
+    more = options->approval || options->bake || options->patience;
 
-    if (!parts && options->approval == NULL) {
+    if (!parts && !more) {
         return CTL_DONE;
     }
 
     kind = ctl_json_text(body, "strategy", "");
 
-    if (options->approval && strcmp(kind, "direct") == 0) {
-        ctl_error("--approval does not go with --strategy direct, which has "
-                  "no steps");
+    if (more && strcmp(kind, "direct") == 0) {
+        ctl_error("%s does not go with --strategy direct, which has no steps",
+                  options->approval ? "--approval"
+                  : options->bake ? "--bake" : "--patience");
         return CTL_USAGE;
     }
 
     if (parts && strcmp(kind, "canary") != 0) {
-        ctl_error("--canary-interval, --canary-step and --canary-rule go "
-                  "with --strategy canary");
+        ctl_error("--canary-interval, --canary-step, --steps and "
+                  "--canary-rule go with --strategy canary");
         return CTL_USAGE;
     }
 
@@ -198,28 +206,63 @@ ctl_body_strategy(const ctl_options_t *options, cJSON *body)
 static ctl_exit_t
 ctl_body_parts(const ctl_options_t *options, cJSON *strategy)
 {
-    double      seconds;
+    size_t      i;
     ctl_exit_t  rc;
 
-    if (options->interval) {
-        if (!canary_text_decimal(options->interval, &seconds) || seconds <= 0)
-        {
-            ctl_error("--canary-interval has to be seconds above 0, not "
-                      "\"%s\"", options->interval);
-            return CTL_USAGE;
-        }
+    const struct {
+        const char  *option;
+        const char  *value;
+        const char  *member;
+        const char  *right;
+        double       least;
+    } times[] = {
+        { "--canary-interval", options->interval, "progress_interval_seconds",
+          "a time above 0, as 10 (seconds) or 5m", 0.001 },
+        { "--bake", options->bake, "bake_seconds",
+          "a time, as 10 (seconds) or 5m", 0 },
+        { "--patience", options->patience, "patience_seconds",
+          "a time from 10s to 10m", 10 }
+    };
 
-        ctl_body_set(strategy, "progress_interval_seconds",
-                     cJSON_CreateNumber(seconds));
+    for (i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        rc = ctl_body_time(strategy, times[i].member, times[i].value,
+                           times[i].least);
+
+        if (rc != CTL_DONE) {
+            ctl_error("%s has to be %s, not \"%s\"", times[i].option,
+                      times[i].right, times[i].value);
+            return rc;
+        }
     }
 
     rc = ctl_body_approval(options, strategy);
 
     if (rc == CTL_DONE) {
-        rc = ctl_body_ratio(options, strategy);
+        rc = options->steps ? ctl_body_steps(options, strategy)
+                            : ctl_body_step(options, strategy);
     }
 
     return (rc == CTL_DONE) ? ctl_body_rules(options, strategy) : rc;
+}
+
+
+static ctl_exit_t
+ctl_body_time(cJSON *strategy, const char *member, const char *value,
+    double least)
+{
+    double  seconds;
+
+    if (value == NULL) {
+        return CTL_DONE;
+    }
+
+    if (!ctl_seconds(value, &seconds) || seconds < least) {
+        return CTL_USAGE;
+    }
+
+    ctl_body_set(strategy, member, cJSON_CreateNumber(seconds));
+
+    return CTL_DONE;
 }
 
 
@@ -249,7 +292,7 @@ ctl_body_approval(const ctl_options_t *options, cJSON *strategy)
 
 
 static ctl_exit_t
-ctl_body_ratio(const ctl_options_t *options, cJSON *strategy)
+ctl_body_step(const ctl_options_t *options, cJSON *strategy)
 {
     double  ratio;
 
@@ -257,16 +300,63 @@ ctl_body_ratio(const ctl_options_t *options, cJSON *strategy)
         return CTL_DONE;
     }
 
-    if (!canary_text_decimal(options->step, &ratio)
-        || ratio <= 0 || ratio > 1)
-    {
+    if (!ctl_ratio(options->step, &ratio) || ratio <= 0 || ratio > 1) {
         ctl_error("--canary-step has to be a ratio above 0 and at most 1, "
-                  "as 0.2, not \"%s\"", options->step);
+                  "as 0.2 or 20%%, not \"%s\"", options->step);
         return CTL_USAGE;
     }
 
     cJSON_DeleteItemFromObjectCaseSensitive(strategy, "progress_steps");
     ctl_body_set(strategy, "progress_step", cJSON_CreateNumber(ratio));
+
+    return CTL_DONE;
+}
+
+
+static ctl_exit_t
+ctl_body_steps(const ctl_options_t *options, cJSON *strategy)
+{
+    double   ratio, before;
+    cJSON   *list;
+    char    *steps, *step, *rest;
+
+    if (options->step) {
+        ctl_error("--steps and --canary-step do not go together: all steps, "
+                  "or the size of each");
+        return CTL_USAGE;
+    }
+
+    list = cJSON_CreateArray();
+
+    cJSON_DeleteItemFromObjectCaseSensitive(strategy, "progress_step");
+    ctl_body_set(strategy, "progress_steps", list);
+
+    steps = ctl_strdup(options->steps);
+    before = 0;
+
+    for (step = steps; step; step = rest) {
+        rest = strchr(step, ',');
+
+        if (rest) {
+            *rest++ = '\0';
+        }
+
+        if (!ctl_ratio(step, &ratio) || ratio <= before || ratio > 1) {
+            ctl_error("--steps has to be a list of rising ratios up to 1, as "
+                      "1%%,10%%,50%%; \"%s\" of \"%s\" is none", step,
+                      options->steps);
+            free(steps);
+            return CTL_USAGE;
+        }
+
+        if (!cJSON_AddItemToArray(list, cJSON_CreateNumber(ratio))) {
+            ctl_no_memory();
+        }
+
+        before = ratio;
+    }
+
+    free(steps);
 
     return CTL_DONE;
 }
@@ -288,7 +378,10 @@ ctl_body_rules(const ctl_options_t *options, cJSON *strategy)
     ctl_body_set(strategy, "rules", list);
 
     for (i = 0; i < options->nrules; i++) {
-        rule = ctl_body_rule(options->rules[i]);
+        rule = (options->rules[i][strspn(options->rules[i], " \t\n")] == '{')
+               ? ctl_body_rule(options->rules[i])
+               : ctl_rule(options->rules[i]);
+
         if (rule == NULL) {
             return CTL_USAGE;
         }
@@ -310,13 +403,12 @@ ctl_body_rule(const char *text)
     why[0] = '\0';
     rule = ctl_json_parse(text, strlen(text), &values, why, sizeof(why));
 
-    if (!cJSON_IsObject(rule)) {
+    if (rule == NULL) {
         ctl_error("--canary-rule has to be a JSON object, as {\"rule\": "
                   "\"error_5xx_rate\", \"rule_parameters\": [{\"name\": "
-                  "\"threshold\", \"value\": 0.1}]}, not \"%s\"%s%s",
-                  text, why[0] ? ": " : "", why);
-        cJSON_Delete(rule);
-        return NULL;
+                  "\"threshold\", \"value\": 0.1}]}, or a rule as in "
+                  "nginx.conf, as 'error_5xx_rate 10%%', not \"%s\": %s",
+                  text, why);
     }
 
     return rule;
@@ -339,15 +431,15 @@ ctl_body_check(const cJSON *body)
     missing = NULL;
 
     if (!cJSON_HasObjectItem(strategy, "progress_interval_seconds")) {
-        missing = "an interval: --canary-interval SECONDS";
+        missing = "an interval: --canary-interval TIME";
 
     } else if (!cJSON_HasObjectItem(strategy, "progress_step")
                && !cJSON_HasObjectItem(strategy, "progress_steps"))
     {
-        missing = "a step: --canary-step RATIO";
+        missing = "a step: --canary-step RATIO, or --steps";
 
     } else if (!cJSON_HasObjectItem(strategy, "rules")) {
-        missing = "a rule: --canary-rule JSON";
+        missing = "a rule: --rule 'NAME THRESHOLD'";
     }
 
     if (missing) {

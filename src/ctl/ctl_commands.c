@@ -20,8 +20,9 @@
 #define CTL_UPDATE_OPTIONS                                                    \
     (CTL_BIT(CTL_OPT_RELEASE) | CTL_BIT(CTL_OPT_STRATEGY)                     \
      | CTL_BIT(CTL_OPT_INTERVAL) | CTL_BIT(CTL_OPT_STEP)                      \
-     | CTL_BIT(CTL_OPT_RULE) | CTL_BIT(CTL_OPT_APPROVAL)                      \
-     | CTL_BIT(CTL_OPT_FILENAME) | CTL_BIT(CTL_OPT_WAIT) | CTL_VERB_OPTIONS)
+     | CTL_BIT(CTL_OPT_STEPS) | CTL_BIT(CTL_OPT_RULE)                         \
+     | CTL_BIT(CTL_OPT_BAKE) | CTL_BIT(CTL_OPT_PATIENCE)                      \
+     | CTL_BIT(CTL_OPT_APPROVAL) | CTL_BIT(CTL_OPT_FILENAME))
 
 
 const ctl_command_t  ctl_commands[] = {
@@ -44,22 +45,30 @@ const ctl_command_t  ctl_commands[] = {
       "update endpoint NAME [--release NAME] [--strategy STRATEGY] ...",
       "Starts a rollout.\n"
       "\n"
-      "The endpoint is NAME or /NAME.\n"
+      "The endpoint is NAME or /NAME. A release that is stable already, or is "
+      "being\nrolled out like that, is a success; one that nginx does not "
+      "know is asked for\nfor 5 seconds, since a reload may be on its way.\n"
       "\n"
       "  --release NAME     what is rolled out; may be left out if there are\n"
       "                     two releases\n"
       "  -s, --strategy canary|direct\n"
       "                     direct: the release is stable at once. Without\n"
       "                     it: as nginx.conf says\n"
-      "  -i, --canary-interval SECONDS\n"
-      "                     the time between steps\n"
+      "  -i, --canary-interval TIME\n"
+      "                     the time between steps, as 10 (seconds) or 5m\n"
       "  --canary-step RATIO\n"
-      "                     what each step adds, as 0.2\n"
-      "  -c, --canary-rule JSON\n"
+      "                     what each step adds, as 0.2 or 20%\n"
+      "  --steps RATIO,RATIO,...\n"
+      "                     or all of them, as 1%,10%,50%\n"
+      "  -c, --canary-rule RULE, --rule RULE\n"
       "                     a rule; may be given more than once. As\n"
       "                     '{\"rule\": \"error_4xx_rate\",\n"
       "                       \"rule_parameters\": [{\"name\": \"threshold\", "
       "\"value\": 0.1}]}'\n"
+      "                     or as in nginx.conf,\n"
+      "                     'error_4xx_rate 10% min_requests=50'\n"
+      "  --bake TIME        how long it stays at 100% before it is stable\n"
+      "  --patience TIME    how long an attempt may be in flight\n"
       "  --approval off|step|promotion\n"
       "                     what waits for a person (canaryctl approve),\n"
       "                     though its rules pass: nothing, each step and the\n"
@@ -71,7 +80,17 @@ const ctl_command_t  ctl_commands[] = {
       CTL_VERB_HELP
       "\n"
       "The strategy canary needs an interval, a step and a rule.\n",
-      CTL_UPDATE_OPTIONS, 2, 3, 3, ctl_update },
+      CTL_UPDATE_OPTIONS | CTL_BIT(CTL_OPT_WAIT) | CTL_VERB_OPTIONS, 2, 3, 3,
+      ctl_update },
+
+    { "estimate", "estimate NAME [options of update]",
+      "How long a rollout would take at the present rate of attempts.\n"
+      "\n"
+      "Measures that rate for 10 seconds, 30 if it is low, and tells how many\n"
+      "attempts each rule needs to pass, and how long each step takes so. The\n"
+      "options are those of update; without them the strategy is that of\n"
+      "nginx.conf. Starts nothing.\n",
+      CTL_UPDATE_OPTIONS, 1, 2, 2, ctl_estimate },
 
     { "advance", "advance NAME [--reason TEXT] [--if-generation N]",
       "Takes the next step now; from the last one, promotes.\n"
@@ -114,13 +133,22 @@ const ctl_command_t  ctl_commands[] = {
       CTL_VERB_HELP,
       CTL_VERB_OPTIONS, 1, 3, 3, ctl_weight },
 
-    { "events", "events [NAME] [--after N] [--follow]",
+    { "events",
+      "events [NAME] [--after N] [--follow [--exec CMD] [--state FILE]]",
       "What happened to one endpoint, or to all; the newest last.\n"
       "\n"
       "  --after N          only events with a higher number\n"
       "  --follow           goes on with what happens; with --json, each\n"
-      "                     event is a line\n",
-      CTL_BIT(CTL_OPT_AFTER) | CTL_BIT(CTL_OPT_FOLLOW), 1, 1, 2, ctl_events },
+      "                     event is a line\n"
+      "  --exec CMD         each event's JSON goes to the standard input of\n"
+      "                     CMD, a command of the shell, one at a time and\n"
+      "                     from now on. One that fails is tried again each\n"
+      "                     5 seconds, and the next event waits\n"
+      "  --state FILE       where the number of the last event is kept, so\n"
+      "                     that none is lost or told twice over restarts;\n"
+      "                     without the file it begins now\n",
+      CTL_BIT(CTL_OPT_AFTER) | CTL_BIT(CTL_OPT_FOLLOW) | CTL_BIT(CTL_OPT_EXEC)
+      | CTL_BIT(CTL_OPT_STATE), 1, 1, 2, ctl_events },
 
     { "failures", "failures NAME",
       "The last failed attempts on the canary, the newest last.\n",

@@ -16,6 +16,7 @@
 static void ctl_add_when(ctl_text_t *text, const cJSON *endpoint,
     const char *what);
 static int ctl_needs_approval(const cJSON *endpoint);
+static void ctl_add_result(ctl_text_t *text, const cJSON *last);
 static double ctl_next_weight(const cJSON *endpoint);
 
 
@@ -156,32 +157,43 @@ ctl_add_progress(ctl_text_t *text, const cJSON *endpoint)
 {
     int  steps;
 
-    ctl_text_addf(text, "%s, ", ctl_json_text(endpoint, "phase", "?"));
-    ctl_add_ratio(text, ctl_json_number(endpoint, "weight", 0));
+    ctl_text_adds(text, ctl_json_text(endpoint, "phase", "?"));
+
+    if (strcmp(ctl_json_text(endpoint, "phase", ""), "idle") == 0) {
+        return;
+    }
 
     steps = cJSON_GetArraySize(ctl_json_list(endpoint, "steps"));
 
-    if (strcmp(ctl_json_text(endpoint, "phase", ""), "idle") != 0) {
-        ctl_text_addf(text, ", step %.0f of %d",
-                      ctl_json_number(endpoint, "step", 0), steps);
-    }
+    ctl_text_adds(text, ", ");
+    ctl_add_ratio(text, ctl_json_number(endpoint, "weight", 0));
+    ctl_text_addf(text, ", step %.0f of %d",
+                  ctl_json_number(endpoint, "step", 0), steps);
 }
 
 
 void
 ctl_say_progress(const cJSON *endpoint)
 {
-    ctl_text_t  text = { NULL, 0, 0 }, out = { NULL, 0, 0 };
+    ctl_text_t    text = { NULL, 0, 0 }, out = { NULL, 0, 0 };
+    const cJSON  *last;
+
+    last = ctl_json_object(endpoint, "last_rollout");
 
     ctl_text_addf(&text, "%s: ", ctl_json_text(endpoint, "name", "?"));
-    ctl_add_progress(&text, endpoint);
 
     if (ctl_json_text(endpoint, "canary", NULL)) {
+        ctl_add_progress(&text, endpoint);
         ctl_text_adds(&text, "; next: ");
         ctl_add_next(&text, endpoint);
 
     } else {
-        ctl_text_addf(&text, "; %s is stable",
+        if (last) {
+            ctl_add_result(&text, last);
+            ctl_text_adds(&text, "; ");
+        }
+
+        ctl_text_addf(&text, "%s is stable",
                       ctl_json_text(endpoint, "stable", "?"));
     }
 
@@ -191,6 +203,17 @@ ctl_say_progress(const cJSON *endpoint)
 
     ctl_text_free(&text);
     ctl_text_free(&out);
+}
+
+
+/* "v2 promoted" */
+
+static void
+ctl_add_result(ctl_text_t *text, const cJSON *last)
+{
+    ctl_text_addf(text, "%s %s", ctl_json_text(last, "release", "?"),
+                  strcmp(ctl_json_text(last, "result", ""), "promoted") == 0
+                  ? "promoted" : "rolled back");
 }
 
 
@@ -205,9 +228,8 @@ ctl_add_last(ctl_text_t *text, const cJSON *endpoint)
         return;
     }
 
-    ctl_text_addf(text, "%s %s ", ctl_json_text(last, "release", "?"),
-                  strcmp(ctl_json_text(last, "result", ""), "promoted") == 0
-                  ? "promoted" : "rolled back");
+    ctl_add_result(text, last);
+    ctl_text_adds(text, " ");
     ctl_add_time(text, ctl_json_text(last, "ended", ""));
 
     if (ctl_json_text(last, "reason", "")[0]) {

@@ -30,7 +30,10 @@ int ctl_awaits_approval(const cJSON *endpoint);
 
 void ctl_add_progress(ctl_text_t *text, const cJSON *endpoint);
 
-/* That on standard output, after the endpoint's name, and what comes next. */
+/*
+ * That on standard output, after the endpoint's name, and what comes next; or
+ * what came of it, "some-path: v2 promoted; v2 is stable".
+ */
 
 void ctl_say_progress(const cJSON *endpoint);
 

@@ -412,12 +412,16 @@ static void
 ctl_screen_rule(ctl_table_t *table, const cJSON *rule)
 {
     ctl_text_t   text = { NULL, 0, 0 };
-    const char  *verdict;
+    const char  *verdict, *match;
 
     verdict = ctl_json_text(rule, "verdict", "?");
+    match = ctl_json_text(rule, "match", NULL);
 
-    ctl_table_add(table, CTL_PLAIN, ctl_json_text(rule, "rule", "?"));
+    ctl_text_addf(&text, "%s%s%s", ctl_json_text(rule, "rule", "?"),
+                  match ? " " : "", match ? match : "");
+    ctl_table_add(table, CTL_PLAIN, text.data);
 
+    ctl_text_clear(&text);
     ctl_add_value(&text, rule,
                   cJSON_GetObjectItemCaseSensitive(rule, "value"));
     ctl_table_add(table, ctl_verdict_style(verdict), text.data);

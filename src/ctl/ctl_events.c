@@ -33,9 +33,17 @@ ctl_events(const ctl_options_t *options)
     feed.http = &http;
     feed.name = (options->nargs > 1) ? options->args[1] : NULL;
     feed.json = ctl_given(options, CTL_OPT_JSON);
+    feed.exec = options->exec;
 
     if (feed.name && feed.name[0] == '/') {
         feed.name++;
+    }
+
+    if ((options->exec || options->state)
+        && !ctl_given(options, CTL_OPT_FOLLOW))
+    {
+        ctl_error("--exec and --state go with --follow");
+        return CTL_USAGE;
     }
 
     rc = ctl_events_after(&feed, options->after);
@@ -56,11 +64,32 @@ ctl_events(const ctl_options_t *options)
 }
 
 
+/* Nobody is sent what was long ago. */
+
 static ctl_exit_t
 ctl_events_run(ctl_feed_t *feed)
 {
-    return ctl_given(feed->http->options, CTL_OPT_FOLLOW)
-           ? ctl_follow(feed) : ctl_events_list(feed);
+    ctl_exit_t            rc;
+    const ctl_options_t  *options;
+
+    options = feed->http->options;
+
+    if (!ctl_given(options, CTL_OPT_FOLLOW)) {
+        return ctl_events_list(feed);
+    }
+
+    rc = options->state ? ctl_position_open(&feed->position, options->state)
+                        : CTL_DONE;
+
+    if (rc == CTL_DONE) {
+        feed->now = (options->exec || options->state)
+                    && !options->after && !feed->position.known;
+        rc = ctl_follow(feed);
+    }
+
+    ctl_position_close(&feed->position);
+
+    return rc;
 }
 
 
@@ -82,7 +111,7 @@ ctl_events_after(ctl_feed_t *feed, const char *after)
         return CTL_USAGE;
     }
 
-    feed->last = (double) n;
+    feed->position.id = (double) n;
 
     return CTL_DONE;
 }
@@ -95,7 +124,7 @@ ctl_events_list(ctl_feed_t *feed)
     ctl_exit_t     rc;
     ctl_answer_t   answer;
 
-    events = ctl_feed_get(feed, &answer);
+    events = ctl_feed_get(feed, feed->position.id, &answer);
 
     rc = CTL_FAILED;
 

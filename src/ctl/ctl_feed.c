@@ -17,17 +17,18 @@
 #define CTL_FEED_VALUES  8000000        /* of as many, about */
 
 
-static int ctl_feed_all(ctl_feed_t *feed, cJSON *list, ctl_answer_t *answer);
-static void ctl_feed_too_many(ctl_answer_t *answer);
-static int ctl_feed_one(ctl_feed_t *feed, const char *name, cJSON *list,
+static int ctl_feed_all(ctl_feed_t *feed, double after, cJSON *list,
     ctl_answer_t *answer);
+static void ctl_feed_too_many(ctl_answer_t *answer);
+static int ctl_feed_one(ctl_feed_t *feed, const char *name, double after,
+    cJSON *list, ctl_answer_t *answer);
 static size_t ctl_feed_add(cJSON *list, cJSON *answer);
 static cJSON *ctl_feed_sort(cJSON *list);
 static int ctl_feed_compare(const void *one, const void *two);
 
 
 cJSON *
-ctl_feed_get(ctl_feed_t *feed, ctl_answer_t *answer)
+ctl_feed_get(ctl_feed_t *feed, double after, ctl_answer_t *answer)
 {
     int     ok;
     cJSON  *list;
@@ -38,9 +39,10 @@ ctl_feed_get(ctl_feed_t *feed, ctl_answer_t *answer)
     }
 
     feed->nevents = 0;
+    feed->most = 0;
 
-    ok = feed->name ? ctl_feed_one(feed, feed->name, list, answer)
-                    : ctl_feed_all(feed, list, answer);
+    ok = feed->name ? ctl_feed_one(feed, feed->name, after, list, answer)
+                    : ctl_feed_all(feed, after, list, answer);
 
     if (!ok) {
         cJSON_Delete(list);
@@ -57,7 +59,8 @@ ctl_feed_get(ctl_feed_t *feed, ctl_answer_t *answer)
  */
 
 static int
-ctl_feed_all(ctl_feed_t *feed, cJSON *list, ctl_answer_t *answer)
+ctl_feed_all(ctl_feed_t *feed, double after, cJSON *list,
+    ctl_answer_t *answer)
 {
     int            ok;
     size_t         values;
@@ -86,7 +89,7 @@ ctl_feed_all(ctl_feed_t *feed, cJSON *list, ctl_answer_t *answer)
 
         ctl_answer_free(answer);
 
-        ok = ctl_feed_one(feed, name, list, answer);
+        ok = ctl_feed_one(feed, name, after, list, answer);
 
         if (!ok && answer->status != 404) {
             break;
@@ -120,16 +123,17 @@ ctl_feed_too_many(ctl_answer_t *answer)
 
 
 static int
-ctl_feed_one(ctl_feed_t *feed, const char *name, cJSON *list,
+ctl_feed_one(ctl_feed_t *feed, const char *name, double after, cJSON *list,
     ctl_answer_t *answer)
 {
     char        *path;
+    size_t       n;
     ctl_text_t   rest = { NULL, 0, 0 }, slashed = { NULL, 0, 0 };
 
     /* a name that begins with a slash keeps it */
 
     ctl_text_addf(&slashed, "/%s", name);
-    ctl_text_addf(&rest, "/events?after=%.0f", feed->last);
+    ctl_text_addf(&rest, "/events?after=%.0f", after);
     path = ctl_endpoint_path(slashed.data, rest.data);
 
     ctl_http_request(feed->http, path, NULL, answer);
@@ -142,7 +146,10 @@ ctl_feed_one(ctl_feed_t *feed, const char *name, cJSON *list,
         return 0;
     }
 
-    feed->nevents += ctl_feed_add(list, answer->json);
+    n = ctl_feed_add(list, answer->json);
+
+    feed->nevents += n;
+    feed->most = (n > feed->most) ? n : feed->most;
 
     return 1;
 }

@@ -12,6 +12,7 @@
 #include "ctl_json.h"
 
 
+static void ctl_add_happened(ctl_text_t *text, const cJSON *event);
 static void ctl_add_state(ctl_text_t *text, const cJSON *state);
 
 
@@ -132,6 +133,7 @@ ctl_add_change(ctl_text_t *text, const cJSON *event)
     to = ctl_json_object(event, "to");
     weight = ctl_json_number(to, "weight", 0);
 
+    ctl_add_happened(text, event);
     ctl_add_state(text, from);
 
     if (strcmp(ctl_json_text(from, "phase", ""),
@@ -144,6 +146,32 @@ ctl_add_change(ctl_text_t *text, const cJSON *event)
         ctl_text_adds(text, " -> ");
         ctl_add_ratio(text, weight);
     }
+}
+
+
+/* "v2 rolled back, "; a server of before did not tell */
+
+static void
+ctl_add_happened(ctl_text_t *text, const cJSON *event)
+{
+    const char  *type, *release;
+
+    type = ctl_json_text(event, "type", "");
+    release = ctl_json_text(event, "release", NULL);
+
+    if (type[0] == '\0') {
+        return;
+    }
+
+    if (release && strncmp(type, "stable_", 7) != 0) {
+        ctl_text_addf(text, "%s ", release);
+    }
+
+    for ( /* void */ ; *type; type++) {
+        ctl_text_add(text, (*type == '_') ? " " : type, 1);
+    }
+
+    ctl_text_adds(text, ", ");
 }
 
 

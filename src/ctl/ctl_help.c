@@ -22,6 +22,8 @@ static const char  ctl_common[] =
 "  --url URL          the API, the location of canary_api\n"
 "                     (CANARY_URL, else " CTL_URL ")\n"
 "  --token-file FILE  a file that holds the token (CANARY_TOKEN_FILE)\n"
+"  --unix-socket PATH what listens there is asked\n"
+"  --timeout TIME     ends the command, with exit status 4\n"
 "  --json             what the API answers\n"
 "  --cacert FILE, --capath DIR, -E, --cert FILE, --key FILE, -k, --insecure\n"
 "                     of TLS, as in curl\n"
@@ -29,7 +31,7 @@ static const char  ctl_common[] =
 "  -V, --version      the version\n"
 "\n"
 "Exit status: 0 done (with --wait: promoted), 1 failed, 2 wrong usage,\n"
-"3 the rollout that was waited for was rolled back or halted.\n";
+"3 the rollout that was waited for was rolled back or halted, 4 --timeout.\n";
 
 
 void

@@ -61,7 +61,9 @@ ctl_http_request(ctl_http_t *http, const char *path, const char *body,
         }
     }
 
+    ctl_in_doubt(body != NULL);
     ctl_http_perform(http, ctl_http_headers(http, body), answer);
+    ctl_in_doubt(0);
 
     if (answer->code == CURLE_OK) {
         ctl_http_read(answer);
@@ -147,8 +149,13 @@ ctl_http_prepare(ctl_http_t *http, const char *path, ctl_transfer_t *transfer,
     curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
 
-    if (http->here) {
+    if (http->here || http->options->unix_socket) {
         curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    }
+
+    if (http->options->unix_socket) {
+        curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH,
+                         http->options->unix_socket);
     }
 
     if (http->user) {

@@ -64,11 +64,12 @@ void ctl_answer_free(ctl_answer_t *answer);
 int ctl_answer_ok(const ctl_answer_t *answer);
 
 /*
- * What went wrong, and what to do about it: on standard error, or added to
- * the text as one safe line.
+ * What went wrong, and what to do about it: on standard error, with the
+ * endpoints that there are if there is none of the name; or added to the text
+ * as one safe line.
  */
 
-void ctl_answer_error(const ctl_http_t *http, const ctl_answer_t *answer);
+void ctl_answer_error(ctl_http_t *http, const ctl_answer_t *answer);
 void ctl_answer_tell(const ctl_http_t *http, const ctl_answer_t *answer,
     ctl_text_t *text);
 
@@ -79,6 +80,11 @@ void ctl_answer_tell(const ctl_http_t *http, const ctl_answer_t *answer,
 
 ctl_exit_t ctl_http_call(ctl_http_t *http, const char *path,
     const char *body, ctl_answer_t *answer);
+
+/* The same for what was asked for before: whether it was a write. */
+
+ctl_exit_t ctl_answer_take(ctl_http_t *http, int written,
+    ctl_answer_t *answer);
 
 /*
  * The answer's body, which is JSON, and the end of the line: as it is, but

@@ -88,9 +88,10 @@ ctl_list_row(ctl_table_t *table, const cJSON *endpoint)
     ctl_table_add(table, CTL_PLAIN, ctl_json_text(endpoint, "stable", "-"));
     ctl_table_add(table, CTL_PLAIN, canary);
 
-    ctl_cell_ratio(table, CTL_PLAIN, ctl_json_number(endpoint, "weight", -1));
     ctl_cell_ratio(table, CTL_PLAIN,
-                   ctl_json_number(endpoint, "served_weight", -1));
+                   idle ? -1 : ctl_json_number(endpoint, "weight", -1));
+    ctl_cell_ratio(table, CTL_PLAIN,
+                   idle ? -1 : ctl_json_number(endpoint, "served_weight", -1));
 
     if (idle) {
         ctl_table_add(table, CTL_DIM, "-");

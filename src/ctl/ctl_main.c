@@ -9,6 +9,11 @@
 #include <curl/curl.h>
 
 #include "ctl.h"
+#include "ctl_term.h"
+#include "ctl_value.h"
+
+
+#define CTL_TIMEOUT_MAX  (365.0 * 86400)
 
 
 static ctl_exit_t ctl_run(const ctl_options_t *options);
@@ -42,6 +47,7 @@ main(int argc, char **argv)
 static ctl_exit_t
 ctl_run(const ctl_options_t *options)
 {
+    double                seconds;
     const ctl_command_t  *command;
 
     command = options->nargs ? ctl_command(options->args[0]) : NULL;
@@ -62,6 +68,18 @@ ctl_run(const ctl_options_t *options)
         printf("canaryctl %s (libcurl %s)\n", CTL_VERSION,
                curl_version_info(CURLVERSION_NOW)->version);
         return CTL_DONE;
+    }
+
+    if (options->timeout) {
+        if (!ctl_seconds(options->timeout, &seconds) || seconds < 0.001
+            || seconds > CTL_TIMEOUT_MAX)
+        {
+            ctl_error("--timeout has to be a time above 0, as 30 (seconds) or "
+                      "5m, not \"%s\"", options->timeout);
+            return CTL_USAGE;
+        }
+
+        ctl_timeout(seconds);
     }
 
     return command->run(options);

@@ -21,14 +21,14 @@
      | CTL_BIT(CTL_OPT_JSON) | CTL_BIT(CTL_OPT_URL)                           \
      | CTL_BIT(CTL_OPT_TOKEN_FILE) | CTL_BIT(CTL_OPT_CACERT)                  \
      | CTL_BIT(CTL_OPT_CAPATH) | CTL_BIT(CTL_OPT_CERT)                        \
-     | CTL_BIT(CTL_OPT_KEY) | CTL_BIT(CTL_OPT_INSECURE))
+     | CTL_BIT(CTL_OPT_KEY) | CTL_BIT(CTL_OPT_INSECURE)                       \
+     | CTL_BIT(CTL_OPT_UNIX_SOCKET) | CTL_BIT(CTL_OPT_TIMEOUT))
 
 
 static int ctl_option_code(int code);
 static void ctl_option_unknown(char *const *argv, int code);
 static void ctl_option_take(ctl_options_t *options, int option,
     const char *value);
-static const char **ctl_option_value(ctl_options_t *options, int option);
 static ctl_exit_t ctl_options_check(const ctl_options_t *options);
 static ctl_exit_t ctl_options_endpoint(const char *name);
 static const char *ctl_option_name(int option);
@@ -46,10 +46,15 @@ static const struct option  ctl_long_options[] = {
     { "cert", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_CERT },
     { "key", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_KEY },
     { "insecure", no_argument, NULL, CTL_OPT_BASE + CTL_OPT_INSECURE },
+    { "unix-socket", required_argument, NULL,
+      CTL_OPT_BASE + CTL_OPT_UNIX_SOCKET },
+    { "timeout", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_TIMEOUT },
     { "watch", no_argument, NULL, CTL_OPT_BASE + CTL_OPT_WATCH },
     { "wait", no_argument, NULL, CTL_OPT_BASE + CTL_OPT_WAIT },
     { "follow", no_argument, NULL, CTL_OPT_BASE + CTL_OPT_FOLLOW },
     { "after", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_AFTER },
+    { "exec", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_EXEC },
+    { "state", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_STATE },
     { "reason", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_REASON },
     { "if-generation", required_argument, NULL,
       CTL_OPT_BASE + CTL_OPT_IF_GENERATION },
@@ -58,7 +63,11 @@ static const struct option  ctl_long_options[] = {
     { "canary-interval", required_argument, NULL,
       CTL_OPT_BASE + CTL_OPT_INTERVAL },
     { "canary-step", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_STEP },
+    { "steps", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_STEPS },
     { "canary-rule", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_RULE },
+    { "rule", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_RULE },
+    { "bake", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_BAKE },
+    { "patience", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_PATIENCE },
     { "approval", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_APPROVAL },
     { "filename", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_FILENAME },
     { NULL, 0, NULL, 0 }
@@ -77,6 +86,37 @@ static const struct {
     { 'i', CTL_OPT_INTERVAL },
     { 'c', CTL_OPT_RULE },
     { 'f', CTL_OPT_FILENAME }
+};
+
+
+/* where the value of an option goes */
+
+static const struct {
+    ctl_option_t  option;
+    size_t        place;
+} ctl_values[] = {
+    { CTL_OPT_URL, offsetof(ctl_options_t, url) },
+    { CTL_OPT_TOKEN_FILE, offsetof(ctl_options_t, token_file) },
+    { CTL_OPT_CACERT, offsetof(ctl_options_t, cacert) },
+    { CTL_OPT_CAPATH, offsetof(ctl_options_t, capath) },
+    { CTL_OPT_CERT, offsetof(ctl_options_t, cert) },
+    { CTL_OPT_KEY, offsetof(ctl_options_t, key) },
+    { CTL_OPT_UNIX_SOCKET, offsetof(ctl_options_t, unix_socket) },
+    { CTL_OPT_TIMEOUT, offsetof(ctl_options_t, timeout) },
+    { CTL_OPT_AFTER, offsetof(ctl_options_t, after) },
+    { CTL_OPT_EXEC, offsetof(ctl_options_t, exec) },
+    { CTL_OPT_STATE, offsetof(ctl_options_t, state) },
+    { CTL_OPT_REASON, offsetof(ctl_options_t, reason) },
+    { CTL_OPT_IF_GENERATION, offsetof(ctl_options_t, generation) },
+    { CTL_OPT_RELEASE, offsetof(ctl_options_t, release) },
+    { CTL_OPT_STRATEGY, offsetof(ctl_options_t, strategy) },
+    { CTL_OPT_INTERVAL, offsetof(ctl_options_t, interval) },
+    { CTL_OPT_STEP, offsetof(ctl_options_t, step) },
+    { CTL_OPT_STEPS, offsetof(ctl_options_t, steps) },
+    { CTL_OPT_BAKE, offsetof(ctl_options_t, bake) },
+    { CTL_OPT_PATIENCE, offsetof(ctl_options_t, patience) },
+    { CTL_OPT_APPROVAL, offsetof(ctl_options_t, approval) },
+    { CTL_OPT_FILENAME, offsetof(ctl_options_t, filename) }
 };
 
 
@@ -173,7 +213,7 @@ ctl_option_unknown(char *const *argv, int code)
 static void
 ctl_option_take(ctl_options_t *options, int option, const char *value)
 {
-    const char  **place;
+    size_t  i;
 
     options->given |= CTL_BIT(option);
 
@@ -182,66 +222,11 @@ ctl_option_take(ctl_options_t *options, int option, const char *value)
         return;
     }
 
-    place = ctl_option_value(options, option);
-
-    if (place) {
-        *place = value;
-    }
-}
-
-
-static const char **
-ctl_option_value(ctl_options_t *options, int option)
-{
-    switch (option) {
-
-    case CTL_OPT_URL:
-        return &options->url;
-
-    case CTL_OPT_TOKEN_FILE:
-        return &options->token_file;
-
-    case CTL_OPT_CACERT:
-        return &options->cacert;
-
-    case CTL_OPT_CAPATH:
-        return &options->capath;
-
-    case CTL_OPT_CERT:
-        return &options->cert;
-
-    case CTL_OPT_KEY:
-        return &options->key;
-
-    case CTL_OPT_REASON:
-        return &options->reason;
-
-    case CTL_OPT_IF_GENERATION:
-        return &options->generation;
-
-    case CTL_OPT_RELEASE:
-        return &options->release;
-
-    case CTL_OPT_STRATEGY:
-        return &options->strategy;
-
-    case CTL_OPT_INTERVAL:
-        return &options->interval;
-
-    case CTL_OPT_STEP:
-        return &options->step;
-
-    case CTL_OPT_APPROVAL:
-        return &options->approval;
-
-    case CTL_OPT_FILENAME:
-        return &options->filename;
-
-    case CTL_OPT_AFTER:
-        return &options->after;
-
-    default:
-        return NULL;
+    for (i = 0; i < sizeof(ctl_values) / sizeof(ctl_values[0]); i++) {
+        if ((int) ctl_values[i].option == option) {
+            *(const char **) ((char *) options + ctl_values[i].place) = value;
+            return;
+        }
     }
 }
 

@@ -11,10 +11,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "ctl.h"
 #include "ctl_term.h"
 
 
@@ -23,6 +25,8 @@
 
 
 static void ctl_signal(int signo);
+static void ctl_alarm(int signo);
+static void ctl_alarm_say(const char *text);
 static ctl_pause_t ctl_pause_key(void);
 static void ctl_screen_enter(void);
 static void ctl_screen_leave(void);
@@ -36,6 +40,9 @@ static volatile sig_atomic_t  ctl_ended;
 static volatile sig_atomic_t  ctl_stopped;
 static volatile sig_atomic_t  ctl_resized;
 
+static volatile sig_atomic_t  ctl_doubtful;
+
+static int             ctl_timeout_set;
 static int             ctl_screen_open;
 static int             ctl_keys;          /* they come one by one */
 static struct termios  ctl_termios;
@@ -59,6 +66,10 @@ ctl_signals_begin(void)
     }
 
     sigaction(SIGWINCH, &action, NULL);
+
+    if (ctl_timeout_set) {
+        sigaction(SIGALRM, &action, NULL);
+    }
 }
 
 
@@ -74,6 +85,10 @@ ctl_signals_end(void)
         signal(ctl_ending[i], SIG_DFL);
     }
 
+    if (ctl_timeout_set) {
+        signal(SIGALRM, ctl_alarm);
+    }
+
     signo = ctl_ended;
 
     if (signo) {
@@ -86,6 +101,58 @@ int
 ctl_interrupted(void)
 {
     return ctl_ended != 0;
+}
+
+
+void
+ctl_timeout(double seconds)
+{
+    struct itimerval  timer;
+
+    memset(&timer, 0, sizeof(timer));
+
+    timer.it_value.tv_sec = (time_t) seconds;
+    timer.it_value.tv_usec = (suseconds_t)
+                             ((seconds - (double) timer.it_value.tv_sec)
+                              * 1e6);
+
+    ctl_timeout_set = 1;
+    signal(SIGALRM, ctl_alarm);
+
+    (void) setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+
+void
+ctl_in_doubt(int doubtful)
+{
+    ctl_doubtful = doubtful;
+}
+
+
+/* what has been written is with the kernel, but for a line under way */
+
+static void
+ctl_alarm(int signo)
+{
+    ctl_alarm_say("canaryctl: it is not done within --timeout\n");
+
+    if (ctl_doubtful) {
+        ctl_alarm_say(CTL_DOUBT "\n");
+    }
+
+    _exit(CTL_TIMED_OUT);
+}
+
+
+static void
+ctl_alarm_say(const char *text)
+{
+    ssize_t  n;
+
+    n = write(STDERR_FILENO, text, strlen(text));
+
+    (void) n;
 }
 
 

@@ -79,6 +79,17 @@ void ctl_signals_end(void);
 int ctl_interrupted(void);
 ctl_pause_t ctl_pause(double seconds);
 
+/*
+ * From now on the program has so many seconds; then it ends as by a signal,
+ * with CTL_TIMED_OUT.  In doubt, that is told: whether what was asked for
+ * was done.
+ */
+
+#define CTL_DOUBT  "Whether it was done is not known; canaryctl status tells."
+
+void ctl_timeout(double seconds);
+void ctl_in_doubt(int doubtful);
+
 /* seconds of the monotonic clock */
 
 double ctl_clock(void);

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "canary_text.h"
 #include "ctl_endpoint.h"
 #include "ctl_http.h"
 #include "ctl_json.h"
+#include "ctl_value.h"
 
 
 #define CTL_NUMBER_MAX  64                /* characters */
@@ -22,7 +22,6 @@ static ctl_exit_t ctl_verb_send(const ctl_options_t *options,
 static ctl_exit_t ctl_approve_look(const ctl_options_t *options,
     char *generation);
 static cJSON *ctl_verb_body(const char *reason);
-static int ctl_verb_ratio(const char *text, double *ratio);
 
 
 /* advance, pause, resume, promote, rollback: the name is that of the path */
@@ -50,7 +49,7 @@ ctl_weight(const ctl_options_t *options)
     cJSON   *body;
     double   weight;
 
-    if (!ctl_verb_ratio(options->args[2], &weight)
+    if (!ctl_ratio(options->args[2], &weight)
         || weight <= 0 || weight >= 1)
     {
         ctl_error("a weight has to be above 0 and below 1, as 0.35 or 35%%, "
@@ -203,35 +202,4 @@ ctl_verb_body(const char *reason)
     }
 
     return body;
-}
-
-
-/* "0.35" or "35%"; 0: neither */
-
-static int
-ctl_verb_ratio(const char *text, double *ratio)
-{
-    char    number[CTL_NUMBER_MAX];
-    size_t  len;
-
-    len = strlen(text);
-
-    if (len == 0 || text[len - 1] != '%') {
-        return canary_text_decimal(text, ratio);
-    }
-
-    if (len > sizeof(number)) {
-        return 0;
-    }
-
-    memcpy(number, text, len - 1);
-    number[len - 1] = '\0';
-
-    if (!canary_text_decimal(number, ratio)) {
-        return 0;
-    }
-
-    *ratio /= 100;
-
-    return 1;
 }

@@ -103,8 +103,8 @@ ctl_wait(ctl_wait_t *wait, const cJSON *started)
     ctl_wait_clear(wait);
 
     if (ctl_interrupted()) {
-        ctl_note("Interrupted: the rollout goes on; canaryctl status shows "
-                 "it.");
+        ctl_note("Not waited for any longer: the rollout goes on; canaryctl "
+                 "status shows it.");
     }
 
     ctl_signals_end();

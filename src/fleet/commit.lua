@@ -112,7 +112,8 @@ if mode == 'step' then
                 local word, kind, what = string.match(line,
                                                       '^(%S+) (%S+) ?(%S*)$')
                 if word == endpoint or word == '-' then
-                    lacking[#lacking + 1] = 'node ' .. p.name .. lack(kind, what)
+                    lacking[#lacking + 1] = 'node ' .. p.name
+                                            .. lack(kind, what)
                     break
                 end
             end

@@ -528,6 +528,13 @@ ngx_canary_fleet_make(ngx_canary_fleet_taking_t *taking)
         return NGX_ERROR;
     }
 
+    if (rollout->last_number
+        && rollout->last_number
+           != ngx_canary_record(shared)->rollout.last_number)
+    {
+        taking->next.results[rollout->last_result - CANARY_PROMOTED]++;
+    }
+
     if (from->rollout.tests) {
         rollout->tests = from->rollout.tests;
         rollout->trial = from->rollout.trial;

@@ -10,6 +10,7 @@
 #include "ngx_canary_fleet_node.h"
 
 #include "canary_fleet.h"
+#include "canary_rollout.h"
 
 #include "ngx_canary_redis.h"
 
@@ -507,7 +508,7 @@ ngx_canary_fleet_committed(ngx_canary_redis_t *redis, redisReply *reply,
 {
     size_t                    line;
     uint64_t                  now;
-    unsigned                  endpoint;
+    unsigned                  endpoint, untold;
     ngx_str_t                 text, why;
     canary_fleet_committed_t  commit;
     ngx_canary_fleet_node_t  *node;
@@ -548,7 +549,19 @@ ngx_canary_fleet_committed(ngx_canary_redis_t *redis, redisReply *reply,
     commit.version = ngx_canary_fleet_number(reply, 2);
     commit.reason = reason;
 
+    untold = node->states[endpoint].untold;
+
     canary_fleet_commit_answer(&node->core, endpoint, &commit, now);
+
+    if (untold && !node->states[endpoint].untold) {
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "canary: told the fleet that \"%s\" is %s",
+                      node->endpoints[endpoint].word,
+                      (node->states[endpoint].ours.result
+                       == CANARY_ROLLED_BACK)
+                      ? "rolled back"
+                      : canary_phase_name(node->states[endpoint].ours.phase));
+    }
 
     ngx_canary_fleet_take(node, &commit.offer, (char *) text.data + line,
                           text.len - line, now);

@@ -18,10 +18,11 @@
 #include "canary_text.h"
 
 
-static const char *canary_event_json_type(const canary_event_t *event);
 static void canary_event_json_text(cJSON *object, const char *name,
     const char *text, size_t len, int *failed);
 static void canary_event_json_line(cJSON *object, const char *name,
+    const unsigned char *text, int *failed);
+static void canary_event_json_optional(cJSON *object, const char *name,
     const unsigned char *text, int *failed);
 static void canary_event_json_time(cJSON *object, uint64_t ms, int *failed);
 static void canary_event_json_actor(cJSON *object,
@@ -30,6 +31,8 @@ static void canary_event_json_decision(cJSON *object,
     const canary_event_t *event, int *failed);
 static void canary_event_json_outage(cJSON *object,
     const canary_event_t *event, int *failed);
+static void canary_event_json_match(cJSON *object, const canary_rule_t *rule,
+    const canary_matches_t *matches, int *failed);
 static void canary_event_json_proof(cJSON *object, const canary_rule_t *rule,
     const canary_judgement_t *judgement, int *failed);
 
@@ -39,8 +42,8 @@ canary_event_json_write(cJSON *object, const char *endpoint, size_t len,
     const canary_event_t *event, int *failed)
 {
     canary_json_add_number(object, "id", event->id, 0, failed);
-    canary_json_add_text(object, "type", canary_event_json_type(event),
-                         failed);
+    canary_json_add_text(object, "type", canary_event_type(event), failed);
+    canary_event_json_optional(object, "release", event->release, failed);
     canary_event_json_text(object, "endpoint", endpoint, len, failed);
     canary_event_json_time(object, event->time, failed);
 
@@ -54,51 +57,6 @@ canary_event_json_write(cJSON *object, const char *endpoint, size_t len,
     canary_event_json_line(object, "reason", event->reason, failed);
 
     canary_event_json_decision(object, event, failed);
-}
-
-
-/* what happened, not what was asked for */
-
-static const char *
-canary_event_json_type(const canary_event_t *event)
-{
-    switch (event->verb) {
-
-    case CANARY_START:
-        return "started";
-
-    case CANARY_DIRECT:
-        return "direct";
-
-    case CANARY_PATCH:
-        return "changed";
-
-    case CANARY_PAUSE:
-        return "paused";
-
-    case CANARY_RESUME:
-        return "resumed";
-
-    case CANARY_HOLDING:
-        return "holding";
-
-    case CANARY_STABLE_UNAVAILABLE:
-        return "stable_unavailable";
-
-    case CANARY_STABLE_AVAILABLE:
-        return "stable_available";
-
-    case CANARY_ROLLBACK:
-    case CANARY_VIOLATION:
-    case CANARY_RELEASE_GONE:
-        return (event->to_phase == CANARY_HALTED) ? "halted"
-               : (event->from_phase == CANARY_IDLE) ? "changed"
-                                                    : "rolled_back";
-
-    default: /* CANARY_TICK, CANARY_ADVANCE, CANARY_PROMOTE */
-        return (event->to_phase == CANARY_IDLE) ? "promoted"
-               : (event->to_phase == CANARY_BAKING) ? "baking" : "step";
-    }
 }
 
 
@@ -127,6 +85,21 @@ canary_event_json_line(cJSON *object, const char *name,
 {
     canary_event_json_text(object, name, (const char *) text,
                            strlen((const char *) text), failed);
+}
+
+
+/* null: there is none */
+
+static void
+canary_event_json_optional(cJSON *object, const char *name,
+    const unsigned char *text, int *failed)
+{
+    if (text[0]) {
+        canary_event_json_line(object, name, text, failed);
+
+    } else {
+        canary_json_add_null(object, name, failed);
+    }
 }
 
 
@@ -161,13 +134,7 @@ canary_event_json_actor(cJSON *object, const canary_actor_t *actor,
     object = canary_json_add_object(object, "actor", failed);
 
     canary_event_json_line(object, "name", actor->name, failed);
-
-    if (actor->address[0]) {
-        canary_event_json_line(object, "address", actor->address, failed);
-
-    } else {
-        canary_json_add_null(object, "address", failed);
-    }
+    canary_event_json_optional(object, "address", actor->address, failed);
 }
 
 
@@ -212,6 +179,7 @@ canary_event_json_decision(cJSON *object, const canary_event_t *event,
 
         canary_json_add_text(object, "rule", canary_rule_info[rule->kind].name,
                              failed);
+        canary_event_json_match(object, rule, &event->matches, failed);
         canary_rule_json_write_value(object, "value", rule,
                                      broken->judgement.value, failed);
         canary_rule_json_write_threshold(object, "threshold", rule, failed);
@@ -223,7 +191,8 @@ canary_event_json_decision(cJSON *object, const canary_event_t *event,
 
     canary_event_json_write_figures(canary_json_add_array(object, "rules",
                                                           failed),
-                                    event->figures, event->nfigures, failed);
+                                    event->figures, event->nfigures,
+                                    &event->matches, failed);
 }
 
 
@@ -262,7 +231,7 @@ canary_event_json_outage(cJSON *object, const canary_event_t *event,
 
 void
 canary_event_json_write_figures(cJSON *list, const canary_figure_t *figures,
-    unsigned n, int *failed)
+    unsigned n, const canary_matches_t *matches, int *failed)
 {
     cJSON                     *object;
     unsigned                   i;
@@ -281,6 +250,7 @@ canary_event_json_write_figures(cJSON *list, const canary_figure_t *figures,
 
         canary_json_add_text(object, "rule", canary_rule_info[rule->kind].name,
                              failed);
+        canary_event_json_match(object, rule, matches, failed);
         canary_rule_json_write_threshold(object, "threshold", rule, failed);
         canary_rule_json_write_value(object, "value", rule,
                                      judgement->value, failed);
@@ -297,6 +267,17 @@ canary_event_json_write_figures(cJSON *list, const canary_figure_t *figures,
         if (rule->confidence) {
             canary_event_json_proof(object, rule, judgement, failed);
         }
+    }
+}
+
+
+static void
+canary_event_json_match(cJSON *object, const canary_rule_t *rule,
+    const canary_matches_t *matches, int *failed)
+{
+    if (rule->match) {
+        canary_json_add_text(object, "match", matches->names[rule->match - 1],
+                             failed);
     }
 }
 

@@ -28,7 +28,8 @@ void canary_event_json_write_point(cJSON *object, const char *name,
     uint32_t phase, uint32_t weight, int *failed);
 
 void canary_event_json_write_figures(cJSON *list,
-    const canary_figure_t *figures, unsigned n, int *failed);
+    const canary_figure_t *figures, unsigned n,
+    const canary_matches_t *matches, int *failed);
 
 
 #endif /* CANARY_EVENT_JSON_H */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "canary_match_json.h"
 #include "canary_rule_json.h"
 
 
@@ -32,6 +33,7 @@ enum {
     CANARY_PARAMETER_BURST,
     CANARY_PARAMETER_WINDOW,
     CANARY_PARAMETER_BASELINE,
+    CANARY_PARAMETER_MATCH,
     CANARY_PARAMETERS
 };
 
@@ -66,7 +68,7 @@ static void canary_rule_read_confidence(const cJSON *value,
     canary_json_errors_t *errors);
 static void canary_rule_finish(canary_rule_t *rule, unsigned seen,
     const canary_json_at_t *at, canary_json_errors_t *errors);
-static void canary_rule_count_quantiles(const canary_strategy_t *strategy,
+static void canary_rule_count_limits(const canary_strategy_t *strategy,
     const canary_json_at_t *at, canary_json_errors_t *errors);
 
 
@@ -86,7 +88,8 @@ static const char *const  canary_parameter_names[CANARY_PARAMETERS] = {
     "confidence",
     "burst_seconds",
     "window_seconds",
-    "baseline"
+    "baseline",
+    "match"
 };
 
 
@@ -139,6 +142,10 @@ canary_rule_json_read(const cJSON *list, const canary_json_at_t *at,
 {
     canary_rule_json_read_list(list, at, "a rollout needs at least one rule",
                                canary_rule_read, strategy, errors);
+
+    if (errors->total == 0) {
+        canary_match_json_read(list, at, strategy, errors);
+    }
 }
 
 
@@ -162,6 +169,7 @@ canary_rule_json_read_list(const cJSON *list, const canary_json_at_t *at,
 
     strategy->nrules = 0;
     memset(strategy->rules, 0, sizeof(strategy->rules));
+    memset(&strategy->matches, 0, sizeof(canary_matches_t));
 
     cJSON_ArrayForEach(object, list) {
 
@@ -176,23 +184,24 @@ canary_rule_json_read_list(const cJSON *list, const canary_json_at_t *at,
         read(object, &here, &strategy->rules[strategy->nrules++], errors);
     }
 
-    canary_rule_count_quantiles(strategy, at, errors);
+    canary_rule_count_limits(strategy, at, errors);
 }
 
 
 static void
-canary_rule_count_quantiles(const canary_strategy_t *strategy,
+canary_rule_count_limits(const canary_strategy_t *strategy,
     const canary_json_at_t *at, canary_json_errors_t *errors)
 {
     uint32_t  i, n;
 
     for (i = 0, n = 0; i < strategy->nrules; i++) {
-        n += (canary_rule_info[strategy->rules[i].kind].quantile != 0);
+        n += (uint32_t) canary_rule_has_limit(&strategy->rules[i]);
     }
 
     if (n > CANARY_LIMITS_MAX) {
         canary_json_error(errors, at, "there can be at most %d rules about "
-                          "quantiles of latency", CANARY_LIMITS_MAX);
+                          "quantiles of latency, those about matches among "
+                          "them", CANARY_LIMITS_MAX);
     }
 }
 
@@ -449,6 +458,10 @@ canary_rule_finish(canary_rule_t *rule, unsigned seen,
         given |= CANARY_GIVEN_BASELINE;
     }
 
+    if (seen & 1u << CANARY_PARAMETER_MATCH) {
+        given |= CANARY_GIVEN_MATCH;
+    }
+
     wrong = canary_rule_complete(rule, given);
 
     if (wrong) {
@@ -549,7 +562,8 @@ canary_rule_read_value(int parameter, const cJSON *value,
 
         break;
 
-    default: /* CANARY_PARAMETER_THRESHOLD: canary_rule_read_threshold() */
+    default: /* _THRESHOLD and _MATCH: canary_rule_read_threshold(),
+                canary_match_json_read() */
         break;
     }
 }

@@ -10,7 +10,7 @@
 
 
 static void canary_rule_write(cJSON *list, const canary_rule_t *rule,
-    int *failed);
+    const canary_matches_t *matches, int *failed);
 static void canary_rule_write_test(cJSON *parameters,
     const canary_rule_t *rule, int *failed);
 static void canary_rule_write_number(cJSON *parameters, const char *name,
@@ -35,13 +35,15 @@ canary_rule_json_write(cJSON *object, const canary_strategy_t *strategy,
     list = canary_json_add_array(object, "rules", failed);
 
     for (i = 0; i < strategy->nrules; i++) {
-        canary_rule_write(list, &strategy->rules[i], failed);
+        canary_rule_write(list, &strategy->rules[i], &strategy->matches,
+                          failed);
     }
 }
 
 
 static void
-canary_rule_write(cJSON *list, const canary_rule_t *rule, int *failed)
+canary_rule_write(cJSON *list, const canary_rule_t *rule,
+    const canary_matches_t *matches, int *failed)
 {
     cJSON                     *object, *parameters, *parameter;
     const canary_rule_info_t  *info;
@@ -64,6 +66,11 @@ canary_rule_write(cJSON *list, const canary_rule_t *rule, int *failed)
 
     canary_rule_write_number(parameters, "min_requests", rule->min_requests,
                              0, failed);
+
+    if (rule->match) {
+        canary_rule_write_text(parameters, "match",
+                               matches->names[rule->match - 1], failed);
+    }
 
     if (info->unit != CANARY_UNIT_COUNT) {
         canary_rule_write_test(parameters, rule, failed);

@@ -514,6 +514,19 @@ ngx_http_canary_attempt_key(ngx_canary_attempt_t *attempt)
 }
 
 
+ngx_uint_t
+ngx_http_canary_attempt_is_set(ngx_canary_attempt_t *attempt,
+    ngx_canary_string_t *string)
+{
+    ngx_http_canary_peer_t  *cp;
+
+    cp = (ngx_http_canary_peer_t *)
+             ((u_char *) attempt - offsetof(ngx_http_canary_peer_t, attempt));
+
+    return ngx_http_canary_is_set(cp->request, string);
+}
+
+
 ngx_http_canary_choice_t *
 ngx_http_canary_last_choice(ngx_http_request_t *r)
 {

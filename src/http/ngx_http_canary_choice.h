@@ -29,6 +29,10 @@ ngx_canary_release_t *ngx_http_canary_ask(ngx_http_request_t *r,
 /* of an attempt on what was chosen by a key: the hash of that */
 uint32_t ngx_http_canary_attempt_key(ngx_canary_attempt_t *attempt);
 
+/* whether the string of an attempt's own request is neither empty nor 0 */
+ngx_uint_t ngx_http_canary_attempt_is_set(ngx_canary_attempt_t *attempt,
+    ngx_canary_string_t *string);
+
 /* contexts that no request has, when the process ends */
 void ngx_http_canary_free_spare(void);
 

@@ -10,6 +10,8 @@
 
 #include "ngx_http_canary_conf.h"
 
+#include "canary_match.h"
+#include "canary_setting.h"
 #include "canary_split.h"
 #include "canary_strategy.h"
 
@@ -19,6 +21,8 @@
 /* The directives of an endpoint but for its releases and rules. */
 
 
+static char *ngx_http_canary_set_string(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_str_t *value, ngx_canary_string_t *string);
 static char *ngx_http_canary_one_variable(ngx_conf_t *cf, ngx_str_t *value,
     ngx_int_t *index);
 
@@ -60,7 +64,7 @@ ngx_http_canary_step(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if (ngx_http_canary_parse_ratio(&value[i], 6, &parts) != NGX_OK) {
+        if (!canary_setting_ratio((char *) value[i].data, 6, &parts)) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid step \"%V\", it must be a ratio "
                                "such as \"20%%\" or \"0.2\", no finer than "
@@ -193,11 +197,8 @@ ngx_http_canary_endpoint_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 char *
 ngx_http_canary_string(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    ngx_str_t            *value;
     ngx_canary_string_t  *string;
-
-    ngx_str_t                         *value;
-    ngx_http_complex_value_t          *cv;
-    ngx_http_compile_complex_value_t   ccv;
 
     ngx_http_canary_note_directive(cf, conf);
 
@@ -207,17 +208,28 @@ ngx_http_canary_string(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is duplicate";
     }
 
+    value = cf->args->elts;
+
+    return ngx_http_canary_set_string(cf, cmd, &value[1], string);
+}
+
+
+static char *
+ngx_http_canary_set_string(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_str_t *value, ngx_canary_string_t *string)
+{
+    ngx_http_complex_value_t          *cv;
+    ngx_http_compile_complex_value_t   ccv;
+
     cv = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
     if (cv == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    value = cf->args->elts;
-
     ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
 
     ccv.cf = cf;
-    ccv.value = &value[1];
+    ccv.value = value;
     ccv.complex_value = cv;
 
     if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
@@ -228,13 +240,59 @@ ngx_http_canary_string(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" of \"%V\" has no variable, so it is the "
                            "same for all requests, it must be a string such "
-                           "as \"$cookie_user\"", &value[1], &cmd->name);
+                           "as \"$cookie_user\"", value, &cmd->name);
         return NGX_CONF_ERROR;
     }
 
     string->value = cv;
 
-    return ngx_http_canary_one_variable(cf, &value[1], &string->variable);
+    return ngx_http_canary_one_variable(cf, value, &string->variable);
+}
+
+
+char *
+ngx_http_canary_add_match(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_canary_srv_conf_t  *cscf = conf;
+
+    unsigned     place;
+    ngx_str_t   *value;
+    const char  *bad;
+
+    ngx_http_canary_note_directive(cf, cscf);
+
+    value = cf->args->elts;
+
+    bad = canary_match_bad_name((char *) value[1].data, value[1].len);
+
+    if (bad) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the name of \"canary_match\" \"%V\" %s",
+                           &value[1], bad);
+        return NGX_CONF_ERROR;
+    }
+
+    if (canary_match_find(&cscf->matches, (char *) value[1].data,
+                          value[1].len))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"canary_match\" \"%V\" is here twice",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    place = canary_match_add(&cscf->matches, (char *) value[1].data,
+                             value[1].len);
+
+    if (place == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "too many \"canary_match\", at most %d are "
+                           "possible", CANARY_MATCHES_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_canary_set_string(cf, cmd, &value[2],
+                                      &cscf->matched[place - 1]);
 }
 
 
@@ -355,30 +413,4 @@ ngx_http_canary_note_directive(ngx_conf_t *cf, ngx_http_canary_srv_conf_t *conf)
     conf->directive = value[0];
     conf->file = cf->conf_file->file.name.data;
     conf->line = cf->conf_file->line;
-}
-
-
-ngx_int_t
-ngx_http_canary_parse_ratio(ngx_str_t *value, ngx_uint_t decimals,
-    uint64_t *parts)
-{
-    size_t     len;
-    ngx_int_t  n;
-
-    len = value->len;
-
-    if (len && value->data[len - 1] == '%') {
-        decimals -= 2;
-        len--;
-    }
-
-    n = ngx_atofp(value->data, len, decimals);
-
-    if (n == NGX_ERROR) {
-        return NGX_ERROR;
-    }
-
-    *parts = n;
-
-    return NGX_OK;
 }

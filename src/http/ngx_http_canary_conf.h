@@ -36,6 +36,13 @@ typedef struct {
     ngx_canary_string_t                 only;
     ngx_canary_string_t                 exclude;
 
+    canary_matches_t                    matches;
+    ngx_canary_string_t                 matched[CANARY_MATCHES_MAX];
+
+    canary_matches_t                    asked;         /* by rules, first in */
+    u_char                             *asked_file[CANARY_MATCHES_MAX];
+    ngx_uint_t                          asked_line[CANARY_MATCHES_MAX];
+
     ngx_array_t                        *steps;         /* of uint32_t */
     ngx_array_t                        *rules;         /* of canary_rule_t */
 
@@ -64,21 +71,19 @@ char *ngx_http_canary_endpoint_enum(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_canary_string(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_canary_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_canary_add_match(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_canary_check_positive(ngx_conf_t *cf, void *post, void *data);
 char *ngx_http_canary_check_patience(ngx_conf_t *cf, void *post, void *data);
+
+/* a module of nginx by its name; NULL: nginx is without it */
+
+ngx_module_t *ngx_http_canary_find_module(ngx_conf_t *cf, char *name);
 
 /* remembers where the first canary directive of an upstream{} stands */
 
 void ngx_http_canary_note_directive(ngx_conf_t *cf,
     ngx_http_canary_srv_conf_t *conf);
-
-/*
- * A ratio, "0.2" or "20%", as a whole number of parts, of which 10^decimals
- * make one; or NGX_ERROR, also if it is finer than that.
- */
-
-ngx_int_t ngx_http_canary_parse_ratio(ngx_str_t *value, ngx_uint_t decimals,
-    uint64_t *parts);
 
 
 /* when upstream{} blocks get their balancers */

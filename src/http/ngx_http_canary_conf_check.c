@@ -27,13 +27,14 @@ static ngx_int_t ngx_http_canary_check_endpoint(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *uscf, ngx_http_canary_srv_conf_t *cscf);
 static ngx_int_t ngx_http_canary_find_upstream(ngx_conf_t *cf,
     ngx_canary_endpoint_t *endpoint, ngx_canary_release_t *release);
+static void ngx_http_canary_warn_of_twin(ngx_conf_t *cf,
+    ngx_canary_endpoint_t *endpoint, ngx_uint_t n);
+static ngx_int_t ngx_http_canary_check_matches(ngx_conf_t *cf,
+    ngx_http_canary_srv_conf_t *cscf);
 static void ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf);
+static void ngx_http_canary_set_endpoint(ngx_http_canary_srv_conf_t *cscf);
 static ngx_int_t ngx_http_canary_check_keepalive(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *uscf);
-#if (NGX_HTTP_CANARY_GRPC_RETRY_UNSAFE                                       \
-     || NGX_HTTP_CANARY_KEEPALIVE_NO_BALANCER)
-static ngx_module_t *ngx_http_canary_find_module(ngx_conf_t *cf, char *name);
-#endif
 
 
 ngx_int_t
@@ -123,10 +124,6 @@ ngx_http_canary_check_endpoint(ngx_conf_t *cf,
         wrong = "\"canary_release\" cannot be combined with \"zone\" in one "
                 "upstream, put it into the upstreams of the releases";
 #endif
-
-    } else if (endpoint->releases.nelts < 2) {
-        wrong = "one \"canary_release\" is not enough, an upstream needs two "
-                "or more";
     }
 
     if (wrong) {
@@ -153,9 +150,16 @@ ngx_http_canary_check_endpoint(ngx_conf_t *cf,
         {
             return NGX_ERROR;
         }
+
+        ngx_http_canary_warn_of_twin(cf, endpoint, i);
+    }
+
+    if (ngx_http_canary_check_matches(cf, cscf) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     ngx_http_canary_set_strategy(cscf);
+    ngx_http_canary_set_endpoint(cscf);
 
     return NGX_OK;
 }
@@ -212,17 +216,72 @@ ngx_http_canary_find_upstream(ngx_conf_t *cf,
 }
 
 
+/* a rollout from one to the other would compare servers with themselves */
+
+static void
+ngx_http_canary_warn_of_twin(ngx_conf_t *cf, ngx_canary_endpoint_t *endpoint,
+    ngx_uint_t n)
+{
+    ngx_uint_t             i;
+    ngx_canary_release_t  *releases;
+
+    releases = endpoint->releases.elts;
+
+    for (i = 0; i < n; i++) {
+        if (releases[i].upstream == releases[n].upstream) {
+            ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                          "release \"%V\" of upstream \"%V\" has the upstream "
+                          "\"%V\" of release \"%V\" in %s:%ui, so that they "
+                          "are the same servers: give it one of its own, in "
+                          "%s:%ui",
+                          &releases[n].name, &endpoint->name,
+                          &releases[n].upstream_name, &releases[i].name,
+                          releases[i].file, releases[i].line,
+                          releases[n].file, releases[n].line);
+            return;
+        }
+    }
+}
+
+
+/* of the rules, the first that is about one that there is not */
+
+static ngx_int_t
+ngx_http_canary_check_matches(ngx_conf_t *cf, ngx_http_canary_srv_conf_t *cscf)
+{
+    char        *name;
+    unsigned     missing;
+    ngx_uint_t   i;
+
+    missing = canary_match_missing(&cscf->asked, &cscf->matches);
+
+    if (missing == 0) {
+        return NGX_OK;
+    }
+
+    for (i = 0; !(missing & 1u << i); i++) { /* void */ }
+
+    name = cscf->asked.names[i];
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "rule \"match_rate\" names \"match=%s\", there must be a "
+                  "\"canary_match %s ...\" in upstream \"%V\", in %s:%ui",
+                  name, name, &cscf->endpoint->name, cscf->asked_file[i],
+                  cscf->asked_line[i]);
+
+    return NGX_ERROR;
+}
+
+
 /* upstream{} blocks are never merged, so the defaults are set here */
 
 static void
 ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
 {
-    uint32_t                at;
-    canary_strategy_t      *strategy;
-    ngx_canary_endpoint_t  *endpoint;
+    uint32_t            at;
+    canary_strategy_t  *strategy;
 
-    endpoint = cscf->endpoint;
-    strategy = &endpoint->strategy;
+    strategy = &cscf->endpoint->strategy;
 
     canary_strategy_init(strategy);
 
@@ -253,7 +312,18 @@ ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
         strategy->nrules = cscf->rules->nelts;
         ngx_memcpy(strategy->rules, cscf->rules->elts,
                    cscf->rules->nelts * sizeof(canary_rule_t));
+
+        strategy->matches = cscf->asked;
     }
+}
+
+
+static void
+ngx_http_canary_set_endpoint(ngx_http_canary_srv_conf_t *cscf)
+{
+    ngx_canary_endpoint_t  *endpoint;
+
+    endpoint = cscf->endpoint;
 
     endpoint->latency = cscf->latency;
     endpoint->unavailable = cscf->unavailable;
@@ -262,6 +332,8 @@ ngx_http_canary_set_strategy(ngx_http_canary_srv_conf_t *cscf)
     endpoint->force = cscf->force;
     endpoint->only = cscf->only;
     endpoint->exclude = cscf->exclude;
+    endpoint->matches = cscf->matches;
+    ngx_memcpy(endpoint->matched, cscf->matched, sizeof(cscf->matched));
     endpoint->warmup = cscf->warmup;
     endpoint->once = cscf->once;
     endpoint->selects = endpoint->exclude.value || endpoint->warmup;
@@ -388,12 +460,7 @@ ngx_http_canary_check_keepalive(ngx_conf_t *cf,
 }
 
 
-#if (NGX_HTTP_CANARY_GRPC_RETRY_UNSAFE                                       \
-     || NGX_HTTP_CANARY_KEEPALIVE_NO_BALANCER)
-
-/* NULL: nginx is without it */
-
-static ngx_module_t *
+ngx_module_t *
 ngx_http_canary_find_module(ngx_conf_t *cf, char *name)
 {
     ngx_uint_t  i;
@@ -406,5 +473,3 @@ ngx_http_canary_find_module(ngx_conf_t *cf, char *name)
 
     return cf->cycle->modules[i];
 }
-
-#endif

@@ -21,6 +21,9 @@
 /* canary_release: what makes an upstream{} an endpoint. */
 
 
+static ngx_int_t ngx_http_canary_release_parameter(ngx_conf_t *cf,
+    ngx_canary_endpoint_t *endpoint, ngx_canary_release_t *release,
+    ngx_str_t *parameter);
 static ngx_int_t ngx_http_canary_release_number(ngx_conf_t *cf,
     ngx_str_t *parameter, ngx_canary_release_t *release);
 static ngx_canary_endpoint_t *ngx_http_canary_create_endpoint(
@@ -34,7 +37,8 @@ static char *ngx_http_canary_check_release(ngx_conf_t *cf,
 
 
 static const ngx_canary_shell_t       ngx_http_canary_shell = {
-    "http", ngx_http_canary_describe, ngx_http_canary_attempt_key
+    "http", ngx_http_canary_describe, ngx_http_canary_attempt_key,
+    ngx_http_canary_attempt_is_set
 };
 
 
@@ -44,6 +48,7 @@ ngx_http_canary_add_release(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_canary_srv_conf_t  *cscf = conf;
 
     ngx_str_t                     *value;
+    ngx_uint_t                     i;
     ngx_canary_release_t          *release;
     ngx_canary_endpoint_t         *endpoint;
     ngx_http_upstream_srv_conf_t  *uscf;
@@ -92,13 +97,53 @@ ngx_http_canary_add_release(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     release->file = cf->conf_file->file.name.data;
     release->line = cf->conf_file->line;
 
-    if (cf->args->nelts == 4
-        && ngx_http_canary_release_number(cf, &value[3], release) != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
+    for (i = 3; i < cf->args->nelts; i++) {
+        if (ngx_http_canary_release_parameter(cf, endpoint, release, &value[i])
+            != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
     }
 
     return ngx_http_canary_check_release(cf, endpoint, release);
+}
+
+
+static ngx_int_t
+ngx_http_canary_release_parameter(ngx_conf_t *cf,
+    ngx_canary_endpoint_t *endpoint, ngx_canary_release_t *release,
+    ngx_str_t *parameter)
+{
+    ngx_canary_release_t  *releases;
+
+    if (ngx_strncmp(parameter->data, "id=", 3) == 0) {
+        return ngx_http_canary_release_number(cf, parameter, release);
+    }
+
+    if (ngx_strcmp(parameter->data, "stable") != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" of \"canary_release\", "
+                           "it must be \"id=number\" or \"stable\"",
+                           parameter);
+        return NGX_ERROR;
+    }
+
+    releases = endpoint->releases.elts;
+
+    if (endpoint->marked) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "release \"%V\" is \"stable\", as \"%V\" in %s:%ui "
+                           "is, it can be only one in upstream \"%V\"",
+                           &release->name, &releases[endpoint->first].name,
+                           releases[endpoint->first].file,
+                           releases[endpoint->first].line, &endpoint->name);
+        return NGX_ERROR;
+    }
+
+    endpoint->marked = 1;
+    endpoint->first = release - releases;
+
+    return NGX_OK;
 }
 
 
@@ -107,13 +152,6 @@ ngx_http_canary_release_number(ngx_conf_t *cf, ngx_str_t *parameter,
     ngx_canary_release_t *release)
 {
     ngx_int_t  n;
-
-    if (ngx_strncmp(parameter->data, "id=", 3) != 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid parameter \"%V\", "
-                           "it must be \"id=number\"", parameter);
-        return NGX_ERROR;
-    }
 
     n = ngx_atoi(parameter->data + 3, parameter->len - 3);
 

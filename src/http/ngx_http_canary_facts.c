@@ -8,6 +8,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include <sys/statvfs.h>
+
 #include "ngx_http_canary_facts.h"
 
 #include "canary_outcome.h"
@@ -19,6 +21,10 @@
  */
 
 
+static ngx_uint_t ngx_http_canary_client_left(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_canary_is_ours(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_canary_is_plain(ngx_http_upstream_t *u);
+static ngx_uint_t ngx_http_canary_is_disk_full(ngx_path_t *path);
 static ngx_uint_t ngx_http_canary_resends(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_canary_cut_off(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_canary_has_grpc_type(ngx_http_request_t *r);
@@ -44,8 +50,7 @@ ngx_http_canary_facts(ngx_http_request_t *r, ngx_uint_t state,
     facts->resent = facts->cached && ngx_http_canary_resends(r);
     facts->received = (u->state->bytes_received != 0);
     facts->timedout = c && (c->read->timedout || c->write->timedout);
-    facts->client_gone = r->connection->error
-                         || (u->pipe && u->pipe->downstream_error);
+    facts->client_gone = ngx_http_canary_client_left(r);
     facts->given_up = r->connection->timedout;
     facts->exiting = ngx_http_canary_cut_off(r);
     facts->grpc_status = -1;
@@ -72,8 +77,8 @@ ngx_http_canary_facts(ngx_http_request_t *r, ngx_uint_t state,
 
 /*
  * A header that nginx's own filters refuse, as slice does that of another
- * version of a file, was not the release's to answer for.  A response in memory
- * has no header that passes them.
+ * version of a file, was not the release's to answer for, nor a body that they
+ * break off.  A response in memory does not pass them.
  */
 
 void
@@ -82,9 +87,104 @@ ngx_http_canary_facts_of_end(ngx_http_request_t *r, ngx_int_t rc,
 {
     facts->rc = (rc >= NGX_HTTP_SPECIAL_RESPONSE) ? rc : 0;
     facts->error = (rc == NGX_ERROR
-                    && (r->header_sent || r->subrequest_in_memory));
+                    && (r->subrequest_in_memory
+                        || (r->header_sent && !ngx_http_canary_is_ours(r))));
     facts->torn_down = (rc == NGX_DONE);
     facts->complete = (rc == NGX_OK);
+}
+
+
+/*
+ * nginx marks the connection of a client that has left, and that of one whose
+ * answer a filter broke off, in the same way.  Events tell of the former.
+ */
+
+static ngx_uint_t
+ngx_http_canary_client_left(ngx_http_request_t *r)
+{
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    if (!c->error) {
+        return c->timedout && r->upstream->pipe
+               && r->upstream->pipe->downstream_error;
+    }
+
+#if (NGX_HTTP_V2)
+    if (r->stream
+        && (r->stream->out_closed || r->stream->rst_sent
+            || r->stream->connection->connection->error))
+    {
+        return 1;
+    }
+#endif
+
+    return c->read->eof || c->read->error || c->write->eof || c->write->error;
+}
+
+
+/*
+ * Whether an error after the header was sent was nginx's own: of a filter of
+ * the body, or where nginx keeps what the client has yet to get.  Of a
+ * response that has to be parsed the latter looks as what is wrong with it
+ * does, but that the disk tells.
+ */
+
+static ngx_uint_t
+ngx_http_canary_is_ours(ngx_http_request_t *r)
+{
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    if (r->connection->error) {
+        return 1;
+    }
+
+    return u->buffering && (ngx_http_canary_is_plain(u)
+                            || ngx_http_canary_is_disk_full(
+                                                        u->conf->temp_path));
+}
+
+
+/* a body that goes through as it is, whatever is in it */
+
+static ngx_uint_t
+ngx_http_canary_is_plain(ngx_http_upstream_t *u)
+{
+    ngx_uint_t     i;
+    ngx_module_t  *module;
+
+    for (i = 0; ngx_cycle->modules[i]; i++) {
+        module = ngx_cycle->modules[i];
+
+        if (u->output.tag == (ngx_buf_tag_t) module) {
+            return (!u->headers_in.chunked
+                    && ngx_strcmp(module->name, "ngx_http_proxy_module") == 0)
+                   || ngx_strcmp(module->name, "ngx_http_uwsgi_module") == 0
+                   || ngx_strcmp(module->name, "ngx_http_scgi_module") == 0;
+        }
+    }
+
+    return 0;
+}
+
+
+/* or it is not there, or read-only: asked only where something went wrong */
+
+static ngx_uint_t
+ngx_http_canary_is_disk_full(ngx_path_t *path)
+{
+    struct statvfs  fs;
+
+    if (path == NULL) {
+        return 0;
+    }
+
+    return access((char *) path->name.data, W_OK) == -1
+           || (statvfs((char *) path->name.data, &fs) == 0
+               && (fs.f_bavail == 0 || (fs.f_files && fs.f_favail == 0)));
 }
 
 

@@ -98,7 +98,7 @@ static ngx_command_t  ngx_http_canary_commands[] = {
       NULL },
 
     { ngx_string("canary_release"),
-      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE23,
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE23|NGX_CONF_TAKE4,
       ngx_http_canary_add_release,
       NGX_HTTP_SRV_CONF_OFFSET,
       0,
@@ -195,6 +195,13 @@ static ngx_command_t  ngx_http_canary_commands[] = {
       offsetof(ngx_http_canary_srv_conf_t, exclude),
       NULL },
 
+    { ngx_string("canary_match"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE2,
+      ngx_http_canary_add_match,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("canary_unavailable"),
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
       ngx_http_canary_endpoint_msec,
@@ -279,6 +286,9 @@ ngx_http_canary_create_srv_conf(ngx_conf_t *cf)
      *     conf->force = { NULL, 0 };
      *     conf->only = { NULL, 0 };
      *     conf->exclude = { NULL, 0 };
+     *     conf->matches = { { { 0 } } };
+     *     conf->matched = { { NULL, 0 } };
+     *     conf->asked = { { { 0 } } };
      *     conf->steps = NULL;
      *     conf->rules = NULL;
      *     conf->file = NULL;

@@ -47,7 +47,7 @@ canary_replay_attempt_begins(canary_replay_t *replay,
     canary_replay_pending_t *pending)
 {
     if (replay->clock == 0) {
-        replay->summary.others++;
+        replay->summary.others += (replay->options.log_weight != 0);
         return 0;
     }
 
@@ -79,6 +79,11 @@ canary_replay_attempt_header(canary_replay_t *replay,
 
     if (followed) {
         canary_evidence_follow(replay->evidence, &pending->ticket);
+    }
+
+    if (!finish.untimed && !finish.voided) {
+        canary_evidence_match(replay->evidence, &pending->ticket,
+                              pending->attempt.matched);
     }
 
     canary_evidence_finish(replay->evidence, &pending->ticket, &finish);
@@ -116,6 +121,8 @@ canary_replay_attempt_ends(canary_replay_t *replay,
     const canary_replay_pending_t *pending)
 {
     if (pending->untimed) {
+        canary_evidence_match(replay->evidence, &pending->ticket,
+                              pending->attempt.matched);
         canary_evidence_time(replay->evidence, &pending->ticket,
                              pending->attempt.duration, 1);
         canary_replay_add_time(replay, pending->side,

@@ -63,7 +63,7 @@ int canary_replay_attempt(canary_replay_t *replay,
 
 /* canary_replay_rollout.c */
 
-/* Begins it, with the first attempt. */
+/* Begins it, if it does with that attempt. */
 
 void canary_replay_begin(canary_replay_t *replay,
     const canary_replay_pending_t *first);

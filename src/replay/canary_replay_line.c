@@ -25,22 +25,26 @@ typedef enum {
     FIELD_DURATION,
     FIELD_REQUEST_TIME,
     FIELD_ABANDONED,
-    FIELDS
+    FIELD_NAMES,
+    FIELD_MATCH = FIELD_NAMES,     /* the first of them */
+    FIELDS = FIELD_MATCH + CANARY_MATCHES_MAX
 } canary_replay_field_t;
 
 
 /* Their texts; NULL: absent. */
 
 typedef struct {
-    char  *values[FIELDS];
-    char   numbers[FIELDS][32];
+    const canary_matches_t  *matches;
+    char                    *values[FIELDS];
+    char                     numbers[FIELDS][32];
 } canary_replay_fields_t;
 
 
 static const char *canary_replay_read_log(char *text,
     canary_replay_fields_t *fields);
 static char *canary_replay_take_value(char **text);
-static int canary_replay_field(const char *name);
+static int canary_replay_field(const canary_replay_fields_t *fields,
+    const char *name);
 static const char *canary_replay_read_json(const cJSON *object,
     canary_replay_fields_t *fields);
 static const char *canary_replay_interpret(canary_replay_fields_t *fields,
@@ -49,6 +53,8 @@ static const char *canary_replay_read_names(canary_replay_fields_t *fields,
     canary_replay_line_t *line);
 static const char *canary_replay_read_attempts(
     canary_replay_fields_t *fields, canary_replay_line_t *line);
+static const char *canary_replay_read_last(canary_replay_fields_t *fields,
+    canary_replay_attempt_t *attempt);
 static const char *canary_replay_read_attempt(char *status, char *header,
     char *duration, canary_replay_attempt_t *attempt);
 static int canary_replay_read_status(const char *text, int has_header,
@@ -57,7 +63,7 @@ static unsigned canary_replay_split(char *list, char **items);
 static int canary_replay_nothing(const char *text);
 
 
-static const char *const  canary_replay_names[FIELDS] = {
+static const char *const  canary_replay_names[FIELD_NAMES] = {
     "time", "endpoint", "release", "reason", "weight", "status",
     "header_time", "duration", "request_time", "abandoned"
 };
@@ -65,7 +71,7 @@ static const char *const  canary_replay_names[FIELDS] = {
 
 const char *
 canary_replay_line_read(char *text, size_t len, canary_replay_format_t format,
-    canary_replay_line_t *line)
+    const canary_matches_t *matches, canary_replay_line_t *line)
 {
     cJSON                   *json;
     const char              *error;
@@ -73,6 +79,7 @@ canary_replay_line_read(char *text, size_t len, canary_replay_format_t format,
     canary_replay_fields_t   fields;
 
     memset(&fields, 0, sizeof(canary_replay_fields_t));
+    fields.matches = matches;
 
     if (strlen(text) != len) {
         return "has a zero byte in it";
@@ -139,7 +146,7 @@ canary_replay_read_log(char *text, canary_replay_fields_t *fields)
                    "after one that is";
         }
 
-        field = canary_replay_field(name);
+        field = canary_replay_field(fields, name);
 
         if (field == -1) {
             continue;
@@ -191,17 +198,24 @@ canary_replay_take_value(char **text)
 
 
 static int
-canary_replay_field(const char *name)
+canary_replay_field(const canary_replay_fields_t *fields, const char *name)
 {
-    int  i;
+    int       i;
+    unsigned  place;
 
-    for (i = 0; i < FIELDS; i++) {
+    for (i = 0; i < FIELD_NAMES; i++) {
         if (strcmp(name, canary_replay_names[i]) == 0) {
             return i;
         }
     }
 
-    return -1;
+    if (strncmp(name, "match_", 6) != 0) {
+        return -1;
+    }
+
+    place = canary_match_find(fields->matches, name + 6, strlen(name + 6));
+
+    return place ? FIELD_MATCH + (int) place - 1 : -1;
 }
 
 
@@ -216,7 +230,7 @@ canary_replay_read_json(const cJSON *object, canary_replay_fields_t *fields)
     }
 
     cJSON_ArrayForEach(member, object) {
-        field = canary_replay_field(member->string);
+        field = canary_replay_field(fields, member->string);
 
         if (field == -1 || cJSON_IsNull(member)) {
             continue;
@@ -296,7 +310,7 @@ canary_replay_read_names(canary_replay_fields_t *fields,
     const char  *text;
 
     static const char *const  reasons[CANARY_REPLAY_REASONS] = {
-        "weight", "key", "force", "fallback"
+        "weight", "key", "force", "fallback", "only"
     };
 
     text = fields->values[FIELD_ENDPOINT];
@@ -332,7 +346,8 @@ canary_replay_read_names(canary_replay_fields_t *fields,
         }
     }
 
-    return "has a reason that is none of weight, key, force and fallback";
+    return "has a reason that is none of weight, key, force, fallback and "
+           "only";
 }
 
 
@@ -344,7 +359,7 @@ canary_replay_read_attempts(canary_replay_fields_t *fields,
     char        *header[CANARY_REPLAY_ATTEMPTS_MAX + 1];
     char        *duration[CANARY_REPLAY_ATTEMPTS_MAX + 1];
     unsigned     i, n;
-    const char  *error, *text;
+    const char  *error;
 
     if (fields->values[FIELD_STATUS] == NULL
         || fields->values[FIELD_DURATION] == NULL)
@@ -385,6 +400,27 @@ canary_replay_read_attempts(canary_replay_fields_t *fields,
 
     line->n = n;
 
+    return canary_replay_read_last(fields, &line->attempts[n - 1]);
+}
+
+
+/* what is told of a request, and is that of its last attempt */
+
+static const char *
+canary_replay_read_last(canary_replay_fields_t *fields,
+    canary_replay_attempt_t *attempt)
+{
+    unsigned     i;
+    const char  *text;
+
+    for (i = 0; i < CANARY_MATCHES_MAX; i++) {
+        text = fields->values[FIELD_MATCH + i];
+
+        if (!canary_replay_nothing(text) && strcmp(text, "0") != 0) {
+            attempt->matched |= 1u << i;
+        }
+    }
+
     text = fields->values[FIELD_ABANDONED];
 
     if (canary_replay_nothing(text)) {
@@ -395,9 +431,7 @@ canary_replay_read_attempts(canary_replay_fields_t *fields,
         return "has an abandoned that is neither 0 nor 1";
     }
 
-    /* of retries, the last one */
-
-    line->attempts[n - 1].left = (text[0] == '1');
+    attempt->left = (text[0] == '1');
 
     return NULL;
 }

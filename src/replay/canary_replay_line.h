@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "canary_match.h"
+
 
 /*
  * A line of a log, of one request: its attempts in the order in which they
@@ -23,7 +25,9 @@
  * numbers.  "time" is when the request ended, in seconds since 1970 or as RFC
  * 3339 has it; "endpoint", "reason", "weight", "header_time", "request_time"
  * and "abandoned" may be missing, and other members are ignored.  "abandoned"
- * is 1 if the client left before the answer was complete, else 0.
+ * is 1 if the client left before the answer was complete, else 0.  "match_NAME"
+ * is what the "canary_match" of that name came to: of a match are those where
+ * it is neither missing, empty, "-" nor 0.
  *
  * "status", "header_time" and "duration" are lists with a value for each
  * attempt, as nginx has them in $upstream_status, $upstream_header_time and
@@ -62,6 +66,7 @@ typedef enum {
     CANARY_REPLAY_BY_KEY,
     CANARY_REPLAY_BY_FORCE,
     CANARY_REPLAY_BY_FALLBACK,
+    CANARY_REPLAY_BY_ONLY,         /* outside the rollout */
     CANARY_REPLAY_REASONS
 } canary_replay_reason_t;
 
@@ -72,6 +77,7 @@ typedef struct {
     uint64_t                 header;       /* microseconds until the header, */
     uint64_t                 duration;     /* and until the end; not less */
     int                      left;         /* its client had left by then */
+    unsigned                 matched;      /* canary_evidence_match() */
 } canary_replay_attempt_t;
 
 
@@ -92,13 +98,14 @@ typedef struct {
 
 
 /*
- * Reads a line without its end; text[len] must be zero, and the text is
- * changed.  Returns NULL, or what is wrong: a phrase for people that has
- * nothing of the line in it.
+ * Reads a line without its end, and of the matches in it those that have a
+ * name here; text[len] must be zero, and the text is changed.  Returns NULL, or
+ * what is wrong: a phrase for people that has nothing of the line in it.
  */
 
 const char *canary_replay_line_read(char *text, size_t len,
-    canary_replay_format_t format, canary_replay_line_t *line);
+    canary_replay_format_t format, const canary_matches_t *matches,
+    canary_replay_line_t *line);
 
 
 #endif /* CANARY_REPLAY_LINE_H */

@@ -21,6 +21,7 @@
 
 #include "canary_json.h"
 #include "canary_replay.h"
+#include "canary_replay_names.h"
 #include "canary_replay_print.h"
 #include "canary_strategy_json.h"
 
@@ -43,6 +44,8 @@ typedef struct {
     int                      json;
     int                      failed;        /* no memory for what is to be
                                                printed */
+    canary_replay_names_t    endpoints;     /* that the log has, */
+    canary_replay_names_t    releases;      /* and releases of ours */
 } settings_t;
 
 
@@ -61,8 +64,13 @@ static int feed(settings_t *settings, canary_replay_t *replay, FILE *log,
     canary_replay_input_t *input);
 static int read_line(FILE *log, char *text, size_t *len);
 static int tell_bad(canary_replay_input_t *input, const char *error);
+static int add_names(settings_t *settings, const canary_replay_line_t *line);
 static int conclude(settings_t *settings, canary_replay_t *replay,
     const canary_replay_input_t *input);
+static int check_names(const settings_t *settings,
+    const canary_replay_summary_t *summary);
+static int tell_names(const char *what, const char *name,
+    const canary_replay_names_t *names);
 static void report(void *data, const canary_replay_event_t *event);
 
 
@@ -91,8 +99,8 @@ main(int argc, char **argv)
 {
     int                status;
     FILE              *log;
-    settings_t         settings;
     canary_strategy_t  strategy;
+    static settings_t  settings;
 
     memset(&settings, 0, sizeof(settings_t));
 
@@ -422,13 +430,15 @@ static int
 feed(settings_t *settings, canary_replay_t *replay, FILE *log,
     canary_replay_input_t *input)
 {
-    int                    more, found;
+    int                    more, found, known;
     size_t                 len;
     const char            *error;
     static char            text[CANARY_REPLAY_LINE_MAX];
     canary_replay_line_t   line;
 
-    for (more = 1; more == 1; /* void */ ) {
+    /* after its end, too, until the log has been seen to be the right one */
+
+    for (more = 1, known = 0; more == 1 || !known; /* void */ ) {
         found = read_line(log, text, &len);
 
         if (found == 0) {
@@ -440,6 +450,8 @@ feed(settings_t *settings, canary_replay_t *replay, FILE *log,
         error = (found == -1) ? "is longer than 65535 bytes"
                               : canary_replay_line_read(text, len,
                                                         settings->format,
+                                                        &settings->replay
+                                                            .strategy->matches,
                                                         &line);
         if (error) {
 
@@ -447,6 +459,12 @@ feed(settings_t *settings, canary_replay_t *replay, FILE *log,
                 return 0;
             }
 
+            continue;
+        }
+
+        known = add_names(settings, &line);
+
+        if (more == 0) {
             continue;
         }
 
@@ -470,6 +488,28 @@ feed(settings_t *settings, canary_replay_t *replay, FILE *log,
     }
 
     return 1;
+}
+
+
+/* Whether the log has all of what it was said to have. */
+
+static int
+add_names(settings_t *settings, const canary_replay_line_t *line)
+{
+    const canary_replay_options_t  *options;
+
+    options = &settings->replay;
+
+    canary_replay_names_add(&settings->endpoints, line->endpoint);
+
+    if (options->endpoint == NULL
+        || strcmp(options->endpoint, line->endpoint) == 0)
+    {
+        canary_replay_names_add(&settings->releases, line->release);
+    }
+
+    return canary_replay_names_has(&settings->releases, options->stable)
+           && canary_replay_names_has(&settings->releases, options->canary);
 }
 
 
@@ -545,10 +585,13 @@ conclude(settings_t *settings, canary_replay_t *replay,
 
     summary = canary_replay_finish(replay);
 
+    if (!check_names(settings, summary)) {
+        return EXIT_TROUBLE;
+    }
+
     if (summary->began == 0) {
-        fprintf(stderr, "canary-replay: no attempt on %s or %s%s in %" PRIu64
+        fprintf(stderr, "canary-replay: no attempt on %s%s in %" PRIu64
                 " lines, %" PRIu64 " of them bad\n", settings->replay.canary,
-                settings->replay.stable,
                 settings->replay.log_weight ? " with a weight above 0" : "",
                 input->lines, input->bad);
         return EXIT_TROUBLE;
@@ -577,6 +620,68 @@ conclude(settings_t *settings, canary_replay_t *replay,
     return (summary->end == CANARY_REPLAY_ROLLED_BACK
             || summary->end == CANARY_REPLAY_HALTED) ? EXIT_BROKEN
                                                      : EXIT_DONE;
+}
+
+
+/*
+ * A log may be of the canary alone; and a request that went on to stable has
+ * stable's name only, so that a canary may be there without its own.  But
+ * where there is another name, that may be the one that was meant.
+ */
+
+static int
+check_names(const settings_t *settings,
+    const canary_replay_summary_t *summary)
+{
+    int                             stable, canary;
+    const canary_replay_names_t    *names;
+    const canary_replay_options_t  *options;
+
+    names = &settings->releases;
+    options = &settings->replay;
+
+    if (options->endpoint && settings->endpoints.n
+        && !canary_replay_names_has(&settings->endpoints, options->endpoint))
+    {
+        return tell_names("endpoint", options->endpoint,
+                          &settings->endpoints);
+    }
+
+    stable = canary_replay_names_has(names, options->stable);
+    canary = canary_replay_names_has(names, options->canary);
+
+    if (!stable && names->n > (canary ? 1u : 0u)) {
+        return tell_names("release", options->stable, names);
+    }
+
+    if (!canary && names->n
+        && (summary->began == 0 || names->n > (stable ? 1u : 0u)))
+    {
+        return tell_names("release", options->canary, names);
+    }
+
+    return 1;
+}
+
+
+/* returns 0 */
+
+static int
+tell_names(const char *what, const char *name,
+    const canary_replay_names_t *names)
+{
+    unsigned  i;
+
+    fprintf(stderr, "canary-replay: the log has no %s \"%s\", it has", what,
+            name);
+
+    for (i = 0; i < names->n; i++) {
+        fprintf(stderr, "%s \"%s\"", i ? "," : "", names->names[i]);
+    }
+
+    fputs(names->more ? " and others\n" : "\n", stderr);
+
+    return 0;
 }
 
 

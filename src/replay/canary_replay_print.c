@@ -14,13 +14,18 @@
 
 
 #define VALUE_MAX  48
+#define WORDS_MAX  64
 
 
 static void canary_replay_reason(char *text, size_t size,
     const canary_replay_options_t *options,
     const canary_replay_event_t *event);
 static size_t canary_replay_violation(char *text, size_t size,
+    const canary_replay_options_t *options,
     const canary_replay_event_t *event);
+static void canary_replay_rule_words(char text[WORDS_MAX],
+    const canary_rule_t *rule, const canary_strategy_t *strategy,
+    const char *between);
 static const char *canary_replay_by(const canary_replay_event_t *event);
 static void canary_replay_value(char text[VALUE_MAX],
     const canary_rule_t *rule, double value);
@@ -34,6 +39,8 @@ static void canary_replay_json_side(cJSON *object, const char *role,
     const char *release, const canary_replay_side_t *side, int *failed);
 static void canary_replay_json_rules(cJSON *list,
     const canary_replay_summary_t *summary, int *failed);
+static void canary_replay_json_match(cJSON *object, const canary_rule_t *rule,
+    const canary_strategy_t *strategy, int *failed);
 static int canary_replay_json_line(FILE *out, cJSON *object, int failed);
 
 
@@ -98,12 +105,13 @@ canary_replay_reason(char *text, size_t size,
         return;
 
     case CANARY_VIOLATION:
-        (void) canary_replay_violation(text, size, event);
+        (void) canary_replay_violation(text, size, options, event);
         return;
 
     case CANARY_HOLDING:
         len = (size_t) snprintf(text, size, "holding: ");
-        len += canary_replay_violation(text + len, size - len, event);
+        len += canary_replay_violation(text + len, size - len, options,
+                                       event);
 
         if (canary_rule_info[event->rule->kind].quantile) {
             canary_replay_number(value, 100 * event->outage.value,
@@ -141,16 +149,18 @@ canary_replay_reason(char *text, size_t size,
 
 static size_t
 canary_replay_violation(char *text, size_t size,
-    const canary_replay_event_t *event)
+    const canary_replay_options_t *options, const canary_replay_event_t *event)
 {
     int                   len;
     char                  value[VALUE_MAX], threshold[VALUE_MAX];
-    const char           *name;
+    char                  name[WORDS_MAX];
     canary_measure_t      measure;
     const canary_rule_t  *rule;
 
     rule = event->rule;
-    name = canary_rule_info[rule->kind].name;
+
+    canary_replay_rule_words(name, rule, options->strategy, " of ");
+
     measure.sum = event->judgement.bad;
     measure.attempts = event->judgement.attempts;
 
@@ -181,6 +191,18 @@ canary_replay_violation(char *text, size_t size,
     }
 
     return (len > 0) ? (size_t) len : 0;
+}
+
+
+/* its name, and what it is about */
+
+static void
+canary_replay_rule_words(char text[WORDS_MAX], const canary_rule_t *rule,
+    const canary_strategy_t *strategy, const char *between)
+{
+    snprintf(text, WORDS_MAX, "%s%s%s", canary_rule_info[rule->kind].name,
+             rule->match ? between : "",
+             rule->match ? strategy->matches.names[rule->match - 1] : "");
 }
 
 
@@ -288,6 +310,7 @@ canary_replay_print_rules(FILE *out, const canary_replay_summary_t *summary)
     char                       threshold[VALUE_MAX], value[VALUE_MAX];
     char                       low[VALUE_MAX], high[VALUE_MAX];
     char                       bounds[2 * VALUE_MAX + 8], bad[VALUE_MAX];
+    char                       name[WORDS_MAX];
     uint32_t                   i;
     const canary_rule_t       *rule;
     const canary_judgement_t  *judgement;
@@ -319,9 +342,10 @@ canary_replay_print_rules(FILE *out, const canary_replay_summary_t *summary)
             snprintf(bad, sizeof(bad), "%" PRIu64, judgement->bad);
         }
 
+        canary_replay_rule_words(name, rule, &summary->rollout.strategy, " ");
+
         fprintf(out, "%-19s  %9s  %9s  %-22s  %9" PRIu64 "  %7s  %s\n",
-                canary_rule_info[rule->kind].name, threshold, value, bounds,
-                judgement->attempts, bad,
+                name, threshold, value, bounds, judgement->attempts, bad,
                 canary_replay_verdicts[judgement->verdict]);
     }
 }
@@ -361,6 +385,8 @@ canary_replay_json_event(FILE *out, const canary_replay_options_t *options,
         canary_json_add_text(object, "rule",
                              canary_rule_info[event->rule->kind].name,
                              &failed);
+        canary_replay_json_match(object, event->rule, options->strategy,
+                                 &failed);
         canary_rule_json_write_value(object, "value", event->rule,
                                      event->judgement.value, &failed);
         canary_rule_json_write_threshold(object, "threshold", event->rule,
@@ -451,6 +477,8 @@ canary_replay_json_rules(cJSON *list, const canary_replay_summary_t *summary,
 
         canary_json_add_text(object, "rule", canary_rule_info[rule->kind].name,
                              failed);
+        canary_replay_json_match(object, rule, &summary->rollout.strategy,
+                                 failed);
         canary_rule_json_write_threshold(object, "threshold", rule, failed);
         canary_rule_json_write_value(object, "value", rule, judgement->value,
                                      failed);
@@ -473,6 +501,17 @@ canary_replay_json_rules(cJSON *list, const canary_replay_summary_t *summary,
         canary_json_add_text(object, "verdict",
                              canary_replay_verdicts[judgement->verdict],
                              failed);
+    }
+}
+
+
+static void
+canary_replay_json_match(cJSON *object, const canary_rule_t *rule,
+    const canary_strategy_t *strategy, int *failed)
+{
+    if (rule->match) {
+        canary_json_add_text(object, "match",
+                             strategy->matches.names[rule->match - 1], failed);
     }
 }
 

@@ -25,7 +25,10 @@ static void canary_replay_report(canary_replay_t *replay,
     canary_replay_event_t *event);
 
 
-/* with the weight of the log it begins when the log has one */
+/*
+ * What stable did before the canary's first attempt is of before the rollout;
+ * with the weight of the log it begins when the log has one.
+ */
 
 void
 canary_replay_begin(canary_replay_t *replay,
@@ -36,7 +39,8 @@ canary_replay_begin(canary_replay_t *replay,
     canary_replay_event_t  event;
 
     if (replay->options.log_weight
-        && (first->weight == CANARY_REPLAY_NO_WEIGHT || first->weight == 0))
+        ? (first->weight == CANARY_REPLAY_NO_WEIGHT || first->weight == 0)
+        : (first->side != CANARY_SIDE_CANARY))
     {
         return;
     }
@@ -206,18 +210,15 @@ canary_replay_carry_out(void *data, const canary_command_t *command,
 
     memset(&event, 0, sizeof(canary_replay_event_t));
 
-    if (breach) {
-        replay->summary.result = *result;
+    replay->summary.result = *result;
 
+    if (breach) {
         event.rule = &replay->options.strategy->rules[breach->rule];
         event.judgement = result->rules[breach->rule];
 
         if (breach->verb == CANARY_HOLDING) {
             event.outage = breach->outage;
         }
-
-    } else {
-        canary_replay_last_verdicts(replay, command->now);
     }
 
     canary_replay_change(replay, command, &event);

@@ -52,7 +52,9 @@ canary_replay_take(canary_replay_t *replay, const canary_replay_line_t *line)
            : (strcmp(line->release, replay->options.stable) == 0)
              ? CANARY_SIDE_STABLE : -1;
 
-    if (side == -1 || line->reason == CANARY_REPLAY_BY_FORCE) {
+    if (side == -1 || line->reason == CANARY_REPLAY_BY_FORCE
+        || line->reason == CANARY_REPLAY_BY_ONLY)
+    {
         replay->summary.others += line->n;
         return 1;
     }

@@ -405,4 +405,6 @@ ngx_canary_set_last(ngx_canary_shared_t *shared,
     ngx_memcpy(next->last_reason, event->reason, CANARY_REASON_SIZE);
 
     next->ended = event->time;
+    next->last_verb = event->verb;
+    next->results[next->rollout.last_result - CANARY_PROMOTED]++;
 }

@@ -79,7 +79,7 @@ ngx_canary_check_releases(ngx_canary_main_conf_t *cmcf,
     stable = rollout->stable;
 
     if (endpoint->by_id[stable] == 0xff) {
-        stable = releases[0].id;
+        stable = releases[endpoint->first].id;
 
     } else if (rollout->canary == CANARY_NO_RELEASE
                || endpoint->by_id[rollout->canary] != 0xff)

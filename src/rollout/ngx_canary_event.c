@@ -20,16 +20,17 @@
 
 
 static void ngx_canary_reason(canary_event_t *event,
-    ngx_canary_shared_t *shared, const canary_rollout_t *from,
-    const canary_rollout_t *to, ngx_canary_change_t *change);
+    const canary_rollout_t *from, const canary_rollout_t *to,
+    ngx_canary_change_t *change);
 static const char *ngx_canary_words(uint32_t verb,
     const canary_rollout_t *from, const canary_rollout_t *to);
 static ngx_canary_release_shared_t *ngx_canary_subject(
-    ngx_canary_shared_t *shared, const canary_rollout_t *to);
+    ngx_canary_shared_t *shared, const canary_rollout_t *from,
+    const canary_rollout_t *to);
 static void ngx_canary_patch_reason(u_char *p, u_char *last,
     const canary_rollout_t *from, const canary_rollout_t *to);
 static u_char *ngx_canary_violation(u_char *p, u_char *last,
-    const canary_figure_t *figure);
+    const canary_event_t *event);
 static u_char *ngx_canary_limit(u_char *p, u_char *last,
     const canary_rule_t *rule);
 static u_char *ngx_canary_value(u_char *p, u_char *last,
@@ -37,6 +38,8 @@ static u_char *ngx_canary_value(u_char *p, u_char *last,
 static void ngx_canary_holding(u_char *p, u_char *last, canary_event_t *event);
 static u_char *ngx_canary_number(u_char *p, u_char *last, double value);
 static u_char *ngx_canary_percent(u_char *p, u_char *last, uint32_t weight);
+static u_char *ngx_canary_point(u_char *p, u_char *last, uint32_t phase,
+    uint32_t weight);
 
 
 void
@@ -44,8 +47,9 @@ ngx_canary_make_event(canary_event_t *event,
     ngx_canary_shared_t *shared, const canary_rollout_t *from,
     const canary_rollout_t *to, ngx_canary_change_t *change)
 {
-    ngx_uint_t      i;
-    struct timeval  tv;
+    ngx_uint_t                    i;
+    struct timeval                tv;
+    ngx_canary_release_shared_t  *release;
 
     ngx_memzero(event, sizeof(canary_event_t));
 
@@ -69,6 +73,7 @@ ngx_canary_make_event(canary_event_t *event,
 
     if (change->nfigures) {
         event->attempts = change->command.attempts;
+        event->matches = from->strategy.matches;
     }
 
     if ((change->command.verb == CANARY_VIOLATION
@@ -82,12 +87,18 @@ ngx_canary_make_event(canary_event_t *event,
         event->outage = *change->outage;
     }
 
+    release = ngx_canary_subject(shared, from, to);
+
+    if (release) {
+        ngx_memcpy(event->release, release->name, release->len);
+    }
+
     if (change->reason[0]) {
         ngx_memcpy(event->reason, change->reason, CANARY_REASON_SIZE);
         event->reason[CANARY_REASON_SIZE - 1] = '\0';
 
     } else {
-        ngx_canary_reason(event, shared, from, to, change);
+        ngx_canary_reason(event, from, to, change);
     }
 }
 
@@ -95,13 +106,11 @@ ngx_canary_make_event(canary_event_t *event,
 /* what happened, in words, when nobody gave a reason */
 
 static void
-ngx_canary_reason(canary_event_t *event,
-    ngx_canary_shared_t *shared, const canary_rollout_t *from,
+ngx_canary_reason(canary_event_t *event, const canary_rollout_t *from,
     const canary_rollout_t *to, ngx_canary_change_t *change)
 {
-    u_char                       *p, *last;
-    const char                   *words;
-    ngx_canary_release_shared_t  *release;
+    u_char      *p, *last;
+    const char  *words;
 
     p = event->reason;
     last = p + CANARY_REASON_SIZE - 1;
@@ -116,15 +125,11 @@ ngx_canary_reason(canary_event_t *event,
     switch (event->verb) {
 
     case CANARY_START:
-        release = ngx_canary_subject(shared, to);
-        ngx_slprintf(p, last, "rollout of %*s started",
-                     release->len, release->name);
+        ngx_slprintf(p, last, "rollout of %s started", event->release);
         break;
 
     case CANARY_DIRECT:
-        release = ngx_canary_subject(shared, to);
-        ngx_slprintf(p, last, "%*s made stable at once",
-                     release->len, release->name);
+        ngx_slprintf(p, last, "%s made stable at once", event->release);
         break;
 
     case CANARY_PATCH:
@@ -132,7 +137,7 @@ ngx_canary_reason(canary_event_t *event,
         break;
 
     case CANARY_VIOLATION:
-        (void) ngx_canary_violation(p, last, &event->figures[0]);
+        (void) ngx_canary_violation(p, last, event);
         break;
 
     case CANARY_HOLDING:
@@ -184,20 +189,20 @@ ngx_canary_words(uint32_t verb, const canary_rollout_t *from,
 }
 
 
-/* the release that is rolled out, or was last */
+/* the release that is rolled out, or made stable; NULL: none is */
 
 static ngx_canary_release_shared_t *
-ngx_canary_subject(ngx_canary_shared_t *shared, const canary_rollout_t *to)
+ngx_canary_subject(ngx_canary_shared_t *shared, const canary_rollout_t *from,
+    const canary_rollout_t *to)
 {
-    ngx_uint_t  id;
+    uint32_t  id;
 
-    id = (to->canary != CANARY_NO_RELEASE) ? to->canary : to->last_release;
+    id = (from->phase != CANARY_IDLE) ? from->canary
+         : (to->phase != CANARY_IDLE) ? to->canary
+         : (to->number != from->number) ? to->last_release
+                                        : CANARY_NO_RELEASE;
 
-    if (id >= CANARY_RELEASES) {
-        id = to->stable;
-    }
-
-    return shared->releases[id];
+    return (id < CANARY_RELEASES) ? shared->releases[id] : NULL;
 }
 
 
@@ -217,22 +222,28 @@ ngx_canary_patch_reason(u_char *p, u_char *last,
 
 /*
  * "error_5xx_rate 0.21 > 0.1 after 57 attempts",
- * "error_5xx_rate > 0.1 of late: 9 of 1009 attempts were bad"
+ * "error_5xx_rate > 0.1 of late: 9 of 1009 attempts were bad",
+ * "match_rate of redirects 0.21 > 0.1 after 57 attempts"
  */
 
 static u_char *
-ngx_canary_violation(u_char *p, u_char *last, const canary_figure_t *figure)
+ngx_canary_violation(u_char *p, u_char *last, const canary_event_t *event)
 {
     double                     value;
     canary_measure_t           measure;
     const canary_rule_t       *rule;
     const canary_judgement_t  *judgement;
 
-    rule = &figure->rule;
-    judgement = &figure->judgement;
+    rule = &event->figures[0].rule;
+    judgement = &event->figures[0].judgement;
     value = canary_rule_base(rule, judgement->value);
 
     p = ngx_slprintf(p, last, "%s ", canary_rule_info[rule->kind].name);
+
+    if (rule->match) {
+        p = ngx_slprintf(p, last, "of %s ",
+                         event->matches.names[rule->match - 1]);
+    }
 
     if (value > canary_rule_threshold(rule)) {
         p = ngx_canary_value(p, last, rule, value);
@@ -324,7 +335,7 @@ ngx_canary_holding(u_char *p, u_char *last, canary_event_t *event)
     }
 
     p = ngx_slprintf(p, last, "holding: ");
-    p = ngx_canary_violation(p, last, figure);
+    p = ngx_canary_violation(p, last, event);
     p = ngx_slprintf(p, last, ", but stable breaks it too with ");
     p = ngx_canary_number(p, last, value);
     p = ngx_slprintf(p, last, "%s in the last ", unit);
@@ -383,16 +394,35 @@ ngx_canary_log_event(canary_event_t *event,
 {
     u_char  from[32], to[32], *p, *q;
 
-    p = ngx_canary_percent(from, from + sizeof(from), event->from_weight);
-    q = ngx_canary_percent(to, to + sizeof(to), event->to_weight);
+    p = ngx_canary_point(from, from + sizeof(from), event->from_phase,
+                         event->from_weight);
+    q = ngx_canary_point(to, to + sizeof(to), event->to_phase,
+                         event->to_weight);
 
     ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                  "canary: \"%*s\" event %uL: %s %*s -> %s %*s, "
+                  "canary: \"%*s\" event %uL: %s%s%s, %*s -> %*s, "
                   "by %s%s%s: %s",
                   shared->len, shared->name, event->id,
-                  canary_phase_name(event->from_phase),
-                  (size_t) (p - from), from,
-                  canary_phase_name(event->to_phase), (size_t) (q - to), to,
+                  canary_event_type(event), event->release[0] ? " " : "",
+                  event->release,
+                  (size_t) (p - from), from, (size_t) (q - to), to,
                   event->actor.name, event->actor.address[0] ? " " : "",
                   event->actor.address, event->reason);
+}
+
+
+/* "progressing 20%", "idle" */
+
+static u_char *
+ngx_canary_point(u_char *p, u_char *last, uint32_t phase, uint32_t weight)
+{
+    p = ngx_slprintf(p, last, "%s", canary_phase_name(phase));
+
+    if (phase == CANARY_IDLE) {
+        return p;
+    }
+
+    p = ngx_slprintf(p, last, " ");
+
+    return ngx_canary_percent(p, last, weight);
 }

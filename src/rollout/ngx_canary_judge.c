@@ -22,6 +22,7 @@
 
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_meter.h"
+#include "ngx_canary_registry.h"
 #include "ngx_canary_shared.h"
 #include "ngx_canary_change.h"
 
@@ -42,6 +43,10 @@ static void ngx_canary_show(const canary_strategy_t *strategy,
 static void ngx_canary_set_figures(const canary_strategy_t *strategy,
     const canary_result_t *result, canary_figure_t *figures);
 static int ngx_canary_may_step(ngx_canary_shared_t *shared);
+static void ngx_canary_move_first(canary_figure_t *figures, uint32_t rule);
+static void ngx_canary_look_for_matches(ngx_canary_look_t *look);
+static ngx_canary_endpoint_t *ngx_canary_look_endpoint(
+    ngx_canary_look_t *look);
 static void ngx_canary_open_look(ngx_canary_look_t *look,
     ngx_canary_shared_t *shared, uint64_t now, ngx_log_t *log);
 static const canary_times_t *ngx_canary_look_times(void *data, int detail);
@@ -82,7 +87,10 @@ ngx_canary_judge(ngx_canary_shared_t *shared, uint64_t now,
 
     ngx_canary_show(&rollout->strategy, &result, judgement);
 
+    judgement->missing = shared->evidence->missing;
+
     judge = canary_judge(shared->evidence);
+    judgement->pace = judge->pace;
 
     if (judge->holding || now < shared->evidence->discard_to) {
         judgement->held = judge->held_rule;
@@ -133,6 +141,19 @@ ngx_canary_set_figures(const canary_strategy_t *strategy,
 }
 
 
+static void
+ngx_canary_move_first(canary_figure_t *figures, uint32_t rule)
+{
+    canary_figure_t  first;
+
+    first = figures[rule];
+
+    ngx_memmove(&figures[1], figures, rule * sizeof(canary_figure_t));
+
+    figures[0] = first;
+}
+
+
 void
 ngx_canary_progress(ngx_canary_main_conf_t *cmcf, ngx_canary_shared_t *shared,
     uint64_t now, ngx_log_t *log)
@@ -146,6 +167,8 @@ ngx_canary_progress(ngx_canary_main_conf_t *cmcf, ngx_canary_shared_t *shared,
 
     look.cmcf = cmcf;
     look.control.away = shared->away;
+
+    ngx_canary_look_for_matches(&look);
 
     /* a step that cannot be put down is none; in a fleet the leader takes it */
 
@@ -169,6 +192,67 @@ ngx_canary_may_step(ngx_canary_shared_t *shared)
 }
 
 
+/*
+ * Those of the strategy that the configuration does not have.  When one is
+ * back, what has come meanwhile is evidence for no rule to pass: nobody has
+ * looked at that.
+ */
+
+static void
+ngx_canary_look_for_matches(ngx_canary_look_t *look)
+{
+    unsigned                missing;
+    canary_rollout_t       *rollout;
+    canary_evidence_t      *evidence;
+    ngx_canary_endpoint_t  *endpoint;
+
+    evidence = look->shared->evidence;
+    rollout = &ngx_canary_record(look->shared)->rollout;
+
+    if (evidence == NULL || rollout->phase == CANARY_IDLE
+        || rollout->strategy.matches.names[0][0] == '\0')
+    {
+        return;
+    }
+
+    endpoint = ngx_canary_look_endpoint(look);
+
+    if (endpoint == NULL) {
+        return;
+    }
+
+    missing = canary_match_missing(&rollout->strategy.matches,
+                                   &endpoint->matches);
+
+    if (evidence->missing & ~missing) {
+        rollout->tests++;
+        ngx_canary_begin_step(look->shared);
+    }
+
+    evidence->missing = missing;
+}
+
+
+/* by the configuration, since a reload changes it at once; NULL: not in it */
+
+static ngx_canary_endpoint_t *
+ngx_canary_look_endpoint(ngx_canary_look_t *look)
+{
+    ngx_uint_t               i;
+    ngx_canary_endpoint_t  **endpoints;
+
+    endpoints = look->cmcf->endpoints.elts;
+
+    for (i = 0; i < look->cmcf->endpoints.nelts; i++) {
+        if (endpoints[i]->shared == look->shared) {
+            return endpoints[i];
+        }
+    }
+
+    return NULL;
+}
+
+
 static void
 ngx_canary_open_look(ngx_canary_look_t *look,
     ngx_canary_shared_t *shared, uint64_t now, ngx_log_t *log)
@@ -181,6 +265,7 @@ ngx_canary_open_look(ngx_canary_look_t *look,
     look->control.begin_step = ngx_canary_look_begin_step;
     look->control.change = ngx_canary_look_change;
     look->control.away = NULL;
+    look->control.member = NULL;
     look->control.answered = ngx_canary_look_answered;
     look->control.patience = ngx_canary_look_patience;
     look->control.absent = ngx_canary_look_absent;
@@ -211,7 +296,7 @@ ngx_canary_look_begin_step(void *data)
 }
 
 
-/* a rule that broke is the only one of the figures */
+/* a rule that broke is the first of the figures */
 
 static void
 ngx_canary_look_change(void *data, const canary_command_t *command,
@@ -234,8 +319,7 @@ ngx_canary_look_change(void *data, const canary_command_t *command,
     actor = "controller";
 
     if (breach) {
-        change.figures = &figures[breach->rule];
-        change.nfigures = 1;
+        ngx_canary_move_first(figures, breach->rule);
         actor = canary_rule_info[change.figures->rule.kind].name;
 
         if (breach->verb == CANARY_HOLDING) {
@@ -274,25 +358,14 @@ ngx_canary_look_answered(void *data, unsigned side)
 }
 
 
-/* by the configuration, since a reload changes it at once */
-
 static uint64_t
 ngx_canary_look_patience(void *data)
 {
-    ngx_canary_look_t  *look = data;
+    ngx_canary_endpoint_t  *endpoint;
 
-    ngx_uint_t               i;
-    ngx_canary_endpoint_t  **endpoints;
+    endpoint = ngx_canary_look_endpoint(data);
 
-    endpoints = look->cmcf->endpoints.elts;
-
-    for (i = 0; i < look->cmcf->endpoints.nelts; i++) {
-        if (endpoints[i]->shared == look->shared) {
-            return endpoints[i]->unavailable;
-        }
-    }
-
-    return 0;
+    return endpoint ? endpoint->unavailable : 0;
 }
 
 
@@ -405,4 +478,21 @@ ngx_canary_trip(ngx_canary_endpoint_t *endpoint, uint32_t epoch,
     }
 
     ngx_canary_unlock(zone);
+}
+
+
+ngx_uint_t
+ngx_canary_awaits_approval(const canary_rollout_t *rollout,
+    const ngx_canary_judgement_t *judgement, uint64_t now)
+{
+    canary_command_t  tick;
+
+    ngx_memzero(&tick, sizeof(canary_command_t));
+
+    tick.verb = CANARY_TICK;
+    tick.now = now;
+    tick.verdict = judgement->verdict;
+    tick.attempts = judgement->attempts;
+
+    return canary_rollout_awaits_approval(rollout, &tick);
 }

@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 
 #include "canary_event.h"
+#include "canary_pace.h"
 #include "canary_rule.h"
 #include "canary_strategy.h"
 
@@ -41,11 +42,18 @@ typedef struct {
     ngx_int_t                           held;          /* rule that stable
                                                           breaks too, or -1 */
     ngx_uint_t                          stable_away;   /* steps wait for it */
+    canary_pace_t                       pace;          /* of the canary's
+                                                          attempts */
+    ngx_uint_t                          missing;       /* canary_evidence_t */
 } ngx_canary_judgement_t;
 
 /* "detail" is that of canary_verdict.h */
 void ngx_canary_judge(ngx_canary_shared_t *shared, uint64_t now,
     ngx_uint_t detail, ngx_canary_judgement_t *judgement);
+
+/* whether the step or the promotion that is due waits for a person only */
+ngx_uint_t ngx_canary_awaits_approval(const canary_rollout_t *rollout,
+    const ngx_canary_judgement_t *judgement, uint64_t now);
 
 /* the control loop: judges if there is a reason to, acts when a rule is
    broken, and takes the next step when it is time to */

@@ -222,3 +222,12 @@ ngx_canary_durable(ngx_canary_shared_t *shared, uint64_t now)
 
     return !zone->failing && now - shared->changed < NGX_CANARY_PATIENCE;
 }
+
+
+ngx_uint_t
+ngx_canary_all_durable(ngx_canary_zone_t *zone, uint64_t now)
+{
+    return !zone->foreign && !zone->failing
+           && (zone->sequence <= zone->durable
+               || now - zone->changed < NGX_CANARY_PATIENCE);
+}

@@ -47,5 +47,8 @@ ngx_canary_fate_e ngx_canary_fate(ngx_canary_shared_t *shared,
 /* whether the file has, or will soon have, what the endpoint is */
 ngx_uint_t ngx_canary_durable(ngx_canary_shared_t *shared, uint64_t now);
 
+/* the same of all there is, and what is next could be written as well */
+ngx_uint_t ngx_canary_all_durable(ngx_canary_zone_t *zone, uint64_t now);
+
 
 #endif /* _NGX_CANARY_PENDING_H_INCLUDED_ */

@@ -80,6 +80,27 @@ ngx_canary_snapshot(ngx_canary_endpoint_t *endpoint,
 
 
 void
+ngx_canary_health(ngx_canary_main_conf_t *cmcf, ngx_canary_health_t *health)
+{
+    uint64_t            now;
+    ngx_canary_zone_t  *zone;
+
+    zone = cmcf->zone;
+
+    ngx_canary_lock(zone);
+
+    now = ngx_canary_milliseconds();
+
+    health->heartbeat = now - zone->heartbeat;
+    health->durable = ngx_canary_all_durable(zone, now);
+    health->configuration = ngx_canary_configuration(zone, cmcf->serial);
+    health->loaded = cmcf->loaded;
+
+    ngx_canary_unlock(zone);
+}
+
+
+void
 ngx_canary_copy_rollout(ngx_canary_endpoint_t *endpoint,
     canary_rollout_t *rollout)
 {
@@ -163,8 +184,7 @@ ngx_canary_view_quantiles(const uint32_t *counts,
     for (i = 0; i < NGX_CANARY_QUANTILES; i++) {
         bucket = canary_histogram_quantile(&histogram, quantiles[i]);
 
-        view->quantiles[i] = (canary_histogram_low(bucket)
-                              + canary_histogram_high(bucket) + 1) / 2;
+        view->quantiles[i] = canary_histogram_middle(bucket);
     }
 }
 

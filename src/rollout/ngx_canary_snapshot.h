@@ -59,6 +59,22 @@ typedef struct {
 void ngx_canary_snapshot(ngx_canary_endpoint_t *endpoint,
     ngx_canary_snapshot_t *snapshot);
 
+/* How nginx is, whatever its endpoints do. */
+
+typedef struct {
+    uint64_t                            heartbeat;     /* ms old; since the
+                                                          machine began if
+                                                          there was none */
+    ngx_uint_t                          durable;
+    uint64_t                            configuration; /* its number, */
+    uint64_t                            loaded;        /* and since when it is
+                                                          in use, ms since
+                                                          1970 */
+} ngx_canary_health_t;
+
+void ngx_canary_health(ngx_canary_main_conf_t *cmcf,
+    ngx_canary_health_t *health);
+
 /* only the rollout */
 void ngx_canary_copy_rollout(ngx_canary_endpoint_t *endpoint,
     canary_rollout_t *rollout);

@@ -61,6 +61,7 @@ typedef struct {
     char                     last_release[CANARY_NAME_SIZE];
     char                     last_reason[CANARY_REASON_SIZE];
     uint64_t                 ended;         /* ms since 1970 */
+    uint32_t                 last_verb;     /* canary_verb_t; 0: not known */
 
     unsigned                 nreleases;
     canary_state_release_t  *releases;
@@ -100,6 +101,8 @@ typedef struct {
     uint64_t                 writer;        /* whoever wrote it: a number
                                                that nobody else has */
     uint64_t                 last_event;    /* id, 0: none */
+    uint64_t                 configuration; /* serial number, as shown; 0: not
+                                               known */
     unsigned                 nendpoints;
     canary_state_endpoint_t *endpoints;
     canary_state_fleet_t     fleet;

@@ -72,11 +72,15 @@ static const canary_state_field_t  canary_state_last_fields[] = {
                          CANARY_REASON_SIZE) },
     { "ended", &canary_state_long,
       CANARY_STATE_FIELD(canary_state_endpoint_t, ended,
-                         CANARY_STATE_TIME_MAX) }
+                         CANARY_STATE_TIME_MAX) },
+
+    { "verb", &canary_state_choice,
+      offsetof(canary_state_endpoint_t, last_verb), CANARY_STATE_VERBS,
+      canary_state_verbs }
 };
 
 static const canary_state_object_t  canary_state_last = {
-    CANARY_STATE_FIELDS(canary_state_last_fields), canary_state_is_last, 0
+    CANARY_STATE_FIELDS(canary_state_last_fields), canary_state_is_last, 1
 };
 
 
@@ -427,12 +431,12 @@ static const canary_state_field_t  canary_state_fields[] = {
       CANARY_STATE_FIELD(canary_state_t, writer, UINT64_MAX) },
     { "last_event", CANARY_STATE_LONG(canary_state_t, last_event) },
     { "endpoints", &canary_state_list, 0, 0, &canary_state_endpoints },
-
+    { "configuration", CANARY_STATE_LONG(canary_state_t, configuration) },
     { "fleet", &canary_state_option, 0, 0, &canary_state_fleet }
 };
 
 static const canary_state_object_t  canary_state_all = {
-    CANARY_STATE_FIELDS(canary_state_fields), NULL, 1
+    CANARY_STATE_FIELDS(canary_state_fields), NULL, 2
 };
 
 

@@ -33,7 +33,7 @@ const char *const  canary_state_phases[CANARY_PHASES] = {
     "idle", "progressing", "paused", "halted", "baking"
 };
 
-static const char *const  canary_state_verbs[CANARY_STATE_VERBS] = {
+const char *const  canary_state_verbs[CANARY_STATE_VERBS] = {
     "start", "direct", "patch", "advance", "pause", "resume", "promote",
     "rollback", "step", "violation", "holding", "release_gone",
     "stable_unavailable", "stable_available"
@@ -72,6 +72,7 @@ canary_state_read_rules(const cJSON *value, const canary_json_at_t *at,
     }
 
     event->nfigures = strategy.nrules;
+    event->matches = strategy.matches;
 
     for (i = 0; i < strategy.nrules; i++) {
         event->figures[i].rule = strategy.rules[i];
@@ -94,6 +95,7 @@ canary_state_write_rules(cJSON *object, const canary_state_field_t *field,
     canary_strategy_init(&strategy);
 
     strategy.nrules = event->nfigures;
+    strategy.matches = event->matches;
 
     for (i = 0; i < event->nfigures; i++) {
         strategy.rules[i] = event->figures[i].rule;
@@ -244,9 +246,14 @@ static const canary_state_field_t  canary_state_event_fields[] = {
     { "rules", &canary_state_rules, 0, 0, NULL },
     { "judgements", &canary_state_judgements, 0, 0, NULL },
     { "stable", &canary_state_part, offsetof(canary_event_t, outage), 0,
-      &canary_state_outage }
+      &canary_state_outage },
+
+    /* not in files of before it was */
+
+    { "release", &canary_state_name,
+      CANARY_STATE_FIELD(canary_event_t, release, CANARY_NAME_SIZE) }
 };
 
 const canary_state_object_t  canary_state_event = {
-    CANARY_STATE_FIELDS(canary_state_event_fields), NULL, 0
+    CANARY_STATE_FIELDS(canary_state_event_fields), NULL, 1
 };

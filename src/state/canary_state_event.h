@@ -9,10 +9,12 @@
 
 
 #include "canary_route.h"
+#include "canary_state.h"
 #include "canary_state_field.h"
 
 
 extern const char *const  canary_state_phases[CANARY_PHASES];
+extern const char *const  canary_state_verbs[CANARY_STATE_VERBS];
 
 /* A canary_event_t, each member as exact as it is. */
 

@@ -23,10 +23,15 @@
 #define CANARY_STATE_LOCK  "state.lock"
 #define CANARY_STATE_NEW   "state.json.new"
 #define CANARY_STATE_KIN   "state."
+
+#define CANARY_STATE_OWNER_IS  "prefix "   /* a name begins so */
+
 #define CANARY_EVENTS_KIN  "events.jsonl"
 
 
 static int canary_state_file_is_there(int fd, const char *path);
+static void canary_state_file_sign(int fd, const char *owner);
+static int canary_state_file_signed(int fd, char owner[CANARY_STATE_OWNER]);
 static int canary_state_file_others(const char *dir, off_t start,
     pid_t writer);
 static int canary_state_file_fill(int fd, const char *text, size_t len,
@@ -52,8 +57,8 @@ canary_state_file_is_ours(const char *name)
  */
 
 int
-canary_state_file_lock(const char *dir, int *fd, pid_t *holder,
-    canary_state_file_error_t *error)
+canary_state_file_lock(const char *dir, const char *owner, int *fd,
+    pid_t *holder, canary_state_file_error_t *error)
 {
     int           taken;
     char          path[PATH_MAX];
@@ -86,6 +91,7 @@ canary_state_file_lock(const char *dir, int *fd, pid_t *holder,
     } else if (fcntl(*fd, F_SETLK, &lock) == 0) {
 
         if (canary_state_file_is_there(*fd, path)) {
+            canary_state_file_sign(*fd, owner);
             return 1;
         }
 
@@ -119,6 +125,78 @@ canary_state_file_is_there(int fd, const char *path)
 
     return fstat(fd, &own) == 0 && lstat(path, &there) == 0
            && own.st_dev == there.st_dev && own.st_ino == there.st_ino;
+}
+
+
+/* a full disk is no reason to write nothing: without a name it is as before */
+
+static void
+canary_state_file_sign(int fd, const char *owner)
+{
+    char  present[CANARY_STATE_OWNER];
+
+    if (!canary_state_file_signed(fd, present)
+        || strcmp(present, owner) == 0)
+    {
+        return;
+    }
+
+    if (ftruncate(fd, 0) == 0 && lseek(fd, 0, SEEK_SET) == 0
+        && canary_state_file_put(fd, owner, strlen(owner)) == 0)
+    {
+        (void) canary_state_file_put(fd, "\n", 1);
+    }
+}
+
+
+/* whether what is in a lock file is a name, or nothing */
+
+static int
+canary_state_file_signed(int fd, char owner[CANARY_STATE_OWNER])
+{
+    ssize_t  n;
+    char    *p;
+
+    n = pread(fd, owner, CANARY_STATE_OWNER - 1, 0);
+
+    owner[(n > 0) ? n : 0] = '\0';
+    owner[strcspn(owner, "\n")] = '\0';
+
+    for (p = owner; *p; p++) {
+        if ((unsigned char) *p < 0x20 || *p == 0x7f) {
+            *p = '?';
+        }
+    }
+
+    return n == 0 || strncmp(owner, CANARY_STATE_OWNER_IS,
+                             sizeof(CANARY_STATE_OWNER_IS) - 1) == 0;
+}
+
+
+void
+canary_state_file_owner(const char *dir, char owner[CANARY_STATE_OWNER])
+{
+    int                        fd;
+    char                       path[PATH_MAX];
+    canary_state_file_error_t  error;
+
+    owner[0] = '\0';
+
+    if (canary_state_file_path(dir, CANARY_STATE_LOCK, path, &error) != 0) {
+        return;
+    }
+
+    fd = open(path, O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK|O_NOCTTY);
+
+    if (fd == -1) {
+        return;
+    }
+
+    if (!canary_state_file_signed(fd, owner)) {
+        owner[0] = '\0';
+    }
+
+    (void) close(fd);
 }
 
 
@@ -199,7 +277,7 @@ void
 canary_state_file_hand_over(const char *dir, uid_t user)
 {
     int                        fd;
-    char                       path[PATH_MAX];
+    char                       path[PATH_MAX], owner[CANARY_STATE_OWNER];
     struct stat                st;
     canary_state_file_error_t  error;
 
@@ -216,7 +294,9 @@ canary_state_file_hand_over(const char *dir, uid_t user)
     /* the directory is the workers', who might have put another file there */
 
     if (fstat(fd, &st) == 0
-        && S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_size == 0
+        && S_ISREG(st.st_mode) && st.st_nlink == 1
+        && st.st_size < CANARY_STATE_OWNER
+        && canary_state_file_signed(fd, owner)
         && st.st_uid != user
         && fchown(fd, user, (gid_t) -1) == -1)
     {

@@ -8,6 +8,7 @@
 #define CANARY_STATE_FILE_H
 
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,7 +24,8 @@
  *
  *   DIR/state.json       the state; replaced as a whole by a rename
  *   DIR/state.json.new   the next one while it is being written
- *   DIR/state.lock       whoever holds its fcntl lock may write
+ *   DIR/state.lock       whoever holds its fcntl lock may write, and has its
+ *                        name in it: a line
  */
 
 
@@ -43,13 +45,26 @@ typedef struct {
 
 int canary_state_file_is_ours(const char *name);
 
+/* A name begins with "prefix ", so that no other file is taken for a lock. */
+
+#define CANARY_STATE_OWNER      (2 * PATH_MAX + 64)    /* bytes of a name, with
+                                                          a zero */
+
 /*
- * Takes the lock.  Returns 1 and a descriptor to be kept open (closing it
- * gives the lock back), 0 and the process that has it (0: not known), or -1.
+ * Takes the lock, and puts the name of the owner into it.  Returns 1 and a
+ * descriptor to be kept open (closing it gives the lock back), 0 and the
+ * process that has it (0: not known), or -1.
  */
 
-int canary_state_file_lock(const char *dir, int *fd, pid_t *holder,
-    canary_state_file_error_t *error);
+int canary_state_file_lock(const char *dir, const char *owner, int *fd,
+    pid_t *holder, canary_state_file_error_t *error);
+
+/*
+ * The name that is in the lock file, without the end of its line and without
+ * control characters; "": there is none.  Not for the holder itself.
+ */
+
+void canary_state_file_owner(const char *dir, char owner[CANARY_STATE_OWNER]);
 
 /*
  * What has to be as it was when a file is replaced: whoever may remove files

@@ -202,6 +202,7 @@ ngx_canary_adopt_record(ngx_canary_main_conf_t *cmcf,
     ngx_memcpy(next->last_release, from->last_release, CANARY_NAME_SIZE);
     ngx_memcpy(next->last_reason, from->last_reason, CANARY_REASON_SIZE);
     next->ended = from->ended;
+    next->last_verb = from->last_verb;
 
     return NGX_OK;
 }

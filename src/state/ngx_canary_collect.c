@@ -19,6 +19,7 @@
 #include "canary_state_json.h"
 
 #include "ngx_canary_endpoint.h"
+#include "ngx_canary_registry.h"
 #include "ngx_canary_meter.h"
 #include "ngx_canary_shared.h"
 
@@ -119,6 +120,7 @@ ngx_canary_count_shared(ngx_canary_main_conf_t *cmcf,
     if (state) {
         state->writer = zone->writer;
         state->last_event = zone->last_event;
+        state->configuration = ngx_canary_configuration(zone, zone->serial);
 
         if (zone->fleet) {
             ngx_memcpy(state->fleet.name, zone->fleet->name, CANARY_NAME_SIZE);
@@ -244,6 +246,7 @@ ngx_canary_collect_record(ngx_canary_shared_t *shared,
     ngx_memcpy(to->last_release, record->last_release, CANARY_NAME_SIZE);
     ngx_memcpy(to->last_reason, record->last_reason, CANARY_REASON_SIZE);
     to->ended = record->ended;
+    to->last_verb = record->last_verb;
 
     if (evidence && present->phase != CANARY_IDLE
         && present->number == rollout->number)

@@ -80,7 +80,7 @@ ngx_canary_follow(ngx_canary_main_conf_t *cmcf, ngx_uint_t own,
         return 0;
     }
 
-    state = ngx_canary_read_state(cmcf, &id, why);
+    state = ngx_canary_read_state(dir, &id, why);
 
     if (why[0]) {
         ngx_log_error(NGX_LOG_ERR, log, 0,
@@ -95,7 +95,7 @@ ngx_canary_follow(ngx_canary_main_conf_t *cmcf, ngx_uint_t own,
     last = 0;
 
     if (foreign) {
-        last = ngx_canary_read_events(cmcf, state->last_event, log);
+        last = ngx_canary_read_events(dir, state->last_event, log);
         ngx_canary_load_changed(cmcf, state, own);
     }
 

@@ -40,13 +40,9 @@ static ngx_uint_t        ngx_canary_unreadable;   /* and that was said */
 
 
 uint64_t
-ngx_canary_read_events(ngx_canary_main_conf_t *cmcf,
-    uint64_t until, ngx_log_t *log)
+ngx_canary_read_events(const char *dir, uint64_t until, ngx_log_t *log)
 {
-    char                      *dir;
     canary_state_file_error_t  error;
-
-    dir = (char *) cmcf->state_path->name.data;
 
     ngx_canary_until = until;
 

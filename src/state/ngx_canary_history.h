@@ -22,8 +22,8 @@
 
 /* reads what their file has, of which a state has those up to a number;
    returns the highest one there, 0: it has none, or cannot be read */
-uint64_t ngx_canary_read_events(ngx_canary_main_conf_t *cmcf,
-    uint64_t until, ngx_log_t *log);
+uint64_t ngx_canary_read_events(const char *dir, uint64_t until,
+    ngx_log_t *log);
 void ngx_canary_forget_events(void);
 
 /* adds those of the file to those of the state, but for newer ones; without

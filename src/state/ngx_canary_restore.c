@@ -24,6 +24,8 @@
 #include "ngx_canary_pending.h"
 #include "ngx_canary_adopt.h"
 #include "ngx_canary_history.h"
+#include "ngx_canary_owner.h"
+#include "ngx_canary_writer.h"
 
 
 /*
@@ -41,6 +43,7 @@ typedef ngx_int_t (*ngx_canary_restore_pt)(
 #define NGX_CANARY_PARTS       4
 
 
+static char *ngx_canary_restore_dir(ngx_canary_main_conf_t *cmcf);
 static void ngx_canary_restore_parts(ngx_canary_main_conf_t *cmcf,
     canary_state_t *state, ngx_uint_t part, ngx_log_t *log);
 static void ngx_canary_restore_others(ngx_canary_main_conf_t *cmcf,
@@ -57,16 +60,35 @@ static ngx_int_t ngx_canary_restore_rollout(ngx_canary_main_conf_t *cmcf,
     canary_state_endpoint_t *from, ngx_log_t *log);
 
 
-void
+const char *
 ngx_canary_restore(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
 {
-    char                    why[CANARY_STATE_ERROR];
+    char                   *dir, why[CANARY_STATE_ERROR];
+    char                    owner[CANARY_STATE_OWNER];
     uint64_t                last;
     ngx_uint_t              ours;
     canary_state_t         *state;
     canary_state_file_id_t  id;
 
-    state = ngx_canary_read_state(cmcf, &id, why);
+    dir = ngx_canary_restore_dir(cmcf);
+
+    /* its helper says so as well, as an error */
+
+    if (canary_state_file_locked(dir)
+        && ngx_canary_owned_by_other(cmcf, owner))
+    {
+        return "another nginx has the state file in";
+    }
+
+    if (cmcf->former_path.len) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "canary: the state is read from \"%s\", the default of "
+                      "canary_state_path before, and from now on written to "
+                      "\"%V\": what is in the former is of no use any more",
+                      dir, &cmcf->state_path->name);
+    }
+
+    state = ngx_canary_read_state(dir, &id, why);
 
     if (why[0]) {
         ngx_canary_set_aside(cmcf, why, log);
@@ -74,12 +96,12 @@ ngx_canary_restore(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
 
     /* without a state no event is newer: what happened can still be shown */
 
-    last = ngx_canary_read_events(cmcf, state ? state->last_event
+    last = ngx_canary_read_events(dir, state ? state->last_event
                                               : (uint64_t) -1, log);
 
     /* what another nginx is about to write is not ours to carry out */
 
-    ours = !canary_state_file_locked((char *) cmcf->state_path->name.data);
+    ours = !canary_state_file_locked(dir);
 
     ngx_canary_lock(cmcf->zone);
 
@@ -87,6 +109,7 @@ ngx_canary_restore(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
 
     if (state) {
         ngx_canary_raise_last(cmcf, state->last_event);
+        cmcf->zone->configurations += state->configuration;
         ngx_canary_restore_fleet(cmcf->zone, &state->fleet);
         ngx_canary_restore_parts(cmcf, state, 0, log);
     }
@@ -96,14 +119,35 @@ ngx_canary_restore(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
     }
 
     if (state && ours) {
-        cmcf->zone->file = id;
         ngx_canary_newer_events(cmcf, state, log);
+
+        if (cmcf->former_path.len == 0) {
+            cmcf->zone->file = id;
+        }
     }
 
     ngx_canary_unlock(cmcf->zone);
 
     canary_state_destroy(state);
     ngx_canary_forget_events();
+
+    if (cmcf->former_path.len) {
+        ngx_canary_append_again(cmcf);
+    }
+
+    return why[0] ? "nothing can be read of the state file in"
+           : state ? "nothing is known of it in the state file in"
+                   : "there is no state file in";
+}
+
+
+/* where it is by default, or was before there was another default */
+
+static char *
+ngx_canary_restore_dir(ngx_canary_main_conf_t *cmcf)
+{
+    return (char *) (cmcf->former_path.len ? cmcf->former_path.data
+                                           : cmcf->state_path->name.data);
 }
 
 
@@ -219,8 +263,8 @@ ngx_canary_restore_others(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
 /* NULL: there is none, and "why" is empty, or none that can be read */
 
 canary_state_t *
-ngx_canary_read_state(ngx_canary_main_conf_t *cmcf,
-    canary_state_file_id_t *id, char why[CANARY_STATE_ERROR])
+ngx_canary_read_state(const char *dir, canary_state_file_id_t *id,
+    char why[CANARY_STATE_ERROR])
 {
     int                        rc;
     char                      *text;
@@ -230,8 +274,7 @@ ngx_canary_read_state(ngx_canary_main_conf_t *cmcf,
 
     why[0] = '\0';
 
-    rc = canary_state_file_read((char *) cmcf->state_path->name.data,
-                                CANARY_STATE_SIZE_MAX, &text, &len, id,
+    rc = canary_state_file_read(dir, CANARY_STATE_SIZE_MAX, &text, &len, id,
                                 &error);
 
     if (rc == -1) {
@@ -264,7 +307,7 @@ ngx_canary_set_aside(ngx_canary_main_conf_t *cmcf, const char *why,
     char                      *dir, name[CANARY_STATE_FILE_NAME];
     canary_state_file_error_t  error;
 
-    dir = (char *) cmcf->state_path->name.data;
+    dir = ngx_canary_restore_dir(cmcf);
 
     if (canary_state_file_locked(dir)) {
         ngx_log_error(NGX_LOG_ERR, log, 0,
@@ -280,14 +323,12 @@ ngx_canary_set_aside(ngx_canary_main_conf_t *cmcf, const char *why,
         ngx_log_error(NGX_LOG_ERR, log, 0,
                       "canary: the state file \"%s/" CANARY_STATE_FILE "\" "
                       "cannot be read: %s; it is kept as \"%s\", and every "
-                      "endpoint begins idle on its first release", dir, why,
-                      name);
+                      "endpoint begins idle", dir, why, name);
     } else {
         ngx_log_error(NGX_LOG_ERR, log, error.err,
                       "canary: the state file \"%s/" CANARY_STATE_FILE "\" "
                       "cannot be read: %s; it cannot be renamed either, and "
-                      "every endpoint begins idle on its first release",
-                      dir, why);
+                      "every endpoint begins idle", dir, why);
     }
 }
 
@@ -314,7 +355,7 @@ ngx_canary_keep(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
     char                      *dir, name[CANARY_STATE_FILE_NAME];
     canary_state_file_error_t  error;
 
-    dir = (char *) cmcf->state_path->name.data;
+    dir = ngx_canary_restore_dir(cmcf);
 
     ngx_canary_aside_name(name);
 
@@ -429,15 +470,22 @@ ngx_int_t
 ngx_canary_restore_endpoint(ngx_canary_main_conf_t *cmcf,
     ngx_canary_shared_t *shared, canary_state_endpoint_t *from, ngx_log_t *log)
 {
-    ngx_int_t  rc;
+    ngx_int_t               rc;
+    ngx_canary_endpoint_t  *endpoint;
+
+    endpoint = ngx_canary_endpoint_of(cmcf, shared);
+
+    if (endpoint) {
+        endpoint->begun = 0;
+    }
 
     rc = ngx_canary_adopt(cmcf, shared, from, ngx_canary_milliseconds(), log);
 
     if (rc == NGX_ERROR) {
         ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "canary: \"%s\" begins idle on its first release, since "
-                      "the canary_zone is too small for its state",
-                      from->name);
+                      "canary: \"%s\" begins idle on the release that "
+                      "nginx.conf says, since the canary_zone is too small "
+                      "for its state", from->name);
 
     } else if (rc == NGX_DECLINED) {
         ngx_log_error(NGX_LOG_ERR, log, 0,

@@ -21,8 +21,10 @@
 /* what a state file says, put into the zone */
 
 
-/* into a zone that knows nothing; when the configuration is certain */
-void ngx_canary_restore(ngx_canary_main_conf_t *cmcf, ngx_log_t *log);
+/* into a zone that knows nothing; when the configuration is certain.  Returns
+   why nothing is known of an endpoint that was not restored, as the beginning
+   of "... in DIRECTORY" */
+const char *ngx_canary_restore(ngx_canary_main_conf_t *cmcf, ngx_log_t *log);
 
 /* the rollout of one endpoint, see ngx_canary_adopt(): what does not fit is
    said */
@@ -32,7 +34,7 @@ ngx_int_t ngx_canary_restore_endpoint(ngx_canary_main_conf_t *cmcf,
 
 /* NULL: there is none, or it cannot be read, and why; the id is that of the
    file */
-canary_state_t *ngx_canary_read_state(ngx_canary_main_conf_t *cmcf,
+canary_state_t *ngx_canary_read_state(const char *dir,
     canary_state_file_id_t *id, char why[CANARY_STATE_ERROR]);
 
 /* the endpoint of a state, which is remembered if it is not configured; NULL:

@@ -15,6 +15,7 @@
 #include "canary_state.h"
 
 #include "ngx_canary_endpoint.h"
+#include "ngx_canary_course.h"
 #include "ngx_canary_failures.h"
 #include "ngx_canary_generation.h"
 #include "ngx_canary_memory.h"
@@ -72,6 +73,7 @@ ngx_canary_transfer(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
         from = ngx_canary_find_shared(cmcf->old, &endpoints[i]->name);
 
         if (from) {
+            endpoints[i]->begun = 0;
             (void) ngx_canary_transfer_endpoint(cmcf, endpoints[i]->shared,
                                                 from, log);
         }
@@ -92,6 +94,7 @@ static void
 ngx_canary_transfer_files(ngx_canary_zone_t *to, ngx_canary_zone_t *from)
 {
     to->last_event = from->last_event;
+    to->configurations = from->configurations;
     to->writer = from->writer;
     to->sequence = from->sequence;
     to->durable = from->durable;
@@ -133,6 +136,7 @@ ngx_canary_transfer_endpoint(ngx_canary_main_conf_t *cmcf,
 
     ngx_canary_transfer_phases(to, from);
     ngx_canary_copy_failures(to, from);
+    ngx_canary_copy_course(to, from);
 
     if (lost) {
         ngx_log_error(NGX_LOG_ERR, log, 0,

@@ -25,6 +25,7 @@
 #include "ngx_canary_pending.h"
 #include "ngx_canary_collect.h"
 #include "ngx_canary_follow.h"
+#include "ngx_canary_owner.h"
 
 
 /*
@@ -55,7 +56,8 @@ static ngx_uint_t ngx_canary_leads(ngx_canary_main_conf_t *cmcf);
 static ngx_uint_t ngx_canary_have_lock(ngx_canary_main_conf_t *cmcf,
     uint64_t now);
 static void ngx_canary_got_lock(ngx_canary_main_conf_t *cmcf, uint64_t now);
-static void ngx_canary_append_again(ngx_canary_main_conf_t *cmcf);
+static void ngx_canary_foreign_problem(ngx_canary_main_conf_t *cmcf,
+    pid_t holder);
 static void ngx_canary_no_lock(ngx_canary_main_conf_t *cmcf,
     pid_t holder, uint64_t now);
 static void ngx_canary_forget_written(void);
@@ -220,6 +222,7 @@ static ngx_uint_t
 ngx_canary_have_lock(ngx_canary_main_conf_t *cmcf, uint64_t now)
 {
     int                        rc;
+    char                       owner[CANARY_STATE_OWNER];
     pid_t                      holder;
     canary_state_file_error_t  error;
 
@@ -244,7 +247,17 @@ ngx_canary_have_lock(ngx_canary_main_conf_t *cmcf, uint64_t now)
 
     ngx_canary_looked = now;
 
-    rc = canary_state_file_lock(ngx_canary_dir, &ngx_canary_lock_fd,
+    /* who has ended may be back: it is not ours for that */
+
+    if (cmcf->zone->foreign == NGX_CANARY_FOREIGN_OTHER
+        && ngx_canary_owned_by_other(cmcf, owner))
+    {
+        return 0;
+    }
+
+    ngx_canary_owner(cmcf, owner);
+
+    rc = canary_state_file_lock(ngx_canary_dir, owner, &ngx_canary_lock_fd,
                                 &holder, &error);
 
     if (rc == 1) {
@@ -316,7 +329,7 @@ ngx_canary_got_lock(ngx_canary_main_conf_t *cmcf, uint64_t now)
 
 /* in another directory there is another file of events, or none */
 
-static void
+void
 ngx_canary_append_again(ngx_canary_main_conf_t *cmcf)
 {
     ngx_canary_shared_t  *shared;
@@ -336,6 +349,7 @@ ngx_canary_append_again(ngx_canary_main_conf_t *cmcf)
 static void
 ngx_canary_no_lock(ngx_canary_main_conf_t *cmcf, pid_t holder, uint64_t now)
 {
+    ngx_uint_t          other;
     ngx_canary_zone_t  *zone;
 
     zone = cmcf->zone;
@@ -355,26 +369,65 @@ ngx_canary_no_lock(ngx_canary_main_conf_t *cmcf, pid_t holder, uint64_t now)
 
     ngx_canary_lock(zone);
 
-    if (!zone->foreign) {
-        ngx_snprintf(zone->problem, NGX_CANARY_PROBLEM - 1,
-                     "another nginx, process %P, writes the state file in "
-                     "\"%V\"%Z", holder, &cmcf->state_path->name);
-        zone->problem[NGX_CANARY_PROBLEM - 1] = '\0';
+    /* its name may come a moment after the lock */
 
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "canary: %s: until it ends, this one follows the file, "
-                      "takes no steps and accepts no changes but those that "
-                      "stop a rollout", zone->problem);
+    if (zone->foreign != NGX_CANARY_FOREIGN_OTHER) {
+        ngx_canary_foreign_problem(cmcf, holder);
     }
 
-    zone->foreign = 1;
     zone->locker = 0;
+    other = (zone->foreign == NGX_CANARY_FOREIGN_OTHER);
 
     ngx_canary_unlock(zone);
 
     ngx_canary_settle_all(cmcf, NGX_CANARY_NOT_WRITTEN, (uint64_t) -1, now);
 
-    (void) ngx_canary_follow(cmcf, 0, now, ngx_cycle->log);
+    if (!other) {
+        (void) ngx_canary_follow(cmcf, 0, now, ngx_cycle->log);
+    }
+}
+
+
+/* with the lock; what another nginx does is nothing to follow */
+
+static void
+ngx_canary_foreign_problem(ngx_canary_main_conf_t *cmcf, pid_t holder)
+{
+    char                owner[CANARY_STATE_OWNER];
+    ngx_canary_zone_t  *zone;
+
+    zone = cmcf->zone;
+
+    if (ngx_canary_owned_by_other(cmcf, owner)) {
+        ngx_snprintf(zone->problem, NGX_CANARY_PROBLEM - 1,
+                     "another nginx, process %P with the %s, has the state "
+                     "file in \"%V\"%Z", holder, owner,
+                     &cmcf->state_path->name);
+
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "canary: another nginx, process %P with the %s, has "
+                      "the state file in \"%V\": this one does not follow "
+                      "it, takes no steps and accepts no changes but those "
+                      "that stop a rollout, until canary_state_path gives it "
+                      "a directory of its own",
+                      holder, owner, &cmcf->state_path->name);
+
+        zone->foreign = NGX_CANARY_FOREIGN_OTHER;
+
+    } else if (!zone->foreign) {
+        ngx_snprintf(zone->problem, NGX_CANARY_PROBLEM - 1,
+                     "another nginx, process %P, writes the state file in "
+                     "\"%V\"%Z", holder, &cmcf->state_path->name);
+
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "canary: %s: until it ends, this one follows the file, "
+                      "takes no steps and accepts no changes but those that "
+                      "stop a rollout", zone->problem);
+
+        zone->foreign = NGX_CANARY_FOREIGN_SAME;
+    }
+
+    zone->problem[NGX_CANARY_PROBLEM - 1] = '\0';
 }
 
 
@@ -798,7 +851,9 @@ ngx_canary_write_worked(ngx_canary_main_conf_t *cmcf)
 ngx_uint_t
 ngx_canary_foreign(ngx_canary_main_conf_t *cmcf)
 {
-    return cmcf->zone->foreign
-           && canary_state_file_kept((char *) cmcf->state_path->name.data,
-                                     cmcf->zone->controller);
+    return cmcf->zone->foreign == NGX_CANARY_FOREIGN_OTHER
+           || (cmcf->zone->foreign
+               && canary_state_file_kept(
+                                        (char *) cmcf->state_path->name.data,
+                                        cmcf->zone->controller));
 }

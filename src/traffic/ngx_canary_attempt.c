@@ -50,6 +50,9 @@ static void ngx_canary_rejected(ngx_canary_attempt_t *attempt,
 static canary_end_t ngx_canary_cancelled(ngx_canary_attempt_t *attempt);
 static void ngx_canary_attempt_followed(ngx_canary_attempt_t *attempt,
     canary_end_t end);
+static ngx_uint_t ngx_canary_matches_at_end(ngx_canary_attempt_t *attempt);
+static void ngx_canary_match(ngx_canary_attempt_t *attempt);
+static ngx_uint_t ngx_canary_matched(ngx_canary_attempt_t *attempt);
 static void ngx_canary_ignored(ngx_canary_attempt_t *attempt);
 static void ngx_canary_follow_attempt(ngx_canary_attempt_t *attempt);
 static void ngx_canary_end_time(ngx_canary_attempt_t *attempt,
@@ -154,6 +157,12 @@ ngx_canary_responded(ngx_canary_attempt_t *attempt,
     if (!attempt->response) {
         ngx_canary_attempt_any_header(attempt, facts->status,
                                       header_grpc_status, 0, elapsed);
+    }
+
+    if (outcome != CANARY_OUTCOME_CANCELLED
+        && ngx_canary_matches_at_end(attempt))
+    {
+        ngx_canary_match(attempt);
     }
 
     ngx_canary_end_time(attempt,
@@ -278,6 +287,7 @@ ngx_canary_take_special_ticket(ngx_canary_attempt_t *attempt,
         }
 
         attempt->special = routing->route.watched ? NGX_CANARY_WATCHED : 0;
+        attempt->matched = 0;
     }
 
     if (!timeless && endpoint->warmup == 0) {
@@ -369,6 +379,10 @@ ngx_canary_special_response(ngx_canary_attempt_t *attempt,
         ngx_canary_follow_attempt(attempt);
     }
 
+    if (!ngx_canary_matches_at_end(attempt)) {
+        ngx_canary_match(attempt);
+    }
+
     if (!(attempt->special & NGX_CANARY_TIMELESS)) {
         ngx_canary_response(attempt, response_class, timed, elapsed);
         return;
@@ -388,6 +402,14 @@ ngx_canary_special_response(ngx_canary_attempt_t *attempt,
     finish.bad_5xx = (response_class == 5);
     finish.timeless = 1;
     finish.time = elapsed;
+
+    if ((attempt->special & NGX_CANARY_WATCHED)
+        && ngx_canary_matches_at_end(attempt)
+        && evidence && canary_get(&evidence->matches))
+    {
+        attempt->special |= NGX_CANARY_AWAITED;
+        finish.untimed = 1;
+    }
 
     ngx_canary_hand_in(attempt, evidence, &finish);
 }
@@ -427,6 +449,71 @@ ngx_canary_attempt_followed(ngx_canary_attempt_t *attempt, canary_end_t end)
     if (evidence) {
         canary_evidence_ended(evidence, &attempt->ticket, end);
     }
+}
+
+
+/* whether matches are looked at when an answer has ended, not at its header */
+
+static ngx_uint_t
+ngx_canary_matches_at_end(ngx_canary_attempt_t *attempt)
+{
+    return attempt->endpoint->latency == NGX_CANARY_LATENCY_RESPONSE
+           && !(attempt->special & NGX_CANARY_UPGRADED);
+}
+
+
+/* before what it is a part of is counted, so that its cohort waits for it */
+
+static void
+ngx_canary_match(ngx_canary_attempt_t *attempt)
+{
+    ngx_uint_t          measured;
+    canary_evidence_t  *evidence;
+
+    if (!(attempt->special & NGX_CANARY_WATCHED)) {
+        return;
+    }
+
+    evidence = ngx_canary_evidence(attempt, &measured);
+
+    if (evidence && canary_get(&evidence->matches)) {
+        attempt->matched = (uint8_t) ngx_canary_matched(attempt);
+
+        canary_evidence_match(evidence, &attempt->ticket, attempt->matched);
+    }
+}
+
+
+/*
+ * A bit for each name of the strategy.  One that changes while it is read was
+ * that of other tests than the attempt is evidence for.
+ */
+
+static ngx_uint_t
+ngx_canary_matched(ngx_canary_attempt_t *attempt)
+{
+    char                    name[CANARY_MATCH_SIZE];
+    ngx_uint_t              i, place, matched;
+    canary_matches_t       *matches;
+    ngx_canary_endpoint_t  *endpoint;
+
+    endpoint = attempt->endpoint;
+    matches = &ngx_canary_record(endpoint->shared)->rollout.strategy.matches;
+
+    for (i = 0, matched = 0; i < CANARY_MATCHES_MAX; i++) {
+        ngx_memcpy(name, matches->names[i], CANARY_MATCH_SIZE);
+        name[CANARY_MATCH_SIZE - 1] = '\0';
+
+        place = canary_match_find(&endpoint->matches, name, ngx_strlen(name));
+
+        if (place
+            && endpoint->shell->is_set(attempt, &endpoint->matched[place - 1]))
+        {
+            matched |= 1u << i;
+        }
+    }
+
+    return matched;
 }
 
 
@@ -479,6 +566,8 @@ ngx_canary_failed(ngx_canary_attempt_t *attempt,
     canary_finish_t      finish;
     canary_evidence_t   *evidence;
     ngx_canary_meter_t  *meter;
+
+    ngx_canary_match(attempt);
 
     meter = ngx_canary_attempt_meter(attempt);
     evidence = ngx_canary_evidence(attempt, &measured);
@@ -623,7 +712,9 @@ ngx_canary_cancelled(ngx_canary_attempt_t *attempt)
     evidence = ngx_canary_evidence(attempt, &measured);
 
     if (evidence && attempt->response < 4) {
-        canary_evidence_withdraw(evidence, &attempt->ticket);
+        canary_evidence_withdraw(evidence, &attempt->ticket,
+                                 (attempt->special & NGX_CANARY_WATCHED)
+                                 ? attempt->matched : 0);
         return CANARY_END_LEFT_WITHDRAWN;
     }
 
@@ -644,12 +735,20 @@ ngx_canary_end_time(ngx_canary_attempt_t *attempt,
     canary_evidence_t  *evidence;
 
     if (attempt->endpoint->latency != NGX_CANARY_LATENCY_RESPONSE
-        || (attempt->special & (NGX_CANARY_UPGRADED|NGX_CANARY_TIMELESS)))
+        || (attempt->special & NGX_CANARY_UPGRADED))
     {
         return;
     }
 
     evidence = ngx_canary_evidence(attempt, &measured);
+
+    if (ngx_canary_is_timeless(attempt)) {
+        if (attempt->special & NGX_CANARY_AWAITED) {
+            canary_evidence_no_time_ended(evidence, &attempt->ticket);
+        }
+
+        return;
+    }
 
     if (complete) {
         ngx_canary_add_time(attempt, ngx_canary_meter(attempt),

@@ -60,8 +60,9 @@ typedef enum {
 
 #define NGX_CANARY_UPGRADED            1    /* a tunnel */
 #define NGX_CANARY_TIMELESS            2    /* its time is no evidence */
-#define NGX_CANARY_WATCHED             4    /* rules ask how it ends */
-#define NGX_CANARY_FOLLOWED            8    /* and its end will be told */
+#define NGX_CANARY_WATCHED             4    /* rules ask for more of it */
+#define NGX_CANARY_FOLLOWED            8    /* and its end will be told, */
+#define NGX_CANARY_AWAITED             16   /* though it has no time */
 
 
 /* its evidence: a ticket, and for that its key has counted */
@@ -92,6 +93,9 @@ struct ngx_canary_attempt_s {
     uint8_t                             special;       /* of the above */
     uint8_t                             how;           /* it failed, when it
                                                           has */
+    uint8_t                             matched;       /* if it is watched: as
+                                                          it was counted, see
+                                                          the core */
 };
 
 

@@ -124,7 +124,7 @@ static ngx_int_t
 ngx_http_canary_verta_show_endpoints(ngx_http_request_t *r,
     ngx_http_canary_target_t *target)
 {
-    return ngx_http_canary_list_start(r, "endpoints",
+    return ngx_http_canary_list_start(r, "{\"endpoints\":",
                                       ngx_http_canary_verta_next_endpoint,
                                       NULL, 0);
 }

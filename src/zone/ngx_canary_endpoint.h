@@ -11,6 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "canary_match.h"
 #include "canary_route.h"
 #include "canary_strategy.h"
 
@@ -71,6 +72,16 @@ typedef struct ngx_canary_attempt_s       ngx_canary_attempt_t;
 typedef struct ngx_canary_fleet_conf_s    ngx_canary_fleet_conf_t;
 
 
+/* A string with variables in it, which the shell looks at for each request. */
+
+typedef struct {
+    void                               *value;         /* the shell's; NULL:
+                                                          none */
+    ngx_int_t                           variable;      /* if it is just one:
+                                                          its index, or -1 */
+} ngx_canary_string_t;
+
+
 /* The protocol of an endpoint: what of an attempt only that can tell. */
 
 typedef struct {
@@ -82,17 +93,12 @@ typedef struct {
     uint32_t                          (*key)(          /* hash of that which
                                                           chose its release */
                                          ngx_canary_attempt_t *attempt);
+    ngx_uint_t                        (*is_set)(       /* what it came to is
+                                                          neither empty nor 0
+                                                          by a string */
+                                         ngx_canary_attempt_t *attempt,
+                                         ngx_canary_string_t *string);
 } ngx_canary_shell_t;
-
-
-/* A string with variables in it, which the shell looks at for each request. */
-
-typedef struct {
-    void                               *value;         /* the shell's; NULL:
-                                                          none */
-    ngx_int_t                           variable;      /* if it is just one:
-                                                          its index, or -1 */
-} ngx_canary_string_t;
 
 
 /* An upstream{} block under canary control. */
@@ -101,6 +107,11 @@ typedef struct {
     ngx_canary_main_conf_t             *main;
     ngx_str_t                           name;
     ngx_array_t                         releases;      /* of release_t */
+    ngx_uint_t                          first;         /* of these: stable when
+                                                          nothing is known, */
+    ngx_uint_t                          marked;        /* as it is marked */
+    ngx_uint_t                          begun;         /* with that one, as far
+                                                          as is known yet */
     canary_strategy_t                   strategy;      /* of new rollouts */
     ngx_flag_t                          fallback;
     ngx_uint_t                          latency;       /* see below */
@@ -111,6 +122,9 @@ typedef struct {
     ngx_canary_string_t                 force;
     ngx_canary_string_t                 only;
     ngx_canary_string_t                 exclude;
+    canary_matches_t                    matches;       /* names, and by place
+                                                          what they are */
+    ngx_canary_string_t                 matched[CANARY_MATCHES_MAX];
     ngx_msec_t                          warmup;        /* 0: none */
     ngx_uint_t                          selects;       /* what is evidence, by
                                                           the last two */
@@ -151,6 +165,8 @@ struct ngx_canary_main_conf_s {
     u_char                             *zone_file;     /* of canary_zone; */
     ngx_uint_t                          zone_line;     /* NULL: by default */
     ngx_path_t                         *state_path;
+    ngx_str_t                           former_path;   /* to be read if it is
+                                                          not empty */
     ngx_canary_fleet_conf_t            *fleet;         /* NULL: alone */
 
     ngx_cycle_t                        *cycle;
@@ -161,7 +177,9 @@ struct ngx_canary_main_conf_s {
     ngx_uint_t                          fresh;         /* the zone knows
                                                           nothing yet */
     ngx_uint_t                          serial;        /* of this cycle */
-    ngx_uint_t                          committed;     /* it is in use */
+    ngx_uint_t                          committed;     /* it is in use, */
+    uint64_t                            loaded;        /* since then, ms since
+                                                          1970 */
 };
 
 

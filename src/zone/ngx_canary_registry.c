@@ -143,7 +143,7 @@ ngx_canary_rollout_size(ngx_uint_t nslots, ngx_uint_t workers)
 
 /*
  * The same, with all endpoints in rollouts at once, all of their releases used
- * by so many workers, and failures of each kept.
+ * by so many workers, and failures and the course of each kept.
  */
 
 size_t
@@ -157,7 +157,8 @@ ngx_canary_zone_wanted(ngx_canary_main_conf_t *cmcf,
     size = ngx_canary_zone_needed(cmcf, nslots);
 
     rollout = ngx_canary_rollout_size(nslots, workers)
-              + ngx_canary_slab_size(sizeof(ngx_canary_failures_t));
+              + ngx_canary_slab_size(sizeof(ngx_canary_failures_t))
+              + ngx_canary_slab_size(sizeof(canary_course_t));
 
     endpoints = cmcf->endpoints.elts;
 
@@ -344,6 +345,25 @@ ngx_canary_register_endpoint(ngx_canary_main_conf_t *cmcf,
     }
 
     return NGX_OK;
+}
+
+
+ngx_canary_endpoint_t *
+ngx_canary_endpoint_of(ngx_canary_main_conf_t *cmcf,
+    ngx_canary_shared_t *shared)
+{
+    ngx_uint_t               i;
+    ngx_canary_endpoint_t  **endpoints;
+
+    endpoints = cmcf->endpoints.elts;
+
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+        if (endpoints[i]->shared == shared) {
+            return endpoints[i];
+        }
+    }
+
+    return NULL;
 }
 
 

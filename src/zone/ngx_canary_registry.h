@@ -38,6 +38,10 @@ ngx_uint_t ngx_canary_remember_place(ngx_canary_shared_t *shared,
 ngx_canary_shared_t *ngx_canary_find_shared(
     ngx_canary_zone_t *zone, ngx_str_t *name);
 
+/* that of a configuration which an endpoint in the zone is; NULL: none */
+ngx_canary_endpoint_t *ngx_canary_endpoint_of(ngx_canary_main_conf_t *cmcf,
+    ngx_canary_shared_t *shared);
+
 /* under the lock: one that was named last by the configuration "serial", or
    that the one which is being registered wants; NULL: the zone is full */
 ngx_canary_shared_t *ngx_canary_create_shared(ngx_canary_zone_t *zone,

@@ -303,6 +303,10 @@ ngx_canary_remove_shared(ngx_canary_zone_t *zone, ngx_canary_shared_t **place)
         ngx_slab_free_locked(zone->pool, shared->failures);
     }
 
+    if (shared->course) {
+        ngx_slab_free_locked(zone->pool, shared->course);
+    }
+
     ngx_slab_free_locked(zone->pool, shared->phases);
     ngx_slab_free_locked(zone->pool, shared);
 }

@@ -13,6 +13,7 @@
 
 #include "canary_away.h"
 #include "canary_buckets.h"
+#include "canary_course.h"
 #include "canary_event.h"
 #include "canary_evidence_layout.h"
 #include "canary_fleet.h"
@@ -186,12 +187,18 @@ typedef struct {
     uint64_t                            transitions[CANARY_PHASES];
                                                        /* to each phase, from
                                                           others */
+    uint64_t                            results[2];    /* rollouts that ended:
+                                                          promoted, and rolled
+                                                          back */
     uint64_t                            ended;         /* the last rollout,
                                                           ms since 1970 */
     uint64_t                            settled;       /* generation at which
                                                           Verta's API stopped
                                                           telling how that
                                                           rollout ended */
+    uint32_t                            last_verb;     /* what ended it,
+                                                          canary_verb_t; 0: not
+                                                          known */
     u_char                              last_release[CANARY_NAME_SIZE];
                                         /* its name, zero-terminated */
     u_char                              last_reason[CANARY_REASON_SIZE];
@@ -394,6 +401,7 @@ struct ngx_canary_shared_s {
 
     ngx_canary_history_t               *history;       /* or NULL */
     ngx_canary_failures_t              *failures;      /* or NULL */
+    canary_course_t                    *course;        /* or NULL */
 
     ngx_canary_release_shared_t        *releases
                                             [CANARY_RELEASES];
@@ -432,6 +440,13 @@ struct ngx_canary_generation_s {
 };
 
 
+/* the nginx that has the lock of the state file: one that this one follows, as
+   in a binary upgrade, or one that has nothing to do with it */
+
+#define NGX_CANARY_FOREIGN_SAME   1
+#define NGX_CANARY_FOREIGN_OTHER  2
+
+
 struct ngx_canary_zone_s {
     uint64_t                            magic;         /* and layout */
     ngx_slab_pool_t                    *pool;          /* it is made of */
@@ -440,6 +455,11 @@ struct ngx_canary_zone_s {
                                                           a process */
     ngx_uint_t                          serial;        /* of the newest
                                                           configuration */
+    uint64_t                            configurations;  /* what is added to
+                                                          serial numbers where
+                                                          they are shown: so
+                                                          that they go on after
+                                                          a restart */
     ngx_uint_t                          closed;        /* the newest has no
                                                           endpoints, and so
                                                           no zone */
@@ -471,7 +491,8 @@ struct ngx_canary_zone_s {
                                                           nobody here */
     ngx_uint_t                          failing;       /* last try failed */
     ngx_uint_t                          foreign;       /* another nginx has
-                                                          the lock */
+                                                          the lock: see below;
+                                                          0: none */
     u_char                              problem[NGX_CANARY_PROBLEM];
                                                        /* of these two, in
                                                           words */
@@ -537,6 +558,15 @@ ngx_canary_event_at(ngx_canary_shared_t *shared, uint64_t number)
 }
 
 
+/* the number of a configuration as it is shown, from 1 on */
+
+static ngx_inline uint64_t
+ngx_canary_configuration(ngx_canary_zone_t *zone, ngx_uint_t serial)
+{
+    return zone->configurations + serial;
+}
+
+
 /* what it has counted */
 
 static ngx_inline void
@@ -574,6 +604,19 @@ static ngx_inline uint64_t
 ngx_canary_milliseconds(void)
 {
     return ngx_canary_microseconds() / 1000;
+}
+
+
+/* ms since 1970 */
+
+static ngx_inline uint64_t
+ngx_canary_wall_clock(void)
+{
+    struct timeval  tv;
+
+    ngx_gettimeofday(&tv);
+
+    return (uint64_t) tv.tv_sec * 1000 + (uint64_t) tv.tv_usec / 1000;
 }
 
 

@@ -21,7 +21,7 @@
 /* changes with the layout of what is shared */
 
 #define NGX_CANARY_MAGIC                                                      \
-    (0x63616e6172790000ull ^ (uint64_t) 6 << 48                               \
+    (0x63616e6172790000ull ^ (uint64_t) 9 << 48                               \
      ^ (uint64_t) sizeof(ngx_canary_shared_t) << 20                      \
      ^ (uint64_t) sizeof(canary_event_t) << 8                        \
      ^ sizeof(canary_evidence_t))
@@ -441,6 +441,7 @@ ngx_canary_create_zone(ngx_shm_zone_t *shm_zone, ngx_canary_main_conf_t *cmcf)
     zone->nslots = ngx_canary_slots(cmcf);
 
     zone->serial = NGX_CANARY_UNSEEN + 1;
+    zone->configurations = -(uint64_t) zone->serial;
     zone->writer = ngx_canary_new_writer();
 
     ocmcf = ngx_canary_old_conf();

@@ -55,7 +55,6 @@ $t->start(<<'EOC');
 
         location /plain       { canary_api write=on; }
         location /slash/      { canary_api; }
-        location = /one       { canary_api; }
         location /off/        { canary_api write=off; }
         location /if/         { canary_api write=on; if ($arg_if) { } }
 
@@ -85,7 +84,7 @@ subtest 'the location itself is an index' => sub {
 };
 
 subtest 'a location with and without a slash at its end' => sub {
-    for my $uri ('/plain', '/plain/', '/slash/', '/one') {
+    for my $uri ('/plain', '/plain/', '/slash/') {
         my $response = more($uri);
 
         is($response->status, 200, $uri);
@@ -137,7 +136,11 @@ subtest 'HEAD is GET without a body' => sub {
 
         is($head->status, 200, "HEAD $path");
         is($head->body, '');
-        like($head->header('Content-Length'), qr/^[1-9]\d*$/);
+
+        # a list that took more than one turn has no length
+
+        like($head->header('Content-Length')
+             // $head->header('Transfer-Encoding'), qr/^(?:[1-9]\d*|chunked)$/);
         is($head->header('Content-Type'), $get->header('Content-Type'));
         is($head->header('ETag'), $get->header('ETag'));
     }
@@ -263,8 +266,10 @@ subtest 'an endpoint that is idle' => sub {
 
     is_deeply([ keys_in_order($response->body) ],
               [ qw(name generation phase stable canary weight served_weight
-                   step steps next_step_in_seconds waiting_for strategy
-                   releases rules controller last_rollout) ]);
+                   step steps next_step_in_seconds waiting_for
+                   configuration strategy
+                   releases rules nginx controller
+                   last_rollout) ]);
 
     is($endpoint->{phase}, 'idle');
     is($endpoint->{stable}, 'v1');
@@ -356,7 +361,7 @@ subtest 'an endpoint in a rollout' => sub {
     ok($endpoint->{next_step_in_seconds} > 3590
        && $endpoint->{next_step_in_seconds} <= 3600);
     is_deeply($endpoint->{waiting_for},
-              { rule => 'error_5xx_rate', attempts => 35,
+              { rule => 'error_5xx_rate', attempts => 35, seconds => undef,
                 reason => 'no attempt in this step yet' });
     is_deeply($endpoint->{rules}[0],
               { rule => 'error_5xx_rate', threshold => 0.2, value => 0,
@@ -372,6 +377,8 @@ subtest 'an endpoint in a rollout' => sub {
     });
 
     is($endpoint->{served_weight}, 0.5);
+    like(delete $endpoint->{waiting_for}{seconds}, qr/^\d+$/,
+         'how long that takes, at the rate of the step');
     is_deeply($endpoint->{waiting_for},
               { rule => 'error_5xx_rate', attempts => 25, reason =>
                 '25 more clean attempts until error_5xx_rate can pass' });
@@ -451,6 +458,7 @@ subtest 'the last rollout' => sub {
     is($last->{result}, 'rolled_back');
     is($last->{reason}, 'tr\\"ü%s');
     like($last->{ended}, qr/^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+    is($last->{by}, 'person');
 };
 
 
@@ -470,7 +478,10 @@ subtest 'events, newest first' => sub {
     my ($rollback, $pause, $start) = @events;
 
     is_deeply([ sort keys %$start ],
-              [ qw(actor endpoint figures from id reason time to type) ]);
+              [ qw(actor endpoint figures from id reason release time to
+                   type) ]);
+    is_deeply([ map { $_->{release} } $start, $pause, $rollback ],
+              [ ('v2') x 3 ], 'which canary');
     is_deeply([ map { $_->{type} } $start, $pause, $rollback ],
               [ qw(started paused rolled_back) ]);
     is($start->{endpoint}, 'ep');
@@ -499,13 +510,21 @@ subtest 'events, newest first' => sub {
 subtest 'the event of a broken rule has its figures' => sub {
     $v2->set(status => 503);
     $t->start_rollout('ep', steps => [0.5],
-        rules => [ rule(latency_avg_max => 60_000),
+        rules => [ rule(latency_p90_max => 60_000),
                    rule(error_5xx_rate => '0.25', confidence => 'off',
                         min_requests => 4) ]);
     $t->get('/') for 1 .. 20;
     $v2->set(status => 200);
 
     my ($event) = $t->events('ep');
+    my $other = pop @{ $event->{figures}{rules} };
+
+    is($other->{rule}, 'latency_p90_max', 'of the others, too');
+    cmp_ok($other->{value}, '>', 0, 'what was measured');
+    is($other->{attempts}, 4, 'on how many');
+    is($other->{verdict}, 'undecided', 'what it said');
+    like($t->error_log, qr/"ep" event $event->{id}: rolled_back v2, progressing 50% -> idle, by error_5xx_rate: error_5xx_rate 1 > 0\.25/,
+         'the log names what happened, and to which release');
 
     is_deeply($event->{figures}, {
         attempts => 4, rule => 'error_5xx_rate', value => 1,
@@ -517,6 +536,7 @@ subtest 'the event of a broken rule has its figures' => sub {
     is($event->{actor}{address}, undef);
     is($t->endpoint('ep')->{last_rollout}{reason},
        'error_5xx_rate 1 > 0.25 after 4 attempts');
+    is($t->endpoint('ep')->{last_rollout}{by}, 'controller');
 };
 
 subtest 'the event of a step has the figures of all rules' => sub {

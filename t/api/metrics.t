@@ -112,12 +112,19 @@ subtest 'names, types and labels' => sub {
         nginx_canary_rule_verdict             => 'gauge',
         nginx_canary_transitions_total        => 'counter',
         nginx_canary_generation               => 'gauge',
+        nginx_canary_awaits_approval          => 'gauge',
+        nginx_canary_stable_unavailable       => 'gauge',
+        nginx_canary_rollouts_total           => 'counter',
+        nginx_canary_release_info             => 'gauge',
+        nginx_canary_configuration_serial     => 'gauge',
+        nginx_canary_controller_heartbeat_age_seconds => 'gauge',
+        nginx_canary_state_durable            => 'gauge',
     });
     is_deeply([ sort keys %help ], [ sort keys %type ]);
 
     my %seen;
     for my $line (grep { !/^#/ } split /\n/, $text) {
-        like($line, qr/^nginx_canary_\w+\{.+\} [\d.e+-]+$/)
+        like($line, qr/^nginx_canary_\w+(?:\{.+\})? [\d.e+-]+$/)
             or last;
         ok(!$seen{ $line =~ s/ \S+$//r }++, 'once');
     }
@@ -199,6 +206,67 @@ subtest 'the state' => sub {
     is(sample('rule_threshold', 'endpoint="ep",rule="error_rate",index="2"'),
        0.2, 'two rules of one name');
     $t->verb(ep => 'rollback');
+};
+
+subtest 'roles, results, and what waits for a person' => sub {
+    my $before = sample('rollouts_total', 'endpoint="ep",result="promoted"');
+    my $back = sample('rollouts_total', 'endpoint="ep",result="rolled_back"');
+
+    is(role('v1'), 'stable');
+    is(role('v2'), 'none');
+
+    $t->start_rollout('ep', steps => [0.5], interval => 1,
+                      approval => 'step');
+    is(role('v1'), 'stable');
+    is(role('v2'), 'canary');
+    is(sample('awaits_approval', 'endpoint="ep"'), 0, 'it has no traffic');
+    is(sample('stable_unavailable', 'endpoint="ep"'), 0);
+
+    $t->wait_for(sub {
+        $t->get('/') for 1 .. 4;
+        sample('awaits_approval', 'endpoint="ep"');
+    });
+
+    $t->verb(ep => 'promote');
+    is(role('v2'), 'stable');
+    is(role('v1'), 'none');
+    is(sample('awaits_approval', 'endpoint="ep"'), 0);
+    is(sample('rollouts_total', 'endpoint="ep",result="promoted"'),
+       $before + 1);
+
+    $t->start_rollout('ep', release => 'v1', steps => [0.5]);
+    $t->verb(ep => 'rollback');
+    is(sample('rollouts_total', 'endpoint="ep",result="rolled_back"'),
+       $back + 1);
+    is(sample('rollouts_total', 'endpoint="ep",result="promoted"'),
+       $before + 1);
+
+    $t->api_post('endpoints/ep/rollout',
+                 { release => 'v1', strategy => 'direct' });
+    is(role('v1'), 'stable');
+    is(sample('rollouts_total', 'endpoint="ep",result="promoted"'),
+       $before + 2, 'one that was made stable at once is promoted, too');
+};
+
+subtest 'nginx itself' => sub {
+    is(sample('state_durable'), 1);
+    $t->wait_for(sub { sample('controller_heartbeat_age_seconds') < 5 });
+
+    my $serial = sample('configuration_serial');
+    my $shown = $t->endpoint('ep')->{configuration};
+
+    is($shown->{serial}, $serial, 'as the API says');
+    like($shown->{loaded}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+    is_deeply($t->api_get('')->json->{configuration}, $shown);
+
+    $t->reload;
+    ok(sample('configuration_serial') > $serial, 'it rises with a reload');
+
+    needs('processes');
+    $serial = sample('configuration_serial');
+    $t->stop;
+    $t->start($http);
+    ok(sample('configuration_serial') > $serial, 'and over a restart');
 };
 
 subtest 'the histogram' => sub {
@@ -311,18 +379,19 @@ subtest 'the examples of rules' => sub {
         is($?, 0, $file) or diag($said);
     }
 
+    my %tested = map { $_ => 1 } slurp("$examples/tests.yml")
+        =~ /alertname: (\w+)\n +exp_alerts:\n/g;
+
+    ok($tested{$_}, "$_ is tested")
+        for slurp("$examples/alerts.yml") =~ /- alert: (\w+)/g;
+
     my $said = `cd $examples && promtool test rules tests.yml 2>&1`;
     is($?, 0, 'and what they say of some figures') or diag($said);
 };
 
 subtest 'the dashboard asks for what there is' => sub {
-    my $text = do {
-        open my $in, '<', "$examples/../grafana/nginx-canary.json"
-            or die "dashboard: $!";
-        local $/;
-        <$in>;
-    };
-    my $dashboard = JSON::PP::decode_json($text);
+    my $dashboard = JSON::PP::decode_json(
+        slurp("$examples/../grafana/nginx-canary.json"));
     my %known = map { $_ => 1 }
         $t->get('/metrics')->body =~ /^# TYPE (\S+)/mg;
     my @asked = map { $_->{expr} } map { @{ $_->{targets} // [] } }
@@ -402,11 +471,21 @@ sub gone($uri) {
 
 # The value of a sample by its labels without braces; undef: there is none.
 
-sub sample($name, $labels) {
+sub sample($name, $labels = undef) {
+    $labels = defined $labels ? "{$labels}" : '';
+
     my ($value) = $t->get('/metrics')->body
-        =~ /^nginx_canary_\Q$name\E\{\Q$labels\E\} (\S+)$/m;
+        =~ /^nginx_canary_\Q$name$labels\E (\S+)$/m;
 
     return $value;
+}
+
+
+sub role($release) {
+    my @roles = $t->get('/metrics')->body
+        =~ /^nginx_canary_release_info\{endpoint="ep",release="$release",role="(\w+)"\} 1$/mg;
+
+    return "@roles";
 }
 
 
@@ -415,6 +494,14 @@ sub sample($name, $labels) {
 sub counters($name, $labels) {
     return $t->get('/metrics')->body
         =~ /^nginx_canary_$name\{endpoint="ep",$labels,class="(\w+)"\} (\d+)$/mg;
+}
+
+
+sub slurp($name) {
+    open my $in, '<', $name or die "$name: $!";
+    local $/;
+
+    return <$in>;
 }
 
 

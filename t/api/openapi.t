@@ -27,6 +27,7 @@ $t->start(<<'EOC');
         canary_step     20%;
         canary_interval 1h;
         canary_rule     error_5xx_rate 50%;
+        canary_match    redirects $sent_http_location;
     }
 
     server {
@@ -105,7 +106,8 @@ subtest 'what is read' => sub {
         rule(error_5xx_rate => 0.9, burst_seconds => 0),
         rule(latency_p90_max => 5000), rule(failed_requests_max => 100),
         rule(error_rate => 0.9, baseline => 'stable'),
-        rule(abandoned_rate => 0.5) ]);
+        rule(abandoned_rate => 0.5),
+        rule(match_rate => 0.9, match => 'redirects') ]);
     $backend{v2}->set(status => 500);
     $t->get('/?x') for 1 .. 4;
     $t->wait_for(sub { @{ $t->api_get('endpoints/some-path/failures')

@@ -47,7 +47,7 @@ for my $case (
         $t->reload(without($without), gone => 1,
                    $with->{path} ? (state_path => undef) : ());
         is_written($with->{path} // 'canary', 'ep', 3, DROPPED);
-        like($t->error_log, qr/\[notice\] .*"ep" event 3: progressing 40% -> idle 0%, by configuration: @{[ DROPPED ]}/,
+        like($t->error_log, qr/\[notice\] .*"ep" event 3: rolled_back v2, progressing 40% -> idle, by configuration: @{[ DROPPED ]}/,
              'the log tells');
         is($t->get('/')->status, 204, 'nginx goes on without it');
 

@@ -72,6 +72,8 @@ subtest 'burst=0: a dead canary gets 4 attempts' => sub {
                        attempts => 4, verdict => 'failing', needs => 0 },
               'the figures');
     is(scalar @more, 0, 'of the one rule');
+    is($event->{type}, 'rolled_back', 'what happened');
+    is($event->{release}, 'v2', 'to which release');
     cmp_ok($bounds->[0], '>', 0.1, 'it is above the limit for certain');
     cmp_ok($bounds->[1], '==', 1, 'and perhaps always bad');
     is($event->{figures}{attempts}, 4, 'all attempts');

@@ -284,15 +284,17 @@ subtest 'wrong usage is 2, says what would be right, and sends nothing' => sub {
         [ [@update, '-s', 'blue'], qr/canary or direct, not "blue"/ ],
         [ [@update, '-s', 'canary'], qr/needs an interval: --canary-interval/ ],
         [ [@update, '-s', 'canary', '-i', 1], qr/needs a step: --canary-step/ ],
-        [ [@update, @canary], qr/needs a rule: --canary-rule/ ],
+        [ [@update, @canary], qr/needs a rule: --rule/ ],
         [ [@update, '-i', 1], qr/--canary-rule go with --strategy canary/ ],
         [ [@update, '-s', 'direct', '-c', $rule], qr/--strategy canary/ ],
         [ [@update, '--approval', 'yes'],
           qr/--approval has to be off, step or promotion, not "yes"/ ],
         [ [@update, '-s', 'direct', '--approval', 'step'],
           qr/--approval does not go with --strategy direct/ ],
-        [ [@update, @canary, '-c', 'x'], qr/--canary-rule.*JSON.*"x"/ ],
-        [ [@update, @canary, '-c', '[]'], qr/--canary-rule.*JSON object/ ],
+        [ [@update, @canary, '-c', 'x'], qr/--rule "x": .*a threshold/ ],
+        [ [@update, @canary, '-c', '[]'], qr/--rule "\[\]": .*a threshold/ ],
+        [ [@update, @canary, '-c', '{]'],
+          qr/--canary-rule has to be a JSON object,.* or a rule as in nginx/ ],
         [ [@update, @canary, '-c', '{"rule":"error_rate\uQQQQ"}'],
           qr/--canary-rule.*\\u without four hexadecimal digits/ ],
         [ [@update, @canary, '-c', '{"rule":1,"rule":2}'],
@@ -306,10 +308,10 @@ subtest 'wrong usage is 2, says what would be right, and sends nothing' => sub {
             ['update', 'endpoint', '..', '-f', '/nowhere'],
             ['pause', '/../x'], ['weight', '..', '0.5'], ['events', '..'],
             ['failures', '../x', '--json']),
-        [ [@update, @canary, '-c', $rule, '-i', '0'], qr/above 0, not "0"/ ],
-        [ [@update, @canary, '-c', $rule, '-i', '1s'], qr/not "1s"/ ],
+        [ [@update, @canary, '-c', $rule, '-i', '0'], qr/above 0, .*"0"/ ],
+        [ [@update, @canary, '-c', $rule, '-i', '1x'], qr/not "1x"/ ],
         [ [@update, @canary, '-c', $rule, '--canary-step', '20'],
-          qr/at most 1, as 0\.2, not "20"/ ],
+          qr/at most 1, as 0\.2 or 20%, not "20"/ ],
         [ ['weight', 'some-path'], qr/usage: canaryctl weight NAME VALUE/ ],
         [ ['weight', 'some-path', '0.5', '--watch'], qr/has no --watch/ ],
         [ ['weight', 'some-path', '0.5', '--if-generation', 'x'],
@@ -354,7 +356,7 @@ subtest 'help and version' => sub {
 subtest 'verbs, with their reason' => sub {
     my @verbs = (
         [ pause => qr/paused, 50%/ ], [ resume => qr/progressing, 50%/ ],
-        [ advance => qr/baking, 100%/ ], [ promote => qr/idle, 0%; v2 is/ ],
+        [ advance => qr/baking, 100%/ ], [ promote => qr/: v2 promoted; v2 is stable$/ ],
     );
 
     $t->start_rollout('some-path');
@@ -658,7 +660,7 @@ subtest 'waiting for the promotion' => sub {
 
     is($run->{status}, DONE, $run->{err});
     like($run->{out}, qr/idle -> progressing 50% .*rollout of v2 started\n/);
-    like($run->{out}, qr/-> idle .*\nsome-path: idle, 0%; v2 is stable\n\z/s);
+    like($run->{out}, qr/-> idle .*\nsome-path: v2 promoted; v2 is stable\n\z/s);
     unlike($run->{out}, qr/[\e\r]/);
     is($run->{err}, '');
 };
@@ -728,7 +730,7 @@ subtest 'waiting survives a loss of the connection' => sub {
     $ctl->finish($run);
 
     is($run->{status}, DONE, $run->{err});
-    like($run->{out}, qr/meanwhile\nsome-path: idle, 0%; v2 is stable\n\z/,
+    like($run->{out}, qr/meanwhile\nsome-path: v2 promoted; v2 is stable\n\z/,
          'what happened meanwhile is told');
     is(scalar(() = $run->{err} =~ /trying again/g), 1, 'the loss is told once');
 };
@@ -746,7 +748,7 @@ subtest 'waiting survives a restart of nginx' => sub {
     $ctl->finish($run);
 
     is($run->{status}, DONE, $run->{err});
-    like($run->{out}, qr/after it\nsome-path: idle, 0%; v1 is stable\n\z/);
+    like($run->{out}, qr/after it\nsome-path: v1 promoted; v1 is stable\n\z/);
 };
 
 subtest 'an interrupt ends the waiting only' => sub {
@@ -1169,10 +1171,14 @@ subtest 'output that cannot be written' => sub {
 subtest 'the manual and the completion' => sub {
     my $top = "$FindBin::Bin/../..";
 
-    is(qx(mandoc -Tlint -W warning '$top/docs/canaryctl.1' 2>&1), '',
-       'mandoc finds nothing');
+    for my $name (qw(canaryctl canary-replay)) {
+        is(qx(mandoc -Tlint -W warning '$top/docs/$name.1' 2>&1), '',
+           "mandoc finds nothing in $name.1");
+    }
 
-    for my $option ($ctl->run('update', '--help')->{out} =~ /(--[a-z-]+)/g) {
+    for my $option (map { $ctl->run($_, '--help')->{out} =~ /(--[a-z-]+)/g }
+                        qw(update events))
+    {
         my $escaped = '-' . substr $option, 2;
         ok(index(slurp("$top/docs/canaryctl.1"), "Fl $escaped") > 0
            || index(slurp("$top/docs/canaryctl.1"), ", $escaped") > 0,
@@ -1191,6 +1197,8 @@ subtest 'the manual and the completion' => sub {
         'canaryctl weight some-path 35% --r' => '--reason',
         'canaryctl status some-path --w'     => '--watch',
         'canaryctl update e'                 => 'endpoint',
+        'canaryctl events --follow --ex'     => '--exec',
+        'canaryctl --timeout 5 status so'    => 'some-path',
         'canaryctl update endpoint so'       => 'some-path',
         'canaryctl update endpoint some-path --release v' => 'v2 v1',
         'canaryctl update endpoint some-path -s d'        => 'direct',

@@ -116,6 +116,7 @@ my @refused = (
           qr/"$dir\/directory".* regular file/ ],
     } qw(password key)),
 
+    [ "$local key_file=password;", qr/"key_file=" .* signs nothing/ ],
     [ 'canary_fleet shop rediss://127.0.0.1 node=a;',
       qr{"rediss://" .* needs "trusted_certificate=".*verified} ],
     [ 'canary_fleet shop rediss://127.0.0.1 node=a trusted_certificate=no;',
@@ -163,7 +164,7 @@ my %accepted = (
                        . 'node=a',
     'a socket'      => 'canary_fleet shop unix:/run/redis.sock node=a',
     'a file'        => "$local password_file=password",
-    'of a group'    => "$local password_file=group key_file=password",
+    'of a group'    => "$local password_file=group",
     'a user'        => 'canary_fleet shop redis://me@127.0.0.1 node=a '
                        . 'password_file=password',
     'over ::1'      => 'canary_fleet shop redis://me@[::1] node=a '
@@ -171,7 +172,7 @@ my %accepted = (
     'over a socket' => 'canary_fleet shop unix:/run/redis.sock node=a '
                        . 'password_file=password',
     'the limits'    => "$local timeout=200ms",
-    'and the other' => "$local timeout=5s node_tests=off",
+    'and the other' => "$local timeout=5s",
     'on'            => "$local node_tests=on",
     'names later'   => 'resolver 127.0.0.1; canary_fleet shop '
                        . 'redis://no-such-host.invalid:1,127.0.0.1 node=a '
@@ -203,6 +204,13 @@ subtest 'a password in plain text' => sub {
         "$endpoint resolver 127.0.0.1; canary_fleet shop redis://somewhere "
         . 'node=a password_file=password resolve;');
     like($output, qr/\[warn\].*plain text/, 'a name may be anywhere');
+};
+
+subtest 'what is not done yet' => sub {
+    my ($accepted, $output) = $t->check("$endpoint$local node_tests=off;");
+
+    ok($accepted, 'accepted') or diag($output);
+    like($output, qr/\[warn\].*"node_tests=off" .* no effect/, 'and said');
 };
 
 subtest 'TLS' => sub {

@@ -428,7 +428,7 @@ subtest 'the clock of the fleet' => sub {
     is($shift->(time => now() + 100), 0, 'small differences are the nodes\'');
 
     my $got = $shift->(time => now() + 5000);
-    ok(abs($got - 5000) < 200, 'when the server\'s clock jumps, not the fleet\'s');
+    ok(abs($got - 5000) < 200, 'the server\'s clock jumps, not the fleet\'s');
     is(tick('n2')->{shift}, $got, 'for all');
     is(tick('n2', time => now())->{shift}, $got, 'only the leader says so');
 

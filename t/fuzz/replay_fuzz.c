@@ -65,7 +65,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         error = canary_replay_line_read(line,
                                         end ? (size_t) (end - line) - 1
                                             : size - (size_t) (line - text),
-                                        fuzz_format(data, size), &read);
+                                        fuzz_format(data, size),
+                                        &strategy.matches, &read);
 
         if (error == NULL) {
             fuzz_line(&read);

@@ -71,6 +71,30 @@ my @in_endpoint = (
       qr/"canary_step" directive is duplicate/ ],
     [ 'canary_step; #!', qr/invalid number of arguments in "canary_step"/ ],
 
+    [ 'canary_match redirects constant; #!',
+      qr/"constant" of "canary_match" has no variable/ ],
+    [ 'canary_match redirects; #!',
+      qr/invalid number of arguments in "canary_match"/ ],
+    [ 'canary_match "no name" $uri; #!',
+      qr/the name of "canary_match" "no name" has to be of letters, digits/ ],
+    [ 'canary_match ' . 'x' x 32 . ' $uri; #!', qr/1 to 31 characters/ ],
+    [ "canary_match one \$uri;\ncanary_match one \$args; #!",
+      qr/"canary_match" "one" is here twice/ ],
+    [ join("\n", map { "canary_match m$_ \$uri;" } 1 .. 5) . ' #!',
+      qr/too many "canary_match", at most 4/ ],
+    [ "canary_match one \$uri;\ncanary_rule match_rate 10% match=two; #!",
+      qr/names "match=two", there must be a "canary_match two \.\.\."/ ],
+    [ 'canary_rule match_rate 10%; #!',
+      qr/rule "match_rate" needs a match: the name of the "canary_match"/ ],
+    [ 'canary_rule match_rate 10% match=; #!',
+      qr/invalid "match=", the name of a "canary_match" has to have 1 to 31/ ],
+    [ 'canary_rule error_rate 10% match=one; #!',
+      qr/rule "error_rate" has a match, which is only for .*"match_rate"/ ],
+    [ 'canary_rule match_rate 10% match=one match=two; #!',
+      qr/parameter "match=two" of "canary_rule" is here twice/ ],
+    [ join("\n", map { "canary_rule match_rate 10% match=m$_;" } 1 .. 5)
+      . ' #!', qr/"match=m5" is one too many, .* at most 4 "canary_match"/ ],
+
     [ 'canary_rule error_6xx_rate 10%; #!',
       qr/unknown rule "error_6xx_rate".*"error_4xx_rate", "error_5xx_rate"/ ],
     [ 'canary_rule error_5xx_rate; #!',
@@ -129,13 +153,20 @@ my @in_endpoint = (
              qr/threshold "250ms" of rule "$_" with a baseline.* factor/ ] }
          map { "latency_${_}_max" } qw(avg p50 p90 p95 p99)),
     (map { [ "canary_rule latency_p90_max $_ baseline=stable; #!",
-             qr/threshold "$_".* factor above 0, up to 1000, such as "1/ ] }
-         qw(0 1001)),
+             qr/threshold "$_".* factor from 1 to 1000, such as "1\.3"/ ] }
+         qw(0 0.3 1001 30%)),
+    [ 'canary_rule latency_p90_max 250; #!',
+      qr/threshold "250" .* needs a unit, such as "250ms" or "250s"/ ],
+    (map { [ "canary_rule error_5xx_rate $_; #!",
+             qr/of rule "error_5xx_rate": there is no operator/ ] }
+         '> 5%', '>5%', '<= 5%', '= 5%'),
+    [ 'canary_rule error_rate 5%' . ' burst=0' x 20 . '; #!',
+      qr/"burst=0" of "canary_rule" is here twice/ ],
     [ 'canary_rule error_rate 110% baseline=stable; #!',
       qr/threshold "110%" of rule "error_rate".* ratio from 0 to 1/ ],
     [ join('', map { "canary_rule latency_p50_max ${_}ms;\n" } 1 .. 8)
       . 'canary_rule latency_p99_max 1s; #!',
-      qr/too many rules about quantiles of latency, at most 8/ ],
+      qr/too many rules about quantiles of latency and matches, at most 8/ ],
     [ join('', map { "canary_rule error_rate $_%;\n" } 1 .. 16)
       . 'canary_rule error_rate 10%; #!',
       qr/too many rules, at most 16/ ],
@@ -177,7 +208,11 @@ my @in_endpoint = (
     [ 'canary_release v3 two id=2; #!',
       qr/release "v3" has the id 2 of release "v2", set another one/ ],
     [ 'canary_release v3 two weight=1; #!',
-      qr/parameter "weight=1", it must be "id=number"/ ],
+      qr/"weight=1" of "canary_release", .* "id=number" or "stable"/ ],
+    [ "canary_release v3 two stable;\ncanary_release v4 two id=9 stable; #!",
+      qr/"v4" is "stable", as "v3" in .*:\d+ is, it can be only one .*"ep"/ ],
+    [ 'canary_release v3 two stable=on; #!',
+      qr/"stable=on" of "canary_release", it must be "id=number" or "stable"/ ],
     [ 'canary_release "" two; #!', qr/release name "".* 1 to 63 characters/ ],
     [ 'canary_release "v 3" two; #!',
       qr/release name "v 3".* without spaces, quotes and backslashes/ ],
@@ -217,9 +252,6 @@ my @beside = (
 # Whole configurations.
 
 my @elsewhere = (
-    [ 'only one release',
-      'upstream ep { canary_release v1 one; #!' . "\n}",
-      qr/one "canary_release" is not enough.*needs two.*"ep"/ ],
     (map { [ "$_ without a release",
              "upstream ep { server 127.0.0.1:1;\n$_; #!\n }",
              qr/"\w+" in upstream "ep", which has no "canary_release"/ ] }
@@ -409,6 +441,9 @@ my %accepted = (
         . $releases,
     'an endpoint that is named before it is declared' =>
         "server { location / { proxy_pass http://ep; } }\n" . endpoint(''),
+    'one release' => "$releases\nupstream ep { canary_release v1 one; }",
+    'the one that is stable, and its id' =>
+        endpoint('canary_release v3 two stable id=7;'),
     'ids' => "$releases\nupstream ep { canary_release v1 one id=7;
               canary_release v2 two id=1; }",
     '16 releases of one upstream' =>
@@ -492,7 +527,7 @@ my %accepted = (
     'canary_api for all, or part of it' => <<~'EOC',
         server { location / { canary_api write=on; }
                  listen 127.0.0.1:%%PORT_api%%; }
-        server { location = /canary { canary_api write=off; }
+        server { location = /metrics { canary_metrics; }
                  location ^~ /canary/ { canary_api; allow all; }
                  listen 127.0.0.1:%%PORT_http%%; }
         EOC
@@ -538,7 +573,7 @@ subtest 'gRPC where nginx cannot go to another peer' => sub {
                            : qr/^$/, 'with it, if nginx is one of those');
 };
 
-# What nginx then has, with the path that it has by default.
+# What nginx then has, without a word about the path.
 
 subtest 'without an endpoint there is nothing' => sub {
     rmdir $t->dir . '/canary';    # left by nginx -t
@@ -574,7 +609,7 @@ subtest 'the first endpoint' => sub {
             listen 127.0.0.1:%%PORT_http%%;
             location / { proxy_pass http://ep; }
         }
-        %%API%%");
+        %%API%%", state_path => '%%DIR%%/canary');
 
     is($t->get('/')->body, 'v1', 'the first release is stable');
     ok($t->helper_pid, 'there is a helper process') if $t->has_processes;

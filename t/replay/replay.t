@@ -264,16 +264,17 @@ subtest 'attempts of one request' => sub {
 
     for my $row (@rows) {
         my ($name, $fields, $expected, $others) = @$row;
-        my $run = replay([line(BEGAN, 'v1'), line(BEGAN + 100, 'v2', %$fields)],
-            strategy(rule(error_rate => 1)));
+        my $run = replay([line(BEGAN, 'v2'), line(BEGAN, 'v1'),
+            line(BEGAN + 100, 'v2', %$fields)], strategy(rule(error_rate => 1)));
 
+        $expected->[0]++;    # the one that begins it
         is_deeply([@{ $run->{summary}{canary} }{qw(attempts 4xx 5xx failed aborted)}],
             $expected, "$name: attempts, 4xx, 5xx, failed, aborted");
         is($run->{summary}{no_evidence}, $others, '... and what is no evidence');
         is($run->{summary}{stable}{failed}, 0, '... and stable');
     }
 
-    my $run = replay([line(BEGAN, 'v1'),
+    my $run = replay([line(BEGAN, 'v2'), line(BEGAN, 'v1'),
         line(BEGAN + 1, 'v2', lists('-', '-', '-')->%*),
         line(BEGAN + 1, '')], strategy(@five_percent));
     is($run->{summary}{without_attempt}, 2, 'requests without one are counted');
@@ -288,6 +289,31 @@ subtest 'the end of the response' => sub {
     my $run = replay(\@lines, @strategy, '--latency', 'response');
     is($run->{status}, 3, 'but does if it is asked for');
     is($run->{events}[-1]{value}, 2500);
+};
+
+subtest 'answers of a match' => sub {
+    my @strategy = strategy(rule(match_rate => 0.1, match => 'redirects'),
+                            rule(match_rate => 0.1, match => 'empty'));
+    my $matched = sub ($line, $at) {
+        $line->{duration} = '0.500';
+        $line->{match_redirects} = int($at * 20 + 0.5) % 2;
+        $line->{match_empty} = '-';
+        $line->{match_other} = 1;
+    };
+
+    my $run = replay([traffic(20, $matched)], @strategy);
+    is($run->{status}, 3, 'those of a log that tells of them');
+    like($run->{events}[-1]{reason},
+         qr/^match_rate of redirects 0\.\d+ > 0\.1 /, 'by name');
+    is($run->{events}[-1]{match}, 'redirects');
+    is_deeply([map { $_->{match} } $run->{summary}{rules}->@*],
+              [qw(redirects empty)], 'as of all rules');
+    is($run->{summary}{rules}[1]{value}, 0, 'and nothing is one of none');
+
+    is(replay([traffic(20, $matched)], @strategy, '--latency', 'response')
+       ->{status}, 3, 'at the end of the response too');
+    is(replay([traffic(60)], @strategy)->{status}, 0,
+       'without the field there is none');
 };
 
 subtest 'clients that leave' => sub {
@@ -312,8 +338,9 @@ subtest 'clients that leave' => sub {
 
 subtest 'one of two endpoints' => sub {
     my @lines = (traffic(20, sub ($line, $at) {
-        @$line{qw(endpoint status)} = ('other', 500);
-    }), traffic(20));
+        $line->{endpoint} = 'other';
+        $line->{status} = 500 if $line->{release} eq 'v2';
+    }, 'both'), traffic(20));
 
     @lines = sort { $a->{time} <=> $b->{time} } @lines;
 
@@ -422,14 +449,33 @@ subtest 'what cannot be replayed' => sub {
     my @lines = traffic(5);
 
     for my $row (
-        ['nothing', [], 'no attempt on v2 or v1 in 0 lines'],
-        ['other releases', [map { { %$_, release => 'v8' } } @lines], 'no attempt on v2 or v1'],
+        ['nothing', [], 'no attempt on v2 in 0 lines'],
+        ['other releases', [map { { %$_, release => 'v8' } } @lines],
+         'the log has no release "v1", it has "v8"'],
+        ['another canary', [map { { %$_, release => $_->{release} =~ s/v2/v8/r } } @lines],
+         'the log has no release "v2", it has "v8", "v1"'],
+        ['another stable', [map { { %$_, release => $_->{release} =~ s/v1/v8/r } } @lines],
+         'the log has no release "v1", it has "v2", "v8"'],
+        ['another canary, and requests that went on to stable',
+         [map { { %$_, release => $_->{release} =~ s/v2/v8/r } } @lines,
+          map { line(BEGAN + $_, 'v1', reason => 'fallback',
+                     lists('500, 200', '0.001, 0.001', '0.001, 0.001')->%*) } 1 .. 5],
+         'the log has no release "v2", it has "v8", "v1"'],
+        ['seventeen others',
+         [map { line(BEGAN + $_, "r$_"), line(BEGAN + $_, 'v1') } 1 .. 17],
+         'no attempt on v2 in 34 lines'],
+        ['no attempt of it', [map { { %$_, $_->{release} eq 'v2' ? (status => '-', duration => '-',
+             header_time => '-') : () } } @lines], 'no attempt on v2 in 500 lines'],
     ) {
         my ($name, $log, $error) = @$row;
         my $run = replay($log, strategy(@five_percent));
         is($run->{status}, 1, $name);
         like($run->{errors}, qr/^canary-replay: \Q$error\E/);
     }
+
+    my $elsewhere = replay(\@lines, strategy(@five_percent), '--endpoint', 'eq');
+    is($elsewhere->{status}, 1, 'another endpoint');
+    like($elsewhere->{errors}, qr/: the log has no endpoint "eq", it has "ep"\n/);
 
     for my $row (
         ['{', qr/strategy.json: /],
@@ -476,6 +522,32 @@ subtest 'what cannot be replayed' => sub {
         '--strategy', "$dir/strategy.json", "$dir/log", '>/dev/full');
     is($status, 1, 'a full disk');
     like($errors, qr/cannot be written/);
+};
+
+subtest 'the clock begins with the canary' => sub {
+    my @before = map { line(BEGAN - 3600 + 60 * $_, 'v1', status => 500) } 0 .. 59;
+    my $run = replay([@before, traffic(60)], strategy(@five_percent));
+    my $without = replay([traffic(60)], strategy(@five_percent));
+
+    is_same($run, $without, 'what stable did before is of no account');
+    is($run->{summary}{stable}{'5xx'}, 0);
+    is(seconds($run->{events}[0]), 0, 'it starts with the first attempt of v2');
+
+    my @late = traffic(60);
+    my @sorted = sort { $a->{time} <=> $b->{time} }
+        (map { line(BEGAN - 600 + $_, 'v1') } 0 .. 599), @late;
+    is_same(replay(\@sorted, strategy(@five_percent)), $without, 'nor when it was well');
+};
+
+subtest 'requests outside of the rollout' => sub {
+    my $run = replay([map { my $line = $_; ($line, { %$line, release => 'v1',
+            reason => 'only', status => 500 }) } traffic(60)],
+        strategy(rule(error_5xx_rate => 0.05, baseline => 'stable'),
+                 rule(failed_requests_max => 0)));
+
+    is($run->{status}, 0, 'they are no evidence');
+    is($run->{summary}{stable}{'5xx'}, 0);
+    is($run->{summary}{bad_lines}, 0);
 };
 
 subtest 'for people' => sub {
@@ -676,6 +748,52 @@ EOC
     is(scalar(grep { $_->{reason} =~ /^holding: / } $run->{events}->@*), 1, 'with a hold');
 };
 
+# The same configuration as people begin with.
+
+subtest 'the log of conf.example' => sub {
+    my ($format) = slurp("$FindBin::Bin/../../conf.example")
+        =~ /^( +log_format canary .*?;\n)/ms or die 'no log_format';
+    my $t = Canary::Test->new;
+    $t->backend('v1');
+    my $v2 = $t->backend('v2');
+
+    $t->start($format . <<'EOC');
+        upstream a { server 127.0.0.1:%%PORT_v1%%; }
+        upstream b { server 127.0.0.1:%%PORT_v2%%; }
+        upstream ep { canary_release v1 a; canary_release v2 b; }
+
+        server {
+            listen 127.0.0.1:%%PORT_http%%;
+            access_log %%DIR%%/canary.log canary;
+            proxy_next_upstream http_500;
+
+            location / { proxy_pass http://ep; }
+            location /none { return 204; }
+        }
+
+        %%API%%
+EOC
+
+    $t->get('/before "it" = x');
+    $t->start_rollout('ep', steps => [0.5],
+                      rules => [rule(failed_requests_max => 1000)]);
+    $t->get("/?$_") for 1 .. 20;
+    $v2->set(status => 500);
+    $t->get('/bad') for 1 .. 10;
+    $t->get('/none');
+    $t->wait_for(sub { ($t->read_file('canary.log') =~ tr/\n//) == 32 }, 10, 'the log');
+
+    my $totals = $t->totals('ep', 'v2');
+    my $run = replay([map { "$_\n" } split /\n/, $t->read_file('canary.log')],
+        encode([0.5], rule(failed_requests_max => 1000)), '--weight-from-log');
+
+    is($run->{status}, 0, $run->{errors});
+    is($run->{summary}{bad_lines}, 0, 'each line is understood');
+    is_deeply([@{ $run->{summary}{canary} }{qw(attempts 5xx)}],
+              [@$totals{qw(attempts 5xx)}], 'and each attempt is there');
+    $t->stop;
+};
+
 done_testing();
 
 
@@ -712,24 +830,27 @@ sub all_kinds($t, $v2) {
 
     my @log = map { "$_\n" } split /\n/, $t->read_file('kinds.log');
 
-    for my $endpoint (qw(kinds none)) {
-        my $totals = $t->totals($endpoint, 'v2');
-        my $first = $log[0] =~ s/release=v2/release=v1/r;
-        my $run = replay([$first =~ s/endpoint=\w+/endpoint=$endpoint/r, @log],
-            encode([0.5], rule(failed_requests_max => 1000)), '--endpoint', $endpoint);
-        my $canary = $run->{summary}{canary};
+    my $stable = $log[0] =~ s/release=v2/release=v1/r;
+    my $totals = $t->totals('kinds', 'v2');
+    my $run = replay([$stable, @log], encode([0.5], rule(failed_requests_max => 1000)),
+                     '--endpoint', 'kinds');
+    my $canary = $run->{summary}{canary};
 
-        # A log does not tell nginx's own trouble from a client that left.
-        my $own = $endpoint eq 'kinds' ? 1 : 0;
-        my $left = $totals->{aborted} // 0;
+    # A log does not tell nginx's own trouble from a client that left.
+    my $own = 1;
+    my $left = $totals->{aborted} // 0;
 
-        is_deeply(
-            [@$canary{qw(attempts 4xx 5xx failed aborted)}],
-            [($totals->{attempts} // 0) - $left,
-             map({ $_ // 0 } @$totals{qw(4xx 5xx failed)}), $left + $own],
-            "the attempts on $endpoint")
-            or diag(@log, explain($totals), explain($run->{summary}));
-    }
+    is_deeply(
+        [@$canary{qw(attempts 4xx 5xx failed aborted)}],
+        [($totals->{attempts} // 0) - $left,
+         map({ $_ // 0 } @$totals{qw(4xx 5xx failed)}), $left + $own],
+        'the attempts of all kinds')
+        or diag(@log, explain($totals), explain($run->{summary}));
+
+    $run = replay(\@log, encode([0.5], rule(failed_requests_max => 1000)),
+                  '--endpoint', 'none');
+    is($run->{status}, 1, 'of a canary without a live server there is none');
+    like($run->{errors}, qr/the log has no release "v2", it has "v1"$/);
 
     return;
 }

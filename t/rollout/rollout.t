@@ -85,6 +85,12 @@ subtest 'its events carry the figures' => sub {
              'the reason');
     }
 
+    is_deeply([ map { "$_->{release} $_->{type}" } $started, $baking,
+                    $promoted ],
+              [ 'v2 started', 'v2 baking', 'v2 promoted' ], 'what happened');
+    like($t->error_log, qr/"swapping" event $promoted->{id}: promoted v2, baking 100% -> idle, by controller: every rule passed/,
+         'which the log says in the same words');
+
     is($started->{actor}{name}, 'api', 'the API started it');
     is($started->{actor}{address}, '127.0.0.1', 'from this address');
     is($started->{reason}, 'rollout of v2 started', 'the reason');

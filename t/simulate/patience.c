@@ -33,14 +33,18 @@ typedef struct {
     canary_times_t      times;
     uint64_t            now;
     int                 rolled_back;
+    int                 match;             /* bad ones are those of a match,
+                                              known when they end, as late */
 
     canary_ticket_t     flying[FLIGHT];
     uint64_t            ends[FLIGHT];      /* ms */
+    unsigned            matched[FLIGHT];
     uint32_t            first;
     uint32_t            last;
 } service_t;
 
 
+static int table_rows(service_t *service, uint32_t runs);
 static int service_init(service_t *service);
 static void service_free(service_t *service);
 static int service_run(service_t *service, uint64_t patience, uint32_t burst,
@@ -59,12 +63,8 @@ static void service_change(void *data, const canary_command_t *command,
 int
 table_patience(uint32_t runs)
 {
-    int        missed;
-    uint32_t   i, run, burst, rolled_back[2];
+    int         missed;
     service_t  *service;
-
-    static const uint64_t  patience[] = { 10000, 120000, 600000 };
-    static const double    shares[] = { 0.5 * LIMIT, LIMIT };
 
     service = malloc(sizeof(service_t));
 
@@ -73,13 +73,41 @@ table_patience(uint32_t runs)
         return 1;
     }
 
+    printf("\nRollouts of %d minutes, %g attempts/s, that are rolled back; a "
+           "good answer takes %d s, a bad one none; %u for each row:\n\n",
+           ROLLOUT_MS / 60000, RATE, GOOD_MS / 1000, runs);
+
+    missed = table_rows(service, runs);
+
+    printf("\nThe same by match_rate, where an answer of the match takes as "
+           "long as all others, and is known then:\n\n");
+
+    service->match = 1;
+    missed |= table_rows(service, runs);
+
+    service_free(service);
+
+    if (missed) {
+        fprintf(stderr, "MISSED: healthy canaries are rolled back\n");
+    }
+
+    return missed;
+}
+
+
+static int
+table_rows(service_t *service, uint32_t runs)
+{
+    int       missed;
+    uint32_t  i, run, burst, rolled_back[2];
+
+    static const uint64_t  patience[] = { 10000, 120000, 600000 };
+    static const double    shares[] = { 0.5 * LIMIT, LIMIT };
+
     missed = 0;
 
-    printf("\nRollouts of %d minutes, %g attempts/s, that are rolled back; a "
-           "good answer takes %d s, a bad one none; %u for each row:\n\n"
-           "| patience | bad attempts | burst=0 | burst=100ms |\n"
-           "|---|---|---|---|\n", ROLLOUT_MS / 60000, RATE, GOOD_MS / 1000,
-           runs);
+    printf("| patience | bad attempts | burst=0 | burst=100ms |\n"
+           "|---|---|---|---|\n");
 
     for (i = 0; i < 6; i++) {
         for (burst = 0; burst < 2; burst++) {
@@ -100,12 +128,6 @@ table_patience(uint32_t runs)
                rolled_back[0], 100.0 * rolled_back[0] / runs,
                rolled_back[1], 100.0 * rolled_back[1] / runs);
         fflush(stdout);
-    }
-
-    service_free(service);
-
-    if (missed) {
-        fprintf(stderr, "MISSED: healthy canaries are rolled back\n");
     }
 
     return missed;
@@ -186,9 +208,18 @@ service_begin(service_t *service, uint64_t patience, uint32_t burst)
     strategy.patience = patience;
     strategy.nrules = 1;
     strategy.rules[0].kind = CANARY_RULE_ERROR_5XX_RATE;
+
+    if (service->match) {
+        strategy.rules[0].kind = CANARY_RULE_MATCH_RATE;
+        strategy.rules[0].match = (uint16_t) canary_match_add(
+                                                 &strategy.matches, "m", 1);
+    }
+
     strategy.rules[0].threshold = (uint64_t) (LIMIT * CANARY_RATIO_ONE);
     strategy.rules[0].burst = burst;
-    (void) canary_rule_complete(&strategy.rules[0], CANARY_GIVEN_BURST);
+    (void) canary_rule_complete(&strategy.rules[0],
+                                CANARY_GIVEN_BURST
+                                | (service->match ? CANARY_GIVEN_MATCH : 0));
 
     memset(&command, 0, sizeof(canary_command_t));
     command.verb = CANARY_START;
@@ -214,7 +245,7 @@ service_begin(service_t *service, uint64_t patience, uint32_t burst)
 static void
 service_tick(service_t *service, const tick_t *tick)
 {
-    uint32_t           i, bad;
+    uint32_t           i, bad, is_bad, n;
     canary_ticket_t    ticket;
     canary_control_t   control;
 
@@ -222,13 +253,18 @@ service_tick(service_t *service, const tick_t *tick)
         canary_evidence_start(service->evidence, 0, CANARY_SIDE_CANARY,
                               &ticket);
 
-        if (bad < tick->bad && tick->place[bad] == i) {
+        is_bad = (bad < tick->bad && tick->place[bad] == i);
+        bad += is_bad;
+
+        if (is_bad && !service->match) {
             service_end(service, &ticket, 1, 1);
-            bad++;
 
         } else {
-            service->flying[service->last % FLIGHT] = ticket;
-            service->ends[service->last++ % FLIGHT] = service->now + GOOD_MS;
+            n = service->last++ % FLIGHT;
+
+            service->flying[n] = ticket;
+            service->matched[n] = is_bad;
+            service->ends[n] = service->now + GOOD_MS;
         }
     }
 
@@ -237,8 +273,11 @@ service_tick(service_t *service, const tick_t *tick)
     while (service->first != service->last
            && service->ends[service->first % FLIGHT] <= service->now)
     {
-        service_end(service, &service->flying[service->first++ % FLIGHT], 0,
-                    GOOD_MS);
+        n = service->first++ % FLIGHT;
+
+        canary_evidence_match(service->evidence, &service->flying[n],
+                              service->matched[n]);
+        service_end(service, &service->flying[n], 0, GOOD_MS);
     }
 
     memset(&control, 0, sizeof(canary_control_t));

@@ -345,7 +345,7 @@ subtest 'of two nginx one appends, and the other shows what it did' => sub {
     my $ports = $config =~ s/%%PORT_(v\d)%%/$t->port($1)/ger;
     my $second = Canary::Test->new(timeout => 240);
 
-    $second->start("canary_state_path $dir; $ports");
+    $second->start("canary_state_path $dir; $ports", as => $t);
     $second->wait_for(sub { exists $second->endpoint('ep')->{durable} }, 20,
                       'the lock to be refused');
     $t->verb(ep => 'advance');

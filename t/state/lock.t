@@ -141,7 +141,7 @@ $t->finish;
 sub second() {
     my $second = Canary::Test->new(timeout => 240);
 
-    return $second->start("canary_state_path $dir; $ports");
+    return $second->start("canary_state_path $dir; $ports", as => $t);
 }
 
 

@@ -134,7 +134,7 @@ subtest 'a second nginx on the same path' => sub {
 
     $t->start($config);
     $t->start_rollout('ep', steps => [ 0.2, 0.5, 0.7 ]);
-    $second->start($path . $ports);
+    $second->start($path . $ports, as => $t);
 
     my $wait = sub ($weight) {
         return ok($t->wait_for(sub {
@@ -205,7 +205,7 @@ SKIP: {
 
         local $ENV{LD_PRELOAD} = $library;
         local $ENV{CANARY_FAULTS} = $faults;
-        $second->start($path . $ports);
+        $second->start($path . $ports, as => $t);
         $second->wait_for(sub { exists $second->endpoint('ep')->{durable} },
                           10, 'the lock to be refused');
 

@@ -85,7 +85,7 @@ subtest 'another nginx that follows' => sub {
     my $other = Canary::Test->new(workers => 1);
     my $conf = conf(($little + 256) . 'k', 40);
     $other->start('canary_state_path ' . $t->dir . "/canary;\n"
-                  . $conf =~ s/%%PORT_(v\d)%%/$t->port($1)/ger);
+                  . $conf =~ s/%%PORT_(v\d)%%/$t->port($1)/ger, as => $t);
     $other->allow_log(qr/another nginx/);
     $other->wait_for(sub { exists $other->endpoint('ep1')->{durable} }, 10,
                      'it to follow');

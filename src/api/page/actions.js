@@ -486,7 +486,8 @@ function thresholdValue(text) {
 function readParameter(text) {
     const at = text.indexOf('=');
 
-    return at < 0 ? { name: text, value: '' }
-                  : { name: text.slice(0, at),
-                      value: readNumber(text.slice(at + 1)) };
+    const name = at < 0 ? text : text.slice(0, at);
+    const value = at < 0 ? '' : text.slice(at + 1);
+
+    return { name, value: name === 'match' ? value : readNumber(value) };
 }

@@ -55,7 +55,7 @@ class App {
 
         const first = this.view === null;
 
-        this.view = name === null ? new Overview()
+        this.view = name === null ? new Overview(this)
                                   : new EndpointView(name, this);
         document.title = `${this.view.title} – canary rollouts`;
         this.main.replaceChildren(this.view.node);
@@ -232,6 +232,23 @@ class App {
     event(event) {
         this.lastEvent = event.id;
         this.view.event(event);
+    }
+
+    // Who it is, of several that look the same.
+
+    answeredBy(endpoint) {
+        if (!endpoint) {
+            return;
+        }
+
+        const { nginx, configuration } = endpoint;
+
+        setText(document.getElementById('who'), [
+            nginx.node ? `${nginx.node} on ${nginx.host}` : nginx.host,
+            `nginx ${nginx.version}`, `nginx-canary ${nginx.module}`,
+            `configuration ${configuration.serial} of `
+            + clock(configuration.loaded),
+        ].join(' · '));
     }
 
     announce(text) {

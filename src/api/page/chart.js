@@ -4,7 +4,7 @@ const SVG = 'http://www.w3.org/2000/svg';
 const CHART = { width: 320, height: 110, left: 4, right: 4, top: 8,
                 bottom: 4 };
 const GAP_MS = 10000;
-const SPANS_MS = [60000, 120000, HISTORY_MS];
+const SPANS_MS = [60000, 120000, 300000, HISTORY_MS];
 
 
 function svg(name, attributes) {
@@ -59,6 +59,7 @@ class Chart {
         this.values = lines.map(() => element('span', { class: 'now' }));
         this.scale = element('span', { class: 'scale' });
         this.since = element('span');
+        this.until = element('span', {}, 'now');
         this.node = this.render();
     }
 
@@ -83,19 +84,22 @@ class Chart {
                         `${line.name} `, this.values[index]))),
             element('div', { class: 'canvas' }, this.scale, this.svg),
             element('div', { class: 'axis', 'aria-hidden': 'true' },
-                this.since, element('span', {}, 'now')));
+                this.since, this.until));
     }
 
-    // data: a list of [age in milliseconds, value or null] for each line
+    // data: a list of [age in milliseconds, value or null] for each line;
+    // times: when it began and ended, if that is not now
 
-    update(data) {
+    update(data, times) {
         const top = this.top(data);
         const oldest = Math.max(0, ...data.map((points) =>
             points.length ? points[0][0] : 0));
-        const span = SPANS_MS.find((one) => one >= oldest) || HISTORY_MS;
+        const span = times ? Math.max(1, oldest)
+            : SPANS_MS.find((one) => one >= oldest) || HISTORY_MS;
 
         setText(this.scale, this.write(top));
-        setText(this.since, `${span / 60000} min ago`);
+        setText(this.since, times ? times.since : `${span / 60000} min ago`);
+        setText(this.until, times ? times.until : 'now');
 
         data.forEach((points, index) => {
             this.paths[index].setAttribute('d', this.path(points, top, span));
@@ -107,7 +111,8 @@ class Chart {
             `${line.name} ${this.values[index].textContent}`);
 
         this.svg.setAttribute('aria-label',
-                              `${this.title}, now: ${now.join(', ')}`);
+                              `${this.title}, ${times ? 'at its end' : 'now'}: `
+                              + now.join(', '));
     }
 
     top(data) {
@@ -140,10 +145,56 @@ class Chart {
             const y = CHART.top + height * (1 - Math.min(1, value / top));
             const move = last === null || last - age > GAP_MS;
 
-            path += `${move ? 'M' : 'L'}${x.toFixed(1)} ${y.toFixed(1)}`;
+            // A point that stands alone is a dot.
+
+            path += `${move ? 'M' : 'L'}${x.toFixed(1)} ${y.toFixed(1)}`
+                    + (move ? 'h0' : '');
             last = age;
         }
 
         return path;
+    }
+}
+
+
+// The four of an endpoint.
+
+class Charts {
+    constructor(history) {
+        const lines = [{ name: 'stable', class: 'stable' },
+                       { name: 'canary', class: 'canary' }];
+
+        this.history = history;
+        this.attempts = new Chart('Attempts/s', lines, rate, 1);
+        this.errors = new Chart('5xx and failed', lines, percent, 0.01, 1);
+        this.p50 = new Chart('p50 latency', lines, milliseconds, 1);
+        this.p99 = new Chart('p99 latency', lines, milliseconds, 1);
+        this.node = element('div', { class: 'charts' },
+            [this.attempts, this.errors, this.p50, this.p99].map((chart) =>
+                chart.node));
+    }
+
+    draw(stable, canary, times) {
+        const both = (value) => [stable, canary].map((name) =>
+            this.history.series((sample, index) =>
+                name && sample.releases[name] ? value(name, sample, index)
+                                              : null));
+        const rates = (name, index) => this.history.rates(name, index);
+
+        this.attempts.update(both((name, sample, index) => {
+            const now = rates(name, index);
+            return now ? now.attempts : null;
+        }), times);
+
+        this.errors.update(both((name, sample, index) => {
+            const now = rates(name, index);
+            return now && now.attempts
+                ? Math.min(1, (now['5xx'] + now.failed) / now.attempts) : null;
+        }), times);
+
+        for (const key of ['p50', 'p99']) {
+            this[key].update(both((name, sample) =>
+                sample.releases[name].latency[key]), times);
+        }
     }
 }

@@ -20,10 +20,8 @@ class Split {
     constructor() {
         this.target = this.bar('Target');
         this.served = this.bar('Served');
-        this.empty = element('p', { class: 'quiet' });
-        this.bars = element('div', { class: 'split' },
-            this.target.node, this.served.node);
-        this.node = panel('Traffic', this.bars, this.empty);
+        this.node = panel('Traffic', element('div', { class: 'split' },
+            this.target.node, this.served.node));
     }
 
     bar(name) {
@@ -44,9 +42,7 @@ class Split {
     update(endpoint) {
         const idle = endpoint.phase === 'idle';
 
-        setHidden(this.bars, idle);
-        setHidden(this.empty, !idle);
-        setText(this.empty, `All of it goes to ${endpoint.stable}.`);
+        setHidden(this.node, idle);
 
         this.draw(this.target, endpoint, endpoint.weight);
         this.draw(this.served, endpoint, endpoint.served_weight);
@@ -137,10 +133,34 @@ class Steps {
 
 const FIGURES = [
     ['Attempts', 'attempts'], ['2xx', '2xx'], ['4xx', '4xx'], ['5xx', '5xx'],
-    ['Failed', 'failed'],
+    ['Failed', 'failed'], ['Timeouts', 'timeouts'], ['Aborted', 'aborted'],
+    ['Abandoned', 'abandoned'],
 ];
 
-const QUANTILES = ['p50', 'p90', 'p99'];
+const LATENCIES = [
+    ['Mean', 'avg'], ['p50', 'p50'], ['p90', 'p90'], ['p99', 'p99'],
+];
+
+
+// What stable finished for the canary, or the other way round.
+
+function rescued(release) {
+    return release && release.fallbacks > 0
+        ? `${plural(release.fallbacks, 'request')} in all finished by `
+          + `${release.name} where another release had failed. ` : '';
+}
+
+
+// After a rollout its release stays on show.
+
+function canaryOnShow(endpoint) {
+    const last = endpoint.last_rollout;
+
+    return endpoint.canary
+           || (last && last.release !== endpoint.stable
+               && endpoint.releases.some((one) => one.name === last.release)
+               ? last.release : null);
+}
 
 
 class Releases {
@@ -148,32 +168,23 @@ class Releases {
         this.history = history;
         this.stable = this.column();
         this.canary = this.column();
-        this.table = this.render();
-
-        const lines = [{ name: 'stable', class: 'stable' },
-                       { name: 'canary', class: 'canary' }];
-
-        this.charts = {
-            attempts: new Chart('Attempts/s', lines, rate, 1),
-            errors: new Chart('5xx and failed', lines, percent, 0.01, 1),
-            p50: new Chart('p50 latency', lines, milliseconds, 1),
-            p99: new Chart('p99 latency', lines, milliseconds, 1),
-        };
+        this.rescued = element('p');
+        this.charts = new Charts(history);
 
         this.node = element('div', { class: 'releases-panel' },
-            panel('Stable and canary', this.table,
+            panel('Stable and canary', this.render(), this.rescued,
                 element('p', { class: 'quiet' },
                     'Rates of the last 5 seconds, and in all; latencies of '
-                    + 'this step.')),
-            panel('Last minutes', element('div', { class: 'charts' },
-                Object.values(this.charts).map((chart) => chart.node))));
+                    + 'this step. Aborted before the answer, abandoned in '
+                    + 'it: by clients.')),
+            panel('Last minutes', this.charts.node));
     }
 
     column() {
         const column = { role: element('span'), head: element('span'),
                          cells: {} };
 
-        for (const key of [...FIGURES.map((one) => one[1]), ...QUANTILES]) {
+        for (const [, key] of [...FIGURES, ...LATENCIES]) {
             column.cells[key] = {
                 main: element('span', { class: 'main' }),
                 total: element('span', { class: 'quiet' }),
@@ -200,26 +211,27 @@ class Releases {
                 element('th', { scope: 'col', class: 'canary' },
                     this.canary.role, ' ', this.canary.head))),
             element('tbody', {},
-                FIGURES.map(([name, key]) => row(name, key)),
-                QUANTILES.map((key) => row(key, key))));
+                [...FIGURES, ...LATENCIES].map(([name, key]) =>
+                    row(name, key))));
     }
 
     update(endpoint) {
         const byName = (name) =>
             endpoint.releases.find((release) => release.name === name);
-        const last = endpoint.last_rollout;
-
-        // After a rollout its release stays on show.
-
-        const other = endpoint.canary || (last && last.release
-            !== endpoint.stable && byName(last.release) ? last.release : null);
+        const other = canaryOnShow(endpoint);
 
         setText(this.stable.role, 'Stable');
         setText(this.canary.role, endpoint.canary || !other ? 'Canary'
                                                             : 'Last canary');
         this.fill(this.stable, endpoint.stable && byName(endpoint.stable));
         this.fill(this.canary, other && byName(other));
-        this.draw(endpoint.stable, other);
+        this.charts.draw(endpoint.stable, other);
+
+        const words = rescued(byName(endpoint.stable))
+                      + rescued(other && byName(other));
+
+        setHidden(this.rescued, words === '');
+        setText(this.rescued, words);
     }
 
     fill(column, release) {
@@ -235,35 +247,45 @@ class Releases {
                     totals ? `${count(totals[key])} in all` : '');
         }
 
-        for (const key of QUANTILES) {
+        for (const [, key] of LATENCIES) {
             setText(column.cells[key].main,
                     release ? milliseconds(release.latency_ms[key])
                             : NOTHING);
         }
     }
+}
 
-    draw(stable, canary) {
-        const both = (value) => [stable, canary].map((name) =>
-            this.history.series((sample, index) =>
-                name && sample.releases[name] ? value(name, sample, index)
-                                              : null));
-        const rates = (name, index) => this.history.rates(name, index);
 
-        this.charts.attempts.update(both((name, sample, index) => {
-            const now = rates(name, index);
-            return now ? now.attempts : null;
-        }));
+// How the last rollout went, when it is over.
 
-        this.charts.errors.update(both((name, sample, index) => {
-            const now = rates(name, index);
-            return now && now.attempts
-                ? Math.min(1, (now['5xx'] + now.failed) / now.attempts) : null;
-        }));
+class Course {
+    constructor() {
+        this.history = new History();
+        this.charts = new Charts(this.history);
+        this.title = element('h2');
+        this.node = element('section', { class: 'panel', hidden: true },
+            this.title, this.charts.node);
+    }
 
-        for (const key of ['p50', 'p99']) {
-            this.charts[key].update(both((name, sample) =>
-                sample.releases[name].latency[key]));
+    // null: it goes on
+
+    show(history, last) {
+        const points = history ? history.points : [];
+
+        setHidden(this.node, points.length === 0);
+
+        if (points.length === 0) {
+            return;
         }
+
+        this.history.samples = [];
+        this.history.fill(history, { stable: 'stable', canary: 'canary' },
+                          Date.parse(last.ended));
+
+        setText(this.title, `How the rollout of ${last.release} ended`);
+        this.charts.draw('stable', 'canary', {
+            since: clock(points[0].time), until: clock(last.ended),
+        });
     }
 }
 
@@ -312,6 +334,47 @@ class Failures {
 }
 
 
+const HAPPENED = {
+    started: 'started',
+    step: 'went a step on',
+    baking: 'baking',
+    promoted: 'promoted',
+    rolled_back: 'rolled back',
+    halted: 'halted',
+    holding: 'holding',
+    paused: 'paused',
+    resumed: 'resumed',
+    changed: 'changed',
+    direct: 'made stable at once',
+};
+
+
+// "v2 promoted"
+
+function happened(event) {
+    if (event.type === 'stable_unavailable') {
+        return `stable unavailable, ${event.release || 'the canary'} serves`;
+    }
+
+    if (event.type === 'stable_available') {
+        return 'stable available again';
+    }
+
+    const what = HAPPENED[event.type] || event.type;
+
+    return event.release ? `${event.release} ${what}` : what;
+}
+
+
+// "Progressing 20 %", "Idle": a weight where there is one.
+
+function point(state) {
+    const phase = PHASES[state.phase] || state.phase;
+
+    return state.phase === 'idle' ? phase : `${phase} ${percent(state.weight)}`;
+}
+
+
 class Events {
     constructor() {
         this.events = [];
@@ -340,23 +403,22 @@ class Events {
     item(event) {
         const { from, to, actor, figures } = event;
         const rules = figures.rules || [];
-        const move = from.phase === to.phase && from.weight === to.weight
-            ? `${PHASES[to.phase]} ${percent(to.weight)}`
-            : `${PHASES[from.phase]} ${percent(from.weight)} → `
-              + `${PHASES[to.phase]} ${percent(to.weight)}`;
+        const same = from.phase === to.phase && from.weight === to.weight;
+        const move = same ? point(to) : `${point(from)} → ${point(to)}`;
 
         return element('li', {},
             element('p', { class: 'head' },
                 element('time', { datetime: event.time }, clock(event.time)),
-                ' ', element('strong', {}, move), ' ',
-                element('span', { class: 'quiet' }, 'by ' + actor.name
+                ' ', element('strong', {}, happened(event)), ' ',
+                element('span', { class: 'quiet' }, `${move}, by ${actor.name}`
                     + (actor.address ? ` from ${actor.address}` : ''))),
             event.reason ? element('p', { class: 'reason' }, event.reason)
                          : null,
             rules.length ? element('details', {},
                 element('summary', {}, 'Figures that decided'),
                 element('ul', {}, rules.map((rule) => element('li', {},
-                    `${ruleName(rule.rule)}: ${figure(rule, rule.value)}, `
+                    `${ruleName(rule.rule, rule.match)}: `
+                    + `${measured(rule)}, `
                     + `limit ${limit(rule)}, `
                     + `${plural(rule.attempts, 'attempt')}: `
                     + rule.verdict)))) : null);
@@ -376,11 +438,19 @@ class EndpointView {
 
         this.phase = element('span', { class: 'badge' });
         this.next = element('p', { class: 'lead' });
-        this.alert = element('p', { class: 'alert', hidden: true });
+        this.facts = element('p', { class: 'quiet' });
+        this.warns = element('span');
+        this.seen = element('button', {
+            type: 'button', onclick: () => this.markSeen(),
+        }, 'Mark as seen');
+        this.alert = element('p', { class: 'alert', hidden: true },
+            this.warns, this.seen);
         this.split = new Split();
         this.steps = new Steps();
         this.rules = new Rules();
         this.releases = new Releases(this.history);
+        this.course = new Course();
+        this.filled = null;
         this.failures = new Failures();
         this.events = new Events();
         this.actions = new Actions(this);
@@ -394,7 +464,8 @@ class EndpointView {
                 element('div', { class: 'column' },
                     this.split.node, this.steps.node, this.rules.node,
                     this.events.node),
-                element('div', { class: 'column' }, this.releases.node)),
+                element('div', { class: 'column' }, this.releases.node,
+                        this.course.node)),
             this.failures.node);
 
         return element('div', { class: 'endpoint' },
@@ -402,7 +473,7 @@ class EndpointView {
                 element('a', { href: '#/' }, '← All endpoints')),
             element('div', { class: 'heading' },
                 element('h1', {}, this.name), this.phase),
-            this.next, this.alert, this.actions.node, this.body);
+            this.next, this.facts, this.alert, this.actions.node, this.body);
     }
 
     interval() {
@@ -451,6 +522,39 @@ class EndpointView {
 
         this.events.add(events.filter((one) => one.id > this.events.last));
         this.failures.update(failures);
+        setText(this.facts, this.factsOf(this.current));
+
+        await this.pollHistory();
+    }
+
+    // Once for each rollout that is met, and when it is over.
+
+    async pollHistory() {
+        const endpoint = this.current;
+        const last = endpoint.last_rollout;
+        const idle = endpoint.phase === 'idle';
+
+        // Its last point comes a moment after its end.
+
+        const over = idle && last !== null
+                     && Date.now() - Date.parse(last.ended) > 2000;
+        const which = `${last ? last.id : 0} ${idle} ${over}`;
+
+        if (which === this.filled) {
+            return;
+        }
+
+        const first = this.filled === null;
+        const history = await request('GET',
+                                      endpointPath(this.name, '/history'));
+
+        this.filled = which;
+        this.course.show(idle ? history : null, last);
+
+        if (first && !idle) {
+            this.history.fill(history, { stable: endpoint.stable,
+                                         canary: endpoint.canary });
+        }
     }
 
     show(endpoint) {
@@ -461,13 +565,13 @@ class EndpointView {
         this.history.add(endpoint);
 
         setText(this.phase, PHASES[endpoint.phase] || endpoint.phase);
-        setClass(this.phase, `badge ${endpoint.phase}`);
-        setText(this.next, this.headline(endpoint));
-
+        setClass(this.phase, phaseBadge(endpoint));
         const why = attention(endpoint);
 
-        setHidden(this.alert, why === null);
-        setText(this.alert, this.warning(endpoint, why));
+        setText(this.next, this.headline(endpoint, why));
+        setText(this.facts, this.factsOf(endpoint));
+        this.warn(endpoint, why);
+        this.app.answeredBy(endpoint);
 
         this.split.update(endpoint);
         this.steps.update(endpoint);
@@ -482,30 +586,64 @@ class EndpointView {
         }
     }
 
-    headline(endpoint) {
+    // What the alert says is not said twice.
+
+    headline(endpoint, why) {
         if (endpoint.phase === 'idle') {
             return `${endpoint.stable} serves all requests.`
-                   + (rolledBackLately(endpoint) ? ''
-                      : ` ${upcoming(endpoint)}.`);
+                   + (why ? '' : ` ${upcoming(endpoint)}.`);
         }
 
         return `${endpoint.canary} replaces ${endpoint.stable}, `
                + `${percent(endpoint.weight)} so far. `
-               + `${upcoming(endpoint)}.`;
+               + `${upcoming(endpoint, why)}.`;
     }
 
-    warning(endpoint, why) {
-        if (endpoint.phase === 'idle' && rolledBackLately(endpoint)) {
-            return `${why}: ${endpoint.last_rollout.reason}`;
+    // When it began, and when it may be over.
+
+    factsOf(endpoint) {
+        if (endpoint.phase === 'idle') {
+            return '';
         }
 
-        return why || '';
+        const started = this.events.events.find((event) =>
+            event.type === 'started');
+        const seconds = secondsLeft(endpoint);
+        const facts = [];
+
+        if (started) {
+            facts.push(`Started ${ago(started.time)}`);
+        }
+
+        if (seconds !== null) {
+            facts.push(seconds > 0
+                ? `${endpoint.canary} is stable in ${duration(seconds)} at `
+                  + 'the earliest' : `${endpoint.canary} may be stable at any `
+                  + 'moment');
+        }
+
+        return facts.length ? `${facts.join('; ')}.` : '';
+    }
+
+    warn(endpoint, why) {
+        const back = endpoint.phase === 'idle' && why !== null;
+
+        setHidden(this.alert, why === null);
+        setHidden(this.seen, !back);
+        setText(this.warns, back ? `${why}: ${endpoint.last_rollout.reason}`
+                                 : why || '');
+    }
+
+    markSeen() {
+        markSeen(this.current);
+        this.show(this.current);
     }
 
     missing() {
         setHidden(this.body, true);
         setHidden(this.alert, false);
-        setText(this.alert, 'There is no endpoint of this name any more.');
+        setHidden(this.seen, true);
+        setText(this.warns, 'There is no endpoint of this name any more.');
     }
 
     event(event) {

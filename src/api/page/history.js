@@ -1,6 +1,7 @@
-// Rates of the last minutes, from totals that were polled.
+// Rates of the last minutes, from totals that were polled; before them, from
+// what the server has of the rollout.
 
-const HISTORY_MS = 5 * 60 * 1000;
+const HISTORY_MS = 10 * 60 * 1000;
 const RATE_MS = 5000;
 const CLASSES = ['2xx', '4xx', '5xx'];
 
@@ -12,7 +13,34 @@ function totalsOf(release) {
         '4xx': release.responses['4xx'],
         '5xx': release.responses['5xx'],
         failed: release.failed,
+        timeouts: release.timeouts,
+        aborted: release.aborted,
+        abandoned: release.abandoned,
     };
+}
+
+
+// A sample of a point of the server, which has rates and no totals.
+
+function givenSample(point, seconds, roles) {
+    const sample = { at: 0, given: true, weight: point.weight, served: null,
+                     releases: {} };
+
+    for (const role of ['stable', 'canary']) {
+        const side = point[role];
+
+        sample.releases[roles[role]] = {
+            rates: {
+                attempts: side.attempts / seconds,
+                '4xx': side['4xx'] / seconds,
+                '5xx': side['5xx'] / seconds,
+                failed: 0,
+            },
+            latency: { p50: side.p50_ms, p99: side.p99_ms },
+        };
+    }
+
+    return sample;
 }
 
 
@@ -40,7 +68,7 @@ class History {
 
         const last = this.samples.at(-1);
 
-        if (last && endpoint.releases.some((release) =>
+        if (last && !last.given && endpoint.releases.some((release) =>
             last.releases[release.name]
             && last.releases[release.name].totals.attempts
                > release.attempts))
@@ -55,6 +83,41 @@ class History {
         }
     }
 
+    // Puts the points of the server before what was polled. The last of them
+    // ended when the next one began, 5 s ago at most; or, if it is over, with
+    // the rollout.
+
+    fill(history, roles, ended) {
+        const { seconds, points } = history;
+
+        if (!points.length) {
+            return;
+        }
+
+        const newest = Date.parse(points.at(-1).time);
+        const end = this.samples.length ? this.samples[0].at
+                                        : performance.now();
+        const age = Math.min(seconds * 1000, Math.max(0,
+            Date.now() - newest - seconds * 1000));
+
+        const given = points.map((point) => {
+            const time = Date.parse(point.time);
+            const length = ended && time === newest
+                ? Math.min(seconds, Math.max(1, (ended - time) / 1000))
+                : seconds;
+            const sample = givenSample(point, length, roles);
+
+            sample.at = end - age - (newest - time);
+
+            return sample;
+        });
+
+        // A line begins where its first point does.
+
+        given.unshift({ ...given[0], at: given[0].at - seconds * 1000 });
+        this.samples.unshift(...given);
+    }
+
     // Attempts per second of a release, by class, up to that sample; null if
     // there is nothing to compare it with.
 
@@ -62,14 +125,15 @@ class History {
         const sample = this.samples.at(index);
         const now = sample && sample.releases[name];
 
-        if (!now) {
-            return null;
+        if (!now || sample.given) {
+            return now ? now.rates : null;
         }
 
         const end = index < 0 ? this.samples.length + index : index;
         let first = end;
 
         while (first > 0 && this.samples[first - 1].at >= sample.at - RATE_MS
+               && !this.samples[first - 1].given
                && this.samples[first - 1].releases[name])
         {
             first--;

@@ -19,11 +19,79 @@ const FILTERS = {
 };
 
 
+// What has been looked at, in this browser: rollouts by endpoint.
+
+const SEEN = `canary-seen ${location.pathname}`;
+
+function seenRollouts() {
+    try {
+        return JSON.parse(localStorage.getItem(SEEN)) || {};
+    } catch (error) {
+        return {};
+    }
+}
+
+
+function markOf(endpoint) {
+    return `${endpoint.last_rollout.id} ${endpoint.last_rollout.ended}`;
+}
+
+
+function markSeen(endpoint) {
+    const seen = seenRollouts();
+
+    seen[endpoint.name] = markOf(endpoint);
+    localStorage.setItem(SEEN, JSON.stringify(seen));
+}
+
+
+// One that somebody asked for is no news, nor is one that was seen.
+
 function rolledBackLately(endpoint) {
     const last = endpoint.last_rollout;
 
     return last !== null && last.result === 'rolled_back'
-           && Date.now() - Date.parse(last.ended) < RECENT_MS;
+           && last.by !== 'person'
+           && Date.now() - Date.parse(last.ended) < RECENT_MS
+           && seenRollouts()[endpoint.name] !== markOf(endpoint);
+}
+
+
+// The least time until a rollout has made its canary stable; null: a person
+// has to do something.
+
+function secondsLeft(endpoint) {
+    const strategy = endpoint.strategy.canary_strategy || {};
+    const steps = endpoint.steps.length - endpoint.step;
+
+    if (endpoint.next_step_in_seconds === null
+        || (endpoint.phase !== 'progressing' && endpoint.phase !== 'baking'))
+    {
+        return null;
+    }
+
+    return endpoint.next_step_in_seconds
+           + (steps > 0 ? (steps - 1) * strategy.progress_interval_seconds
+                          + (strategy.bake_seconds || 0) : 0);
+}
+
+
+// What a rule is shown as: none passes on no traffic at all.
+
+function shownVerdict(rule) {
+    return rule.verdict === 'passing' && rule.attempts === 0
+           ? { text: 'no traffic', class: 'none' }
+           : { text: rule.verdict, class: rule.verdict };
+}
+
+
+function hasTraffic(endpoint) {
+    return endpoint.served_weight !== null;
+}
+
+
+function phaseBadge(endpoint) {
+    return `badge ${endpoint.phase}${hasTraffic(endpoint) ? '' : ' none'}`;
 }
 
 
@@ -42,7 +110,7 @@ function attention(endpoint) {
     }
 
     if (failing) {
-        return `${ruleName(failing.rule)} failing`;
+        return `${ruleName(failing.rule, failing.match)} failing`;
     }
 
     if (awaitsApproval(endpoint)) {
@@ -88,7 +156,9 @@ function nextWeight(endpoint) {
 }
 
 
-function upcoming(endpoint) {
+// told: the reason why it waits is said elsewhere
+
+function upcoming(endpoint, told) {
     const last = endpoint.last_rollout;
     const weight = nextWeight(endpoint);
     const waiting = endpoint.waiting_for;
@@ -119,11 +189,11 @@ function upcoming(endpoint) {
     if (seconds > 0) {
         return `${step} in ${duration(seconds)} if its rules pass`
                + andApproved(endpoint.strategy.canary_strategy, promotes)
-               + (waiting ? `: ${waiting.reason}` : '');
+               + (waiting && !told ? `: ${waiting.reason}` : '');
     }
 
-    return waiting ? `${step} waits: ${waiting.reason}`
-                   : `${step} at any moment`;
+    return !waiting ? `${step} at any moment`
+        : told ? `${step} waits` : `${step} waits: ${waiting.reason}`;
 }
 
 
@@ -177,7 +247,7 @@ class Row {
         this.attention = attention(endpoint);
 
         setClass(this.node, this.attention ? 'attention' : '');
-        setClass(this.badge, `badge ${endpoint.phase}`);
+        setClass(this.badge, phaseBadge(endpoint));
         setText(this.badge, PHASES[endpoint.phase] || endpoint.phase);
         setText(this.releases, idle ? endpoint.stable
             : `${endpoint.stable} → ${endpoint.canary}`);
@@ -189,13 +259,15 @@ class Row {
             : `served ${percent(endpoint.served_weight)}`);
 
         setHidden(this.verdict, rule === null);
-        setText(this.rule, rule ? ruleName(rule.rule) : NOTHING);
+        setText(this.rule, rule ? ruleName(rule.rule, rule.match) : NOTHING);
         setText(this.value, rule ? `${measured(rule)}, limit ${limit(rule)}`
                                  : '');
 
         if (rule) {
-            setClass(this.verdict, `badge ${rule.verdict}`);
-            setText(this.verdict, rule.verdict);
+            const verdict = shownVerdict(rule);
+
+            setClass(this.verdict, `badge ${verdict.class}`);
+            setText(this.verdict, verdict.text);
         }
 
         setText(this.next, this.attention || upcoming(endpoint));
@@ -208,7 +280,8 @@ class Row {
 
 
 class Overview {
-    constructor() {
+    constructor(app) {
+        this.app = app;
         this.rows = new Map();
         this.moved = new Set();
         this.looking = false;
@@ -277,6 +350,7 @@ class Overview {
         }
 
         this.arrange();
+        this.app.answeredBy(endpoints[0]);
 
         return endpoints.length
                ? endpoints[0].controller.heartbeat_age_ms : 0;

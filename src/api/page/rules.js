@@ -38,11 +38,13 @@ class Bullet {
     }
 
     update(rule) {
-        setText(this.name, ruleName(rule.rule));
+        setText(this.name, ruleName(rule.rule, rule.match));
         setAttribute(this.name, 'title', rule.rule);
-        setText(this.verdict, rule.verdict);
-        setClass(this.verdict, `badge ${rule.verdict}`);
-        setClass(this.node, `rule ${rule.verdict}`);
+        const verdict = shownVerdict(rule);
+
+        setText(this.verdict, verdict.text);
+        setClass(this.verdict, `badge ${verdict.class}`);
+        setClass(this.node, `rule ${verdict.class}`);
 
         setText(this.figures, `${measured(rule)}, limit ${limit(rule)}`);
         setText(this.more, this.words(rule));
@@ -139,5 +141,7 @@ function strategyRuleText(rule) {
         baseline: ruleParameter(rule, 'baseline'),
     };
 
-    return `${ruleName(rule.rule)} at most ${limit(bare)}`;
+    const name = ruleName(rule.rule, ruleParameter(rule, 'match'));
+
+    return `${name} at most ${limit(bare)}`;
 }

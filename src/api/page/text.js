@@ -227,9 +227,10 @@ const RULES = {
     latency_p99_max: 'p99 latency',
     failed_requests_max: 'Failed requests',
     abandoned_rate: 'Abandoned',
+    match_rate: 'Answers of a match',
 };
 
 
-function ruleName(name) {
-    return RULES[name] || name;
+function ruleName(name, match) {
+    return match ? `Answers: ${match}` : RULES[name] || name;
 }

@@ -55,6 +55,18 @@ async function end(name) {
 }
 
 
+// A rollout of a release that fails, up to its end.
+
+async function breakShop() {
+    const load = new Load(site.front);
+
+    await begin('shop', { rules: [rule('error_5xx_rate', 0.1)] }, 'v3');
+    await until(async () =>
+        (await api('GET', 'endpoints/shop')).phase === 'idle', 'rolled back');
+    await load.stop();
+}
+
+
 function endpoint(name) {
     return `${site.api}#/endpoint/${encodeURIComponent(name)}`;
 }
@@ -113,26 +125,24 @@ test('a proxy in front with another prefix', {}, async (tab) => {
 
 
 test('all endpoints: attention first, search, filters', {}, async (tab) => {
-    await begin('shop');
     await begin('search');
-    await api('POST', 'endpoints/search/rollout/rollback',
-              { reason: 'not today' });
+    await breakShop();
     await tab.open(site.api);
-    await tab.sees('was rolled back');
+    await tab.sees('v3 was rolled back');
 
     const names = () => tab.page.locator('.endpoints tbody th')
         .allTextContents();
-    const row = tab.find('row', /^shop/);
+    const row = tab.find('row', /^search/);
 
-    equal((await names()).slice(0, 2), ['search', 'shop'], 'order');
+    equal((await names()).slice(0, 2), ['shop', 'search'], 'order');
     equal(await row.locator('.badge').first().textContent(), 'Progressing',
           'phase');
     check(/v1 → v2.*10\s%/.test(await row.textContent()), 'releases, weight');
 
     await tab.find('button', /Need attention 1/).click();
-    equal(await names(), ['search'], 'need attention');
+    equal(await names(), ['shop'], 'need attention');
     await tab.find('button', /In a rollout/).click();
-    equal(await names(), ['shop'], 'in a rollout');
+    equal(await names(), ['search'], 'in a rollout');
     await tab.find('button', /^All/).click();
 
     await tab.page.getByLabel('Search').fill('SEAR');
@@ -143,7 +153,104 @@ test('all endpoints: attention first, search, filters', {}, async (tab) => {
     await tab.page.getByLabel('Search').fill('');
     await tab.accessible('the overview');
     await tab.shot('overview');
-    await end('shop');
+    await end('search');
+});
+
+
+test('who answers', {}, async (tab) => {
+    const { nginx, configuration } = await api('GET', 'endpoints/shop');
+
+    for (const address of [site.api, endpoint('shop')]) {
+        await tab.open(address);
+        await tab.sees(`${nginx.host} · nginx ${nginx.version} · `
+                       + `nginx-canary ${nginx.module} · `
+                       + `configuration ${configuration.serial} of `);
+    }
+});
+
+
+test('a rollback that was asked for, or seen, needs nobody', {},
+    async (tab) => {
+        await breakShop();
+        await begin('search');
+        await api('POST', 'endpoints/search/rollout/rollback',
+                  { reason: 'not today' });
+
+        await tab.open(endpoint('search'));
+        await tab.sees(/serves all requests\. v. was rolled back/);
+        check(await tab.page.locator('.alert').isHidden(), 'no alert');
+
+        await tab.open(endpoint('shop'));
+        await tab.sees(/v3 was rolled back .*: error_5xx_rate/);
+        await tab.find('button', 'Mark as seen').click();
+        await tab.page.locator('.alert').waitFor({ state: 'hidden' });
+
+        await tab.open(site.api);
+        await tab.find('button', /Need attention 0/).waitFor();
+        await tab.find('button', 'Idle 3').waitFor();
+
+        await breakShop();
+        await tab.find('button', /Need attention 1/).waitFor();
+    });
+
+
+test('nothing is green without traffic', {}, async (tab) => {
+    await begin('search');
+
+    for (const address of [site.api, endpoint('search')]) {
+        await tab.open(address);
+        await tab.sees('no traffic');
+
+        const colours = await tab.page.evaluate(() =>
+            [...document.querySelectorAll('.badge')].map((badge) =>
+                getComputedStyle(badge).backgroundColor));
+
+        check(colours.length >= 2 && !colours.includes('rgb(226, 244, 233)'),
+              `${colours}`);
+    }
+
+    await end('search');
+});
+
+
+test('how it went is there when the page opens', {}, async (tab) => {
+    const load = new Load(site.front);
+    const points = async () =>
+        (await api('GET', 'endpoints/shop/history')).points;
+
+    await begin('shop', { progress_interval_seconds: 600, bake_seconds: 60,
+                          rules: [rule('error_5xx_rate', 0.1)] }, 'v2');
+    await until(async () => (await points()).length >= 3, 'three points');
+
+    await tab.open(endpoint('shop'));
+    await tab.sees(/Started .* ago; v2 is stable in .* at the earliest/);
+
+    // A line that begins before the page did.
+
+    await tab.page.waitForFunction(() => {
+        const path = document.querySelector('.plot .line.stable')
+            .getAttribute('d') || '';
+        const first = /^M([\d.]+)/.exec(path);
+        const [minutes] = document.querySelector('.chart .axis')
+            .textContent.split(' ');
+
+        return first && (1 - (Number(first[1]) - 4) / 312) * minutes * 60000
+                        > performance.now();
+    });
+
+    await begin('shop', { rules: [rule('error_5xx_rate', 0.1)] }, 'v3');
+    await tab.phase('Idle');
+    await load.stop();
+    await tab.sees('How the rollout of v3 ended');
+    await tab.sees(/request.? in all finished by v1/);
+
+    const course = tab.page.locator('.panel',
+                                    { hasText: 'How the rollout of' });
+
+    await until(async () => /^M/.test(await course
+        .locator('.line.canary').nth(1).getAttribute('d')), 'errors');
+    await tab.accessible('how a rollout ended');
+    await tab.shot('course');
 });
 
 

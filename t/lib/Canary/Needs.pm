@@ -28,10 +28,11 @@ that; lacks() returns the reason, or nothing.
     http_NAME   that module of nginx, and of no other name
     1.29.6      that version of nginx, or a newer one
     root, user  to be root; not to be root
+    mounts      to mount what others do not see
     browser     what drives a browser: build/browser
     terminal    pseudo terminals
     A::B        that module of Perl
-    curl, openssl, prlimit, prometheus, promtool, redis-server
+    curl, jq, openssl, prlimit, prometheus, promtool, redis-server
                 that program
 
 =cut
@@ -77,6 +78,10 @@ my %lacks = (
     debug => sub () {
         return $nginx->has_debug ? () : 'nginx without --with-debug';
     },
+    mounts => sub () {
+        return system('unshare -m true 2>/dev/null') == 0
+            ? () : 'no mounts of its own here';
+    },
     root => sub () { return $> == 0 ? () : 'only root can do that' },
     user => sub () { return $> == 0 ? 'root may do everything' : () },
     browser => sub () {
@@ -92,7 +97,7 @@ my %lacks = (
     map { my $program = $_; $program => sub () {
         return system("command -v $program >/dev/null 2>&1")
             ? "no $program" : ();
-    } } qw(curl openssl prlimit prometheus promtool redis-server),
+    } } qw(curl jq openssl prlimit prometheus promtool redis-server),
 );
 
 

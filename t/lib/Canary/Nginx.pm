@@ -41,7 +41,19 @@ sub _configure($self, $http, %opt) {
     $config->{workers} = 0 if !$self->has_processes;
     croak "unknown option: ", join ', ', keys %opt if %opt;
 
-    return $self->_expand($self->nginx_conf(%$config));
+    return $self->expand($self->nginx_conf(%$config));
+}
+
+
+# One nginx, for the state that it has, is one prefix and one configuration
+# file: who is to be taken for another has its, too, until that writes it anew.
+
+sub write_config($self, $http, %opt) {
+    $self->{home} = delete($opt{as})->{dir} if exists $opt{as};
+
+    my $text = $self->_configure($http, %opt);
+
+    return _write($self->_home . '/nginx.conf', $text);
 }
 
 
@@ -74,7 +86,7 @@ sub nginx_conf($self, %part) {
 }
 
 
-sub _expand($self, $text) {
+sub expand($self, $text) {
     $text =~ s/%%API%%/API_SERVER/ge;
     $text =~ s/%%DIR%%/$self->{dir}/g;
     $text =~ s/%%PORT_(\w+)%%/$self->port($1)/ge;
@@ -118,9 +130,14 @@ sub read_file($self, $name) {
 
 
 sub write_file($self, $name, $text) {
-    open my $out, '>', "$self->{dir}/$name" or croak "$name: $!";
+    return _write("$self->{dir}/$name", $text);
+}
+
+
+sub _write($path, $text) {
+    open my $out, '>', $path or croak "$path: $!";
     print $out $text;
-    close $out or croak "$name: $!";
+    close $out or croak "$path: $!";
 
     return;
 }
@@ -173,12 +190,15 @@ sub has($self, $module) {
 sub has_debug($self) { return $self->_build =~ /--with-debug\b/ }
 
 
+sub _home($self) { return $self->{home} // $self->{dir} }
+
+
 # Processes.
 
 sub start($self, $http = undef, %opt) {
     croak 'nginx runs already' if $self->{pid};
 
-    $self->write_file('nginx.conf', $self->_configure($http, %opt));
+    $self->write_config($http, %opt);
     unlink "$self->{dir}/nginx.pid";
 
     my $pid = fork() // croak "fork: $!";
@@ -212,7 +232,7 @@ sub start_orphan($self, $http, %opt) {
     ($self->{binary}) = grep { -x } map { "$_/$self->{binary}" }
         split /:/, $ENV{PATH} if $self->{binary} !~ m{/};
 
-    $self->write_file('nginx.conf', $self->_configure($http, %opt));
+    $self->write_config($http, %opt);
     unlink "$self->{dir}/nginx.pid";
 
     my $parent = fork() // croak "fork: $!";
@@ -292,8 +312,10 @@ sub _exec($self, $config, $log) {
 
 
 sub _command($self, $config, $log) {
-    return ($self->_valgrind, $self->{binary}, '-p', "$self->{dir}/",
-            '-c', "$self->{dir}/$config", '-e', "$self->{dir}/$log");
+    my $home = $config eq 'nginx.conf' ? $self->_home : $self->{dir};
+
+    return ($self->_valgrind, $self->{binary}, '-p', "$home/",
+            '-c', "$home/$config", '-e', "$self->{dir}/$log");
 }
 
 
@@ -365,7 +387,7 @@ sub reload($self, $http = undef, %opt) {
     my $refused = $self->_refusals;
     my $begun = $self->_reconfigurations;
 
-    $self->write_file('nginx.conf', $self->_configure($http, %opt));
+    $self->write_config($http, %opt);
     CORE::kill HUP => $self->{pid};
 
     my $done = wait_for(sub {

@@ -63,13 +63,15 @@ Declares log lines of these levels that the test provokes.
 =over
 
 =item $t->start($http, main => '', events => '', workers => 2,
-user => 'root', state_path => '%%DIR%%/canary')
+user => 'root', state_path => '%%DIR%%/canary', as => $other)
 
 Writes the configuration and starts nginx in the foreground; returns when all
 its workers run. $http is what stands in the http block, `main` what stands
 beside it; `workers => 0` means master_process off; `user` is of the workers,
 if the test is run by root; C<< state_path => undef >> means nginx's default,
-as a canary_state_path in $http means that one. What is left out stays as it was, so that C<< $t->stop; $t->start >> is a restart.
+as a canary_state_path in $http means that one; with `as` it has the prefix
+and the configuration file of another one, so that both are one to a state
+path, as in a binary upgrade. What is left out stays as it was, so that C<< $t->stop; $t->start >> is a restart.
 
 In all texts %%PORT_name%% is a free port of that name, or the port of the
 backend of that name; %%DIR%% the directory, which is the prefix of nginx too;
@@ -80,6 +82,10 @@ backend of that name; %%DIR%% the directory, which is the prefix of nginx too;
 
 The text of such a configuration, for an nginx that is started in another way
 and in another directory.
+
+=item $t->write_config($http, ...), $t->expand($text)
+
+Writes the configuration, and no more. A text with what stands for such names.
 
 =item $t->check($http, ...)
 

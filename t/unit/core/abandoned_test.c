@@ -161,7 +161,7 @@ a_cancelled_one_has_left_and_is_taken_out_of_the_others(void **state)
     sim_pass(sim, 1000);
     assert_left(sim, 0, 1, 0, 0);
 
-    canary_evidence_withdraw(sim->evidence, &ticket);
+    canary_evidence_withdraw(sim->evidence, &ticket, 0);
     canary_evidence_ended(sim->evidence, &ticket, CANARY_END_LEFT_WITHDRAWN);
 
     assert_left(sim, 1, 1, 1, 1);

@@ -373,7 +373,7 @@ a_step_is_taken_when_rules_pass_and_its_interval_is_over(void **state)
 
     /* though nothing has come since the last look */
 
-    assert_string_equal(look(&shell, 1), "tc");
+    assert_string_equal(look(&shell, 1), "tTc");
     assert_int_equal(shell.command.verb, CANARY_TICK);
     assert_int_equal(shell.command.now, shell.sim->now);
     assert_int_equal(shell.command.verdict, CANARY_PASSING);
@@ -381,6 +381,38 @@ a_step_is_taken_when_rules_pass_and_its_interval_is_over(void **state)
     assert_int_equal(shell.result.rules[0].attempts, 100);
     assert_int_equal(shell.sim->rollout.step, 2);
     sim_free(shell.sim);
+}
+
+
+/* What nobody needs in order to judge is worked out for those who read. */
+
+static void
+a_step_is_told_with_all_details(void **state)
+{
+    sim_t          *sim;
+    shell_t         shell;
+    canary_rule_t   rules[2];
+
+    (void) state;
+
+    rules[0] = sim_single(ERRORS, 10 * PERCENT);
+    rules[1] = sim_default(CANARY_RULE_LATENCY_P90_MAX, 1000000);
+
+    sim = sim_new(rules, 2, 10);
+    shell = watched(sim);
+    sim_attempts(sim, CANARY, 1000, sim_good(20));
+    pass_interval(sim);
+
+    assert_string_equal(look(&shell, 1), "ttTc");
+    assert_int_equal(shell.command.verb, CANARY_TICK);
+    assert_int_equal(shell.result.rules[0].verdict, CANARY_PASSING);
+    assert_true(shell.result.rules[0].high <= 0.1);
+    assert_int_equal(shell.result.rules[1].verdict, CANARY_PASSING);
+    assert_true(shell.result.rules[1].value > 19000);
+    assert_true(shell.result.rules[1].value < 21000);
+    assert_true(shell.result.rules[1].high <= 1000000);
+
+    sim_free(sim);
 }
 
 
@@ -660,7 +692,7 @@ at_100_percent_nothing_waits_for_stable(void **state)
     sim_attempts(shell.sim, CANARY, 1000, sim_good(1));
     pass_interval(shell.sim);
 
-    assert_string_equal(look(&shell, 1), "tatc");
+    assert_string_equal(look(&shell, 1), "tatTc");
     assert_int_equal(shell.command.verb, CANARY_TICK);
     assert_int_equal(shell.sim->rollout.last_result, CANARY_PROMOTED);
 
@@ -701,6 +733,7 @@ main(void)
         cmocka_unit_test(times_of_a_hold_are_not_those_of_the_step),
         cmocka_unit_test(
             a_step_is_taken_when_rules_pass_and_its_interval_is_over),
+        cmocka_unit_test(a_step_is_told_with_all_details),
         cmocka_unit_test(without_steps_rules_are_guarded),
         cmocka_unit_test(what_follows_is_one_thing),
         cmocka_unit_test(a_trip_is_about_immediate_rules_unless_nobody_looks),

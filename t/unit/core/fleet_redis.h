@@ -31,6 +31,7 @@
 typedef struct {
     canary_fleet_record_t  head;
     unsigned               step;
+    uint64_t               begun;       /* when its rollout was */
     uint64_t               writes[WRITES / 64];
 } content_t;
 
@@ -249,13 +250,74 @@ redis_seeds(data_t *data, const request_t *request, int fresh)
 
 
 static void
+redis_make(data_t *data, uint64_t now)
+{
+    data->exists = 1;
+    data->nseeds = 0;
+    data->version = 0;
+    data->born = now;
+    data->joined = 0;
+    memset(data->members, 0, sizeof(data->members));
+    memset(data->records, 0, sizeof(data->records));
+}
+
+
+/* whether there were any */
+
+static int
+redis_add_members(data_t *data, const request_t *request)
+{
+    int       added;
+    unsigned  i;
+
+    added = 0;
+
+    for (i = 0; i < NODES; i++) {
+        if (request->members[i] && !data->members[i]) {
+            data->members[i] = request->members[i];
+            added = 1;
+        }
+
+        data->joined = redis_max(data->joined, request->members[i]);
+    }
+
+    return added;
+}
+
+
+/* if what had changed is not known, then all has */
+
+static void
+redis_all(data_t *data, int broken, reply_t *reply)
+{
+    unsigned               i;
+    canary_fleet_offer_t  *offer;
+
+    for (i = 0; i < ENDPOINTS; i++) {
+        if (data->records[i].head.generation == 0) {
+            continue;
+        }
+
+        if (broken) {
+            data->changes[i] = ++data->version + 1;
+        }
+
+        offer = &reply->offers[reply->join.noffers];
+        offer->endpoint = i;
+        offer->version = 0;
+        offer->record = data->records[i].head;
+        reply->contents[reply->join.noffers++] = data->records[i];
+    }
+}
+
+
+static void
 redis_join(redis_t *redis, const request_t *request, uint64_t now,
     reply_t *reply)
 {
     int                   fresh, shared, lost, broken, added;
     data_t               *data;
     uint64_t              least;
-    unsigned              i;
     canary_fleet_join_t  *join;
 
     data = &redis->data;
@@ -271,13 +333,7 @@ redis_join(redis_t *redis, const request_t *request, uint64_t now,
     fresh = !data->exists;
 
     if (fresh) {
-        data->exists = 1;
-        data->nseeds = 0;
-        data->version = 0;
-        data->born = now;
-        data->joined = 0;
-        memset(data->members, 0, sizeof(data->members));
-        memset(data->records, 0, sizeof(data->records));
+        redis_make(data, now);
     }
 
     shared = redis_shares(data, request)
@@ -300,16 +356,7 @@ redis_join(redis_t *redis, const request_t *request, uint64_t now,
         redis_seeds(data, request, fresh);
     }
 
-    added = 0;
-
-    for (i = 0; shared && i < NODES; i++) {
-        if (request->members[i] && !data->members[i]) {
-            data->members[i] = request->members[i];
-            added = 1;
-        }
-
-        data->joined = redis_max(data->joined, request->members[i]);
-    }
+    added = shared && redis_add_members(data, request);
 
     if (least != data->version || fresh) {
         data->version = least;
@@ -320,20 +367,7 @@ redis_join(redis_t *redis, const request_t *request, uint64_t now,
         data->changed_members = ++data->version + 1;
     }
 
-    for (i = 0; i < ENDPOINTS; i++) {
-        if (data->records[i].head.generation == 0) {
-            continue;
-        }
-
-        if (broken) {
-            data->changes[i] = ++data->version + 1;
-        }
-
-        reply->contents[join->noffers] = data->records[i];
-        reply->offers[join->noffers].endpoint = i;
-        reply->offers[join->noffers].version = 0;
-        reply->offers[join->noffers++].record = data->records[i].head;
-    }
+    redis_all(data, broken, reply);
 
     if (lost) {
         redis_forget(redis);

@@ -79,6 +79,7 @@ typedef struct {
     unsigned  endpoint;
     int       stops;
     int       acknowledged;
+    uint64_t  acknowledged_at;
     int       dropped;         /* as the order of records says */
 } write_t;
 
@@ -178,7 +179,8 @@ sim_drop(sim_t *sim, const content_t *lost, const content_t *stands)
         /* who starts a rollout is one of a majority, and knows */
 
         sim_check(sim, !sim->writes[i].acknowledged
-                       || lost->head.number == stands->head.number,
+                       || lost->head.number == stands->head.number
+                       || sim->writes[i].acknowledged_at >= stands->begun,
                   "an acknowledged write is undone by another rollout");
 
         sim->writes[i].dropped = 1;
@@ -205,6 +207,7 @@ sim_acknowledge(sim_t *sim, int n)
                == CANARY_FLEET_DURABLE)
         {
             write->acknowledged = 1;
+            write->acknowledged_at = sim->now;
             sim->acknowledged++;
         }
     }
@@ -557,6 +560,10 @@ sim_committed(sim_t *sim, const request_t *request, const content_t *was)
 
     if (request->act == CANARY_FLEET_TELL) {
         sim->told++;
+        sim_check(sim, was->head.generation == 0
+                       || is->head.result == CANARY_PROMOTED
+                       || !canary_fleet_record_raises(&was->head, &is->head),
+                  "what is told raises a weight");
         sim_drop(sim, was, is);
         return;
     }
@@ -570,7 +577,7 @@ sim_committed(sim_t *sim, const request_t *request, const content_t *was)
               "exposed while the data are young");
 
     sim_check(sim, sim->now - request->sent < TIMEOUT
-                   || sim->jumped + TIMEOUT > request->sent,
+                   || sim->jumped + 2 * TIMEOUT > request->sent,
               "done after it was refused");
 
     for (i = 0; i < sim->nwrites; i++) {

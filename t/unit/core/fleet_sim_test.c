@@ -115,6 +115,7 @@ verb(sim_t *sim, int n, unsigned endpoint)
 
     if (next.head.phase == CANARY_IDLE) {
         next.head.number++;
+        next.begun = sim->now;
         next.head.result = CANARY_NO_RESULT;
         strcpy(next.head.canary, "v2");
         go_to(&next, 1);

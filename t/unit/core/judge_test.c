@@ -687,6 +687,96 @@ figures_are_of_the_step_and_tests_go_on(void **state)
 }
 
 
+/*
+ * Whatever comes: what is shown to be proved is what the verdict says.  The
+ * tests know more than the figures of the step that bounds are made of.
+ */
+
+static void
+bounds_agree_with_the_verdict(void **state)
+{
+    sim_t                *sim;
+    double                limits[3] = { 0.1, 20000, 0.02 };
+    unsigned              n, i, seen[3][3];
+    canary_rule_t         rules[3];
+    canary_judgement_t   *judgement;
+
+    (void) state;
+
+    memset(seen, 0, sizeof(seen));
+
+    for (n = 0; n < 60; n++) {
+        rules[0] = sim_single(ERRORS, 10 * PERCENT);
+        rules[1] = sim_default(CANARY_RULE_LATENCY_P90_MAX, 20000);
+        rules[2] = sim_single(CANARY_RULE_ERROR_4XX_RATE, 2 * PERCENT);
+
+        sim = sim_new(rules, 3, 10);
+
+        for (i = 0; i < 3000; i++) {
+            sim_attempts(sim, CANARY, 1, (canary_finish_t) {
+                .timed = 1,
+                .time = 10000 + unit_below(&sim->seed, 400 * n + 1),
+                .bad_5xx = unit_below(&sim->seed, 1000) < 5 * n,
+                .bad_4xx = unit_below(&sim->seed, 1000) < n });
+
+            /* a step is not all that a proof is made of */
+
+            if (i == 1500 && n % 3 == 0) {
+                sim_advance(sim);
+            }
+
+            if (i % 100) {
+                continue;
+            }
+
+            sim->now += 100;
+            (void) sim_tick(sim);
+            sim_judge(sim);
+            judgement = sim->result.rules;
+
+            for (unsigned k = 0; k < 3; k++, judgement++) {
+                seen[k][judgement->verdict]++;
+
+                assert_true(judgement->verdict == CANARY_FAILING
+                            ? judgement->low >= limits[k]
+                            : judgement->low <= limits[k]);
+
+                assert_true(judgement->verdict == CANARY_PASSING
+                            ? judgement->high <= limits[k]
+                            : !(judgement->high < limits[k]));
+            }
+        }
+
+        sim_free(sim);
+    }
+
+    for (i = 0; i < 3; i++) {
+        assert_true(seen[i][CANARY_UNDECIDED] && seen[i][CANARY_PASSING]
+                    && seen[i][CANARY_FAILING]);
+    }
+}
+
+
+/* No number of good attempts proves that there is never a bad one. */
+
+static void
+what_passes_without_proof_has_no_bound(void **state)
+{
+    sim_t  *sim;
+
+    (void) state;
+
+    sim = sim_one(sim_single(ERRORS, 0));
+    sim_attempts(sim, CANARY, 100, sim_good(1));
+
+    assert_int_equal(sim_verdict(sim, 0), CANARY_PASSING);
+    assert_true(sim->result.rules[0].low == 0);
+    assert_true(isnan(sim->result.rules[0].high));
+
+    sim_free(sim);
+}
+
+
 static void
 new_tests_forget(void **state)
 {
@@ -1807,6 +1897,8 @@ main(void)
         cmocka_unit_test(a_time_that_comes_with_the_end_of_the_body),
         cmocka_unit_test(a_body_that_does_not_end_is_too_slow),
         cmocka_unit_test(figures_are_of_the_step_and_tests_go_on),
+        cmocka_unit_test(bounds_agree_with_the_verdict),
+        cmocka_unit_test(what_passes_without_proof_has_no_bound),
         cmocka_unit_test(new_tests_forget),
         cmocka_unit_test(outcomes_that_come_after_their_step),
         cmocka_unit_test(an_error_free_canary_passes_after_so_many_attempts),

@@ -111,7 +111,8 @@ rules_have_the_names_and_numbers_of_the_manual(void **state)
         { "failed_requests_max", 0, CANARY_RULE_FAILED_REQUESTS_MAX,
           CANARY_UNIT_COUNT, 1 },
         { "abandoned_rate", 0, CANARY_RULE_ABANDONED_RATE,
-          CANARY_UNIT_RATIO, 0 }
+          CANARY_UNIT_RATIO, 0 },
+        { "match_rate", 0, CANARY_RULE_MATCH_RATE, CANARY_UNIT_RATIO, 0 }
     };
 
     (void) state;

@@ -612,6 +612,79 @@ test_as_many_quantiles_as_there_are_limits(void **state)
 
 
 static void
+test_matches(void **state)
+{
+    unsigned  n;
+    size_t    len;
+    char      parts[2048];
+
+    static const char  wrong[] =
+        "/canary_strategy/rules/0/rule_parameters/1/value";
+
+    (void) state;
+
+    read_parts("{\"rules\":["
+               "{\"rule\":\"match_rate\",\"rule_parameters\":["
+               "{\"name\":\"match\",\"value\":\"redirects\"},"
+               "{\"name\":\"threshold\",\"value\":0.1}]},"
+               "{\"rule\":\"error_rate\",\"rule_parameters\":["
+               "{\"name\":\"threshold\",\"value\":0.1}]},"
+               "{\"rule\":\"match_rate\",\"rule_parameters\":["
+               "{\"name\":\"threshold\",\"value\":0.2},"
+               "{\"name\":\"match\",\"value\":\"empty\"}]},"
+               "{\"rule\":\"match_rate\",\"rule_parameters\":["
+               "{\"name\":\"threshold\",\"value\":0.3},"
+               "{\"name\":\"match\",\"value\":\"redirects\"}]}]}");
+    accepted();
+
+    assert_int_equal(strategy.rules[0].match, 1);
+    assert_int_equal(strategy.rules[1].match, 0);
+    assert_int_equal(strategy.rules[2].match, 2);
+    assert_int_equal(strategy.rules[3].match, 1);
+    assert_string_equal(strategy.matches.names[0], "redirects");
+    assert_string_equal(strategy.matches.names[1], "empty");
+    assert_string_equal(strategy.matches.names[2], "");
+
+    /* other rules, other names */
+
+    read_rule("match_rate", "0.1",
+              ",{\"name\":\"match\",\"value\":\"late\"}");
+    accepted();
+    assert_string_equal(strategy.matches.names[0], "late");
+    assert_string_equal(strategy.matches.names[1], "");
+
+    read_rule("match_rate", "0.1", "");
+    refused("/canary_strategy/rules/0/rule_parameters",
+            "match_rate needs a match");
+    read_rule("error_rate", "0.1",
+              ",{\"name\":\"match\",\"value\":\"late\"}");
+    refused("/canary_strategy/rules/0/rule_parameters",
+            "error_rate has a match");
+    read_rule("match_rate", "0.1", ",{\"name\":\"match\",\"value\":7}");
+    refused(wrong, "1 to 31 letters, digits, \"_\", \"-\" and \".\", not 7");
+    read_rule("match_rate", "0.1",
+              ",{\"name\":\"match\",\"value\":\"a b\"}");
+    refused(wrong, "not \"a b\"");
+
+    len = (size_t) snprintf(parts, sizeof(parts), "{\"rules\":[");
+
+    for (n = 0; n <= CANARY_MATCHES_MAX; n++) {
+        len += (size_t) snprintf(parts + len, sizeof(parts) - len,
+                                 "%s{\"rule\":\"match_rate\","
+                                 "\"rule_parameters\":["
+                                 "{\"name\":\"threshold\",\"value\":0.1},"
+                                 "{\"name\":\"match\",\"value\":\"m%u\"}]}",
+                                 n ? "," : "", n);
+    }
+
+    (void) snprintf(parts + len, sizeof(parts) - len, "]}");
+    read_parts(parts);
+    refused("/canary_strategy/rules/4/rule_parameters/1/value",
+            "at most 4 matches");
+}
+
+
+static void
 test_rules_that_are_none(void **state)
 {
     size_t  i;
@@ -631,7 +704,7 @@ test_rules_that_are_none(void **state)
           "error_5xx_rate (1008)" },
         { "[{\"rule\":\"latency_p100_max\",\"rule_parameters\":"
           "[{\"name\":\"threshold\",\"value\":9}]}]", "/0/rule",
-          "failed_requests_max, abandoned_rate, not \"latency_p100_max\"" },
+          "abandoned_rate, match_rate, not \"latency_p100_max\"" },
         { "[{\"rule_id\":1009,\"rule_parameters\":"
           "[{\"name\":\"threshold\",\"value\":9}]}]", "/0/rule_id",
           "latency_avg_max (1005)" },
@@ -1217,6 +1290,7 @@ main(void)
         cmocka_unit_test(test_statistics_that_do_not_go_together),
         cmocka_unit_test(test_a_factor_of_stable),
         cmocka_unit_test(test_as_many_quantiles_as_there_are_limits),
+        cmocka_unit_test(test_matches),
         cmocka_unit_test(test_rules_that_are_none),
         cmocka_unit_test(test_too_many_rules),
         cmocka_unit_test(test_parts_that_are_none),

@@ -255,16 +255,17 @@ lines_are_in_the_order_of_numbers(void **unused)
     (void) unused;
 
     state = a_state("ep", ids);
+    strcpy((char *) state->endpoints[0].events[0].release, "v2");
     state->endpoints[0].voids[0] = 7;
     state->endpoints[0].nvoid = 1;
 
     text = canary_events_text(state, &len);
     assert_non_null(text);
-    assert_true(len > 73);
+    assert_true(len > 88);
 
     assert_memory_equal(text, "{\"id\":5,\"type\":\"paused\","
-                        "\"endpoint\":\"ep\",\"time\":"
-                        "\"2026-09-21T14:13:20.123Z\"", 73);
+                        "\"release\":\"v2\",\"endpoint\":\"ep\",\"time\":"
+                        "\"2026-09-21T14:13:20.123Z\"", 88);
 
     p = memchr(text, '\n', len);
     assert_non_null(p);
@@ -728,6 +729,7 @@ the_longest_event_is_no_longer_than_a_line(void **unused)
     memset(event->reason, 1, sizeof(event->reason) - 1);
     memset(event->actor.name, 1, sizeof(event->actor.name) - 1);
     memset(event->actor.address, 1, sizeof(event->actor.address) - 1);
+    memset(event->release, 1, sizeof(event->release) - 1);
     event->verb = CANARY_HOLDING;
     event->outage.ms = event->outage.attempts = UINT64_MAX;
     event->outage.value = 0.1234567890123456;

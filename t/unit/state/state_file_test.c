@@ -23,7 +23,8 @@
 #include "unit.h"
 
 
-#define TEXT  "{}\n"
+#define TEXT   "{}\n"
+#define OWNER  "prefix \"/x/\" and configuration file \"/x/nginx.conf\""
 
 
 static char                       dir[64];
@@ -56,7 +57,7 @@ begin(void **unused)
     assert_non_null(mkdtemp(dir));
 
     memset(&guard, 0, sizeof(guard));
-    assert_int_equal(canary_state_file_lock(dir, &guard.lock, &holder,
+    assert_int_equal(canary_state_file_lock(dir, OWNER, &guard.lock, &holder,
                                             &error), 1);
     return 0;
 }
@@ -182,7 +183,7 @@ nor_in_another_directory(void **unused)
     /* until the lock is taken there */
 
     (void) close(guard.lock);
-    assert_int_equal(canary_state_file_lock(dir, &guard.lock, &holder,
+    assert_int_equal(canary_state_file_lock(dir, OWNER, &guard.lock, &holder,
                                             &error), 1);
     assert_int_equal(write_it(), CANARY_STATE_FILE_REPLACED);
 
@@ -243,11 +244,50 @@ a_lock_that_is_no_file_is_none(void **unused)
             assert_int_equal(mkdir(in_dir("state.lock"), 0700), 0);
         }
 
-        assert_int_equal(canary_state_file_lock(dir, &fd, &holder, &error),
-                         -1);
+        assert_int_equal(canary_state_file_lock(dir, OWNER, &fd, &holder,
+                                                &error), -1);
         assert_int_equal(fd, -1);
         assert_int_equal(access(in_dir("elsewhere"), F_OK), -1);
     }
+}
+
+
+/* Who has it is known to all; what is no name is neither read nor touched. */
+
+static void
+the_lock_names_its_owner(void **unused)
+{
+    char   owner[CANARY_STATE_OWNER];
+    pid_t  holder;
+
+    (void) unused;
+
+    is_in("state.lock", OWNER "\n");
+    (void) close(guard.lock);
+    canary_state_file_owner(dir, owner);
+    assert_string_equal(owner, OWNER);
+
+    /* another one comes, with a shorter name */
+
+    assert_int_equal(canary_state_file_lock(dir, "prefix \"/\"", &guard.lock,
+                                            &holder, &error), 1);
+    is_in("state.lock", "prefix \"/\"\n");
+    (void) close(guard.lock);
+
+    put("state.lock", "prefix \"\033[2J\"\nmore\n");
+    canary_state_file_owner(dir, owner);
+    assert_string_equal(owner, "prefix \"?[2J\"");
+
+    put("state.lock", "");
+    canary_state_file_owner(dir, owner);
+    assert_string_equal(owner, "");
+
+    put("state.lock", "a file of others\n");
+    canary_state_file_owner(dir, owner);
+    assert_string_equal(owner, "");
+    assert_int_equal(canary_state_file_lock(dir, OWNER, &guard.lock, &holder,
+                                            &error), 1);
+    is_in("state.lock", "a file of others\n");
 }
 
 
@@ -267,7 +307,7 @@ seen_by_another(void)
                  | canary_state_file_kept(dir, 0) << 1
                  | canary_state_file_kept(dir, getppid()) << 4;
 
-        if (canary_state_file_lock(dir, &fd, &holder, &error) == 1) {
+        if (canary_state_file_lock(dir, OWNER, &fd, &holder, &error) == 1) {
             status |= 1;
 
         } else if (holder != getppid()) {
@@ -311,6 +351,7 @@ main(void)
         cmocka_unit_test_setup_teardown(nor_in_another_directory, begin, end),
         cmocka_unit_test_setup_teardown(a_file_that_is_another_one_stays,
                                         begin, end),
+        cmocka_unit_test_setup_teardown(the_lock_names_its_owner, begin, end),
         cmocka_unit_test_setup_teardown(a_lock_that_is_no_file_is_none,
                                         begin, end),
         cmocka_unit_test_setup_teardown(

@@ -71,6 +71,7 @@ a_state(void)
 
     state->writer = 0xfedcba9876543210ull;
     state->last_event = 77;
+    state->configuration = 12;
 
     endpoint = &state->endpoints[0];
     assert_true(canary_state_set_name(endpoint, "some/path \"x\" \xc3\xa9",
@@ -85,6 +86,7 @@ a_state(void)
     endpoint->rollout.last_number = 3;
     endpoint->rollout.last_result = CANARY_ROLLED_BACK;
     endpoint->ended = 1790000000123ull;
+    endpoint->last_verb = CANARY_VIOLATION;
     endpoint->spent_stable = 2;
     endpoint->spent_canary = 9;
     strcpy(endpoint->stable, "v1");
@@ -148,6 +150,7 @@ a_state(void)
     event->outage.attempts = 33;
     event->outage.value = 0.5;
     strcpy((char *) event->actor.name, "controller");
+    strcpy((char *) event->release, "v2");
 
     endpoint = &state->endpoints[1];
     assert_true(canary_state_set_name(endpoint, "idle", 4));
@@ -268,6 +271,18 @@ what_came_later_reads_as_nothing_where_it_is_not(void **unused)
     canary_state_destroy(state);
     free(sealed);
 
+    sealed = changed_document(",\"release\":\"v2\"}]", "}]", &len);
+    state = canary_state_json_read(sealed, len, error);
+
+    if (state == NULL) {
+        fail_msg("%s: %s", error, sealed);
+    }
+
+    assert_string_equal((char *) state->endpoints[0].events[1].release, "");
+
+    canary_state_destroy(state);
+    free(sealed);
+
     refused_with(",\"aborted\":9", "", "\"aborted\" is missing");
 }
 
@@ -295,6 +310,7 @@ what_is_written_is_read_again(void **unused)
 
     assert_true(copy->writer == state->writer);
     assert_int_equal(copy->last_event, 77);
+    assert_int_equal(copy->configuration, 12);
     assert_int_equal(copy->nendpoints, 2);
 
     endpoint = &copy->endpoints[0];
@@ -315,6 +331,7 @@ what_is_written_is_read_again(void **unused)
     assert_string_equal(endpoint->last_reason,
                         state->endpoints[0].last_reason);
     assert_int_equal(endpoint->ended, 1790000000123ull);
+    assert_int_equal(endpoint->last_verb, CANARY_VIOLATION);
     assert_int_equal(endpoint->spent_stable, 2);
     assert_int_equal(endpoint->spent_canary, 9);
 
@@ -335,6 +352,7 @@ what_is_written_is_read_again(void **unused)
     assert_int_equal(event->outage.ms, 500);
     assert_int_equal(event->outage.attempts, 33);
     assert_true(event->outage.value == 0.5);
+    assert_string_equal((char *) event->release, "v2");
 
     for (i = 0; i < 2; i++) {
         assert_memory_equal(&event->figures[i].rule,
@@ -798,6 +816,8 @@ extreme_event(uint64_t *seed, canary_event_t *event,
 
     event->nfigures = unit_below(seed, strategy->nrules + 1);
 
+    event->matches = strategy->matches;
+
     for (i = 0; i < event->nfigures; i++) {
         event->figures[i].rule = strategy->rules[i];
 
@@ -850,6 +870,23 @@ extreme_rule(uint64_t *seed, canary_rule_t *rule)
 }
 
 
+/* their places are in the order in which rules name them */
+
+static unsigned
+extreme_match(uint64_t *seed, canary_strategy_t *strategy)
+{
+    const char  *name;
+
+    static const char *const  names[CANARY_MATCHES_MAX] = {
+        "a", "model-error_2.1", "1234567890123456789012345678901", "redirects"
+    };
+
+    name = names[unit_below(seed, CANARY_MATCHES_MAX)];
+
+    return canary_match_add(&strategy->matches, name, strlen(name));
+}
+
+
 static void
 extreme_strategy(uint64_t *seed, canary_strategy_t *strategy)
 {
@@ -888,7 +925,14 @@ extreme_strategy(uint64_t *seed, canary_strategy_t *strategy)
                          | (strategy->rules[i].window
                             ? CANARY_GIVEN_WINDOW : 0)
                          | (strategy->rules[i].baseline
-                            ? CANARY_GIVEN_BASELINE : 0)));
+                            ? CANARY_GIVEN_BASELINE : 0)
+                         | (strategy->rules[i].kind == CANARY_RULE_MATCH_RATE
+                            ? CANARY_GIVEN_MATCH : 0)));
+
+        if (strategy->rules[i].kind == CANARY_RULE_MATCH_RATE) {
+            strategy->rules[i].match
+                = (uint16_t) extreme_match(seed, strategy);
+        }
 
         strategy->nrules++;
     }
