@@ -137,6 +137,23 @@ subtest 'the end of a rollout is in its last point' => sub {
     is(scalar points(), $n, 'and after it comes nothing');
 };
 
+subtest 'one that is over before the control loop looks' => sub {
+    needs('processes');
+
+    my $helper = $t->helper_pid;
+
+    $t->kill(STOP => $helper);
+    $t->start_rollout('ep', steps => [0.5],
+        rules => [ rule(error_5xx_rate => 0.1, confidence => 'off',
+                        min_requests => 4) ]);
+    $t->wait_for(sub { $t->get('/'); $t->endpoint('ep')->{phase} eq 'idle' });
+    $t->kill(CONT => $helper);
+
+    $t->wait_for(sub { total(canary => '5xx') > 0 });
+    is(total(canary => '5xx'), failures(), 'each failure is in it');
+    is((points())[-1]{weight}, 0.5);
+};
+
 subtest 'a restart' => sub {
     $t->stop;
     $t->start($http);
