@@ -85,7 +85,7 @@ sub debian ($t, $recipe) {
     $t->{module} = '';
 
     $t->start(join('', map { "include %%DIR%%/$_;\n" } split / /, $http),
-              main => "include %%DIR%%/$main;", state_path => undef);
+              main => "include %%DIR%%/$main;");
 
     my $api = '/canary/endpoints/some-path';
     my $start = $t->request(method => 'POST', uri => "$api/rollout",
@@ -95,6 +95,7 @@ sub debian ($t, $recipe) {
     is($start->json->{weight}, 0.01, 'with its first step');
     is($t->load(count => 200, by => ['X-Backend'])->result->{by}{'X-Backend'}
            {v2}, 2, 'which is exact');
+    is($t->get('/', host => 'evil.test')->status, 421, 'for its names only');
     ok(-s "$dir/canary/state.json", 'and in its file');
 
     $t->finish;
@@ -105,18 +106,22 @@ sub debian ($t, $recipe) {
 
 sub containers ($t, $recipe) {
     begin($t, $recipe, @{ $recipe->{nginx} });
+    is($t->get('/')->body, 'v2', 'nothing is known: what is marked');
+
     $t->api_post('endpoints/some-path/rollout',
-                 { release => 'v2', strategy => 'direct' });
-    is($t->get('/')->body, 'v2', 'v2 is stable');
+                 { release => 'v1', strategy => 'direct' });
+    is($t->get('/')->body, 'v1', 'v1 is stable');
 
     $t->stop;
     $t->start;
-    is($t->get('/')->body, 'v2', 'with the volume it is in the next container');
+    is($t->get('/')->body, 'v1', 'with the volume it is in the next container');
 
     $t->stop;
     unlink glob $t->dir . '/canary/*';
     $t->start;
-    is($t->get('/')->body, 'v1', 'without, the first release is');
+    is($t->get('/')->body, 'v2', 'without, what is marked');
+    like($t->error_log, qr/\[warn\] .*"some-path" begins with v2/,
+         'which is told');
 
     $t->finish;
 
