@@ -16,6 +16,7 @@
 #include "canary_rollout.h"
 #include "canary_route.h"
 
+#include "ngx_canary_course.h"
 #include "ngx_canary_meter.h"
 #include "ngx_canary_record.h"
 #include "ngx_canary_shared.h"
@@ -45,6 +46,12 @@ ngx_canary_take_effect(ngx_canary_shared_t *shared, ngx_canary_record_t *next,
     }
 
     ngx_canary_publish(shared, next, event);
+
+    /* it may be over before the control loop looks */
+
+    if (begins) {
+        ngx_canary_follow_course(shared, now);
+    }
 
     if (next->rollout.phase == CANARY_IDLE) {
         ngx_canary_put_spare(shared);

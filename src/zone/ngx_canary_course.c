@@ -14,15 +14,14 @@
 #include "canary_totals.h"
 
 #include "ngx_canary_endpoint.h"
-#include "ngx_canary_generation.h"
 #include "ngx_canary_meter.h"
-#include "ngx_canary_remember.h"
 #include "ngx_canary_shared.h"
 
 
 /*
  * The course of a rollout is taken from the meters of its releases, so it has
- * all that they served, and costs no request anything.
+ * all that they served, and costs no request anything.  Nothing gives way to
+ * it, and it gives way to what is needed.
  */
 
 
@@ -35,6 +34,7 @@ static void ngx_canary_course_sum(ngx_canary_shared_t *shared, uint32_t id,
 void
 ngx_canary_follow_course(ngx_canary_shared_t *shared, uint64_t now)
 {
+    canary_course_t         *course;
     canary_rollout_t        *rollout;
     canary_course_moment_t   moment;
 
@@ -46,14 +46,13 @@ ngx_canary_follow_course(ngx_canary_shared_t *shared, uint64_t now)
             return;
         }
 
-        shared->course = ngx_canary_alloc_for(shared->zone,
-                                              ngx_canary_configured(shared),
-                                              sizeof(canary_course_t));
-        if (shared->course == NULL) {
+        course = ngx_slab_calloc_locked(shared->zone->pool,
+                                        sizeof(canary_course_t));
+        if (course == NULL) {
             return;
         }
 
-        ngx_memzero(shared->course, sizeof(canary_course_t));
+        shared->course = course;
     }
 
     if (!canary_course_is_due(shared->course, rollout, now)) {

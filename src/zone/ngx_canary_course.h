@@ -20,7 +20,8 @@
 /* What became of the traffic in the last minutes of a rollout. */
 
 
-/* by the control loop, under the lock; without memory it does nothing */
+/* when a rollout begins, and by the control loop, under the lock; without
+   memory it does nothing */
 void ngx_canary_follow_course(ngx_canary_shared_t *shared, uint64_t now);
 
 /* oldest first, as canary_course_next(), of the present or last rollout;

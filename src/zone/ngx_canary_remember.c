@@ -38,6 +38,7 @@
  */
 
 
+static ngx_uint_t ngx_canary_forget_course(ngx_canary_zone_t *zone);
 static ngx_uint_t ngx_canary_forget_keys(ngx_canary_zone_t *zone);
 static ngx_uint_t ngx_canary_forget_oldest(ngx_canary_zone_t *zone);
 static ngx_uint_t ngx_canary_forget_releases(ngx_canary_zone_t *zone);
@@ -75,9 +76,32 @@ ngx_canary_give_way(ngx_canary_zone_t *zone)
 {
     return ngx_canary_free_spare_evidence(zone)
            || ngx_canary_free_spare_meters(zone)
+           || ngx_canary_forget_course(zone)
            || ngx_canary_forget_keys(zone)
            || ngx_canary_forget_oldest(zone)
            || ngx_canary_forget_releases(zone);
+}
+
+
+/* of any endpoint; 0: none has one */
+
+static ngx_uint_t
+ngx_canary_forget_course(ngx_canary_zone_t *zone)
+{
+    canary_course_t      *course;
+    ngx_canary_shared_t  *shared;
+
+    for (shared = zone->endpoints; shared; shared = shared->next) {
+        course = shared->course;
+
+        if (course) {
+            shared->course = NULL;
+            ngx_slab_free_locked(zone->pool, course);
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

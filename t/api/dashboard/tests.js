@@ -238,9 +238,8 @@ test('how it went is there when the page opens', {}, async (tab) => {
                         > performance.now();
     });
 
-    await begin('shop', { rules: [rule('error_5xx_rate', 0.1)] }, 'v3');
-    await tab.phase('Idle');
     await load.stop();
+    await breakShop();
     await tab.sees('How the rollout of v3 ended');
     await tab.sees(/request.? in all finished by v1/);
 
