@@ -35,8 +35,6 @@ canary_away_meet(canary_away_t *away, uint32_t epoch, uint64_t now)
 uint64_t
 canary_away_lasts(canary_away_t *away, uint64_t answered, uint64_t now)
 {
-    uint64_t  since;
-
     if (away->seen != away->mark) {
         canary_away_see(away, answered);
     }
@@ -46,7 +44,16 @@ canary_away_lasts(canary_away_t *away, uint64_t answered, uint64_t now)
         return 0;
     }
 
-    since = away->seen & CANARY_AWAY_MS;
+    return canary_away_since(away, now);
+}
+
+
+uint64_t
+canary_away_since(const canary_away_t *away, uint64_t now)
+{
+    uint64_t  since;
+
+    since = __atomic_load_n(&away->mark, __ATOMIC_RELAXED) & CANARY_AWAY_MS;
 
     return (now > since) ? now - since : 1;
 }

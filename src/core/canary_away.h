@@ -77,6 +77,10 @@ uint64_t canary_away_lasts(canary_away_t *away, uint64_t answered,
 int canary_away_ended(canary_away_t *away, uint64_t answered, uint64_t now,
     uint64_t *ms);
 
+/* There is one: how long ago the first request met no live server, ms. */
+
+uint64_t canary_away_since(const canary_away_t *away, uint64_t now);
+
 void canary_away_forget(canary_away_t *away);
 
 

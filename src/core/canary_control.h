@@ -11,8 +11,10 @@
 #include <stdint.h>
 
 #include "canary_away.h"
+#include "canary_cohorts.h"
 #include "canary_evidence_layout.h"
 #include "canary_judge_layout.h"
+#include "canary_lead.h"
 #include "canary_outage.h"
 #include "canary_rollout.h"
 #include "canary_verdict.h"
@@ -21,7 +23,47 @@
 /*
  * The control step, one look at a rollout: what is to be judged, what follows
  * from it, and in which order.  All of this is under the zone's lock.
+ *
+ * In a fleet, a node looks at its own evidence, with its own share of the
+ * chance of a false alarm, and rolls back if that says so; the leader looks at
+ * that of all nodes too, and only it takes steps.  What follows is told by the
+ * same calls:
+ *
+ *                  | rules of its own test      | unavailable | steps
+ *     no fleet     | all                        | yes         | if "may_step"
+ *     isolated     | all                        | yes         | never
+ *     follower     | with confidence, budgets   | no          | never
+ *     leader       | as a follower; and all by  | if no live  | if "may_step"
+ *                  | the evidence of the fleet  | node has an |
+ *                  |                            | answer      |
+ *
+ * A step waits as well while any node's stable or canary has no live server.
+ * Events that only tell (CANARY_STABLE_UNAVAILABLE ...) are each node's own;
+ * of CANARY_HOLDING, canary_result_t tells whose it is.
  */
+
+
+typedef enum {
+    CANARY_ISOLATED = 0,
+    CANARY_FOLLOWER,
+    CANARY_LEADER
+} canary_role_t;
+
+
+/* What a node of a fleet has to know for a look. */
+
+typedef struct {
+    canary_role_t   role;
+    uint64_t        now;      /* ms of the fleet's clock, 0: not known yet;
+                                 looks are to be just after a slot of
+                                 CANARY_SLOT_MS has begun, and half-way to the
+                                 next */
+    double          share;    /* of alpha, of its own test: see
+                                 canary_fleet_node_share(); 0: it has none */
+    double          common;   /* of the fleet's test: canary_fleet_share() */
+    canary_lead_t  *lead;     /* of a leader; NULL: it has none, so it is as a
+                                 follower */
+} canary_member_t;
 
 
 typedef struct {
@@ -29,6 +71,7 @@ typedef struct {
     const canary_rollout_t   *rollout;   /* that is under way */
     uint64_t                  now;       /* ms */
     canary_away_t            *away;      /* [CANARY_SIDES]; NULL: unknown */
+    const canary_member_t    *member;    /* NULL: no fleet */
 
     /* the shell, which is called only when there is a reason to */
 
@@ -85,9 +128,18 @@ void canary_control_look(const canary_control_t *control, int may_step);
 /*
  * A bad attempt has come past a fuse.  "immediate": only rules that are judged
  * as soon as an attempt fails, since canary_control_look() judges the rest.
+ * Of "member" only role and share are looked at.
  */
 
 void canary_control_trip(const canary_control_t *control, int immediate);
+
+/*
+ * What this node tells of its evidence, after a look that began a slot, or
+ * each second one; under the zone's lock.
+ */
+
+void canary_control_tell(const canary_control_t *control,
+    canary_cohorts_t *cohorts);
 
 
 #endif /* CANARY_CONTROL_H */

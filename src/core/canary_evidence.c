@@ -21,13 +21,25 @@
 
 #define CANARY_COHORTS_SHORT  16
 
+/* where some wait for a leader, and long ones are fewer */
 
-static uint32_t canary_evidence_due(const canary_evidence_t *evidence);
+#define CANARY_COHORTS_SHORT_IN_FLEET  24
+
+
+/* before any step */
+
+#define CANARY_NOTHING_TOLD  (1u << 30)
+
+
+static int canary_evidence_is_due(const canary_evidence_t *evidence,
+    uint64_t now);
 static void canary_evidence_open(canary_evidence_t *evidence,
     uint32_t number, uint32_t step, uint64_t now);
 static void canary_evidence_close(canary_evidence_t *evidence, uint64_t now);
 static int canary_evidence_is_empty(const canary_evidence_t *evidence);
 static void canary_evidence_new_step(canary_evidence_t *evidence);
+static uint32_t canary_evidence_fresh(const canary_evidence_t *evidence,
+    uint64_t now);
 
 
 /*
@@ -40,6 +52,11 @@ canary_evidence_begin(canary_evidence_t *evidence, uint32_t step, uint64_t now)
 {
     canary_set(&evidence->first, canary_evidence_current(evidence) + 1);
     __atomic_store_n(&evidence->warm_since, 0, __ATOMIC_RELAXED);
+
+    canary_evidence_in_fleet(evidence, 0, 0);
+    evidence->told_step = step - CANARY_NOTHING_TOLD;
+    evidence->told_slot = 0;
+    evidence->void_to = evidence->void_from;
 
     canary_evidence_repair(evidence, step, now);
 
@@ -96,6 +113,7 @@ canary_evidence_limits(canary_evidence_t *evidence, uint32_t nlimits,
     set = (evidence->limit_set + 1) % CANARY_LIMIT_SETS;
 
     evidence->sets[set] = *limits;
+    evidence->set_numbers[set] = CANARY_SET_OWN;
 
     canary_set(&evidence->limit_set, set);
 
@@ -117,9 +135,7 @@ canary_evidence_tick(canary_evidence_t *evidence, uint32_t step, uint64_t now)
 
     if (canary_evidence_step(evidence) == step) {
 
-        if (canary_elapsed(now, evidence->opened)
-            < canary_evidence_due(evidence))
-        {
+        if (!canary_evidence_is_due(evidence, now)) {
             return;
         }
 
@@ -131,6 +147,7 @@ canary_evidence_tick(canary_evidence_t *evidence, uint32_t step, uint64_t now)
         {
             evidence->opened = now;
             canary_evidence_cohort(evidence, current)->began = now;
+            canary_evidence_cohort(evidence, current)->slot = evidence->slot;
             return;
         }
     }
@@ -145,14 +162,43 @@ canary_evidence_tick(canary_evidence_t *evidence, uint32_t step, uint64_t now)
 }
 
 
-/* ms, from when on the current cohort may be closed: never by what is in it */
+/*
+ * Whether the current cohort may be closed: never by what is in it.  One that
+ * was opened when the slot was not known is of the first that is.
+ */
 
-static uint32_t
-canary_evidence_due(const canary_evidence_t *evidence)
+static int
+canary_evidence_is_due(const canary_evidence_t *evidence, uint64_t now)
 {
-    return (canary_evidence_current(evidence) - evidence->oldest
-            < CANARY_COHORTS_SHORT)
-           ? CANARY_COHORT_MS : canary_evidence_length(evidence);
+    uint32_t          n, slots;
+    canary_cohort_t  *cohort;
+
+    n = canary_evidence_current(evidence) - evidence->oldest;
+
+    if (evidence->slot == 0) {
+        return canary_elapsed(now, evidence->opened)
+               >= ((n < CANARY_COHORTS_SHORT)
+                   ? CANARY_COHORT_MS : canary_evidence_length(evidence));
+    }
+
+    cohort = canary_evidence_cohort(evidence,
+                                    canary_evidence_current(evidence));
+    slots = (n < CANARY_COHORTS_SHORT_IN_FLEET)
+            ? 1 : canary_evidence_slots(evidence);
+
+    if (cohort->slot == 0) {
+        cohort->slot = evidence->slot;
+    }
+
+    return evidence->slot / slots != cohort->slot / slots;
+}
+
+
+void
+canary_evidence_in_fleet(canary_evidence_t *evidence, uint64_t slot, int led)
+{
+    evidence->slot = slot;
+    evidence->led = (slot && led);
 }
 
 
@@ -218,6 +264,7 @@ canary_evidence_open(canary_evidence_t *evidence, uint32_t number,
 
     cohort->began = now;
     cohort->ended = 0;
+    cohort->slot = evidence->slot;
     cohort->step = step;
     evidence->opened = now;
     evidence->set_of[place] = (uint8_t) evidence->limit_set;
@@ -260,6 +307,8 @@ canary_evidence_close(canary_evidence_t *evidence, uint64_t now)
     }
 
     cohort->ended = now ? now : 1;
+    cohort->slot_end = (evidence->slot > cohort->slot) ? evidence->slot
+                                                       : cohort->slot + 1;
 }
 
 
@@ -292,15 +341,8 @@ canary_evidence_discard(canary_evidence_t *evidence, uint64_t now)
     uint32_t  current, from;
 
     current = canary_evidence_current(evidence);
-
-    for (from = evidence->oldest; from != current; from++) {
-        if (canary_evidence_is_open(evidence, from)
-            || canary_evidence_cohort(evidence, from)->settled
-               > now - CANARY_DISCARD_MS)
-        {
-            break;
-        }
-    }
+    from = evidence->given ? evidence->given->fresh
+                           : canary_evidence_fresh(evidence, now);
 
     /* what was discarded before and is not folded yet remains so */
 
@@ -312,6 +354,28 @@ canary_evidence_discard(canary_evidence_t *evidence, uint64_t now)
 
     canary_set(&evidence->discarded_to, current + 1);
     evidence->discard_to = (uint64_t) -1;
+}
+
+
+/* the first that is not settled, or has not been for long */
+
+static uint32_t
+canary_evidence_fresh(const canary_evidence_t *evidence, uint64_t now)
+{
+    uint32_t  current, number;
+
+    current = canary_evidence_current(evidence);
+
+    for (number = evidence->oldest; number != current; number++) {
+        if (canary_evidence_is_open(evidence, number)
+            || canary_evidence_cohort(evidence, number)->settled
+               > now - CANARY_DISCARD_MS)
+        {
+            break;
+        }
+    }
+
+    return number;
 }
 
 

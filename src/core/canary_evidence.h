@@ -39,7 +39,19 @@ void canary_evidence_repair(canary_evidence_t *evidence, uint32_t step,
 void canary_evidence_limits(canary_evidence_t *evidence, uint32_t nlimits,
     const canary_limits_t *limits);
 
-/* Opens a cohort when it is time to, or at once when the step is another. */
+/*
+ * In a fleet, before each tick: the slot that its clock is in, 0: there is no
+ * fleet, or that is not known yet; and whether a leader is there, who folds
+ * what nodes keep, and finds limits for all.
+ */
+
+void canary_evidence_in_fleet(canary_evidence_t *evidence, uint64_t slot,
+    int led);
+
+/*
+ * Opens a cohort when it is time to, or at once when the step is another.  In
+ * a fleet it is time to where a slot begins.
+ */
 
 void canary_evidence_tick(canary_evidence_t *evidence, uint32_t step,
     uint64_t now);

@@ -52,6 +52,11 @@
  * A step is what figures are shown of and what a rule without statistics
  * judges; tests are what a rule with statistics judges, and go on over many
  * steps.  Both have numbers that rise.
+ *
+ * In a fleet a cohort ends where a slot of the fleet's clock does, so that
+ * those of all nodes may be put together; it is kept until the fleet's leader
+ * has folded it too, for patience and CANARY_KEPT_MS at most.  A slot is that
+ * clock's time in ms since 1970, divided by CANARY_SLOT_MS.
  */
 
 
@@ -67,9 +72,13 @@
                                          it might yet be discarded */
 #define CANARY_REST_MS        1000    /* after that until its place is used
                                          again: a process may be slow */
+#define CANARY_KEPT_MS        2000    /* after patience, in a fleet */
 #define CANARY_LAST_PARTS     22      /* of what has been folded, */
 #define CANARY_LAST_PART_MS   500     /* of so many milliseconds each */
 #define CANARY_LIMIT_SETS     16      /* kept, see canary_evidence_limits() */
+#define CANARY_SET_RULES      0       /* number of one: of the rules alone, */
+#define CANARY_SET_OWN        UINT32_MAX  /* and that no leader has found */
+#define CANARY_SLOT_MS        100     /* of the clock of a fleet */
 
 
 /* Kinds of bad attempts that rules are about. */
@@ -197,6 +206,9 @@ typedef struct {
     uint64_t        ended;              /* ms; 0: it is the current one */
     uint64_t        settled;            /* ms; if it is */
     uint64_t        freed;              /* ms; 0: the place is in use */
+    uint64_t        slot;               /* in which it began; 0: no fleet, or
+                                           not known yet */
+    uint64_t        slot_end;           /* at which it ended */
     uint32_t        step;
     canary_tally_t  base[CANARY_SIDES];
     canary_bad_t    late[CANARY_SIDES]; /* came while it was current */
@@ -260,6 +272,7 @@ typedef struct {
 
 
 typedef struct canary_evidence_s  canary_evidence_t;
+typedef struct canary_given_s  canary_given_t;
 
 struct canary_evidence_s {
 
@@ -294,6 +307,8 @@ struct canary_evidence_s {
     uint8_t           set_of[CANARY_COHORTS];
                                         /* limits, by place */
     canary_limits_t   sets[CANARY_LIMIT_SETS];
+    uint32_t          set_numbers[CANARY_LIMIT_SETS];
+                                        /* that the fleet has for them */
 
     /*
      * Bad attempts of the canary as they come: written by all workers, but
@@ -312,6 +327,12 @@ struct canary_evidence_s {
     uint32_t          part;             /* and the one that grows */
     uint64_t          opened;           /* ms, the current cohort */
     uint64_t          discard_to;       /* ms; not this moment itself */
+    uint64_t          slot;             /* the present one; 0: no fleet */
+    uint32_t          led;              /* a leader is there */
+    uint32_t          told_step;        /* it has folded steps before this, */
+    uint64_t          told_slot;        /* and of this up to this slot */
+    uint64_t          void_from;        /* slots that are no evidence to it, */
+    uint64_t          void_to;          /* but not this one */
     uint64_t          spent_base[CANARY_SIDES];
                                         /* 5xx when the rollout began */
     canary_counts_t   folded[CANARY_SIDES];
@@ -327,6 +348,8 @@ struct canary_evidence_s {
     uint64_t            serial;         /* configuration that used it */
 
     canary_books_t     *books;          /* NULL: taken away */
+    const canary_given_t *given;        /* what there is to see, if that is of
+                                           other machines; else NULL */
     canary_slot_t      *all;            /* a list of the slots, each once */
     canary_slot_t      *slots[];        /* [nslots], of which nused are set;
                                            one may be the same as the first */
@@ -379,6 +402,17 @@ static inline uint32_t
 canary_evidence_length(const canary_evidence_t *evidence)
 {
     return evidence->patience / CANARY_COHORT_PART;
+}
+
+
+/* the same in slots: there is room for somewhat fewer */
+
+static inline uint32_t
+canary_evidence_slots(const canary_evidence_t *evidence)
+{
+    return (evidence->patience <= CANARY_COHORT_PART * CANARY_SLOT_MS)
+           ? 1 : (evidence->patience - 1)
+                 / ((CANARY_COHORT_PART - 4) * CANARY_SLOT_MS) + 1;
 }
 
 
@@ -449,6 +483,17 @@ canary_evidence_is_open(const canary_evidence_t *evidence, uint32_t number)
 {
     return evidence->open[canary_evidence_place(evidence, number)]
            == number + 1;
+}
+
+
+/* whether the leader has folded what began in this slot of a step */
+
+static inline int
+canary_evidence_is_told(const canary_evidence_t *evidence, uint32_t step,
+    uint64_t slot)
+{
+    return (int32_t) (step - evidence->told_step) < 0
+           || (step == evidence->told_step && slot <= evidence->told_slot);
 }
 
 

@@ -21,6 +21,10 @@
 
 static void canary_evidence_settle_cohort(canary_evidence_t *evidence,
     uint32_t number, const canary_cohort_view_t *view, uint64_t now);
+static int canary_evidence_is_kept(const canary_evidence_t *evidence,
+    const canary_cohort_t *cohort, uint64_t now);
+static int canary_evidence_is_void(const canary_evidence_t *evidence,
+    const canary_cohort_view_t *cohort);
 static void canary_evidence_fold_oldest(canary_evidence_t *evidence,
     const canary_cohort_view_t *cohort, uint64_t now);
 static int canary_evidence_is_alone(const canary_evidence_t *evidence,
@@ -178,7 +182,6 @@ canary_evidence_fold(canary_evidence_t *evidence, uint64_t now,
     canary_cohort_view_t *cohort)
 {
     uint32_t  oldest, current;
-    uint64_t  age;
 
     oldest = evidence->oldest;
     current = canary_evidence_current(evidence);
@@ -187,10 +190,11 @@ canary_evidence_fold(canary_evidence_t *evidence, uint64_t now,
         return 0;
     }
 
-    age = canary_elapsed(now,
-                         canary_evidence_cohort(evidence, oldest)->settled);
-
-    if (age < CANARY_FOLD_MS && current - oldest < CANARY_COHORTS_UNSETTLED) {
+    if (current - oldest < CANARY_COHORTS_UNSETTLED
+        && canary_evidence_is_kept(evidence,
+                                   canary_evidence_cohort(evidence, oldest),
+                                   now))
+    {
         return 0;
     }
 
@@ -198,6 +202,47 @@ canary_evidence_fold(canary_evidence_t *evidence, uint64_t now,
     canary_evidence_fold_oldest(evidence, cohort, now);
 
     return 1;
+}
+
+
+/*
+ * One that is settled: it might yet be discarded, or the leader has not folded
+ * it.  Without a leader only what is short is kept for one to come: the room
+ * for the others is for what is in flight.
+ */
+
+static int
+canary_evidence_is_kept(const canary_evidence_t *evidence,
+    const canary_cohort_t *cohort, uint64_t now)
+{
+    if (canary_elapsed(now, cohort->settled) < CANARY_FOLD_MS) {
+        return 1;
+    }
+
+    if (evidence->slot == 0 || cohort->slot == 0
+        || canary_evidence_is_told(evidence, cohort->step, cohort->slot)
+        || !(evidence->led || canary_evidence_slots(evidence) == 1))
+    {
+        return 0;
+    }
+
+    return canary_elapsed(now, cohort->ended)
+           < evidence->patience + CANARY_KEPT_MS;
+}
+
+
+/* what is no evidence of the step: to the leader, if there is one */
+
+static int
+canary_evidence_is_void(const canary_evidence_t *evidence,
+    const canary_cohort_view_t *cohort)
+{
+    if (evidence->led && cohort->slot) {
+        return cohort->slot < evidence->void_to
+               && cohort->slot_end > evidence->void_from;
+    }
+
+    return cohort->discarded;
 }
 
 
@@ -209,7 +254,7 @@ canary_evidence_fold_oldest(canary_evidence_t *evidence,
 
     for (side = 0; side < CANARY_SIDES; side++) {
         if (cohort->step == canary_evidence_step(evidence)
-            && !cohort->discarded)
+            && !canary_evidence_is_void(evidence, cohort))
         {
             canary_evidence_count_sums(&cohort->sides[side],
                                        &evidence->folded[side]);

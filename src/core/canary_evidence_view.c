@@ -12,11 +12,13 @@
 
 static void canary_evidence_look_settled(const canary_evidence_t *evidence,
     uint32_t place, unsigned side, canary_sums_t *sums);
+static void canary_evidence_copy_tail(const canary_tail_t *tail,
+    canary_tail_t *copy);
 static int canary_is_slow(uint64_t age, uint64_t limit);
 static int canary_evidence_is_long(uint64_t age, uint64_t longest);
-static void canary_view_cohort(const canary_evidence_t *evidence,
-    const canary_tail_t *tail, const canary_cohort_view_t *cohort,
-    unsigned side, canary_evidence_view_t *view);
+static void canary_add_counts(canary_counts_t *sum,
+    const canary_counts_t *counts);
+static void canary_subtract_voided(canary_counts_t *counts, uint64_t voided);
 static void canary_count_long(const canary_evidence_t *evidence,
     const canary_cohort_view_t *cohort, unsigned side, uint64_t age,
     canary_evidence_view_t *view);
@@ -87,9 +89,15 @@ canary_evidence_tail(const canary_evidence_t *evidence, uint64_t now,
 {
     uint32_t  number, current;
 
+    if (evidence->given) {
+        canary_evidence_copy_tail(&evidence->given->tail, tail);
+        return;
+    }
+
     tail->n = 0;
     tail->now = now;
     tail->longest = CANARY_NOT_KNOWN;
+    tail->over = NULL;
     current = canary_evidence_current(evidence);
 
     for (number = evidence->oldest; number - 1 != current; number++) {
@@ -98,22 +106,32 @@ canary_evidence_tail(const canary_evidence_t *evidence, uint64_t now,
 }
 
 
+static void
+canary_evidence_copy_tail(const canary_tail_t *tail, canary_tail_t *copy)
+{
+    memcpy(copy, tail, offsetof(canary_tail_t, cohorts)
+                       + tail->n * sizeof(canary_cohort_view_t));
+}
+
+
 void
 canary_evidence_view(const canary_evidence_t *evidence,
     const canary_tail_t *tail, unsigned side, canary_evidence_view_t *view)
 {
     uint32_t                     i;
-    canary_late_t                late;
-    const uint64_t              *limits;
-    const canary_late_t         *base;
+    canary_rest_t                rest;
     const canary_cohort_view_t  *cohort;
 
-    view->failing = evidence->folded[side];
-    view->passing = evidence->folded[side];
-    view->overdue = 0;
-    view->pending = 0;
+    if (evidence->given) {
+        *view = evidence->given->views[side];
+        return;
+    }
+
+    memset(view, 0, sizeof(canary_evidence_view_t));
     view->patience = evidence->patience;
-    view->running = (canary_measure_t) { 0, 0 };
+
+    canary_evidence_rest(evidence, side, &rest);
+    canary_evidence_add_rest(evidence, side, &rest, view);
 
     for (i = 0; i < tail->n; i++) {
         cohort = &tail->cohorts[i];
@@ -121,31 +139,87 @@ canary_evidence_view(const canary_evidence_t *evidence,
         if (cohort->step == canary_evidence_step(evidence)
             && !cohort->discarded)
         {
-            canary_view_cohort(evidence, tail, cohort, side, view);
+            canary_evidence_add_cohort(evidence, tail, cohort, side, view);
         }
     }
 
+    canary_evidence_complete(rest.voided, view);
+}
+
+
+void
+canary_evidence_rest(const canary_evidence_t *evidence, unsigned side,
+    canary_rest_t *rest)
+{
+    canary_late_t  late;
+
     canary_evidence_sum_late(evidence, side, &late);
 
-    base = &evidence->late_base[side];
+    rest->counts = evidence->folded[side];
+    rest->voided = late.voided - evidence->late_base[side].voided;
+    rest->overdue = late.overdue;
+    rest->pending = late.pending;
+    rest->unended = late.unended;
+
+    canary_count_late(&late, &evidence->late_base[side], &rest->counts);
+
+    /* after the others, so that it is never behind them */
+
+    rest->spent = canary_evidence_spent_by(evidence, side);
+}
+
+
+void
+canary_evidence_add_rest(const canary_evidence_t *evidence, unsigned side,
+    const canary_rest_t *rest, canary_evidence_view_t *view)
+{
+    uint32_t         i;
+    const uint64_t  *limits;
+
+    canary_add_counts(&view->failing, &rest->counts);
+    canary_add_counts(&view->passing, &rest->counts);
+
     limits = evidence->sets[evidence->limit_set].limits[side];
 
     for (i = 0; i < evidence->nlimits; i++) {
         if (limits[i] > view->patience * 1000) {
-            view->passing.slow[i] += late.overdue + late.pending;
+            view->passing.slow[i] += rest->overdue + rest->pending;
         }
     }
 
-    view->overdue += late.overdue;
-    view->pending += late.pending;
-    view->unended = late.unended;
+    view->overdue += rest->overdue;
+    view->pending += rest->pending;
+    view->unended += rest->unended;
+    view->spent += rest->spent;
+}
 
-    /* after the others, so that it is never behind them */
 
-    view->spent = canary_evidence_spent_by(evidence, side);
+static void
+canary_add_counts(canary_counts_t *sum, const canary_counts_t *counts)
+{
+    uint32_t  i;
 
-    canary_count_late(&late, base, &view->failing);
-    canary_count_late(&late, base, &view->passing);
+    sum->started += counts->started;
+    sum->bad_4xx += counts->bad_4xx;
+    sum->bad_5xx += counts->bad_5xx;
+    sum->bad += counts->bad;
+    sum->time_only += counts->time_only;
+    sum->left += counts->left;
+    sum->left_only += counts->left_only;
+    sum->timed += counts->timed;
+    sum->time += counts->time;
+
+    for (i = 0; i < CANARY_LIMITS_MAX; i++) {
+        sum->slow[i] += counts->slow[i];
+    }
+}
+
+
+void
+canary_evidence_complete(uint64_t voided, canary_evidence_view_t *view)
+{
+    canary_subtract_voided(&view->failing, voided);
+    canary_subtract_voided(&view->passing, voided);
 
     /* what has been in flight for too long is not going to end well */
 
@@ -155,13 +229,20 @@ canary_evidence_view(const canary_evidence_t *evidence,
 }
 
 
+static void
+canary_subtract_voided(canary_counts_t *counts, uint64_t voided)
+{
+    counts->started -= (voided < counts->started) ? voided : counts->started;
+}
+
+
 /*
  * A cohort of the step that is not folded yet.  Attempts whose time is none
  * are not compared with the times of others.
  */
 
-static void
-canary_view_cohort(const canary_evidence_t *evidence,
+void
+canary_evidence_add_cohort(const canary_evidence_t *evidence,
     const canary_tail_t *tail, const canary_cohort_view_t *cohort,
     unsigned side, canary_evidence_view_t *view)
 {
@@ -275,6 +356,8 @@ canary_evidence_look(const canary_evidence_t *evidence, uint32_t number,
 
     view->number = number;
     view->step = cohort->step;
+    view->slot = cohort->slot;
+    view->slot_end = cohort->slot_end;
     view->began = cohort->began;
     view->ended = cohort->ended;
     view->limit_set = evidence->set_of[place];
@@ -480,11 +563,7 @@ canary_count_late(const canary_late_t *late, const canary_late_t *base,
     canary_counts_t *counts)
 {
     uint32_t  i;
-    uint64_t  voided;
 
-    voided = late->voided - base->voided;
-
-    counts->started -= (voided < counts->started) ? voided : counts->started;
     counts->time_only += late->time_only - base->time_only;
     counts->left += late->left - base->left;
     counts->left_only += late->left_only - base->left_only;

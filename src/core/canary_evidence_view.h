@@ -19,6 +19,18 @@
  */
 
 
+/* What the step holds of one side beside the cohorts that are not folded. */
+
+typedef struct {
+    canary_counts_t  counts;  /* with those that are */
+    uint64_t         voided;  /* no evidence after all */
+    uint64_t         overdue; /* as in canary_evidence_view_t */
+    uint64_t         pending;
+    uint64_t         unended;
+    uint64_t         spent;   /* of the rollout */
+} canary_rest_t;
+
+
 /* What a cohort holds of one side. */
 
 typedef struct {
@@ -43,6 +55,8 @@ typedef struct {
 typedef struct {
     uint32_t       number;
     uint32_t       step;
+    uint64_t       slot;     /* of a fleet's clock; 0: not known */
+    uint64_t       slot_end; /* that it is not of any more */
     uint64_t       began;    /* ms */
     uint64_t       ended;    /* ms; 0: it is the current one */
     uint32_t       limit_set;
@@ -50,6 +64,17 @@ typedef struct {
     int            discarded;
     canary_sums_t  sides[CANARY_SIDES];
 } canary_cohort_view_t;
+
+
+/*
+ * Of the canary in a cohort of several machines, what is over: of those that
+ * have nothing in flight, and of those that have no ends to wait for either.
+ */
+
+typedef struct {
+    canary_sums_t  timed;
+    canary_sums_t  ended;
+} canary_over_t;
 
 
 /*
@@ -64,8 +89,20 @@ typedef struct {
     uint64_t              now;         /* ms */
     uint64_t              longest;     /* as it is made: CANARY_NOT_KNOWN */
     uint32_t              n;
+    const canary_over_t  *over;        /* [n]; NULL: they are of one machine */
     canary_cohort_view_t  cohorts[CANARY_COHORTS];
 } canary_tail_t;
+
+
+/* Evidence that is of other machines: see canary_lead.h. */
+
+struct canary_given_s {
+    canary_tail_t           tail;
+    canary_evidence_view_t  views[CANARY_SIDES];
+    uint32_t                fresh;     /* the first cohort that is not settled,
+                                          or has not been for
+                                          CANARY_DISCARD_MS */
+};
 
 
 /*
@@ -86,6 +123,22 @@ void canary_evidence_tail(const canary_evidence_t *evidence, uint64_t now,
     canary_tail_t *tail);
 void canary_evidence_view(const canary_evidence_t *evidence,
     const canary_tail_t *tail, unsigned side, canary_evidence_view_t *view);
+
+/*
+ * The parts of a view, for those who add up several machines: what the step
+ * holds beside the cohorts that are not folded, without those that were no
+ * evidence after all; these, a cohort of the step, and what is in flight for
+ * too long, added to a view; and what is to be done when all are.
+ */
+
+void canary_evidence_rest(const canary_evidence_t *evidence, unsigned side,
+    canary_rest_t *rest);
+void canary_evidence_add_rest(const canary_evidence_t *evidence,
+    unsigned side, const canary_rest_t *rest, canary_evidence_view_t *view);
+void canary_evidence_add_cohort(const canary_evidence_t *evidence,
+    const canary_tail_t *tail, const canary_cohort_view_t *cohort,
+    unsigned side, canary_evidence_view_t *view);
+void canary_evidence_complete(uint64_t voided, canary_evidence_view_t *view);
 
 
 /*

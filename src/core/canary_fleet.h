@@ -165,7 +165,10 @@ typedef struct {
 } canary_fleet_offer_t;
 
 
-/* Answers of the scripts.  Where they are not "OK" only "reply" is read. */
+/*
+ * Answers of the scripts.  Where they are not "OK" only "reply" is read.
+ * Members and nodes are CANARY_FLEET_NODES at most.
+ */
 
 typedef enum {
     CANARY_FLEET_OK = 0,

@@ -61,6 +61,15 @@ canary_fleet_join_answer(canary_fleet_t *fleet, canary_fleet_join_t *join,
         return;
     }
 
+    if (join->nseeds == 0) {
+
+        /* data that no node has made */
+
+        canary_fleet_leave(fleet);
+        canary_fleet_join_at(fleet, now + CANARY_FLEET_RETRY);
+        return;
+    }
+
     /* versions of other data say nothing of what the file has of these */
 
     same = !join->foreign && kept->nseeds > 0

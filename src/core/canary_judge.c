@@ -14,9 +14,6 @@
 #include "canary_verdict.h"
 
 
-static void canary_judge_new_tests(canary_judge_t *judge,
-    canary_evidence_t *evidence, const canary_rollout_t *rollout,
-    uint64_t now);
 static uint32_t canary_judge_limit_of(const canary_strategy_t *strategy,
     uint32_t rule);
 static uint64_t canary_judge_planned(const canary_strategy_t *strategy);
@@ -46,7 +43,7 @@ canary_judge_begin(canary_evidence_t *evidence,
 
     canary_judge_set_limits(judge, evidence, &rollout->strategy);
     canary_evidence_begin(evidence, rollout->tests, now);
-    canary_judge_new_tests(judge, evidence, rollout, now);
+    canary_judge_new_tests(evidence, rollout, now);
     canary_judge_new_times(judge, now, times);
 
     judge->step = rollout->tests;
@@ -81,7 +78,13 @@ canary_judge_tick(canary_evidence_t *evidence,
     canary_evidence_tick(evidence, rollout->tests, now);
 
     if (tested) {
-        canary_judge_new_tests(judge, evidence, rollout, now);
+        canary_judge_new_tests(evidence, rollout, now);
+    }
+
+    /* in a fleet it is told, and found anew but now and then */
+
+    if (evidence->led && judge->step != rollout->tests) {
+        judge->longest = CANARY_NOT_KNOWN;
     }
 
     judge->step = rollout->tests;
@@ -127,14 +130,16 @@ canary_judge_settled(const canary_evidence_t *evidence,
 }
 
 
-static void
-canary_judge_new_tests(canary_judge_t *judge, canary_evidence_t *evidence,
+void
+canary_judge_new_tests(canary_evidence_t *evidence,
     const canary_rollout_t *rollout, uint64_t now)
 {
     uint32_t                  i;
     uint64_t                  planned;
+    canary_judge_t           *judge;
     const canary_strategy_t  *strategy;
 
+    judge = canary_judge(evidence);
     strategy = &rollout->strategy;
     planned = canary_judge_planned(strategy);
 
@@ -160,6 +165,21 @@ canary_judge_new_tests(canary_judge_t *judge, canary_evidence_t *evidence,
                            canary_judge_limit_of(strategy, i),
                            canary_strategy_steps(strategy), planned,
                            canary_evidence_length(evidence), rollout->tests);
+    }
+}
+
+
+void
+canary_judge_share(canary_evidence_t *evidence,
+    const canary_rollout_t *rollout, double share)
+{
+    uint32_t         i;
+    canary_judge_t  *judge;
+
+    judge = canary_judge(evidence);
+
+    for (i = 0; i < rollout->strategy.nrules; i++) {
+        judge->trials[i].share = share;
     }
 }
 

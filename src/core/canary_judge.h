@@ -42,6 +42,19 @@ void canary_judge_begin(canary_evidence_t *evidence,
 int canary_judge_tick(canary_evidence_t *evidence,
     const canary_rollout_t *rollout, uint64_t now);
 
+/* New tests, of what began after this cohort. */
+
+void canary_judge_new_tests(canary_evidence_t *evidence,
+    const canary_rollout_t *rollout, uint64_t now);
+
+/*
+ * In a fleet, the share of alpha that tests by this evidence have; new tests
+ * begin with 1.
+ */
+
+void canary_judge_share(canary_evidence_t *evidence,
+    const canary_rollout_t *rollout, double share);
+
 /*
  * Whether a process died after a change and before the tick that follows, or
  * in the middle of writing: before a tick there is nothing to be looked at.

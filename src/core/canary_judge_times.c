@@ -106,6 +106,7 @@ canary_judge_set_limits(canary_judge_t *judge, canary_evidence_t *evidence,
     }
 
     canary_evidence_limits(evidence, n, &limits);
+    evidence->set_numbers[evidence->limit_set] = CANARY_SET_RULES;
     canary_set(&evidence->follows, canary_strategy_follows(strategy));
     canary_set(&evidence->matches, matches);
 
@@ -375,7 +376,9 @@ canary_judge_compare_quantiles(canary_judge_t *judge,
         n++;
     }
 
-    if (known) {
+    /* in a fleet, by all nodes' stable: canary_orders_obey() */
+
+    if (known && !evidence->led) {
         canary_evidence_limits(evidence, n, &limits);
         judge->comparable |= 1u << evidence->limit_set;
     }

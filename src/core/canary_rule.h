@@ -226,6 +226,20 @@ canary_rule_has_limit(const canary_rule_t *rule)
 
 const char *canary_rule_complete(canary_rule_t *rule, unsigned given);
 
+/*
+ * Whether a node of a fleet may judge a rule by its own evidence while others
+ * are known: one with statistics, by its share of them; and a budget, since
+ * all have spent at least as much.
+ */
+
+static inline int
+canary_rule_is_of_node(const canary_rule_t *rule)
+{
+    return rule->confidence != 0
+           || canary_rule_info[rule->kind].unit == CANARY_UNIT_COUNT;
+}
+
+
 /* Whether a rule is judged as soon as an attempt fails. */
 
 int canary_rule_immediate(const canary_rule_t *rule);

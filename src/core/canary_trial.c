@@ -11,6 +11,8 @@
 
 static uint64_t canary_trial_planned(const canary_rule_t *rule,
     uint64_t ticks, uint32_t length);
+static double canary_trial_evidence(const canary_trial_t *trial,
+    const canary_rule_t *rule);
 static void canary_trial_add(canary_mixture_t *mixture, canary_block_t *block,
     uint64_t *block_began, const canary_trial_t *trial,
     const canary_rule_t *rule, const canary_cohort_view_t *cohort,
@@ -29,6 +31,8 @@ static void canary_trial_prove(const canary_trial_t *trial,
     uint32_t comparable, int whole, canary_proof_t *proof);
 static int canary_trial_is_over(const canary_rule_t *rule,
     const canary_cohort_view_t *cohort);
+static const canary_sums_t *canary_trial_over(const canary_rule_t *rule,
+    const canary_over_t *over);
 static void canary_window_add(canary_window_t *window, uint32_t length,
     uint64_t ended, const canary_measure_t sides[CANARY_SIDES]);
 
@@ -78,6 +82,7 @@ canary_trial_begin(canary_trial_t *trial, const canary_rule_t *rule,
 
     trial->limit = limit;
     trial->step = step;
+    trial->share = 1;
 
     if (rule->confidence == 0) {
         return;
@@ -488,7 +493,11 @@ canary_trial_violated(const canary_trial_t *trial,
 {
     canary_demand_t  demand;
 
-    demand.evidence = 1 / (1 - rule->confidence / 1e9);
+    if (trial->share <= 0) {
+        return 0;
+    }
+
+    demand.evidence = canary_trial_evidence(trial, rule);
     demand.min_requests = rule->min_requests;
     demand.min_bad = CANARY_MIN_BAD;
 
@@ -504,18 +513,33 @@ canary_trial_violated(const canary_trial_t *trial,
 }
 
 
+static double
+canary_trial_evidence(const canary_trial_t *trial, const canary_rule_t *rule)
+{
+    return 1 / ((1 - rule->confidence / 1e9) * trial->share);
+}
+
+
 uint64_t
 canary_trial_bad_needed(const canary_trial_t *trial, const canary_rule_t *rule,
     const canary_proof_t *proof, uint64_t in_flight)
 {
     uint64_t  needed;
 
-    if (rule->confidence == 0 || rule->threshold == 0) {
+    if (rule->confidence == 0) {
+        return 1;
+    }
+
+    if (trial->share <= 0) {
+        return CANARY_NEEDED_MAX;
+    }
+
+    if (rule->threshold == 0) {
         return 1;
     }
 
     needed = canary_mixture_attempts_needed(&proof->mixture, &trial->grid,
-                                           1 / (1 - rule->confidence / 1e9),
+                                           canary_trial_evidence(trial, rule),
                                            in_flight);
 
     if (needed + proof->bad < CANARY_MIN_BAD) {
@@ -559,6 +583,16 @@ canary_trial_is_over(const canary_rule_t *rule,
 
     return sums->untimed == 0 && (rule->kind != CANARY_RULE_ABANDONED_RATE
                                   || sums->unended == 0);
+}
+
+
+/* of a cohort of several machines, what is over at some of them */
+
+static const canary_sums_t *
+canary_trial_over(const canary_rule_t *rule, const canary_over_t *over)
+{
+    return (rule->kind == CANARY_RULE_ABANDONED_RATE) ? &over->ended
+                                                      : &over->timed;
 }
 
 
@@ -643,9 +677,18 @@ canary_trial_window(const canary_trial_t *trial, const canary_rule_t *rule,
 
         /* here of the canary, which is the last side */
 
-        if (cohort->settled || canary_trial_is_over(rule, cohort)) {
-            passing->sum += measure.sum;
-            passing->attempts += measure.attempts;
+        if (!cohort->settled && !canary_trial_is_over(rule, cohort)) {
+
+            if (tail->over == NULL) {
+                continue;
+            }
+
+            measure = canary_trial_measure(trial, rule,
+                                           canary_trial_over(rule,
+                                                             &tail->over[i]));
         }
+
+        passing->sum += measure.sum;
+        passing->attempts += measure.attempts;
     }
 }

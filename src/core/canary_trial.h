@@ -63,6 +63,9 @@ typedef struct {
     uint32_t           limit;         /* place in slow[], if it has one */
     uint32_t           verdict;       /* the last one, canary_verdict_t */
     uint32_t           step;          /* of the cohort folded last */
+    double             share;         /* of alpha, where there are other tests
+                                         of the rule: a breach is proven at
+                                         1/(alpha share), with 0 never */
     uint64_t           bad;           /* folded, of the canary */
     uint64_t           block_began;   /* ms; 0: the block is empty */
     canary_block_t     block;         /* cohorts that are one observation */

@@ -96,6 +96,7 @@ canary_judge_rules(canary_evidence_t *evidence,
         = session.views[CANARY_SIDE_STABLE].failing.started;
     result->overdue = session.views[CANARY_SIDE_CANARY].overdue
                       + session.views[CANARY_SIDE_CANARY].pending;
+    result->of_fleet = (evidence->given != NULL);
     result->verdict = CANARY_PASSING;
     result->n = rollout->strategy.nrules;
 
@@ -604,7 +605,9 @@ canary_judge_set_fuse(canary_session_t *session, uint32_t number,
     trial = &session->judge->trials[number];
     rule = &session->rollout->strategy.rules[number];
 
-    if (!canary_rule_immediate(rule)) {
+    if (!canary_rule_immediate(rule)
+        || (session->evidence->led && !canary_rule_is_of_node(rule)))
+    {
         return;
     }
 

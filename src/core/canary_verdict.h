@@ -23,6 +23,7 @@
 
 
 typedef struct {
+    uint32_t            of_fleet;     /* by the evidence of all nodes */
     uint64_t            decided;      /* attempts of the canary in the step */
     uint64_t            started;
     uint64_t            stable_started;

@@ -248,6 +248,7 @@ ngx_canary_open_look(ngx_canary_look_t *look,
     look->control.begin_step = ngx_canary_look_begin_step;
     look->control.change = ngx_canary_look_change;
     look->control.away = NULL;
+    look->control.member = NULL;
     look->control.answered = ngx_canary_look_answered;
     look->control.patience = ngx_canary_look_patience;
     look->control.absent = ngx_canary_look_absent;

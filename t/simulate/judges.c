@@ -129,7 +129,15 @@ run_init(run_t *run, uint64_t ticks)
     canary_mixture_init(&run->mixture, STEPS, ticks);
 
     run->n = 0;
-    run->most = EVIDENCE;
+    run_have_share(run, 1);
+}
+
+
+void
+run_have_share(run_t *run, double share)
+{
+    run->evidence = EVIDENCE / share;
+    run->most = run->evidence;
 }
 
 
@@ -151,7 +159,7 @@ run_add(run_t *run, const canary_grid_t *grid, uint32_t n, uint32_t k)
 
     factor = (k > THRESHOLD * n) ? k / (THRESHOLD * n) : 1;
 
-    if (run->n == RUN_MAX || run->most * factor >= EVIDENCE) {
+    if (run->n == RUN_MAX || run->most * factor >= run->evidence) {
         run_fold(run, grid);
     }
 
@@ -159,13 +167,13 @@ run_add(run_t *run, const canary_grid_t *grid, uint32_t n, uint32_t k)
     run->bursts[run->n++].k = k;
     run->most *= factor;
 
-    if (run->most < EVIDENCE) {
+    if (run->most < run->evidence) {
         return 0;
     }
 
     run_fold(run, grid);
 
-    return canary_mixture_sum(&run->mixture) >= EVIDENCE;
+    return canary_mixture_sum(&run->mixture) >= run->evidence;
 }
 
 

@@ -56,6 +56,7 @@ typedef struct {
     canary_burst_t    bursts[RUN_MAX];   /* that are not folded yet */
     uint32_t          n;
     double            most;              /* that these might make of it */
+    double            evidence;          /* that is asked for */
 } run_t;
 
 
@@ -92,6 +93,10 @@ int court_tick(court_t *court, const tick_t *tick);
 
 
 void run_init(run_t *run, uint64_t ticks);
+
+/* Of its alpha it has only this share. */
+
+void run_have_share(run_t *run, double share);
 void run_fold(run_t *run, const canary_grid_t *grid);
 
 /* Returns whether the evidence is reached then. */

@@ -7,12 +7,13 @@
 /*
  * simulate [RUNS]: what the judge does to good and to broken canaries, in
  * RUNS simulated rollouts of one hour for each row, beside other judges; and
- * to those that turn bad after hours to months.  Prints tables in markdown.
- * The same RUNS give the same tables.
+ * to those that turn bad after hours to months, and to those of several
+ * machines.  Prints tables in markdown.  The same RUNS give the same tables.
  *
- * simulate RUNS ages: only the latter, and no observation is left out.
+ * simulate RUNS ages: only those of months, and no observation is left out.
  * simulate RUNS limit: rollouts of an hour and of a day exactly at the limit.
  * simulate RUNS patience: services whose answers are slow.
+ * simulate RUNS fleet: canaries on several machines.
  *
  * Exit status: 1 if what the module promises was not seen.
  */
@@ -25,6 +26,7 @@
 #include <string.h>
 
 #include "ages.h"
+#include "fleet.h"
 #include "judges.h"
 #include "patience.h"
 #include "traffic.h"
@@ -34,6 +36,7 @@
 #define RUNS_MAX       1000000
 #define RUNS_FOR_MEANS 500      /* with fewer no mean is checked */
 #define RUNS_OF_AGES   100      /* at most, unless they are asked for */
+#define RUNS_OF_FLEET  50
 
 #define HEALTHY        0.01     /* share of bad attempts before a break */
 #define BREAK_TICK     18000    /* after 30 minutes, in the middle of a step */
@@ -131,10 +134,11 @@ main(int argc, char **argv)
         if (argc > 3 || *end || runs < 1 || runs > RUNS_MAX
             || (argc == 3 && strcmp(argv[2], "ages") != 0
                 && strcmp(argv[2], "limit") != 0
+                && strcmp(argv[2], "fleet") != 0
                 && strcmp(argv[2], "patience") != 0))
         {
-            fprintf(stderr, "usage: simulate [RUNS [ages|limit|patience]], "
-                    "1 to %d\n", RUNS_MAX);
+            fprintf(stderr, "usage: simulate [RUNS "
+                    "[ages|limit|patience|fleet]], 1 to %d\n", RUNS_MAX);
             return 2;
         }
     }
@@ -142,6 +146,7 @@ main(int argc, char **argv)
     if (argc == 3) {
         return (argv[2][0] == 'a') ? table_ages((uint32_t) runs, 1)
                : (argv[2][0] == 'l') ? table_limit((uint32_t) runs)
+               : (argv[2][0] == 'f') ? table_fleet((uint32_t) runs)
                : table_patience((uint32_t) runs);
     }
 
@@ -163,6 +168,8 @@ main(int argc, char **argv)
 
     missed |= table_ages((runs < RUNS_OF_AGES) ? (uint32_t) runs
                                                : RUNS_OF_AGES, 0);
+    missed |= table_fleet((runs < RUNS_OF_FLEET) ? (uint32_t) runs
+                                                 : RUNS_OF_FLEET);
 
     return missed;
 }

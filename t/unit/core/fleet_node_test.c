@@ -435,6 +435,27 @@ another_has_the_name(void **state)
 
 
 static void
+data_have_no_seed(void **state)
+{
+    canary_fleet_join_t    answer;
+    canary_fleet_record_t  ours = ended(5, 3, CANARY_PROMOTED);
+
+    (void) state;
+
+    memset(&answer, 0, sizeof(answer));
+
+    begin(&ours, 0);
+    connect();
+    canary_fleet_join_answer(&fleet, &answer, now);
+    assert_int_equal(fleet.state, CANARY_FLEET_JOINING);
+    assert_int_equal(next_until(now + 999), CANARY_FLEET_NOTHING);
+    assert_int_equal(next_until(now + 1), CANARY_FLEET_JOIN);
+    join(&ours, 60000, 0);
+    assert_int_equal(fleet.state, CANARY_FLEET_FOLLOWER);
+}
+
+
+static void
 data_are_lost(void **state)
 {
     canary_fleet_reply_t   reply;
@@ -1054,6 +1075,7 @@ main(void)
         cmocka_unit_test(a_node_is_isolated),
         cmocka_unit_test(a_reload_goes_on),
         cmocka_unit_test(another_has_the_name),
+        cmocka_unit_test(data_have_no_seed),
         cmocka_unit_test(data_are_lost),
         cmocka_unit_test(a_fleet_that_is_not_ones_own),
         cmocka_unit_test(others_change_something),

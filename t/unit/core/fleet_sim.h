@@ -577,7 +577,7 @@ sim_committed(sim_t *sim, const request_t *request, const content_t *was)
               "exposed while the data are young");
 
     sim_check(sim, sim->now - request->sent < TIMEOUT
-                   || sim->jumped + TIMEOUT > request->sent,
+                   || sim->jumped + 2 * TIMEOUT > request->sent,
               "done after it was refused");
 
     for (i = 0; i < sim->nwrites; i++) {
