@@ -24,4 +24,4 @@ fuzz-programs: $(FUZZ_TARGETS:%=$(FUZZ_DIR)/%)
 
 $(FUZZ_DIR)/%: t/fuzz/%.c t/fuzz/fuzz.h $(FUZZ_SRCS) $(REPLAY_HEADERS) make/fuzz.mk
 	@mkdir -p $(@D)
-	@clang $(FUZZ_CFLAGS) -o $@ $< $(FUZZ_SRCS) -lcjson -lcrypto -lm
+	@clang $(FUZZ_CFLAGS) -o $@ $< $(FUZZ_SRCS) -lcjson -lhiredis -lcrypto -lm

@@ -5,18 +5,19 @@ unless = $(if $(shell PATH='$(PATH)' command -v $(1)),,$(2))
 
 CTL_PACKAGES   := $(firstword $(subst -, ,$(notdir $(CC)))) make libc6-dev \
                   libcjson-dev libcurl4-openssl-dev libssl-dev
-BUILD_PACKAGES := $(CTL_PACKAGES)
-TEST_PACKAGES  := gcc curl jq libcmocka-dev libio-pty-perl mandoc openssl \
-                  perl prometheus redis-server chromium fonts-dejavu-core \
+BUILD_PACKAGES := $(CTL_PACKAGES) libhiredis-dev
+TEST_PACKAGES  := gcc curl jq libcmocka-dev libhiredis-dev libio-pty-perl \
+                  mandoc openssl perl prometheus redis-server chromium \
+                  fonts-dejavu-core \
                   $(call unless,node,nodejs) $(call unless,npm,npm)
 ASAN_PACKAGES  := dpkg-dev libpcre2-dev zlib1g-dev
 MATRIX_PACKAGES := gcc clang dpkg-dev libpcre2-dev zlib1g-dev
 CONFORMANCE_PACKAGES := perl libio-socket-ssl-perl libfcgi-perl libscgi-perl \
                   libcryptx-perl libcache-memcached-perl memcached
-FUZZ_PACKAGES  := clang libcjson-dev libssl-dev
+FUZZ_PACKAGES  := clang libcjson-dev libhiredis-dev libssl-dev
 LINT_PACKAGES  := gcc clang perl
 DEB_PACKAGES   := debhelper dpkg-dev lintian nginx-dev libcjson-dev \
-                  libcurl4-openssl-dev libssl-dev
+                  libcurl4-openssl-dev libhiredis-dev libssl-dev
 DEB_TEST_PACKAGES := mmdebstrap iproute2
 BENCH_PACKAGES := gcc libc6-dev perl valgrind wrk haproxy libnginx-mod-http-lua
 

@@ -1,12 +1,13 @@
 # What is built without nginx: canary_*.c of all rooms. The replay is a program
-# of its own, and has no use for the state file and for Verta's names.
+# of its own, and has no use for the state file, for Redis and for Verta's
+# names.
 
 ROOMS      := $(filter-out ctl replay,$(notdir $(wildcard src/*)))
 PURE_SRCS  := $(wildcard $(ROOMS:%=src/%/canary_*.c))
 PURE_INCS  := -Isrc $(ROOMS:%=-Isrc/%)
 
 REPLAY_SRCS    := $(wildcard src/replay/*.c) \
-                  $(filter-out src/state/% src/verta/%,$(PURE_SRCS))
+                  $(filter-out src/state/% src/fleet/% src/verta/%,$(PURE_SRCS))
 REPLAY_HEADERS := $(wildcard src/replay/*.h $(ROOMS:%=src/%/canary_*.h))
 
 # canaryctl shares the decision and its texts with the module.

@@ -59,7 +59,7 @@ $(foreach test,$(UNIT_TESTS), \
     $(eval $(UNIT_DIR)/$(notdir $(test)): $(UNIT_DIR)/obj/$(test).o))
 
 $(filter-out $(UNIT_CTL_PROGRAMS),$(UNIT_PROGRAMS)): $(UNIT_OBJS)
-	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka -lcjson -lcrypto -lm
+	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka -lcjson -lhiredis -lcrypto -lm
 
 $(UNIT_CTL_PROGRAMS): $(UNIT_CTL_OBJS)
 	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka $(CTL_LIBS)
@@ -67,10 +67,10 @@ $(UNIT_CTL_PROGRAMS): $(UNIT_CTL_OBJS)
 $(UNIT_DIR)/obj/src/ctl/%.o: UNIT_CFLAGS += -Wno-unused-parameter
 
 $(UNIT_DIR)/vectors: $(VECTOR_OBJS) $(UNIT_OBJS)
-	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lcrypto -lm
+	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lhiredis -lcrypto -lm
 
 $(UNIT_DIR)/simulate: $(SIMULATE_OBJS) $(UNIT_OBJS)
-	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lcrypto -lm
+	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcjson -lhiredis -lcrypto -lm
 
 $(UNIT_DIR)/obj/%.o: %.c $(UNIT_DIR)/flags
 	@mkdir -p $(@D)

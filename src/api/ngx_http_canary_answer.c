@@ -216,18 +216,28 @@ ngx_http_canary_add_header(ngx_http_request_t *r, const char *name,
  */
 
 ngx_int_t
-ngx_http_canary_add_etag(ngx_http_request_t *r, uint64_t generation)
+ngx_http_canary_add_etag(ngx_http_request_t *r, uint64_t generation,
+    uint32_t uid)
 {
     ngx_str_t  value;
 
-    value.data = ngx_pnalloc(r->pool, NGX_INT64_LEN + 2);
+    value.data = ngx_pnalloc(r->pool, NGX_HTTP_CANARY_ETAG);
     if (value.data == NULL) {
         return NGX_ERROR;
     }
 
-    value.len = ngx_sprintf(value.data, "\"%uL\"", generation) - value.data;
+    value.len = ngx_http_canary_etag(value.data, generation, uid)
+                - value.data;
 
     return ngx_http_canary_add_header(r, "ETag", &value) ? NGX_OK : NGX_ERROR;
+}
+
+
+u_char *
+ngx_http_canary_etag(u_char *p, uint64_t generation, uint32_t uid)
+{
+    return uid ? ngx_sprintf(p, "\"%uL-%08xD\"", generation, uid)
+               : ngx_sprintf(p, "\"%uL\"", generation);
 }
 
 

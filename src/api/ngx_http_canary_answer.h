@@ -47,7 +47,12 @@ ngx_int_t ngx_http_canary_drop_body(ngx_http_request_t *r);
    memory */
 ngx_table_elt_t *ngx_http_canary_add_header(ngx_http_request_t *r,
     const char *name, ngx_str_t *value);
-ngx_int_t ngx_http_canary_add_etag(ngx_http_request_t *r, uint64_t generation);
+ngx_int_t ngx_http_canary_add_etag(ngx_http_request_t *r, uint64_t generation,
+    uint32_t uid);
+
+/* the tag itself, its end: in a fleet a generation alone is not unique */
+#define NGX_HTTP_CANARY_ETAG  (NGX_INT64_LEN + sizeof("\"-00000000\""))
+u_char *ngx_http_canary_etag(u_char *p, uint64_t generation, uint32_t uid);
 
 /* a zero-terminated copy that is valid UTF-8; NULL: no memory */
 char *ngx_http_canary_utf8(ngx_pool_t *pool, ngx_str_t *text);

@@ -367,6 +367,13 @@ ngx_http_canary_problem(ngx_http_request_t *r,
         ngx_http_canary_problem_verbs(json, why->verbs, &failed);
     }
 
+    if (why->changed == NGX_HTTP_CANARY_UNCHANGED) {
+        canary_json_add(json, "changed", cJSON_CreateFalse(), &failed);
+
+    } else if (why->changed == NGX_HTTP_CANARY_NOT_KNOWN) {
+        canary_json_add_null(json, "changed", &failed);
+    }
+
     if (why->errors) {
         ngx_http_canary_problem_errors(json, why->errors, &failed);
     }

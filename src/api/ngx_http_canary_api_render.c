@@ -114,7 +114,8 @@ ngx_http_canary_api_send_endpoint(ngx_http_request_t *r, ngx_uint_t status,
 
     ngx_http_canary_render_endpoint(json, snapshot, r->pool, &failed);
 
-    if (ngx_http_canary_add_etag(r, snapshot->record.rollout.generation)
+    if (ngx_http_canary_add_etag(r, snapshot->record.rollout.generation,
+                                 snapshot->record.rollout.uid)
         != NGX_OK)
     {
         failed = 1;

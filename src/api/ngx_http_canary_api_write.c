@@ -447,8 +447,9 @@ ngx_http_canary_write_conflict(ngx_http_canary_api_write_t *a,
 
     ngx_canary_copy_rollout(w->endpoint, now);
 
-    if (ngx_http_canary_add_etag(r, (rc == NGX_CANARY_STOPPED)
-                                    ? now->generation : w->present)
+    if (((rc == NGX_CANARY_STOPPED)
+         ? ngx_http_canary_add_etag(r, now->generation, now->uid)
+         : ngx_http_canary_add_etag(r, w->present, w->present_uid))
         != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

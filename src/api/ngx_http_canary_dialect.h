@@ -58,6 +58,15 @@ struct ngx_http_canary_resource_s {
 };
 
 
+/* Of what a fleet did not do: whether anything was changed. */
+
+typedef enum {
+    NGX_HTTP_CANARY_NOT_SAID = 0,
+    NGX_HTTP_CANARY_UNCHANGED,
+    NGX_HTTP_CANARY_NOT_KNOWN
+} ngx_http_canary_changed_e;
+
+
 /* Why a request is not done. */
 
 typedef struct {
@@ -65,6 +74,7 @@ typedef struct {
     ngx_str_t                     text;
     const canary_json_errors_t   *errors;    /* of the body, instead of text */
     uint32_t                      verbs;     /* that apply, if it is 409 */
+    ngx_http_canary_changed_e     changed;
 } ngx_http_canary_refusal_t;
 
 

@@ -23,7 +23,8 @@ ngx_http_canary_refuse(ngx_http_request_t *r, ngx_uint_t status,
 {
     va_list                    args;
     ngx_int_t                  rc;
-    ngx_http_canary_refusal_t  why = { status, ngx_null_string, NULL, 0 };
+    ngx_http_canary_refusal_t  why = { status, ngx_null_string, NULL, 0,
+                                       NGX_HTTP_CANARY_NOT_SAID };
 
     va_start(args, fmt);
     rc = ngx_http_canary_refuse_va(r, &why, fmt, args);
@@ -40,12 +41,31 @@ ngx_http_canary_refuse_verb(ngx_http_request_t *r, uint32_t verbs,
     va_list                    args;
     ngx_int_t                  rc;
     ngx_http_canary_refusal_t  why = {
-        NGX_HTTP_CONFLICT, ngx_null_string, NULL, verbs
+        NGX_HTTP_CONFLICT, ngx_null_string, NULL, verbs,
+        NGX_HTTP_CANARY_NOT_SAID
     };
 
     /* beginning to start is one thing, whatever the strategy */
 
     why.verbs &= ~(1u << CANARY_DIRECT);
+
+    va_start(args, fmt);
+    rc = ngx_http_canary_refuse_va(r, &why, fmt, args);
+    va_end(args);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_canary_refuse_fleet(ngx_http_request_t *r,
+    ngx_http_canary_changed_e changed, const char *fmt, ...)
+{
+    va_list                    args;
+    ngx_int_t                  rc;
+    ngx_http_canary_refusal_t  why = {
+        NGX_HTTP_SERVICE_UNAVAILABLE, ngx_null_string, NULL, 0, changed
+    };
 
     va_start(args, fmt);
     rc = ngx_http_canary_refuse_va(r, &why, fmt, args);
@@ -73,7 +93,8 @@ ngx_http_canary_refuse_body(ngx_http_request_t *r,
     const canary_json_errors_t *errors)
 {
     ngx_http_canary_refusal_t  why = {
-        NGX_HTTP_BAD_REQUEST, ngx_null_string, errors, 0
+        NGX_HTTP_BAD_REQUEST, ngx_null_string, errors, 0,
+        NGX_HTTP_CANARY_NOT_SAID
     };
 
     return ngx_http_canary_location(r)->dialect->refuse(r, &why);

@@ -14,6 +14,8 @@
 
 #include "canary_json.h"
 
+#include "ngx_http_canary_dialect.h"
+
 
 /* Errors, in the dialect of the location. */
 
@@ -24,6 +26,10 @@
 /* the format is that of ngx_slprintf() */
 ngx_int_t ngx_http_canary_refuse(ngx_http_request_t *r, ngx_uint_t status,
     const char *fmt, ...);
+
+/* 503, with whether anything was changed */
+ngx_int_t ngx_http_canary_refuse_fleet(ngx_http_request_t *r,
+    ngx_http_canary_changed_e changed, const char *fmt, ...);
 
 /* 400, with what is wrong in the body */
 ngx_int_t ngx_http_canary_refuse_body(ngx_http_request_t *r,

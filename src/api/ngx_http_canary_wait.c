@@ -35,6 +35,8 @@
 
 #define NGX_HTTP_CANARY_POLL     5  /* ms */
 #define NGX_HTTP_CANARY_AT_ONCE  8  /* that go on before others are served */
+#define NGX_HTTP_CANARY_STOPS    500    /* ms that what stops waits for a fleet
+                                           to have it */
 
 
 typedef struct {
@@ -54,6 +56,8 @@ static void ngx_http_canary_wait_handler(ngx_event_t *ev);
 static void ngx_http_canary_wait_sort(uint64_t now);
 static ngx_uint_t ngx_http_canary_wait_ended(ngx_uint_t left);
 static ngx_uint_t ngx_http_canary_wait_lines(ngx_uint_t left, uint64_t now);
+static ngx_uint_t ngx_http_canary_wait_fleet(ngx_http_canary_write_t *w,
+    uint64_t now);
 static ngx_uint_t ngx_http_canary_wait_go_on(ngx_http_canary_write_t *w);
 
 
@@ -312,10 +316,23 @@ ngx_http_canary_wait_due(ngx_http_canary_write_t *w, uint64_t now)
         return pending != sequence;
 
     default: /* NGX_HTTP_CANARY_WAIT_DURABLE */
-        return __atomic_load_n(&zone->durable, __ATOMIC_ACQUIRE) >= sequence
+        return ngx_http_canary_write_durable(w)
+               || ngx_http_canary_wait_fleet(w, now)
                || __atomic_load_n(&zone->refused, __ATOMIC_ACQUIRE) >= sequence
                || ngx_canary_foreign(w->endpoint->main);
     }
+}
+
+
+/* what stops is done here: its caller does not wait long for the fleet */
+
+static ngx_uint_t
+ngx_http_canary_wait_fleet(ngx_http_canary_write_t *w, uint64_t now)
+{
+    return w->endpoint->main->zone->fleet != NULL
+           && !canary_verb_exposes(w->change.command.verb)
+           && now + NGX_CANARY_PATIENCE
+              >= w->deadline + NGX_HTTP_CANARY_STOPS;
 }
 
 
@@ -325,17 +342,21 @@ static ngx_uint_t
 ngx_http_canary_wait_go_on(ngx_http_canary_write_t *w)
 {
     ngx_int_t            rc;
+    ngx_uint_t           in_line;
     ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
     r = w->request;
     c = r->connection;
+    in_line = w->in_line;
 
     ngx_http_set_log_request(c->log, r);
 
     rc = w->over(w);
 
-    if (rc == NGX_DECLINED && w->wait == NGX_HTTP_CANARY_WAIT_TURN) {
+    if (rc == NGX_DECLINED && w->wait == NGX_HTTP_CANARY_WAIT_TURN
+        && in_line)
+    {
         return 0;
     }
 

@@ -27,6 +27,9 @@
 /* The way of all writes: body, change, turn, and answer when it is durable. */
 
 
+#define NGX_HTTP_CANARY_RACES  3     /* lost, and it is tried again */
+
+
 static void ngx_http_canary_write_cleanup(void *data);
 static ngx_int_t ngx_http_canary_write_attempt(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_result(ngx_http_canary_write_t *w,
@@ -34,7 +37,10 @@ static ngx_int_t ngx_http_canary_write_result(ngx_http_canary_write_t *w,
 static ngx_int_t ngx_http_canary_write_unable(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_over(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_fate(ngx_http_canary_write_t *w);
-static ngx_uint_t ngx_http_canary_write_match(void *data, uint64_t generation);
+static ngx_int_t ngx_http_canary_write_fleet(ngx_http_canary_write_t *w,
+    ngx_canary_fate_e fate);
+static ngx_uint_t ngx_http_canary_write_match(void *data,
+    const canary_rollout_t *rollout);
 static ngx_uint_t ngx_http_canary_listed(ngx_str_t *list, ngx_str_t *tag);
 static u_char *ngx_http_canary_tag_end(u_char *p, u_char *last);
 
@@ -195,6 +201,9 @@ ngx_http_canary_write_result(ngx_http_canary_write_t *w,
     case NGX_CANARY_NO_FILE:
         return ngx_http_canary_write_unable(w);
 
+    case NGX_CANARY_NO_FLEET:
+        return ngx_http_canary_write_fleet(w, NGX_CANARY_UNREACHED);
+
     case NGX_CANARY_NO_MEMORY:
         ngx_canary_zone_full(w->endpoint->main, text, sizeof(text));
 
@@ -245,7 +254,7 @@ ngx_http_canary_write_unable(ngx_http_canary_write_t *w)
 static ngx_int_t
 ngx_http_canary_write_over(ngx_http_canary_write_t *w)
 {
-    uint64_t  now, durable;
+    uint64_t  now;
 
     now = ngx_canary_milliseconds();
 
@@ -271,11 +280,28 @@ ngx_http_canary_write_over(ngx_http_canary_write_t *w)
             return NGX_DECLINED;
         }
 
-        durable = __atomic_load_n(&w->endpoint->main->zone->durable,
-                                  __ATOMIC_ACQUIRE);
-
-        return ngx_http_canary_write_answer(w, durable >= w->change.sequence);
+        return ngx_http_canary_write_answer(w,
+                                            ngx_http_canary_write_durable(w));
     }
+}
+
+
+/* the file has it, and if there is a fleet the files of most of its nodes */
+
+ngx_uint_t
+ngx_http_canary_write_durable(ngx_http_canary_write_t *w)
+{
+    ngx_canary_zone_t    *zone;
+    ngx_canary_shared_t  *shared;
+
+    zone = w->endpoint->main->zone;
+    shared = w->endpoint->shared;
+
+    return __atomic_load_n(&zone->durable, __ATOMIC_ACQUIRE)
+           >= w->change.sequence
+           && (zone->fleet == NULL
+               || __atomic_load_n(&shared->agreed, __ATOMIC_ACQUIRE)
+                  >= w->change.sequence);
 }
 
 
@@ -316,7 +342,30 @@ ngx_http_canary_write_fate(ngx_http_canary_write_t *w)
                : NGX_DECLINED;
 
     case NGX_CANARY_APPLIED:
+
+        if (zone->fleet) {
+            w->wait = NGX_HTTP_CANARY_WAIT_DURABLE;
+            return NGX_DECLINED;
+        }
+
         return ngx_http_canary_write_answer(w, 1);
+
+    case NGX_CANARY_OUTRUN:
+
+        if (w->lost++ < NGX_HTTP_CANARY_RACES) {
+            return ngx_http_canary_write_attempt(w);
+        }
+
+        return ngx_http_canary_refuse(w->request, NGX_HTTP_CONFLICT,
+                                      "%s: changes of other nodes of the "
+                                      "fleet came first, %d times",
+                                      w->dialect->unchanged,
+                                      NGX_HTTP_CANARY_RACES + 1);
+
+    case NGX_CANARY_WAITS:
+    case NGX_CANARY_UNREACHED:
+    case NGX_CANARY_UNKNOWN:
+        return ngx_http_canary_write_fleet(w, fate);
 
     case NGX_CANARY_CANCELLED:
         return w->dialect->outcome(w, NGX_CANARY_STOPPED);
@@ -331,6 +380,43 @@ ngx_http_canary_write_fate(ngx_http_canary_write_t *w)
                                       "one was done; see %s of \"%V\"",
                                       w->dialect->shown, &w->endpoint->name);
     }
+}
+
+
+static ngx_int_t
+ngx_http_canary_write_fleet(ngx_http_canary_write_t *w, ngx_canary_fate_e fate)
+{
+    u_char              reason[CANARY_REASON_SIZE];
+    ngx_canary_zone_t  *zone;
+
+    zone = w->endpoint->main->zone;
+
+    if (fate == NGX_CANARY_UNKNOWN) {
+        return ngx_http_canary_refuse_fleet(w->request,
+                                            NGX_HTTP_CANARY_NOT_KNOWN,
+                                            "the fleet cannot be reached: "
+                                            "it is not known whether this was "
+                                            "done; see %s of \"%V\"",
+                                            w->dialect->shown,
+                                            &w->endpoint->name);
+    }
+
+    reason[0] = '\0';
+
+    if (fate == NGX_CANARY_WAITS) {
+        ngx_canary_lock(zone);
+
+        if (zone->fleet) {
+            ngx_memcpy(reason, zone->fleet->reason, CANARY_REASON_SIZE);
+        }
+
+        ngx_canary_unlock(zone);
+    }
+
+    return ngx_http_canary_refuse_fleet(w->request, NGX_HTTP_CANARY_UNCHANGED,
+                                        "%s: %s", w->dialect->unchanged,
+                                        reason[0] ? (char *) reason
+                                            : "the fleet cannot be reached");
 }
 
 
@@ -357,18 +443,20 @@ ngx_http_canary_write_answer(ngx_http_canary_write_t *w, ngx_uint_t durable)
 /* by the section of the change: neither allocates nor locks */
 
 static ngx_uint_t
-ngx_http_canary_write_match(void *data, uint64_t generation)
+ngx_http_canary_write_match(void *data, const canary_rollout_t *rollout)
 {
     ngx_http_canary_write_t *w = data;
 
-    u_char     buf[NGX_INT64_LEN + 2];
+    u_char     buf[NGX_HTTP_CANARY_ETAG];
     ngx_str_t  tag;
 
-    w->present = generation;
+    w->present = rollout->generation;
+    w->present_uid = rollout->uid;
 
     if (w->if_match) {
         tag.data = buf;
-        tag.len = ngx_sprintf(buf, "\"%uL\"", generation) - buf;
+        tag.len = ngx_http_canary_etag(buf, rollout->generation, rollout->uid)
+                  - buf;
 
         if (!ngx_http_canary_listed(w->if_match, &tag)) {
             w->refused = 1;
@@ -376,7 +464,7 @@ ngx_http_canary_write_match(void *data, uint64_t generation)
         }
     }
 
-    return !w->pinned || generation == w->expected;
+    return !w->pinned || rollout->generation == w->expected;
 }
 
 

@@ -48,7 +48,10 @@ struct ngx_http_canary_write_s {
                                                   starts from, */
     unsigned                      pinned:1;    /* which has to be so still */
     unsigned                      refused:1;   /* result: by If-Match */
-    uint64_t                      present;     /* result: generation */
+    uint64_t                      present;     /* result: generation, */
+    uint32_t                      present_uid;
+    ngx_uint_t                    lost;        /* races with other nodes of a
+                                                  fleet */
     ngx_canary_change_t           change;
 
     ngx_http_canary_wait_e        wait;
@@ -69,6 +72,9 @@ void ngx_http_canary_write_handler(ngx_http_request_t *r, ngx_str_t *text);
 /* it is done, in the file or not as yet */
 ngx_int_t ngx_http_canary_write_answer(ngx_http_canary_write_t *w,
     ngx_uint_t durable);
+
+/* whether what it did will last */
+ngx_uint_t ngx_http_canary_write_durable(ngx_http_canary_write_t *w);
 
 /* makes w->body of the text; NGX_ERROR: it is none, and that is an error */
 ngx_int_t ngx_http_canary_write_parse(ngx_http_canary_write_t *w);

@@ -22,6 +22,7 @@
 #include "ngx_canary_change.h"
 #include "ngx_canary_judge.h"
 #include "ngx_canary_writer.h"
+#include "ngx_canary_fleet.h"
 
 
 /*
@@ -75,6 +76,7 @@ ngx_canary_finish(ngx_canary_main_conf_t *cmcf)
 {
     ngx_canary_outlast(cmcf);
     ngx_canary_writer_finish(cmcf);
+    ngx_canary_fleet_finish(cmcf);
 }
 
 
@@ -167,6 +169,7 @@ ngx_canary_tick(ngx_canary_main_conf_t *cmcf)
     }
 
     ngx_canary_writer(cmcf, now);
+    ngx_canary_fleet(cmcf, now);
 
     return ngx_canary_writer_pace(cmcf, now);
 }

@@ -23,6 +23,7 @@
 #include "ngx_canary_zone.h"
 #include "ngx_canary_configured.h"
 #include "ngx_canary_pending.h"
+#include "ngx_canary_fleet.h"
 #include "ngx_canary_restore.h"
 #include "ngx_canary_transfer.h"
 
@@ -57,6 +58,7 @@ ngx_canary_reconcile(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
     unseen = cmcf->fresh && ngx_canary_came_back(cmcf);
 
     ngx_canary_commit(cmcf);
+    ngx_canary_fleet_begin(cmcf, log);
 
     if (cmcf->fresh) {
         why = ngx_canary_restore(cmcf, log);

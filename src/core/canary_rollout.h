@@ -98,6 +98,9 @@ typedef struct {
     uint32_t           last_number;  /* the last rollout that ended; 0: none */
     uint32_t           last_release; /* that was rolled out */
     uint32_t           last_result;  /* canary_rollout_result_t */
+
+    uint32_t           uid;          /* of a fleet: random, of the change that
+                                        made this generation; 0: of none */
 } canary_rollout_t;
 
 

@@ -12,6 +12,7 @@
 
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_zone.h"
+#include "ngx_canary_fleet.h"
 #include "ngx_canary_module.h"
 #include "ngx_canary_state_path.h"
 
@@ -85,6 +86,13 @@ static ngx_command_t  ngx_http_canary_commands[] = {
     { ngx_string("canary_state_path"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_canary_state_path,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("canary_fleet"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_2MORE,
+      ngx_canary_fleet_directive,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -322,13 +330,18 @@ ngx_http_canary_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_canary_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_int_t                rc;
-    ngx_canary_main_conf_t  *cmcf;
+    ngx_int_t                  rc;
+    ngx_canary_main_conf_t    *cmcf;
+    ngx_http_core_loc_conf_t  *clcf;
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_canary_module);
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (ngx_http_canary_check_upstreams(cf, cmcf) != NGX_OK
-        || ngx_http_canary_add_release_variables(cf, cmcf) != NGX_OK)
+        || ngx_http_canary_add_release_variables(cf, cmcf) != NGX_OK
+        || ngx_canary_fleet_resolver(cf, cmcf, clcf->resolver,
+                                     clcf->resolver_timeout)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }

@@ -7,6 +7,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include <openssl/rand.h>
+
 #include "ngx_canary_change.h"
 
 #include "canary_event.h"
@@ -36,6 +38,7 @@ static ngx_uint_t ngx_canary_may_expose(ngx_canary_shared_t *shared,
     const canary_command_t *command);
 static void ngx_canary_forestall(ngx_canary_shared_t *shared,
     ngx_canary_change_t *change, ngx_log_t *log);
+static uint32_t ngx_canary_uid(void);
 static void ngx_canary_set_sequence(ngx_canary_shared_t *shared,
     ngx_canary_change_t *change);
 static ngx_canary_section_e ngx_canary_carry_out(ngx_canary_shared_t *shared,
@@ -101,8 +104,7 @@ ngx_canary_change_locked(ngx_canary_shared_t *shared,
         return rc;
     }
 
-    if (change->match
-        && !change->match(change->data, record->rollout.generation))
+    if (change->match && !change->match(change->data, &record->rollout))
     {
         return NGX_CANARY_STALE_MATCH;
     }
@@ -121,6 +123,15 @@ ngx_canary_change_locked(ngx_canary_shared_t *shared,
     if (exposes && zone->foreign) {
         change->status = CANARY_UNCHANGED;
         return NGX_CANARY_NO_FILE;
+    }
+
+    if (exposes && !ngx_canary_fleet_reached(zone)) {
+        change->status = CANARY_UNCHANGED;
+        return NGX_CANARY_NO_FLEET;
+    }
+
+    if (zone->fleet && !canary_verb_only_tells(change->command.verb)) {
+        next.rollout.uid = ngx_canary_uid();
     }
 
     if (next.rollout.phase != CANARY_IDLE
@@ -195,6 +206,21 @@ ngx_canary_forestall(ngx_canary_shared_t *shared,
     ngx_canary_set_sequence(shared, change);
 
     change->status = CANARY_CHANGED;
+}
+
+
+/* names a change among those of all nodes of a fleet */
+
+static uint32_t
+ngx_canary_uid(void)
+{
+    uint32_t  uid;
+
+    if (RAND_bytes((u_char *) &uid, sizeof(uid)) != 1) {
+        uid = (uint32_t) ngx_random();
+    }
+
+    return uid ? uid : 1;
 }
 
 
@@ -313,6 +339,10 @@ ngx_canary_stop_by_event(ngx_canary_shared_t *shared,
 
     if (next.rollout.phase == CANARY_IDLE) {
         ngx_canary_set_last(shared, &next, event);
+    }
+
+    if (zone->fleet) {
+        next.rollout.uid = ngx_canary_uid();
     }
 
     shared->sequence = ngx_canary_next_sequence(zone);

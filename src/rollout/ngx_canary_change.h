@@ -39,6 +39,7 @@ typedef enum {
     NGX_CANARY_STOPPED,       /* while it waited, something was done that
                                  stops what it would expose */
     NGX_CANARY_NO_FILE,       /* another nginx has the state file */
+    NGX_CANARY_NO_FLEET,      /* the fleet cannot be reached */
     NGX_CANARY_STALE_MATCH,   /* If-Match names another generation */
     NGX_CANARY_NO_MEMORY,     /* the zone is full */
     NGX_CANARY_SUPERSEDED          /* the zone has been replaced */
@@ -47,7 +48,7 @@ typedef enum {
 
 /*
  * A change that somebody asked for.  "match" is called under the lock, with
- * the present generation; if it returns 0 nothing is done.
+ * the present rollout; if it returns 0 nothing is done.
  */
 
 typedef struct {
@@ -56,7 +57,7 @@ typedef struct {
     u_char                              reason[CANARY_REASON_SIZE];
                                         /* zero-terminated; may be empty */
     ngx_uint_t                        (*match)(void *data,
-                                               uint64_t generation);
+                                               const canary_rollout_t *rollout);
     void                               *data;
     const canary_outage_t              *outage;        /* of stable, for an
                                                           event about it */

@@ -68,6 +68,13 @@ ngx_canary_check_releases(ngx_canary_main_conf_t *cmcf,
                             ngx_canary_milliseconds(), log);
     }
 
+    /* other nodes of a fleet may have it: what is missing here is served by
+       stable, and no step is taken */
+
+    if (cmcf->zone->fleet) {
+        return;
+    }
+
     rollout = &ngx_canary_record(shared)->rollout;
     stable = rollout->stable;
 

@@ -53,7 +53,11 @@ ngx_canary_take_effect(ngx_canary_shared_t *shared, ngx_canary_record_t *next,
         (void) canary_judge_tick(shared->evidence, &next->rollout, now);
     }
 
-    ngx_canary_log_event(event, shared, log);
+    /* of a fleet not all changes of a node have one of their own */
+
+    if (event->generation) {
+        ngx_canary_log_event(event, shared, log);
+    }
 }
 
 

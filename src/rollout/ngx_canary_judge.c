@@ -42,6 +42,7 @@ static void ngx_canary_show(const canary_strategy_t *strategy,
     const canary_result_t *result, ngx_canary_judgement_t *judgement);
 static void ngx_canary_set_figures(const canary_strategy_t *strategy,
     const canary_result_t *result, canary_figure_t *figures);
+static int ngx_canary_may_step(ngx_canary_shared_t *shared);
 static void ngx_canary_move_first(canary_figure_t *figures, uint32_t rule);
 static void ngx_canary_look_for_matches(ngx_canary_look_t *look);
 static ngx_canary_endpoint_t *ngx_canary_look_endpoint(
@@ -169,9 +170,25 @@ ngx_canary_progress(ngx_canary_main_conf_t *cmcf, ngx_canary_shared_t *shared,
 
     ngx_canary_look_for_matches(&look);
 
-    /* a step that cannot be put down is none */
+    /* a step that cannot be put down is none; in a fleet the leader takes it */
 
-    canary_control_look(&look.control, !zone->failing && !zone->foreign);
+    canary_control_look(&look.control, !zone->failing && !zone->foreign
+                                       && ngx_canary_may_step(shared));
+}
+
+
+static int
+ngx_canary_may_step(ngx_canary_shared_t *shared)
+{
+    ngx_canary_fleet_t  *fleet;
+
+    fleet = shared->zone->fleet;
+
+    return fleet == NULL
+           || (fleet->state == CANARY_FLEET_LEADER
+               && shared->pending.sequence == 0
+               && (shared->history == NULL
+                   || shared->history->waits[0] == '\0'));
 }
 
 

@@ -83,11 +83,23 @@ ngx_canary_defer(ngx_canary_shared_t *shared,
     pending = &shared->pending;
 
     pending->decided = now;
+    pending->asked = 0;
     shared->history->pending.record = *next;
     shared->history->pending.event = *event;
 
+    /* in a fleet that has to agree before */
+
+    pending->ready = zone->fleet ? 0 : zone->sequence + 1;
+
     __atomic_store_n(&pending->sequence, ngx_canary_next_sequence(zone),
                      __ATOMIC_RELEASE);
+}
+
+
+void
+ngx_canary_agree(ngx_canary_shared_t *shared)
+{
+    shared->pending.ready = ngx_canary_next_sequence(shared->zone);
 }
 
 
@@ -151,9 +163,18 @@ ngx_canary_conclude(ngx_canary_shared_t *shared,
 ngx_uint_t
 ngx_canary_has_taken_effect(ngx_canary_shared_t *shared)
 {
-    return shared->pending.sequence
-           && ngx_canary_record(shared)->rollout.generation
-              >= shared->history->pending.record.rollout.generation;
+    canary_rollout_t  *now, *then;
+
+    if (shared->pending.sequence == 0) {
+        return 0;
+    }
+
+    now = &ngx_canary_record(shared)->rollout;
+    then = &shared->history->pending.record.rollout;
+
+    /* of a fleet two nodes may have made changes of one generation */
+
+    return now->generation >= then->generation && now->uid == then->uid;
 }
 
 
@@ -193,7 +214,9 @@ ngx_canary_durable(ngx_canary_shared_t *shared, uint64_t now)
         return 0;
     }
 
-    if (shared->sequence <= zone->durable) {
+    if (shared->sequence <= zone->durable
+        && (zone->fleet == NULL || shared->sequence <= shared->agreed))
+    {
         return 1;
     }
 

@@ -63,6 +63,11 @@ ngx_canary_snapshot(ngx_canary_endpoint_t *endpoint,
     snapshot->durable = ngx_canary_durable(shared, snapshot->now);
     ngx_memcpy(snapshot->problem, zone->problem, NGX_CANARY_PROBLEM);
 
+    if (snapshot->problem[0] == '\0' && zone->fleet && shared->history) {
+        ngx_memcpy(snapshot->problem, shared->history->waits,
+                   CANARY_REASON_SIZE);
+    }
+
     ngx_canary_judge(shared, snapshot->now, CANARY_DETAIL_ALL,
                      &snapshot->judgement);
 

@@ -14,6 +14,7 @@
 #include "canary_kept.h"
 #include "canary_event.h"
 #include "canary_evidence_layout.h"
+#include "canary_fleet.h"
 #include "canary_outage.h"
 #include "canary_rollout.h"
 #include "canary_totals.h"
@@ -83,6 +84,19 @@ typedef struct {
 } canary_state_endpoint_t;
 
 
+/* The fleet that this nginx was in. */
+
+#define CANARY_STATE_SEEDS    (CANARY_FLEET_SEEDS * CANARY_FLEET_SEED_SIZE)
+#define CANARY_STATE_MEMBERS  (CANARY_FLEET_NODES * (CANARY_NAME_SIZE + 21))
+
+typedef struct {
+    char                     name[CANARY_NAME_SIZE];       /* empty: none */
+    canary_fleet_kept_t      kept;          /* but for the clock */
+    uint64_t                 contact;       /* ms since 1970: when it last
+                                               answered; 0: not known */
+} canary_state_fleet_t;
+
+
 typedef struct {
     uint64_t                 writer;        /* whoever wrote it: a number
                                                that nobody else has */
@@ -91,6 +105,7 @@ typedef struct {
                                                known */
     unsigned                 nendpoints;
     canary_state_endpoint_t *endpoints;
+    canary_state_fleet_t     fleet;
 } canary_state_t;
 
 

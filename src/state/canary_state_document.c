@@ -10,6 +10,7 @@
 #include "canary_state_document.h"
 #include "canary_state_event.h"
 #include "canary_state_field.h"
+#include "canary_state_fleet.h"
 #include "canary_strategy_json.h"
 
 
@@ -246,11 +247,13 @@ static const canary_state_field_t  canary_state_endpoint_fields[] = {
     { "spent", &canary_state_part, 0, 0, &canary_state_spent },
     { "last_rollout", &canary_state_part, 0, 0, &canary_state_last },
     { "releases", &canary_state_list, 0, 0, &canary_state_releases },
-    { "events", &canary_state_list, 0, 0, &canary_state_events }
+    { "events", &canary_state_list, 0, 0, &canary_state_events },
+
+    { "fleet", &canary_state_option, 0, 0, &canary_state_fleet_rollout }
 };
 
 static const canary_state_object_t  canary_state_endpoint = {
-    CANARY_STATE_FIELDS(canary_state_endpoint_fields), NULL, 0
+    CANARY_STATE_FIELDS(canary_state_endpoint_fields), NULL, 1
 };
 
 static const canary_state_list_t  canary_state_endpoints = {
@@ -299,7 +302,8 @@ canary_state_check_active(const canary_state_endpoint_t *endpoint,
     } else if (rollout->strategy.nrules == 0) {
         canary_json_error(errors, at, "has a rollout, but no strategy");
 
-    } else if (rollout->weight == 0
+    } else if ((rollout->weight == 0
+                && (rollout->uid == 0 || rollout->phase != CANARY_PAUSED))
                || rollout->step > canary_strategy_steps(&rollout->strategy))
     {
         canary_json_error(errors, at, "has a rollout, but weight 0 or a step "
@@ -427,11 +431,12 @@ static const canary_state_field_t  canary_state_fields[] = {
       CANARY_STATE_FIELD(canary_state_t, writer, UINT64_MAX) },
     { "last_event", CANARY_STATE_LONG(canary_state_t, last_event) },
     { "endpoints", &canary_state_list, 0, 0, &canary_state_endpoints },
-    { "configuration", CANARY_STATE_LONG(canary_state_t, configuration) }
+    { "configuration", CANARY_STATE_LONG(canary_state_t, configuration) },
+    { "fleet", &canary_state_option, 0, 0, &canary_state_fleet }
 };
 
 static const canary_state_object_t  canary_state_all = {
-    CANARY_STATE_FIELDS(canary_state_fields), NULL, 1
+    CANARY_STATE_FIELDS(canary_state_fields), NULL, 2
 };
 
 

@@ -519,6 +519,25 @@ const canary_state_kind_t  canary_state_part = {
 };
 
 
+static void
+canary_state_write_option(cJSON *object, const canary_state_field_t *field,
+    const void *of, int *failed)
+{
+    const canary_state_object_t  *what;
+
+    what = field->more;
+
+    if (what->is(of)) {
+        canary_state_write_part(object, field, of, failed);
+    }
+}
+
+
+const canary_state_kind_t  canary_state_option = {
+    canary_state_read_part, canary_state_write_option
+};
+
+
 /* it ends at the first that is wrong: what follows may need it */
 
 static void

@@ -93,6 +93,10 @@ extern const canary_state_kind_t  canary_state_name;    /* the same, of an
                                                            release; or empty */
 extern const canary_state_kind_t  canary_state_choice;  /* uint32_t: index */
 extern const canary_state_kind_t  canary_state_part;    /* an object */
+extern const canary_state_kind_t  canary_state_option;  /* an object, which is
+                                                           left out if there is
+                                                           none: a later field
+                                                           */
 extern const canary_state_kind_t  canary_state_list;    /* of objects; at
                                                            offset 0 */
 

@@ -38,9 +38,6 @@ static void ngx_canary_adopt_evidence(ngx_canary_shared_t *shared,
     canary_rollout_t *rollout, canary_state_endpoint_t *from, uint64_t now);
 static void ngx_canary_adopt_now(ngx_canary_shared_t *shared,
     ngx_canary_record_t *next);
-static ngx_int_t ngx_canary_adopt_record(ngx_canary_main_conf_t *cmcf,
-    ngx_canary_shared_t *shared, ngx_canary_record_t *next,
-    canary_state_endpoint_t *from, uint64_t now);
 static uint32_t ngx_canary_adopt_release(ngx_canary_main_conf_t *cmcf,
     ngx_canary_shared_t *shared, char *name, const canary_rollout_t *rollout);
 static void ngx_canary_adopt_events(ngx_canary_shared_t *shared,
@@ -163,7 +160,7 @@ ngx_canary_adopt_history(ngx_canary_main_conf_t *cmcf,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_canary_adopt_record(ngx_canary_main_conf_t *cmcf,
     ngx_canary_shared_t *shared, ngx_canary_record_t *next,
     canary_state_endpoint_t *from, uint64_t now)

@@ -28,6 +28,12 @@ ngx_int_t ngx_canary_adopt(ngx_canary_main_conf_t *cmcf,
     ngx_canary_shared_t *shared, canary_state_endpoint_t *from,
     uint64_t now, ngx_log_t *log);
 
+/* the record that this would make, and the places of its releases, nothing
+   more; NGX_ERROR: the zone is too full for their names */
+ngx_int_t ngx_canary_adopt_record(ngx_canary_main_conf_t *cmcf,
+    ngx_canary_shared_t *shared, ngx_canary_record_t *next,
+    canary_state_endpoint_t *from, uint64_t now);
+
 /* the events of one that is idle; NGX_ERROR: the zone is full */
 ngx_int_t ngx_canary_adopt_history(ngx_canary_main_conf_t *cmcf,
     ngx_canary_shared_t *shared, canary_state_endpoint_t *from);

@@ -121,6 +121,12 @@ ngx_canary_count_shared(ngx_canary_main_conf_t *cmcf,
         state->writer = zone->writer;
         state->last_event = zone->last_event;
         state->configuration = ngx_canary_configuration(zone, zone->serial);
+
+        if (zone->fleet) {
+            ngx_memcpy(state->fleet.name, zone->fleet->name, CANARY_NAME_SIZE);
+            state->fleet.kept = zone->fleet->kept;
+            state->fleet.contact = zone->fleet->contact;
+        }
     }
 
     ngx_canary_unlock(zone);
@@ -189,8 +195,8 @@ ngx_canary_collect_endpoint(ngx_canary_shared_t *shared,
     ngx_uint_t            i, nreleases;
     ngx_canary_record_t  *record;
 
-    record = shared->pending.sequence ? &shared->history->pending.record
-                                      : ngx_canary_record(shared);
+    record = ngx_canary_pending_ready(shared)
+             ? &shared->history->pending.record : ngx_canary_record(shared);
     nreleases = 0;
 
     for (i = 0; i < CANARY_RELEASES; i++) {
@@ -309,7 +315,8 @@ ngx_canary_not_appended(ngx_canary_shared_t *shared)
         n++;
     }
 
-    return n + (shared->pending.sequence && shared->history->pending.event.id);
+    return n + (ngx_canary_pending_ready(shared)
+                && shared->history->pending.event.id);
 }
 
 
@@ -335,7 +342,8 @@ ngx_canary_collect_events(ngx_canary_shared_t *shared,
         to->voids[to->nvoid++] = journal->voids[first % CANARY_STATE_VOIDS];
     }
 
-    pending = (shared->pending.sequence && shared->history->pending.event.id);
+    pending = (ngx_canary_pending_ready(shared)
+               && shared->history->pending.event.id);
     number = ngx_canary_record(shared)->events;
 
     for (n = ngx_canary_not_appended(shared) - pending; n; n--) {

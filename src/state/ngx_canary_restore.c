@@ -48,6 +48,8 @@ static void ngx_canary_restore_parts(ngx_canary_main_conf_t *cmcf,
     canary_state_t *state, ngx_uint_t part, ngx_log_t *log);
 static void ngx_canary_restore_others(ngx_canary_main_conf_t *cmcf,
     ngx_log_t *log);
+static void ngx_canary_restore_fleet(ngx_canary_zone_t *zone,
+    const canary_state_fleet_t *from);
 static void ngx_canary_set_aside(ngx_canary_main_conf_t *cmcf,
     const char *why, ngx_log_t *log);
 static void ngx_canary_aside_name(char *name);
@@ -108,6 +110,7 @@ ngx_canary_restore(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
     if (state) {
         ngx_canary_raise_last(cmcf, state->last_event);
         cmcf->zone->configurations += state->configuration;
+        ngx_canary_restore_fleet(cmcf->zone, &state->fleet);
         ngx_canary_restore_parts(cmcf, state, 0, log);
     }
 
@@ -145,6 +148,30 @@ ngx_canary_restore_dir(ngx_canary_main_conf_t *cmcf)
 {
     return (char *) (cmcf->former_path.len ? cmcf->former_path.data
                                            : cmcf->state_path->name.data);
+}
+
+
+/* a file of no fleet, or of another, tells nothing of this one */
+
+static void
+ngx_canary_restore_fleet(ngx_canary_zone_t *zone,
+    const canary_state_fleet_t *from)
+{
+    uint32_t             incarnation;
+    ngx_canary_fleet_t  *fleet;
+
+    fleet = zone->fleet;
+
+    if (fleet == NULL || ngx_strcmp(fleet->name, from->name) != 0) {
+        return;
+    }
+
+    incarnation = fleet->kept.incarnation;
+
+    fleet->kept = from->kept;
+    fleet->kept.before = from->kept.incarnation;
+    fleet->kept.incarnation = incarnation;
+    fleet->contact = from->contact;
 }
 
 

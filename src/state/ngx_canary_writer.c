@@ -773,7 +773,10 @@ ngx_canary_settle_all(ngx_canary_main_conf_t *cmcf,
          shared;
          shared = shared->next)
     {
-        if (shared->pending.sequence && shared->pending.sequence <= sequence) {
+        if (shared->pending.sequence
+            && ((shared->pending.ready && shared->pending.ready <= sequence)
+                || sequence == (uint64_t) -1))
+        {
             ngx_canary_conclude(shared, fate, now, ngx_cycle->log);
         }
     }

@@ -69,6 +69,7 @@ typedef struct {
 
 typedef struct ngx_canary_main_conf_s       ngx_canary_main_conf_t;
 typedef struct ngx_canary_attempt_s       ngx_canary_attempt_t;
+typedef struct ngx_canary_fleet_conf_s    ngx_canary_fleet_conf_t;
 
 
 /* A string with variables in it, which the shell looks at for each request. */
@@ -166,6 +167,7 @@ struct ngx_canary_main_conf_s {
     ngx_path_t                         *state_path;
     ngx_str_t                           former_path;   /* to be read if it is
                                                           not empty */
+    ngx_canary_fleet_conf_t            *fleet;         /* NULL: alone */
 
     ngx_cycle_t                        *cycle;
     ngx_canary_zone_t                  *zone;

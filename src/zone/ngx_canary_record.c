@@ -22,6 +22,15 @@ ngx_canary_repair(ngx_canary_shared_t *shared)
     canary_route_t  route;
 
     route = canary_rollout_route(&ngx_canary_record(shared)->rollout);
+
+    /* a node that does not know yet what the fleet has become */
+
+    if (shared->zone->fleet && shared->zone->fleet->stable) {
+        route.weight = 0;
+        route.canary = CANARY_NO_RELEASE;
+        route.phase = CANARY_IDLE;
+    }
+
     word = canary_route_encode(&route);
 
     if (word != shared->route) {

@@ -16,6 +16,7 @@
 #include "canary_course.h"
 #include "canary_event.h"
 #include "canary_evidence_layout.h"
+#include "canary_fleet.h"
 #include "canary_histogram.h"
 #include "canary_kept.h"
 #include "canary_once.h"
@@ -211,6 +212,10 @@ typedef enum {
     NGX_CANARY_APPLIED,
     NGX_CANARY_NOT_WRITTEN,   /* the file could not be written */
     NGX_CANARY_CANCELLED,     /* another change came first */
+    NGX_CANARY_OUTRUN,        /* a change of another node of the fleet did */
+    NGX_CANARY_WAITS,         /* the fleet does not let it; it says why */
+    NGX_CANARY_UNREACHED,     /* the fleet was not asked */
+    NGX_CANARY_UNKNOWN,       /* it was asked, and did not answer */
     NGX_CANARY_FORGOTTEN           /* too long ago to know */
 } ngx_canary_fate_e;
 
@@ -238,6 +243,13 @@ typedef struct {
 typedef struct {
     uint64_t                            sequence;      /* 0: there is none */
     uint64_t                            decided;       /* ms, monotonic */
+    uint64_t                            ready;         /* a file with changes
+                                                          up to this one has
+                                                          it; 0: it is not to
+                                                          be there yet, */
+    ngx_uint_t                          asked;         /* since the fleet has
+                                                          not agreed, but may
+                                                          have been asked */
 } ngx_canary_pending_t;
 
 
@@ -297,7 +309,38 @@ typedef struct {
     ngx_canary_turns_t                  turns;
     ngx_canary_journal_t                journal;
     canary_event_t                      events[CANARY_EVENTS + 1];
+    u_char                              waits[CANARY_REASON_SIZE];
+                                                       /* of a fleet: why no
+                                                          step may be taken, or
+                                                          empty */
 } ngx_canary_history_t;
+
+
+/*
+ * What this nginx is in a fleet.  Written by the helper under the lock; "state"
+ * and "stable" are read without it.
+ */
+
+typedef struct {
+    u_char                              name[CANARY_NAME_SIZE];
+                                                       /* of the fleet, */
+    u_char                              node[CANARY_NAME_SIZE];
+                                                       /* and in it */
+    canary_fleet_kept_t                 kept;
+    ngx_uint_t                          state;         /* canary_fleet_state_t
+                                                        */
+    ngx_uint_t                          stable;        /* all endpoints serve
+                                                          their stable release
+                                                        */
+    ngx_uint_t                          met;           /* it has joined, or
+                                                          given up waiting */
+    uint64_t                            contact;       /* ms since 1970: the
+                                                          last answer; 0: none
+                                                          is known */
+    u_char                              reason[CANARY_REASON_SIZE];
+                                                       /* of the last change
+                                                          that had to wait */
+} ngx_canary_fleet_t;
 
 
 typedef struct ngx_canary_shared_s       ngx_canary_shared_t;
@@ -349,6 +392,10 @@ struct ngx_canary_shared_s {
     uint64_t                            changed;       /* ms, monotonic: when
                                                           that was */
     ngx_canary_pending_t                pending;
+    uint64_t                            agreed;        /* what changed up to
+                                                          this one the fleet
+                                                          has, in the files of
+                                                          most nodes */
     uint64_t                            nsettled;      /* ever */
     ngx_canary_settled_t                settled[NGX_CANARY_SETTLED];
 
@@ -419,6 +466,7 @@ struct ngx_canary_zone_s {
     ngx_uint_t                          superseded;    /* state has moved to
                                                           another zone */
     uint64_t                            last_event;    /* id */
+    ngx_canary_fleet_t                 *fleet;         /* NULL: alone */
 
     uint64_t                            heartbeat;     /* ms, monotonic */
     ngx_pid_t                           controller;
@@ -478,6 +526,26 @@ static ngx_inline void
 ngx_canary_unlock(ngx_canary_zone_t *zone)
 {
     ngx_shmtx_unlock(&zone->pool->mutex);
+}
+
+
+/* whether a change that exposes may be made at all */
+
+static ngx_inline ngx_uint_t
+ngx_canary_fleet_reached(ngx_canary_zone_t *zone)
+{
+    return zone->fleet == NULL
+           || zone->fleet->state == CANARY_FLEET_FOLLOWER
+           || zone->fleet->state == CANARY_FLEET_LEADER;
+}
+
+
+/* whether the file may have, or is to have, what is pending */
+
+static ngx_inline ngx_uint_t
+ngx_canary_pending_ready(ngx_canary_shared_t *shared)
+{
+    return shared->pending.sequence && shared->pending.ready;
 }
 
 

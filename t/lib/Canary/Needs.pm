@@ -23,6 +23,7 @@ that; lacks() returns the reason, or nothing.
     faults      the library of faults, preloaded: faults_library()
     stores      the module whose stores are counted: stores_dir()
     module      a module that is loaded, and no part of nginx
+    hiredis     a module that was built with it, and knows fleets
     debug       nginx --with-debug
     http_NAME   that module of nginx, and of no other name
     1.29.6      that version of nginx, or a newer one
@@ -73,6 +74,7 @@ my %lacks = (
         return ($ENV{TEST_CANARY_MODULE} // 'one') eq ''
             ? 'the module is part of nginx' : ();
     },
+    hiredis => sub () { return _lacks_hiredis() },
     debug => sub () {
         return $nginx->has_debug ? () : 'nginx without --with-debug';
     },
@@ -151,6 +153,23 @@ sub _lacks_version($version) {
 
     return $nginx->version >= $major * 1_000_000 + $minor * 1_000 + $patch
         ? undef : "not before nginx $version";
+}
+
+
+# What says that canary_fleet is not there is in the module, or it is not.
+
+sub _lacks_hiredis() {
+    my $module = $ENV{TEST_CANARY_MODULE}
+        // "$root/build/ngx_http_canary_module.so";
+    my $file = $module ne '' ? $module
+        : `command -v \Q${\ ($ENV{TEST_NGINX_BINARY} // 'nginx')}\E`;
+
+    chomp $file;
+    open my $in, '<:raw', $file or return "no $file";
+    local $/;
+
+    return <$in> =~ /needs the module to be built with hiredis/
+        ? 'built without hiredis: no fleet' : undef;
 }
 
 

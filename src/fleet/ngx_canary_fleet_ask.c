@@ -1,0 +1,427 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include <openssl/sha.h>
+
+#include "ngx_canary_fleet_node.h"
+
+#include "canary_fleet.h"
+#include "canary_rollout.h"
+
+#include "ngx_canary_endpoint.h"
+#include "ngx_canary_generation.h"
+#include "ngx_canary_shared.h"
+#include "ngx_canary_redis.h"
+
+#include "ngx_canary_fleet_lua.h"
+
+
+/* What the scripts are given: see their heads. */
+
+
+#define NGX_CANARY_FLEET_POOL  4096
+#define NGX_CANARY_FLEET_LACKS 64          /* lines at most */
+
+
+typedef enum {
+    NGX_CANARY_FLEET_TICK = 0,
+    NGX_CANARY_FLEET_COMMIT,
+    NGX_CANARY_FLEET_JOIN,
+    NGX_CANARY_FLEET_BYE
+} ngx_canary_fleet_script_e;
+
+
+static ngx_array_t *ngx_canary_fleet_args(ngx_canary_fleet_node_t *node,
+    ngx_pool_t **pool);
+static ngx_int_t ngx_canary_fleet_send(ngx_canary_fleet_node_t *node,
+    ngx_canary_fleet_script_e script, ngx_array_t *args, ngx_pool_t *pool,
+    ngx_canary_redis_answer_pt answer, void *data);
+static void ngx_canary_fleet_arg_text(ngx_array_t *args, const char *text,
+    size_t len);
+static void ngx_canary_fleet_arg(ngx_array_t *args, const char *fmt, ...);
+static void ngx_canary_fleet_presence(ngx_canary_fleet_node_t *node,
+    ngx_array_t *args);
+static size_t ngx_canary_fleet_lacks(ngx_canary_fleet_node_t *node,
+    ngx_uint_t i, char *line);
+static void ngx_canary_fleet_said_bye(ngx_canary_redis_t *redis,
+    redisReply *reply, void *data);
+
+
+static ngx_canary_redis_script_t  ngx_canary_fleet_scripts[] = {
+    { "tick", ngx_canary_tick, sizeof(ngx_canary_tick) - 1, NULL },
+    { "commit", ngx_canary_commit, sizeof(ngx_canary_commit) - 1, NULL },
+    { "join", ngx_canary_join, sizeof(ngx_canary_join) - 1, NULL },
+    { "bye", ngx_canary_bye, sizeof(ngx_canary_bye) - 1, NULL }
+};
+
+static u_char  ngx_canary_fleet_sha1[4][2 * SHA_DIGEST_LENGTH + 1];
+
+
+void
+ngx_canary_fleet_init_scripts(ngx_canary_fleet_node_t *node)
+{
+    u_char                     *p, digest[SHA_DIGEST_LENGTH];
+    ngx_uint_t                  i;
+    ngx_canary_redis_script_t  *script;
+
+    static const char *const  keys[NGX_CANARY_FLEET_KEYS] = {
+        "rec", "chg", "log", "live", "ev", "trial", "view"
+    };
+
+    p = node->keys_text;
+
+    for (i = 0; i < NGX_CANARY_FLEET_KEYS; i++) {
+        node->keys[i].data = p;
+        p = ngx_sprintf(p, "canary:{%V}:%s", &node->conf->name, keys[i]);
+        node->keys[i].len = p - node->keys[i].data;
+    }
+
+    for (i = 0; i < 4; i++) {
+        script = &ngx_canary_fleet_scripts[i];
+
+        (void) SHA1((const u_char *) script->text, script->len, digest);
+
+        *ngx_hex_dump(ngx_canary_fleet_sha1[i], digest, SHA_DIGEST_LENGTH)
+            = '\0';
+
+        script->sha1 = (char *) ngx_canary_fleet_sha1[i];
+    }
+}
+
+
+/* keys, this node and its incarnation; NULL: no memory */
+
+static ngx_array_t *
+ngx_canary_fleet_args(ngx_canary_fleet_node_t *node, ngx_pool_t **pool)
+{
+    ngx_str_t    *arg;
+    ngx_uint_t    i;
+    ngx_array_t  *args;
+
+    *pool = ngx_create_pool(NGX_CANARY_FLEET_POOL, ngx_cycle->log);
+    if (*pool == NULL) {
+        return NULL;
+    }
+
+    args = ngx_array_create(*pool, 32, sizeof(ngx_str_t));
+    if (args == NULL) {
+        ngx_destroy_pool(*pool);
+        return NULL;
+    }
+
+    for (i = 0; i < NGX_CANARY_FLEET_KEYS; i++) {
+        arg = ngx_array_push(args);
+        *arg = node->keys[i];
+    }
+
+    ngx_canary_fleet_arg(args, "%s", node->core.conf.name);
+    ngx_canary_fleet_arg(args, "%08xD", node->core.kept.incarnation);
+
+    return args;
+}
+
+
+/* one that there was no memory for has no data */
+
+static ngx_int_t
+ngx_canary_fleet_send(ngx_canary_fleet_node_t *node,
+    ngx_canary_fleet_script_e script, ngx_array_t *args, ngx_pool_t *pool,
+    ngx_canary_redis_answer_pt answer, void *data)
+{
+    ngx_int_t    rc;
+    ngx_str_t   *arg;
+    ngx_uint_t   i;
+
+    rc = NGX_OK;
+    arg = args->elts;
+
+    for (i = 0; i < args->nelts; i++) {
+        if (arg[i].data == NULL) {
+            rc = NGX_ERROR;
+        }
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_canary_redis_eval(node->redis,
+                                   &ngx_canary_fleet_scripts[script],
+                                   NGX_CANARY_FLEET_KEYS, args, answer, data);
+    }
+
+    ngx_destroy_pool(pool);
+
+    return rc;
+}
+
+
+static void
+ngx_canary_fleet_arg_text(ngx_array_t *args, const char *text, size_t len)
+{
+    u_char     *copy;
+    ngx_str_t  *arg, lost;
+
+    copy = ngx_pnalloc(args->pool, len + 1);
+    arg = ngx_array_push(args);
+
+    if (arg == NULL) {
+        arg = args->nelts ? args->elts : &lost;
+        arg->data = NULL;
+        return;
+    }
+
+    arg->len = len;
+    arg->data = copy;
+
+    if (copy) {
+        ngx_memcpy(copy, text, len);
+    }
+}
+
+
+static void
+ngx_canary_fleet_arg(ngx_array_t *args, const char *fmt, ...)
+{
+    u_char   text[CANARY_NAME_SIZE + NGX_INT64_LEN], *last;
+    va_list  list;
+
+    va_start(list, fmt);
+    last = ngx_vslprintf(text, text + sizeof(text), fmt, list);
+    va_end(list);
+
+    ngx_canary_fleet_arg_text(args, (char *) text, last - text);
+}
+
+
+ngx_int_t
+ngx_canary_fleet_ask_join(ngx_canary_fleet_node_t *node,
+    const canary_fleet_todo_t *todo, uint64_t now)
+{
+    uint32_t              i;
+    ngx_pool_t           *pool;
+    ngx_array_t          *args;
+    canary_fleet_kept_t  *kept;
+
+    args = ngx_canary_fleet_args(node, &pool);
+    if (args == NULL) {
+        return NGX_ERROR;
+    }
+
+    kept = &node->core.kept;
+    node->join_sent = now;
+
+    ngx_canary_fleet_arg(args, kept->before ? "%08xD" : "%uD", kept->before);
+    ngx_canary_fleet_arg(args, "%s", todo->seed);
+    ngx_canary_fleet_arg(args, "%uL",
+                         canary_fleet_filed_version(&node->core));
+    ngx_canary_fleet_arg(args, "%uL", node->cmcf->zone->last_event);
+    ngx_canary_fleet_arg(args, "%uD", kept->nseeds);
+
+    for (i = 0; i < kept->nseeds; i++) {
+        ngx_canary_fleet_arg(args, "%s", kept->seeds[i]);
+    }
+
+    for (i = 0; i < kept->nmembers; i++) {
+        ngx_canary_fleet_arg(args, "%s", kept->members[i].name);
+        ngx_canary_fleet_arg(args, "%uL", kept->members[i].number);
+    }
+
+    return ngx_canary_fleet_send(node, NGX_CANARY_FLEET_JOIN, args, pool,
+                                 ngx_canary_fleet_joined, node);
+}
+
+
+ngx_int_t
+ngx_canary_fleet_ask_tick(ngx_canary_fleet_node_t *node,
+    const canary_fleet_todo_t *todo, uint64_t now)
+{
+    ngx_uint_t    leads;
+    ngx_pool_t   *pool;
+    ngx_array_t  *args;
+
+    args = ngx_canary_fleet_args(node, &pool);
+    if (args == NULL) {
+        return NGX_ERROR;
+    }
+
+    node->tick_sent = now;
+    leads = (node->core.state == CANARY_FLEET_LEADER);
+
+    ngx_canary_fleet_arg(args, node->core.kept.before ? "%08xD" : "%uD",
+                         node->core.kept.before);
+    ngx_canary_fleet_arg(args, "%s", todo->seed);
+    ngx_canary_fleet_arg(args, "%uL", todo->version);
+    ngx_canary_fleet_arg(args, "%uL", todo->filed);
+    ngx_canary_fleet_arg(args, "%uL", node->core.conf.timeout);
+    ngx_canary_fleet_arg(args, todo->may_lead ? "1" : "0");
+    ngx_canary_fleet_arg(args, "%uD", todo->term);
+    ngx_canary_fleet_arg(args, todo->time ? "%uL" : "", todo->time);
+    ngx_canary_fleet_arg(args, todo->second ? "1" : "0");
+
+    ngx_canary_fleet_presence(node, args);
+
+    ngx_canary_fleet_arg(args, "");
+    ngx_canary_fleet_arg(args, leads ? "%uL" : "", todo->quorum);
+    ngx_canary_fleet_arg(args, "");
+    ngx_canary_fleet_arg(args, "");
+
+    return ngx_canary_fleet_send(node, NGX_CANARY_FLEET_TICK, args, pool,
+                                 ngx_canary_fleet_ticked, node);
+}
+
+
+/* the first line is the node itself, the rest what it lacks */
+
+static void
+ngx_canary_fleet_presence(ngx_canary_fleet_node_t *node, ngx_array_t *args)
+{
+    char        *text, *last;
+    size_t       room;
+    u_char       address[NGX_SOCKADDR_STRLEN];
+    ngx_uint_t   i, lines;
+
+    room = NGX_SOCKADDR_STRLEN + NGX_INT64_LEN + 3
+           + NGX_CANARY_FLEET_LACKS * CANARY_FLEET_LACK_SIZE;
+
+    text = ngx_alloc(room, ngx_cycle->log);
+
+    if (text == NULL) {
+        ngx_canary_fleet_arg(args, "- 0\n");
+        return;
+    }
+
+    last = (char *) ngx_sprintf((u_char *) text, "%*s %uD\n",
+                                ngx_canary_redis_local(node->redis, address),
+                                address,
+                                canary_fleet_clock_error(
+                                    &node->core.kept.clock));
+
+    for (i = 0, lines = 0; i < node->n && lines < NGX_CANARY_FLEET_LACKS; i++)
+    {
+        room = ngx_canary_fleet_lacks(node, i, last);
+        last += room;
+        lines += (room != 0);
+    }
+
+    ngx_canary_fleet_arg_text(args, text, last - text);
+
+    ngx_free(text);
+}
+
+
+static size_t
+ngx_canary_fleet_lacks(ngx_canary_fleet_node_t *node, ngx_uint_t i, char *line)
+{
+    size_t                        len;
+    ngx_uint_t                    n;
+    canary_fleet_record_t        *record;
+    ngx_canary_shared_t          *shared;
+    ngx_canary_release_shared_t  *place;
+    char                          name[CANARY_STATE_ENDPOINT_NAME];
+
+    shared = node->endpoints[i].shared;
+    record = &node->states[i].ours;
+
+    if (canary_fleet_unescape(node->endpoints[i].word,
+                              ngx_strlen(node->endpoints[i].word), name,
+                              sizeof(name))
+        == 0)
+    {
+        return 0;
+    }
+
+    if (shared == NULL) {
+        return canary_fleet_lack_print(CANARY_FLEET_LACKS_ENDPOINT, name, NULL,
+                                       line);
+    }
+
+    if (record->phase == CANARY_IDLE || record->canary[0] == '\0') {
+        return 0;
+    }
+
+    len = ngx_strlen(record->canary);
+
+    for (n = 0; n < CANARY_RELEASES; n++) {
+        place = shared->releases[n];
+
+        if (place && place->len == len
+            && ngx_memcmp(place->name, record->canary, len) == 0
+            && ngx_canary_release_configured(shared->zone, place))
+        {
+            return 0;
+        }
+    }
+
+    return canary_fleet_lack_print(CANARY_FLEET_LACKS_RELEASE, name,
+                                   record->canary, line);
+}
+
+
+ngx_int_t
+ngx_canary_fleet_ask_commit(ngx_canary_fleet_node_t *node,
+    const canary_fleet_todo_t *todo)
+{
+    char         *text, base[32];
+    size_t        len;
+    uintptr_t     i;
+    ngx_pool_t   *pool;
+    ngx_array_t  *args;
+
+    static const char *const  modes[] = { "any", "expose", "step" };
+
+    i = todo->endpoint;
+
+    args = ngx_canary_fleet_args(node, &pool);
+    if (args == NULL) {
+        return NGX_ERROR;
+    }
+
+    text = ngx_canary_fleet_write(node, i, &todo->record,
+                                  todo->act == CANARY_FLEET_COMMIT, &len);
+    if (text == NULL) {
+        ngx_destroy_pool(pool);
+        return NGX_ERROR;
+    }
+
+    ngx_canary_fleet_arg_text(args, node->endpoints[i].word,
+                              ngx_strlen(node->endpoints[i].word));
+    ngx_canary_fleet_arg_text(args, base,
+                              canary_fleet_record_base(&todo->base, base));
+    ngx_canary_fleet_arg_text(args, text, len);
+    ngx_canary_fleet_arg(args, modes[todo->mode]);
+    ngx_canary_fleet_arg(args, "");
+    ngx_canary_fleet_arg(args, "%uL", todo->not_after);
+    ngx_canary_fleet_arg(args, "%uL", node->core.conf.timeout);
+
+    free(text);
+
+    return ngx_canary_fleet_send(node, NGX_CANARY_FLEET_COMMIT, args, pool,
+                                 ngx_canary_fleet_committed, (void *) i);
+}
+
+
+ngx_int_t
+ngx_canary_fleet_ask_bye(ngx_canary_fleet_node_t *node)
+{
+    ngx_pool_t   *pool;
+    ngx_array_t  *args;
+
+    args = ngx_canary_fleet_args(node, &pool);
+    if (args == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_canary_fleet_send(node, NGX_CANARY_FLEET_BYE, args, pool,
+                                 ngx_canary_fleet_said_bye, node);
+}
+
+
+static void
+ngx_canary_fleet_said_bye(ngx_canary_redis_t *redis, redisReply *reply,
+    void *data)
+{
+}

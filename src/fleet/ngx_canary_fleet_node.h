@@ -1,0 +1,145 @@
+
+/*
+ * Copyright (C) 2026 the nginx-canary authors
+ */
+
+
+#ifndef _NGX_CANARY_FLEET_NODE_H_INCLUDED_
+#define _NGX_CANARY_FLEET_NODE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+
+#include "canary_fleet.h"
+#include "canary_state.h"
+
+#include "ngx_canary_endpoint.h"
+#include "ngx_canary_fleet_conf.h"
+#include "ngx_canary_redis.h"
+#include "ngx_canary_shared.h"
+
+
+/*
+ * This node, in the memory of the helper: core's state machine, the connection,
+ * and what joins both with the zone.
+ */
+
+
+#define NGX_CANARY_FLEET_KEYS     7
+#define NGX_CANARY_FLEET_EVENTS   4        /* the last ones, in a record */
+#define NGX_CANARY_FLEET_RECORD   65536    /* bytes at most */
+
+
+/* beside the canary_fleet_endpoint_t of the same index */
+
+typedef struct {
+    ngx_canary_shared_t        *shared;    /* NULL: it is not configured here,
+                                              but elsewhere */
+    char                       *word;      /* its name in Redis */
+    char                       *text;      /* the record after its first line:
+                                              of one that is not configured, or
+                                              what is to be changed there; NULL:
+                                              none */
+    size_t                      len;
+    uint64_t                    asked;     /* pending sequence of what the
+                                              fleet is asked for, */
+    uint64_t                    filing;    /* and of what it has, when the file
+                                              is to have it; 0: none */
+    ngx_uint_t                  applies;   /* a stop of this node is, without
+                                              anything pending */
+    canary_fleet_record_t       coming;    /* that is filing */
+    canary_fleet_record_t       filed;     /* last one that core was told of */
+} ngx_canary_fleet_endpoint_t;
+
+
+typedef struct {
+    ngx_canary_main_conf_t       *cmcf;
+    ngx_canary_fleet_conf_t      *conf;
+    ngx_canary_redis_t           *redis;
+    canary_fleet_t                core;
+    canary_fleet_endpoint_t      *states;
+    ngx_canary_fleet_endpoint_t  *endpoints;
+    ngx_uint_t                    n;       /* of both, */
+    ngx_uint_t                    room;    /* that there is for */
+
+    ngx_event_t                   timer;   /* when core wants to be asked */
+    ngx_connection_t              dumb;
+    ngx_uint_t                    busy;    /* it is being asked */
+
+    ngx_str_t                     keys[NGX_CANARY_FLEET_KEYS];
+    u_char                        keys_text[NGX_CANARY_FLEET_KEYS
+                                            * (CANARY_NAME_SIZE + 20)];
+
+    uint64_t                      join_sent;
+    uint64_t                      tick_sent;
+    redisReply                   *live;    /* texts of nodes lie in it */
+    canary_fleet_node_t           nodes[CANARY_FLEET_NODES];
+    canary_fleet_member_t         members[CANARY_FLEET_NODES];
+
+    uint32_t                      changed; /* of core, as the zone has it */
+    uint64_t                      contact; /* as the file has it, about */
+    uint64_t                      lonely;  /* since when it is isolated, if
+                                              that is to be warned of */
+} ngx_canary_fleet_node_t;
+
+
+/* life */
+
+void ngx_canary_fleet_pass(ngx_canary_fleet_node_t *node);
+
+/* between the zone and core */
+
+ngx_int_t ngx_canary_fleet_meet(ngx_canary_fleet_node_t *node);
+void ngx_canary_fleet_look(ngx_canary_fleet_node_t *node, uint64_t now);
+void ngx_canary_fleet_show(ngx_canary_fleet_node_t *node, uint64_t now);
+void ngx_canary_fleet_conclude(ngx_canary_fleet_node_t *node,
+    const canary_fleet_todo_t *todo, uint64_t now);
+void ngx_canary_fleet_end(ngx_canary_fleet_node_t *node, ngx_uint_t i,
+    uint64_t now);
+void ngx_canary_fleet_record(ngx_canary_shared_t *shared,
+    const canary_rollout_t *rollout, canary_fleet_record_t *record);
+
+/* index of an endpoint by its word, added if it is not known; -1: no memory,
+   or no word */
+ngx_int_t ngx_canary_fleet_find(ngx_canary_fleet_node_t *node,
+    const char *word, size_t len);
+
+/* records */
+
+/* a record as text, with that head, to be freed with free(); NULL: no memory */
+char *ngx_canary_fleet_write(ngx_canary_fleet_node_t *node, ngx_uint_t i,
+    const canary_fleet_record_t *head, ngx_uint_t pending, size_t *len);
+
+/* what an answer says is to be done with a record; text follows its head */
+void ngx_canary_fleet_take(ngx_canary_fleet_node_t *node,
+    const canary_fleet_offer_t *offer, const char *text, size_t len,
+    uint64_t now);
+
+/* this node's record gets a head */
+void ngx_canary_fleet_rename(ngx_canary_fleet_node_t *node, ngx_uint_t i,
+    const canary_fleet_record_t *head);
+
+/* scripts; NGX_ERROR: not sent */
+
+ngx_int_t ngx_canary_fleet_ask_join(ngx_canary_fleet_node_t *node,
+    const canary_fleet_todo_t *todo, uint64_t now);
+ngx_int_t ngx_canary_fleet_ask_tick(ngx_canary_fleet_node_t *node,
+    const canary_fleet_todo_t *todo, uint64_t now);
+ngx_int_t ngx_canary_fleet_ask_commit(ngx_canary_fleet_node_t *node,
+    const canary_fleet_todo_t *todo);
+ngx_int_t ngx_canary_fleet_ask_bye(ngx_canary_fleet_node_t *node);
+void ngx_canary_fleet_init_scripts(ngx_canary_fleet_node_t *node);
+
+/* their answers */
+
+void ngx_canary_fleet_joined(ngx_canary_redis_t *redis, redisReply *reply,
+    void *data);
+void ngx_canary_fleet_ticked(ngx_canary_redis_t *redis, redisReply *reply,
+    void *data);
+void ngx_canary_fleet_committed(ngx_canary_redis_t *redis, redisReply *reply,
+    void *data);
+
+
+#endif /* _NGX_CANARY_FLEET_NODE_H_INCLUDED_ */
