@@ -20,9 +20,18 @@ my $blocks = 0;
 
 $t->backend('v1');
 
+# What the files of a fleet are made of here.
+
+$t->write_file('canary.redis', "secret\n");
+chmod 0600, $t->dir . '/canary.redis';
+system('openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=redis1'
+       . " -keyout @{[ $t->dir ]}/ca.key -out @{[ $t->dir ]}/ca.crt"
+       . ' 2>/dev/null') == 0 or note('no openssl');
+
 for my $file (grep { !/recipes/ } sort glob "$docs/*.md") {
     for my $block (slurp($file) =~ /^```nginx\n(.*?)^```/msg) {
         next if $block =~ /^load_module/;
+        next if $block =~ /^canary_fleet/ && lacks('hiredis', 'openssl');
 
         my ($ok, $said) = $t->check(config_of($block));
 
@@ -69,7 +78,9 @@ sub config_of ($block) {
     $block = "upstream some-path { $releases }\n$block"
         unless $block =~ /^upstream some-path/m;
     $block =~ s/^location .*/server { listen 127.0.0.1:%%PORT_http%%; $& }/ms;
-    $block =~ s{/etc/|/var/}{%%DIR%%/}g;
+    $block =~ s/redis\d:6379/127.0.0.1:6379/g;
+    $block =~ s{/etc/nginx/|/etc/ssl/certs/|/var/}{%%DIR%%/}g;
+    $block =~ s/ca-certificates\.crt/ca.crt/g;
 
     return <<"EOC";
     upstream model_v1 { server 127.0.0.1:%%PORT_v1%%; }
