@@ -29,8 +29,9 @@ typedef struct {
 static void canary_control_join(const canary_control_t *control);
 static void canary_control_own_bench(const canary_control_t *control,
     canary_bench_t *bench);
-static void canary_control_sample(const canary_control_t *control);
 static int canary_control_measure(const canary_control_t *control);
+static void canary_control_sample(canary_evidence_t *evidence,
+    const canary_rollout_t *rollout, uint64_t now);
 static void canary_control_lead(const canary_control_t *control,
     int may_step);
 static int canary_control_bench(const canary_bench_t *bench, int moved,
@@ -69,8 +70,6 @@ canary_control_look(const canary_control_t *control, int may_step)
     canary_control_join(control);
 
     moved = canary_control_measure(control);
-    canary_control_sample(control);
-
     waits = 0;
 
     if (control->away) {
@@ -147,13 +146,16 @@ canary_control_own_bench(const canary_control_t *control,
 static int
 canary_control_measure(const canary_control_t *control)
 {
-    int                    has_long;
+    int                    has_long, moved;
     canary_evidence_t     *evidence;
     const canary_times_t  *times;
 
     evidence = control->evidence;
 
-    if (!canary_judge_tick(evidence, control->rollout, control->now)) {
+    moved = canary_judge_tick(evidence, control->rollout, control->now);
+    canary_control_sample(evidence, control->rollout, control->now);
+
+    if (!moved) {
         return 0;
     }
 
@@ -175,24 +177,24 @@ canary_control_measure(const canary_control_t *control)
 
 
 static void
-canary_control_sample(const canary_control_t *control)
+canary_control_sample(canary_evidence_t *evidence,
+    const canary_rollout_t *rollout, uint64_t now)
 {
     canary_pace_t           *pace;
     canary_tail_t            tail;
     canary_evidence_view_t   view;
 
-    pace = &canary_judge(control->evidence)->pace;
+    pace = &canary_judge(evidence)->pace;
 
-    if (!canary_pace_due(pace, control->rollout->tests, control->now)) {
+    if (!canary_pace_due(pace, rollout->tests, now)) {
         return;
     }
 
-    canary_evidence_tail(control->evidence, control->now, &tail);
+    canary_evidence_tail(evidence, now, &tail);
     tail.longest = CANARY_NOT_KNOWN;
-    canary_evidence_view(control->evidence, &tail, CANARY_SIDE_CANARY, &view);
+    canary_evidence_view(evidence, &tail, CANARY_SIDE_CANARY, &view);
 
-    canary_pace_sample(pace, control->rollout->tests, control->now,
-                       view.failing.started);
+    canary_pace_sample(pace, rollout->tests, now, view.failing.started);
 }
 
 
@@ -245,6 +247,7 @@ canary_control_lead(const canary_control_t *control, int may_step)
     lead->moved = 0;
 
     if (moved) {
+        canary_control_sample(bench.evidence, control->rollout, bench.now);
         canary_judge_measure(bench.evidence, control->rollout, bench.now,
                              &lead->times);
     }

@@ -156,6 +156,13 @@ canary_lead_judge(canary_lead_t *lead, const canary_rollout_t *rollout,
 }
 
 
+const canary_pace_t *
+canary_lead_pace(const canary_lead_t *lead)
+{
+    return &lead->judged.judge.pace;
+}
+
+
 int
 canary_lead_held(const canary_lead_t *lead)
 {

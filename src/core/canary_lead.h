@@ -13,6 +13,7 @@
 
 #include "canary_cohorts.h"
 #include "canary_orders.h"
+#include "canary_pace.h"
 #include "canary_verdict.h"
 
 
@@ -118,6 +119,10 @@ void canary_lead_close(canary_lead_t *lead);
 
 void canary_lead_judge(canary_lead_t *lead, const canary_rollout_t *rollout,
     int detail, canary_result_t *result);
+
+/* How many attempts come, at all nodes. */
+
+const canary_pace_t *canary_lead_pace(const canary_lead_t *lead);
 
 /* The place of the rule that stable breaks as well; -1: there is no hold. */
 
