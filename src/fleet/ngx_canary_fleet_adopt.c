@@ -193,11 +193,13 @@ ngx_canary_fleet_events(ngx_canary_shared_t *shared, ngx_uint_t pending,
         }
     }
 
-    event = &shared->history->pending.event;
+    /* who adopts it gives it a number */
 
-    if (pending && event->id > state->last_event) {
-        to->events[to->nevents++] = *event;
-        state->last_event = event->id;
+    if (pending) {
+        event = &to->events[to->nevents++];
+
+        *event = shared->history->pending.event;
+        event->id = ++state->last_event;
     }
 }
 

@@ -461,7 +461,7 @@ ngx_canary_fleet_concluded(ngx_canary_fleet_node_t *node, ngx_uint_t i,
 }
 
 
-/* events have the numbers of the fleet's changes, as long as those rise here */
+/* that of the fleet's change, unless events of this node have it already */
 
 static void
 ngx_canary_fleet_number_event(ngx_canary_shared_t *shared, uint64_t version)
@@ -472,10 +472,11 @@ ngx_canary_fleet_number_event(ngx_canary_shared_t *shared, uint64_t version)
     zone = shared->zone;
     event = &shared->history->pending.event;
 
-    if (event->id && version > event->id && version > zone->last_event) {
-        event->id = version;
-        zone->last_event = version;
+    if (version > zone->last_event) {
+        zone->last_event = version - 1;
     }
+
+    event->id = ngx_canary_next_event_id(zone);
 }
 
 

@@ -248,7 +248,11 @@ ngx_canary_carry_out(ngx_canary_shared_t *shared, ngx_canary_change_t *change,
 
     ngx_canary_make_event(&event, shared, before, &next->rollout, change);
 
-    event.id = ngx_canary_next_event_id(shared->zone);
+    /* what a fleet has to agree to gets its number when that has */
+
+    event.id = (shared->zone->fleet
+                && canary_verb_exposes(change->command.verb))
+               ? 0 : ngx_canary_next_event_id(shared->zone);
 
     if (next->rollout.phase == CANARY_IDLE
         && (before->phase != CANARY_IDLE

@@ -11,7 +11,7 @@
 #include "canary_state_field.h"
 
 
-/* What a state file has of a fleet; files of a machine alone have none of it. */
+/* What a state file has of a fleet; that of a machine alone has none of it. */
 
 
 /* of a canary_state_t */

@@ -17,11 +17,12 @@ needs('hiredis');
 my $t = Canary::Test->new(workers => 1);
 my $dir = $t->dir;
 
-$t->backend('v1');
+$t->backend($_) for qw(v1 v2);
 
 my $endpoint = <<'EOC';
     upstream one { server 127.0.0.1:%%PORT_v1%%; }
-    upstream ep { canary_release v1 one; canary_release v2 one; }
+    upstream two { server 127.0.0.1:%%PORT_v2%%; }
+    upstream ep { canary_release v1 one; canary_release v2 two; }
 EOC
 
 my $long = 'n' x 64;

@@ -35,16 +35,22 @@ $fleet->start('a', 'b');
 subtest 'steps are taken by the leader, and by all' => sub {
     start_at($a, interval => 1, steps => [ 0.2, 0.4, 0.6 ]);
     my $load = $a->load(connections => 2, count => 1_000_000, rate => 100);
-    $fleet->wait_all(sub ($node) { $node->endpoint('ep')->{weight} == 0.6 },
-                     'the third step');
+    $fleet->wait_all(sub ($node) { $node->endpoint('ep')->{phase} eq 'baking' },
+                     'the last step');
     $load->stop;
 
     my @weights = map {
         [ map { $_->{to}{weight} } reverse $_->events('ep') ]
     } $fleet->running;
 
-    is_deeply($weights[0], [ 0.2, 0.4, 0.6 ], 'none was skipped or doubled');
+    is_deeply($weights[0], [ 0.2, 0.4, 0.6, 1 ],
+              'none was skipped or doubled');
     is_deeply($weights[1], $weights[0], 'the same events at both');
+
+    $b->verb('ep', 'rollback');
+    $fleet->wait_all(sub ($node) { $node->endpoint('ep')->{phase} eq 'idle' });
+    start_at($b, steps => [0.6]);
+    $fleet->wait_all(sub ($node) { $node->endpoint('ep')->{weight} == 0.6 });
 };
 
 subtest 'a node that comes late' => sub {
@@ -69,7 +75,7 @@ subtest 'data are lost' => sub {
         eval { $fleet->redis->call(HGET => 'canary:{shop}:rec', 'ep') };
     }, 20, 'the record to be told again');
     like($fleet->redis->call(HGET => 'canary:{shop}:rec', 'ep'),
-         qr/^\d+ [0-9a-f]{8} 1 progressing 600000 v2/, 'it is');
+         qr/^\d+ [0-9a-f]{8} 2 progressing 600000 v2/, 'it is');
     is($_->endpoint('ep')->{weight}, 0.6, 'and nothing has changed')
         for $fleet->nodes;
 };

@@ -68,6 +68,8 @@ subtest 'a start at one node is one at all' => sub {
     is(scalar keys %tags, 1, 'one tag');
     is_deeply([ map { ($_->events('ep'))[0]{type} } $fleet->nodes ],
               [ ('started') x 3 ], 'the event, too');
+    is(scalar keys %{ { map { ($_->events('ep'))[0]{id} => 1 }
+                            $fleet->nodes } }, 1, 'with one number');
 };
 
 subtest 'what stops at one stops at all' => sub {
@@ -78,6 +80,21 @@ subtest 'what stops at one stops at all' => sub {
                      'idle at all nodes');
     is_deeply([ map { $_->endpoint('ep')->{last_rollout}{result} }
                     $fleet->nodes ], [ ('rolled_back') x 3 ], 'at all');
+};
+
+subtest 'a canary that is bad at one node' => sub {
+    start_at($c, rules => [ rule(error_5xx_rate => 0.1) ]);
+    $fleet->wait_all(sub ($node) { $node->endpoint('ep')->{weight} == 0.5 });
+    $fleet->backend('v2')->set(status => 500);
+
+    my $load = $a->load(connections => 2, count => 1_000_000, rate => 200);
+    $fleet->wait_all(sub ($node) { $node->endpoint('ep')->{phase} eq 'idle' },
+                     'a rollback');
+    $load->stop;
+    $fleet->backend('v2')->set(status => 200);
+
+    like($_->endpoint('ep')->{last_rollout}{reason}, qr/error_5xx_rate/,
+         'all know why') for $fleet->nodes;
 };
 
 subtest 'two writes with one If-Match' => sub {
@@ -95,7 +112,7 @@ subtest 'two writes with one If-Match' => sub {
 };
 
 subtest 'promoted' => sub {
-    is($c->api_post('endpoints/ep/rollout/promote')->status, 200, 'promoted at one');
+    is($c->verb('ep', 'promote')->{phase}, 'idle', 'promoted at one');
     $fleet->wait_all(sub ($node) { $node->endpoint('ep')->{stable} eq 'v2' });
     is($a->get('/')->body, 'v2', 'served at another');
 };
