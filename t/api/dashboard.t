@@ -14,6 +14,7 @@ use Digest::SHA qw(sha256_hex);
 use JSON::PP ();
 use Test::More;
 
+use Canary::Fleet;
 use Canary::Test;
 
 use constant HTML => 'text/html,application/xhtml+xml,application/xml;q=0.9,'
@@ -211,6 +212,9 @@ $many->start(join '', 'upstream m1 { server 127.0.0.1:%%PORT_m1%%; }',
            . "canary_release v2 m2; canary_rule error_rate 1%; }\n" }
         1 .. 1000), '%%API%%');
 
+my $fleet = lacks(qw(hiredis redis-server processes))
+    ? undef : Canary::Fleet->new(qw(a b))->start;
+
 my ($chromium) = grep { -x } '/usr/bin/chromium', '/usr/bin/chromium-browser',
     '/usr/bin/google-chrome';
 
@@ -226,6 +230,7 @@ SKIP: {
 }
 
 is($many->stop, 0, 'the nginx of a thousand endpoints ended well');
+is($_->stop, 0, 'so did those of a fleet') for $fleet ? $fleet->nodes : ();
 $t->finish;
 
 
@@ -250,6 +255,12 @@ sub browse() {
         stream     => "$front/stream/",
         streamPort => $t->port('stream'),
         helper     => $t->helper_pid,
+        $fleet ? (
+            fleet       => 'http://127.0.0.1:' . $fleet->node('a')->port('api')
+                . '/canary/',
+            fleetHelper => $fleet->node('b')->helper_pid,
+            fleetRedis  => $fleet->redis->pid,
+        ) : (),
     });
     local $ENV{CANARY_CHROMIUM} = $chromium;
     local $ENV{CANARY_SCREENSHOTS} = "$root/build/dashboard";

@@ -51,16 +51,18 @@ class FleetStrip {
         }
 
         const item = this.items.get(node.name);
-        const own = fleet.node === node.name ? ' (this one)' : '';
-        const seen = node.state === 'silent' || node.state === 'gone'
+        const own = fleet.node === node.name;
+        const alone = own && ALONE[fleet.state];
+        const state = alone ? fleet.state.replace('_', ' ') : node.state;
+        const seen = state === 'silent' || state === 'gone'
             ? ` for ${duration(Math.floor(node.age_ms / 1000))}` : '';
         const behind = node.version < fleet.version
             ? `, at version ${node.version}` : '';
         const lacks = node.lacks.length ? ', lacks something' : '';
 
-        setClass(item, NODES[node.state]);
-        setText(item, `${node.name}${own}: ${node.state}${seen}${behind}`
-                      + lacks);
+        setClass(item, alone ? 'badge failing' : NODES[state]);
+        setText(item, `${node.name}${own ? ' (this one)' : ''}: ${state}`
+                      + seen + behind + lacks);
         setAttribute(item, 'title', [node.address, ...node.lacks.map(
             (lack) => `lacks ${lack}`)].join('\n'));
 

@@ -730,4 +730,45 @@ test('names are text, whatever is in them', {}, async (tab) => {
 });
 
 
+// The one that is asked is "a"; the helper of "b" has its connection.
+
+if (site.fleet) {
+    test('a fleet', {}, async (tab) => {
+        const strip = tab.page.getByRole('group', { name: 'Fleet' });
+        const shown = (text) => strip.getByText(text).waitFor();
+        const red = () =>
+            strip.evaluate((node) => node.classList.contains('bad'));
+
+        await tab.open(site.fleet);
+        await shown(/^a \(this one\): (leader|live)$/);
+        await shown(/^b: (leader|live)$/);
+        await tab.accessible('a fleet');
+        await tab.shot('fleet');
+
+        process.kill(site.fleetHelper, 'SIGSTOP');
+        await shown(/^b: silent for /);
+        await shown(/^b: gone for /);
+        await tab.accessible('a fleet with a node that is gone');
+
+        process.kill(site.fleetRedis, 'SIGSTOP');
+        await shown(/^a does not reach the fleet/);
+        await shown('a (this one): isolated');
+        check(await red(), 'red');
+        await tab.accessible('an isolated node');
+        await tab.shot('fleet-isolated');
+        process.kill(site.fleetRedis, 'SIGCONT');
+        process.kill(site.fleetHelper, 'SIGCONT');
+        await shown(/^b: (leader|live)$/);
+        await until(async () => !await red(), 'in touch again');
+    });
+}
+
+
+test('no fleet, no strip of it', {}, async (tab) => {
+    await tab.open(site.api);
+    await tab.sees('shop');
+    equal(await tab.page.locator('.fleet').isVisible(), false, 'visible');
+});
+
+
 main();
