@@ -40,10 +40,16 @@ my ($load, $load_pid, $load_buffer, $users);
 # are ignored: what is left to do is to clean up.
 
 sub attempt($what) {
+    my $interrupted;
+
     $| = 1;
-    $SIG{$_} = sub { die "Interrupted.\n" } for @signals;
+    $SIG{$_} = sub { $interrupted = 1; die "Interrupted.\n" } for @signals;
 
     my $error = eval { $what->(); 1 } ? '' : $@;
+
+    # HTTP::Tiny makes an answer of it
+
+    $error = "Interrupted.\n" if $interrupted;
 
     $SIG{$_} = 'IGNORE' for @signals;
     stop_users();
