@@ -524,6 +524,7 @@ ngx_canary_fleet_nodes(ngx_canary_fleet_node_t *node, redisReply *reply,
     }
 
     tick->nodes = node->nodes;
+    node->nodes_at = tick->now;
 
     freeReplyObject(node->live);
 
@@ -559,6 +560,12 @@ ngx_canary_fleet_committed(ngx_canary_redis_t *redis, redisReply *reply,
         ngx_canary_fleet_nonsense(node, "commit");
         return;
     }
+
+    ngx_canary_fleet_count(node, (commit.reply == CANARY_FLEET_OK)
+                                 ? NGX_CANARY_FLEET_DID
+                                 : (commit.reply == CANARY_FLEET_CONFLICTS)
+                                 ? NGX_CANARY_FLEET_CONFLICTED
+                                 : NGX_CANARY_FLEET_REFUSED);
 
     text = ngx_canary_fleet_text(reply, 2);
     why = text;
