@@ -10,6 +10,7 @@
 
 #include "ngx_canary_control.h"
 
+#include "canary_fleet.h"
 #include "canary_route.h"
 
 #include "ngx_canary_course.h"
@@ -45,6 +46,8 @@
 static void ngx_canary_finish_helper(void);
 static void ngx_canary_outlast(ngx_canary_main_conf_t *cmcf);
 static void ngx_canary_timer(ngx_event_t *ev);
+static uint64_t ngx_canary_beat(ngx_canary_main_conf_t *cmcf, uint64_t now,
+    ngx_msec_t *next);
 static void ngx_canary_control(ngx_canary_main_conf_t *cmcf, uint64_t now);
 static ngx_uint_t ngx_canary_control_endpoint(
     ngx_canary_main_conf_t *cmcf, ngx_canary_shared_t *shared, uint64_t now);
@@ -148,9 +151,10 @@ ngx_canary_begin_process(ngx_canary_main_conf_t *cmcf)
 ngx_msec_t
 ngx_canary_tick(ngx_canary_main_conf_t *cmcf)
 {
-    uint64_t  now;
+    uint64_t    now, beat;
+    ngx_msec_t  pace, next;
 
-    static uint64_t  controlled;
+    static uint64_t  controlled, beaten;
 
     if (ngx_process == NGX_PROCESS_HELPER
         && ngx_canary_helper_conf == NULL)
@@ -163,15 +167,40 @@ ngx_canary_tick(ngx_canary_main_conf_t *cmcf)
 
     now = ngx_canary_milliseconds();
 
-    if (now - controlled >= NGX_CANARY_TICK - 1) {
+    beat = ngx_canary_beat(cmcf, now, &next);
+
+    if (beat ? beat != beaten : now - controlled >= NGX_CANARY_TICK - 1) {
         ngx_canary_control(cmcf, now);
         controlled = now;
+        beaten = beat;
     }
 
     ngx_canary_writer(cmcf, now);
     ngx_canary_fleet(cmcf, now);
 
-    return ngx_canary_writer_pace(cmcf, now);
+    pace = ngx_canary_writer_pace(cmcf, now);
+
+    return ngx_min(pace, next);
+}
+
+
+/*
+ * All nodes of a fleet look at the same time, when slots of its clock begin and
+ * half-way to the next; the number of the present beat, 0: there is none.
+ */
+
+static uint64_t
+ngx_canary_beat(ngx_canary_main_conf_t *cmcf, uint64_t now, ngx_msec_t *next)
+{
+    uint64_t             time;
+    ngx_canary_fleet_t  *fleet;
+
+    fleet = cmcf->zone->fleet;
+    time = fleet ? canary_fleet_time(&fleet->kept.clock, now) : 0;
+
+    *next = NGX_CANARY_TICK - time % NGX_CANARY_TICK;
+
+    return time / NGX_CANARY_TICK;
 }
 
 
@@ -317,7 +346,8 @@ ngx_canary_control_endpoint(ngx_canary_main_conf_t *cmcf,
         return 1;
     }
 
-    ngx_canary_progress(cmcf, shared, now, ngx_cycle->log);
+    ngx_canary_progress(cmcf, shared, ngx_canary_fleet_lead(shared, now), now,
+                        ngx_cycle->log);
 
     return 1;
 }

@@ -101,6 +101,9 @@ typedef struct {
 
     uint32_t           uid;          /* of a fleet: random, of the change that
                                         made this generation; 0: of none */
+    uint32_t           members;      /* of the fleet, as the tests began; 0:
+                                        not known, */
+    uint64_t           joined;       /* and the last one's number */
 } canary_rollout_t;
 
 

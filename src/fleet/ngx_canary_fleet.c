@@ -93,6 +93,7 @@ ngx_canary_fleet_begin(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
     if (fleet) {
         ngx_memzero(fleet->node, CANARY_NAME_SIZE);
         ngx_memcpy(fleet->node, conf->node.data, conf->node.len);
+        fleet->node_tests = conf->node_tests;
     }
 
     ngx_canary_unlock(zone);
@@ -142,6 +143,14 @@ ngx_canary_fleet(ngx_canary_main_conf_t *cmcf, uint64_t now)
     }
 
     ngx_canary_fleet_pass(ngx_canary_fleet_this);
+}
+
+
+canary_lead_t *
+ngx_canary_fleet_lead(ngx_canary_shared_t *shared, uint64_t now)
+{
+    return ngx_canary_fleet_this
+           ? ngx_canary_fleet_obey(ngx_canary_fleet_this, shared, now) : NULL;
 }
 
 
@@ -242,9 +251,12 @@ ngx_canary_fleet_end_node(void)
         ngx_canary_redis_destroy(node->redis);
     }
 
+    ngx_canary_fleet_free_led(node);
+
     for (i = 0; i < node->n; i++) {
         free(node->endpoints[i].word);
         free(node->endpoints[i].text);
+        free(node->endpoints[i].orders);
     }
 
     freeReplyObject(node->live);

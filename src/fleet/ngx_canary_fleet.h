@@ -11,7 +11,10 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "canary_lead.h"
+
 #include "ngx_canary_endpoint.h"
+#include "ngx_canary_shared.h"
 
 
 /*
@@ -42,6 +45,14 @@ void ngx_canary_fleet_begin(ngx_canary_main_conf_t *cmcf, ngx_log_t *log);
 
 /* each time the control loop comes by */
 void ngx_canary_fleet(ngx_canary_main_conf_t *cmcf, uint64_t now);
+
+/*
+ * Before a look at a rollout, under the lock: what the leader has told of it is
+ * obeyed.  Returns the fleet's test if this nginx leads, else NULL.
+ */
+
+canary_lead_t *ngx_canary_fleet_lead(ngx_canary_shared_t *shared,
+    uint64_t now);
 
 /* under the lock: what this nginx is, and whether all endpoints serve stable */
 void ngx_canary_fleet_set_state(ngx_canary_zone_t *zone, ngx_uint_t state,

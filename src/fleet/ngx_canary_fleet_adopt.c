@@ -538,8 +538,6 @@ ngx_canary_fleet_make(ngx_canary_fleet_taking_t *taking)
     }
 
     if (from->rollout.tests) {
-        rollout->tests = from->rollout.tests;
-        rollout->trial = from->rollout.trial;
         rollout->elapsed = from->rollout.elapsed;
     }
 

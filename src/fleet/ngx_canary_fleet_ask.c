@@ -47,6 +47,8 @@ static ngx_int_t ngx_canary_fleet_send(ngx_canary_fleet_node_t *node,
 static void ngx_canary_fleet_arg_text(ngx_array_t *args, const char *text,
     size_t len);
 static void ngx_canary_fleet_arg(ngx_array_t *args, const char *fmt, ...);
+static void ngx_canary_fleet_arg_parcel(ngx_canary_fleet_node_t *node,
+    ngx_array_t *args, ngx_canary_fleet_part_e kind, uint64_t now);
 static void ngx_canary_fleet_presence(ngx_canary_fleet_node_t *node,
     ngx_array_t *args);
 static size_t ngx_canary_fleet_lacks(ngx_canary_fleet_node_t *node,
@@ -268,13 +270,53 @@ ngx_canary_fleet_ask_tick(ngx_canary_fleet_node_t *node,
 
     ngx_canary_fleet_presence(node, args);
 
-    ngx_canary_fleet_arg(args, "");
+    node->told = todo->evidence;
+
+    ngx_canary_fleet_arg_parcel(node, args, NGX_CANARY_FLEET_COHORTS, now);
     ngx_canary_fleet_arg(args, leads ? "%uL" : "", todo->quorum);
-    ngx_canary_fleet_arg(args, "");
-    ngx_canary_fleet_arg(args, "");
+    ngx_canary_fleet_arg_parcel(node, args, NGX_CANARY_FLEET_ORDERS, now);
+    ngx_canary_fleet_arg_parcel(node, args, NGX_CANARY_FLEET_TESTS, now);
 
     return ngx_canary_fleet_send(node, NGX_CANARY_FLEET_TICK, args, pool,
                                  ngx_canary_fleet_ticked, node);
+}
+
+
+/* empty, if there is nothing to tell, or no memory: the next one tells all */
+
+static void
+ngx_canary_fleet_arg_parcel(ngx_canary_fleet_node_t *node, ngx_array_t *args,
+    ngx_canary_fleet_part_e kind, uint64_t now)
+{
+    ngx_str_t  parcel, word;
+
+    ngx_str_null(&parcel);
+
+    if (!node->told
+        || ngx_canary_fleet_parcel(node, kind, now, &parcel) != NGX_OK)
+    {
+        parcel.len = 0;
+    }
+
+    if (kind != NGX_CANARY_FLEET_ORDERS || parcel.len == 0) {
+        ngx_canary_fleet_arg_text(args, (char *) parcel.data, parcel.len);
+        free(parcel.data);
+        return;
+    }
+
+    /* a word */
+
+    word.data = malloc(ngx_base64_encoded_length(parcel.len));
+    word.len = 0;
+
+    if (word.data) {
+        ngx_encode_base64url(&word, &parcel);
+    }
+
+    ngx_canary_fleet_arg_text(args, (char *) word.data, word.len);
+
+    free(word.data);
+    free(parcel.data);
 }
 
 

@@ -294,11 +294,6 @@ ngx_canary_fleet_rest(ngx_conf_t *cf, ngx_canary_fleet_args_t *args,
         if (value->len == 3 && ngx_strncmp(value->data, "off", 3) == 0) {
             conf->node_tests = 0;
 
-            ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                               "\"node_tests=off\" of \"canary_fleet\" has "
-                               "no effect in this version of the module: "
-                               "each node judges by its own evidence");
-
         } else if (value->len != 2 || ngx_strncmp(value->data, "on", 2) != 0) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid value \"%V\" of \"node_tests=\", it "

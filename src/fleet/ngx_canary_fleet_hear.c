@@ -33,7 +33,6 @@ static ngx_uint_t ngx_canary_fleet_no_answer(ngx_canary_fleet_node_t *node,
 static ngx_int_t ngx_canary_fleet_reply(redisReply *reply,
     canary_fleet_reply_t *kind);
 static uint64_t ngx_canary_fleet_number(redisReply *reply, size_t i);
-static ngx_str_t ngx_canary_fleet_text(redisReply *reply, size_t i);
 static ngx_str_t *ngx_canary_fleet_printable(ngx_str_t *text);
 static redisReply *ngx_canary_fleet_list(redisReply *reply, size_t i);
 static ngx_int_t ngx_canary_fleet_offers(ngx_canary_fleet_node_t *node,
@@ -142,7 +141,7 @@ ngx_canary_fleet_number(redisReply *reply, size_t i)
 }
 
 
-static ngx_str_t
+ngx_str_t
 ngx_canary_fleet_text(redisReply *reply, size_t i)
 {
     ngx_str_t    text;
@@ -416,6 +415,7 @@ ngx_canary_fleet_ticked(ngx_canary_redis_t *redis, redisReply *reply,
     uint64_t                   now;
     ngx_str_t                  leader;
     canary_fleet_ticked_t      tick;
+    ngx_canary_fleet_heard_t   heard;
     ngx_canary_fleet_offers_t  offers;
 
     if (ngx_canary_fleet_no_answer(node, reply, "tick")) {
@@ -462,6 +462,16 @@ ngx_canary_fleet_ticked(ngx_canary_redis_t *redis, redisReply *reply,
 
     ngx_canary_fleet_take_all(node, &offers, now);
     ngx_canary_fleet_free_offers(&offers);
+
+    if (tick.reply == CANARY_FLEET_OK) {
+        heard.now = tick.now;
+        heard.term = tick.term;
+        heard.mark = ngx_canary_fleet_text(reply, 11);
+        heard.evidence = ngx_canary_fleet_list(reply, 18);
+        heard.tests = ngx_canary_fleet_text(reply, 19);
+
+        ngx_canary_fleet_hear(node, &heard, now);
+    }
 
     ngx_canary_fleet_pass(node);
 }

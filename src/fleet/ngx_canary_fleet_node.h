@@ -13,6 +13,10 @@
 #include <ngx_event.h>
 
 #include "canary_fleet.h"
+#include "canary_judge_layout.h"
+#include "canary_lead.h"
+#include "canary_orders.h"
+#include "canary_rollout.h"
 #include "canary_state.h"
 
 #include "ngx_canary_endpoint.h"
@@ -30,6 +34,24 @@
 #define NGX_CANARY_FLEET_KEYS     7
 #define NGX_CANARY_FLEET_EVENTS   4        /* the last ones, in a record */
 #define NGX_CANARY_FLEET_RECORD   65536    /* bytes at most */
+
+
+/* what is known of a node's times */
+
+typedef struct {
+    uint64_t                    key;       /* of its name */
+    canary_times_mark_t         marks[CANARY_SIDES];
+} ngx_canary_fleet_times_t;
+
+
+/* The fleet's test of a rollout, while this node leads. */
+
+typedef struct {
+    canary_rollout_t            rollout;   /* as it was looked at last */
+    canary_lead_t              *lead;
+    ngx_uint_t                  ntimes;
+    ngx_canary_fleet_times_t   *times;
+} ngx_canary_fleet_led_t;
 
 
 /* beside the canary_fleet_endpoint_t of the same index */
@@ -51,6 +73,8 @@ typedef struct {
                                               anything pending */
     canary_fleet_record_t       coming;    /* that is filing */
     canary_fleet_record_t       filed;     /* last one that core was told of */
+    canary_orders_t            *orders;    /* of the leader; NULL: none yet */
+    ngx_canary_fleet_led_t     *led;       /* NULL: not here */
 } ngx_canary_fleet_endpoint_t;
 
 
@@ -74,9 +98,20 @@ typedef struct {
 
     uint64_t                      join_sent;
     uint64_t                      tick_sent;
+    ngx_uint_t                    told;    /* with evidence */
     redisReply                   *live;    /* texts of nodes lie in it */
     canary_fleet_node_t           nodes[CANARY_FLEET_NODES];
     canary_fleet_member_t         members[CANARY_FLEET_NODES];
+
+    uint32_t                      term;    /* of the answer before */
+    ngx_str_t                     tests;   /* their state, as this leader found
+                                              it */
+    ngx_uint_t                    hint;    /* where to look for an endpoint, */
+    ngx_uint_t                    part;    /* and for one that is told of */
+    ngx_uint_t                    nwrong;
+    uint64_t                      wrong[CANARY_FLEET_NODES];
+                                           /* keys of nodes of which that is
+                                              known */
 
     uint32_t                      changed; /* of core, as the zone has it */
     uint64_t                      contact; /* as the file has it, about */
@@ -139,6 +174,42 @@ void ngx_canary_fleet_take(ngx_canary_fleet_node_t *node,
 void ngx_canary_fleet_rename(ngx_canary_fleet_node_t *node, ngx_uint_t i,
     const canary_fleet_record_t *head);
 
+/* evidence */
+
+typedef enum {
+    NGX_CANARY_FLEET_COHORTS = 0,          /* of this node */
+    NGX_CANARY_FLEET_ORDERS,               /* of this leader, */
+    NGX_CANARY_FLEET_TESTS                 /* and the state of its tests */
+} ngx_canary_fleet_part_e;
+
+
+/* what an answer to a tick says of it */
+
+typedef struct {
+    uint64_t                      now;     /* ms of Redis */
+    uint32_t                      term;
+    ngx_str_t                     mark;    /* orders, as they were sent */
+    ngx_str_t                     tests;
+    redisReply                   *evidence;
+} ngx_canary_fleet_heard_t;
+
+
+/* what is sent of all rollouts, to be freed with free(); len is 0 if there is
+   nothing; NGX_ERROR: no memory */
+ngx_int_t ngx_canary_fleet_parcel(ngx_canary_fleet_node_t *node,
+    ngx_canary_fleet_part_e kind, uint64_t now, ngx_str_t *parcel);
+
+void ngx_canary_fleet_hear(ngx_canary_fleet_node_t *node,
+    const ngx_canary_fleet_heard_t *heard, uint64_t now);
+
+/* before a look, under the lock; see ngx_canary_fleet_lead() */
+canary_lead_t *ngx_canary_fleet_obey(ngx_canary_fleet_node_t *node,
+    ngx_canary_shared_t *shared, uint64_t now);
+
+/* it does not lead any more */
+void ngx_canary_fleet_free_led(ngx_canary_fleet_node_t *node);
+void ngx_canary_fleet_free_one(ngx_canary_fleet_endpoint_t *endpoint);
+
 /* scripts; NGX_ERROR: not sent */
 
 ngx_int_t ngx_canary_fleet_ask_join(ngx_canary_fleet_node_t *node,
@@ -160,6 +231,9 @@ void ngx_canary_fleet_ticked(ngx_canary_redis_t *redis, redisReply *reply,
     void *data);
 void ngx_canary_fleet_committed(ngx_canary_redis_t *redis, redisReply *reply,
     void *data);
+
+/* an element; empty if it is not there, or not a text */
+ngx_str_t ngx_canary_fleet_text(redisReply *reply, size_t i);
 
 
 #endif /* _NGX_CANARY_FLEET_NODE_H_INCLUDED_ */

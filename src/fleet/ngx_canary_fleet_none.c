@@ -44,6 +44,13 @@ ngx_canary_fleet(ngx_canary_main_conf_t *cmcf, uint64_t now)
 }
 
 
+canary_lead_t *
+ngx_canary_fleet_lead(ngx_canary_shared_t *shared, uint64_t now)
+{
+    return NULL;
+}
+
+
 void
 ngx_canary_fleet_finish(ngx_canary_main_conf_t *cmcf)
 {

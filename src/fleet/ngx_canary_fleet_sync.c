@@ -17,6 +17,7 @@
 #include "ngx_canary_shared.h"
 #include "ngx_canary_change.h"
 #include "ngx_canary_configured.h"
+#include "ngx_canary_member.h"
 #include "ngx_canary_pending.h"
 
 #include "ngx_canary_fleet.h"
@@ -619,16 +620,23 @@ static void
 ngx_canary_fleet_keep(ngx_canary_fleet_node_t *node, uint64_t now)
 {
     ngx_time_t          *time;
+    ngx_uint_t           changes;
     ngx_canary_zone_t   *zone;
     ngx_canary_fleet_t  *fleet;
 
     zone = node->cmcf->zone;
     fleet = zone->fleet;
 
-    if (node->changed != node->core.changed) {
+    changes = (node->changed != node->core.changed);
+
+    if (changes) {
         fleet->kept = node->core.kept;
         node->changed = node->core.changed;
         (void) ngx_canary_next_sequence(zone);
+    }
+
+    if (fleet->number == 0 || changes) {
+        ngx_canary_set_number(fleet);
     }
 
     fleet->kept.version = canary_fleet_filed_version(&node->core);

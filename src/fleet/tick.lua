@@ -12,7 +12,8 @@
 --      12 presence: see canary_fleet_nodes.h
 --      13 evidence, "": none with this tick
 --      a leader's, else "":
---      14 quorum  15 mark up to which cohorts are folded: one word
+--      14 quorum, "": it does not know yet that it leads
+--      15 orders, by which cohorts are folded: one word, as "mark"
 --      16 state of its tests  17... endpoint, view, endpoint, view ...
 --
 -- {"EMPTY", now}  {"LOST", now}  {"DUP", now, address of the other one}
@@ -23,8 +24,9 @@
 --  join number of each, 15 {endpoint, version, record ...} that have changed,
 --  oldest first, 16 {id, node, endpoint, event ...}, 17 live and 18 view as
 --  {field, value ...} (live: the leader and once a second; view: once a second,
---  not the leader), the leader: 19 ev as {node, evidence ...}, when it is new:
---  20 state of the tests}; what there is not is "" or empty
+--  not the leader), the leader: 19 ev as {node, evidence ...}, when it does not
+--  know yet that it leads: 20 state of the tests}; what there is not is "" or
+--  empty
 
 local LEASE = 1000          -- ms that a leader may be silent
 local HOLD = 3000           -- and that a new one takes no step
@@ -266,7 +268,7 @@ if ARGV[13] ~= '' then redis.call('HSET', EV, node, ARGV[13]) end
 local trial = ''
 
 if leads then
-    if new then trial = redis.call('GET', TRIAL) or '' end
+    if new or ARGV[14] == '' then trial = redis.call('GET', TRIAL) or '' end
 
     redis.call('HSET', LIVE, '@lead', table.concat({ node, incarnation, term,
                now + LEASE, since, shift, mark, quorum }, ' '))

@@ -23,6 +23,7 @@
 #include "ngx_canary_shared.h"
 #include "ngx_canary_effect.h"
 #include "ngx_canary_event.h"
+#include "ngx_canary_member.h"
 #include "ngx_canary_pending.h"
 #include "ngx_canary_turn.h"
 
@@ -132,6 +133,7 @@ ngx_canary_change_locked(ngx_canary_shared_t *shared,
 
     if (zone->fleet && !canary_verb_only_tells(change->command.verb)) {
         next.rollout.uid = ngx_canary_uid();
+        ngx_canary_take_seats(zone->fleet, &record->rollout, &next.rollout);
     }
 
     if (next.rollout.phase != CANARY_IDLE

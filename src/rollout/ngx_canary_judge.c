@@ -25,6 +25,7 @@
 #include "ngx_canary_registry.h"
 #include "ngx_canary_shared.h"
 #include "ngx_canary_change.h"
+#include "ngx_canary_member.h"
 
 
 /* of the control step: whose rollout it looks at */
@@ -34,6 +35,7 @@ typedef struct {
     ngx_canary_main_conf_t    *cmcf;          /* of the control loop */
     ngx_canary_shared_t       *shared;
     ngx_log_t                 *log;
+    canary_member_t            member;
     canary_times_t             times;
 } ngx_canary_look_t;
 
@@ -156,7 +158,7 @@ ngx_canary_move_first(canary_figure_t *figures, uint32_t rule)
 
 void
 ngx_canary_progress(ngx_canary_main_conf_t *cmcf, ngx_canary_shared_t *shared,
-    uint64_t now, ngx_log_t *log)
+    canary_lead_t *lead, uint64_t now, ngx_log_t *log)
 {
     ngx_canary_look_t   look;
     ngx_canary_zone_t  *zone;
@@ -167,6 +169,7 @@ ngx_canary_progress(ngx_canary_main_conf_t *cmcf, ngx_canary_shared_t *shared,
 
     look.cmcf = cmcf;
     look.control.away = shared->away;
+    look.member.lead = lead;
 
     ngx_canary_look_for_matches(&look);
 
@@ -174,6 +177,21 @@ ngx_canary_progress(ngx_canary_main_conf_t *cmcf, ngx_canary_shared_t *shared,
 
     canary_control_look(&look.control, !zone->failing && !zone->foreign
                                        && ngx_canary_may_step(shared));
+}
+
+
+void
+ngx_canary_tell(ngx_canary_main_conf_t *cmcf, ngx_canary_shared_t *shared,
+    uint64_t now, canary_cohorts_t *cohorts)
+{
+    ngx_canary_look_t  look;
+
+    ngx_canary_open_look(&look, shared, now, ngx_cycle->log);
+
+    look.cmcf = cmcf;
+    look.control.away = shared->away;
+
+    canary_control_tell(&look.control, cohorts);
 }
 
 
@@ -224,7 +242,9 @@ ngx_canary_look_for_matches(ngx_canary_look_t *look)
     missing = canary_match_missing(&rollout->strategy.matches,
                                    &endpoint->matches);
 
-    if (evidence->missing & ~missing) {
+    /* tests of a fleet are those of all nodes, which begin them together */
+
+    if ((evidence->missing & ~missing) && look->shared->zone->fleet == NULL) {
         rollout->tests++;
         ngx_canary_begin_step(look->shared);
     }
@@ -265,7 +285,9 @@ ngx_canary_open_look(ngx_canary_look_t *look,
     look->control.begin_step = ngx_canary_look_begin_step;
     look->control.change = ngx_canary_look_change;
     look->control.away = NULL;
-    look->control.member = NULL;
+    look->control.member = ngx_canary_member(shared->zone->fleet,
+                                             look->control.rollout, now, NULL,
+                                             &look->member);
     look->control.answered = ngx_canary_look_answered;
     look->control.patience = ngx_canary_look_patience;
     look->control.absent = ngx_canary_look_absent;

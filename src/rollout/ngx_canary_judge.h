@@ -11,7 +11,9 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "canary_cohorts.h"
 #include "canary_event.h"
+#include "canary_lead.h"
 #include "canary_pace.h"
 #include "canary_rule.h"
 #include "canary_strategy.h"
@@ -56,9 +58,15 @@ ngx_uint_t ngx_canary_awaits_approval(const canary_rollout_t *rollout,
     const ngx_canary_judgement_t *judgement, uint64_t now);
 
 /* the control loop: judges if there is a reason to, acts when a rule is
-   broken, and takes the next step when it is time to */
+   broken, and takes the next step when it is time to; "lead": of the leader of
+   a fleet, else NULL */
 void ngx_canary_progress(ngx_canary_main_conf_t *cmcf,
-    ngx_canary_shared_t *shared, uint64_t now, ngx_log_t *log);
+    ngx_canary_shared_t *shared, canary_lead_t *lead, uint64_t now,
+    ngx_log_t *log);
+
+/* what this node of a fleet tells of a rollout under way */
+void ngx_canary_tell(ngx_canary_main_conf_t *cmcf,
+    ngx_canary_shared_t *shared, uint64_t now, canary_cohorts_t *cohorts);
 
 /* a failed attempt: judged at once, by the process that saw it */
 void ngx_canary_trip(ngx_canary_endpoint_t *endpoint,

@@ -183,10 +183,17 @@ static const canary_state_field_t  canary_state_fleet_rollout_fields[] = {
                          CANARY_STATE_NUMBER_MAX) },
     { "elapsed", &canary_state_long,
       CANARY_STATE_FIELD(canary_state_endpoint_t, rollout.elapsed,
+                         CANARY_STATE_NUMBER_MAX) },
+
+    { "members", &canary_state_int,
+      CANARY_STATE_FIELD(canary_state_endpoint_t, rollout.members,
+                         UINT32_MAX) },
+    { "joined", &canary_state_long,
+      CANARY_STATE_FIELD(canary_state_endpoint_t, rollout.joined,
                          CANARY_STATE_NUMBER_MAX) }
 };
 
 const canary_state_object_t  canary_state_fleet_rollout = {
     CANARY_STATE_FIELDS(canary_state_fleet_rollout_fields),
-    canary_state_is_of_fleet, 0
+    canary_state_is_of_fleet, 2
 };

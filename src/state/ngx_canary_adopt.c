@@ -194,6 +194,13 @@ ngx_canary_adopt_record(ngx_canary_main_conf_t *cmcf,
 
     canary_rollout_restart(rollout, now);
 
+    /* tests of a fleet go on, whoever of its nodes comes or goes */
+
+    if (cmcf->zone->fleet && from->rollout.tests) {
+        rollout->tests = from->rollout.tests;
+        rollout->trial = from->rollout.trial;
+    }
+
     if (from->here) {
         rollout->since = from->rollout.since;
         rollout->elapsed = from->rollout.elapsed;

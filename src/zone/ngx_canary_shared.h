@@ -329,6 +329,10 @@ typedef struct {
     u_char                              node[CANARY_NAME_SIZE];
                                                        /* and in it */
     canary_fleet_kept_t                 kept;
+    uint64_t                            number;        /* it joined as that
+                                                          member; 0: it is none
+                                                          yet */
+    ngx_uint_t                          node_tests;    /* of the directive */
     ngx_uint_t                          state;         /* canary_fleet_state_t
                                                         */
     ngx_uint_t                          stable;        /* all endpoints serve

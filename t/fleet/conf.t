@@ -175,6 +175,7 @@ my %accepted = (
     'the limits'    => "$local timeout=200ms",
     'and the other' => "$local timeout=5s",
     'on'            => "$local node_tests=on",
+    'off'           => "$local node_tests=off",
     'names later'   => 'resolver 127.0.0.1; canary_fleet shop '
                        . 'redis://no-such-host.invalid:1,127.0.0.1 node=a '
                        . 'resolve',
@@ -205,13 +206,6 @@ subtest 'a password in plain text' => sub {
         "$endpoint resolver 127.0.0.1; canary_fleet shop redis://somewhere "
         . 'node=a password_file=password resolve;');
     like($output, qr/\[warn\].*plain text/, 'a name may be anywhere');
-};
-
-subtest 'what is not done yet' => sub {
-    my ($accepted, $output) = $t->check("$endpoint$local node_tests=off;");
-
-    ok($accepted, 'accepted') or diag($output);
-    like($output, qr/\[warn\].*"node_tests=off" .* no effect/, 'and said');
 };
 
 subtest 'TLS' => sub {

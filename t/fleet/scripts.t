@@ -516,12 +516,14 @@ subtest 'what has changed' => sub {
 subtest 'what is not replicated' => sub {
     fleet('n1', 'n2');
     tick('n2', evidence => 'e2');
-    tick('n1', evidence => 'e1', trial => 't', views => [ shop => 'v' ]);
+    tick('n1', quorum => 1, evidence => 'e1', trial => 't',
+         views => [ shop => 'v' ]);
 
-    my $tick = tick('n1');
+    my $tick = tick('n1', quorum => 1);
     is_deeply({ @{ $tick->{ev} } }, { n1 => 'e1', n2 => 'e2' },
               'the leader gets all evidence');
     is($tick->{trial}, '', 'and keeps its tests');
+    is(tick('n1')->{trial}, 't', 'a helper that is new gets them');
     is_deeply(tick('n2')->{ev}, [], 'others do not');
     is_deeply(tick('n2')->{view}, [], 'views come once a second');
     is_deeply(tick('n2', second => 1)->{view}, [ shop => 'v' ]);

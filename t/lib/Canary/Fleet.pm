@@ -101,6 +101,7 @@ sub address($self, $name) {
 
 sub config($self, $name, %more) {
     my ($v1, $v2) = map { $self->backend($_)->port } qw(v1 v2);
+    my $two = $more{two} // $v2;
     my $address = $self->address($name);
     my $node = $more{node} // $name;
     my $extra = $self->{opt}{more} // '';
@@ -112,7 +113,7 @@ sub config($self, $name, %more) {
     return <<~EOC;
         $fleet
         upstream one { server 127.0.0.1:$v1; }
-        upstream two { server 127.0.0.1:$v2; }
+        upstream two { server 127.0.0.1:$two; }
         upstream ep { $releases $extra }
         server {
             listen 127.0.0.1:%%PORT_http%%;
