@@ -294,7 +294,11 @@ ngx_canary_fleet_pass(ngx_canary_fleet_node_t *node)
     uint64_t             now, due;
     canary_fleet_todo_t  todo;
 
-    if (node->busy || ngx_exiting || ngx_quit || ngx_terminate) {
+    /* a configuration without a fleet may be there before this process ends */
+
+    if (node->busy || ngx_exiting || ngx_quit || ngx_terminate
+        || node->cmcf->zone->fleet == NULL)
+    {
         return;
     }
 

@@ -183,7 +183,9 @@ ngx_canary_fleet_count(ngx_canary_fleet_node_t *node,
 
     ngx_canary_lock(zone);
 
-    zone->fleet->view.sums.changes[what]++;
+    if (zone->fleet) {
+        zone->fleet->view.sums.changes[what]++;
+    }
 
     ngx_canary_unlock(zone);
 }

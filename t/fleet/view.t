@@ -194,4 +194,13 @@ subtest 'an isolated node' => sub {
     cmp_ok(metrics($a)->{reconnects_total}, '>', 0, 'a reconnect');
 };
 
+subtest 'a configuration without it' => sub {
+    $a->reload($fleet->config('a') =~ s/canary_fleet [^;]*;//r, gone => 1);
+
+    is($a->api_get('fleet')->status, 404, 'nothing is shown');
+    is($a->api('DELETE', 'fleet/nodes/b')->status, 404, 'nobody is forgotten');
+    ok(!exists $a->endpoint('ep')->{fleet}, 'nor of an endpoint');
+    is_deeply(metrics($a), {}, 'no metrics');
+};
+
 $fleet->finish;
