@@ -8,6 +8,7 @@ use v5.36;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use MIME::Base64 qw(decode_base64url);
 use Test::More;
 
 use Canary::Fleet;
@@ -95,7 +96,7 @@ subtest 'bad at one node, and not in all' => sub {
 subtest 'a node is restarted, and the leader reloaded' => sub {
     start_at($a);
     $v2->set(status => 500);
-    requests(a => 9, b => 9, c => 9);
+    folded(a => 9, b => 9, c => 9);
 
     my $leader = $fleet->leader;
     my ($name) = grep { $fleet->node($_) != $leader } qw(b c);
@@ -124,7 +125,7 @@ subtest 'the next leader goes on with the tests' => sub {
     # all but proved: they are one too few
 
     my $leader = $fleet->leader;
-    requests(map { $_ => ($fleet->node($_) == $leader ? 9 : 10) } qw(a b c));
+    folded(map { $_ => ($fleet->node($_) == $leader ? 8 : 10) } qw(a b c));
     is($a->endpoint('ep')->{phase}, 'progressing', 'too few to say anything');
     $leader->crash;
 
@@ -172,6 +173,45 @@ sub requests(%count) {
     $_->result for @loads;
 
     return;
+}
+
+
+# The same, and one more, until the leader has folded the cohorts of these, so
+# that no node keeps them any more.
+
+sub folded(%count) {
+    requests(%count);
+
+    my ($slot) = slots();
+    requests(a => 1);
+
+    return wait_for(sub { (slots())[1] >= $slot }, 20, 'them to be folded');
+}
+
+
+# The present one, and the last one that the leader has folded, by its orders:
+# version, rollout, tests, step, slot.
+
+sub slots() {
+    my ($seconds, $micro) = @{ $fleet->redis->call('TIME') };
+    my ($shift, $mark) = (split / /,
+        $fleet->redis->call(HGET => 'canary:{shop}:live', '@lead'))[ 5, 6 ];
+    my (undef, $orders) = unpack 'C/a C/a', decode_base64url($mark);
+    my @numbers;
+
+    while (($orders // '') =~ /\G([\x80-\xff]*[\x00-\x7f])/g) {
+        my ($number, $bits) = (0, 0);
+
+        for my $byte (unpack 'C*', $1) {
+            $number |= ($byte & 127) << $bits;
+            $bits += 7;
+        }
+        push @numbers, $number;
+    }
+
+    my $ms = $seconds * 1000 + int($micro / 1000) + $shift;
+
+    return (int($ms / 100), $numbers[4] // 0);
 }
 
 
