@@ -45,7 +45,7 @@ BROWSER  := build/browser/node_modules
 .DEFAULT_GOAL := build
 
 include $(addprefix make/,packages.mk sources.mk build.mk deb.mk test.mk \
-          unit.mk sanitizers.mk kills.mk matrix.mk fuzz.mk bench.mk lint.mk)
+          unit.mk fleet.mk sanitizers.mk kills.mk matrix.mk fuzz.mk bench.mk lint.mk)
 
 ## this text
 help:

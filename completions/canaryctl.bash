@@ -78,7 +78,7 @@ _canaryctl_arguments() {
     case $command:$nargs in
         :0)
             echo list status update advance approve pause resume promote \
-                rollback weight events failures token
+                rollback weight events failures fleet forget token
             ;;
         update:0) echo endpoint ;;
         update:1) _canaryctl_endpoints ;;

@@ -20,10 +20,12 @@
 #include "ngx_http_canary_conf.h"
 
 #include "ngx_http_canary_answer.h"
+#include "ngx_http_canary_api_fleet.h"
 #include "ngx_http_canary_api_lists.h"
 #include "ngx_http_canary_api_render.h"
 #include "ngx_http_canary_api_write.h"
 #include "ngx_http_canary_dashboard.h"
+#include "ngx_http_canary_forget.h"
 #include "ngx_http_canary_gate.h"
 #include "ngx_http_canary_headers.h"
 #include "ngx_http_canary_metrics.h"
@@ -102,10 +104,22 @@ static const ngx_http_canary_resource_t  ngx_http_canary_resources[] = {
 
     ngx_http_canary_get("endpoints", ngx_http_canary_api_endpoints),
     ngx_http_canary_get("events", ngx_http_canary_api_stream),
+    ngx_http_canary_get("fleet", ngx_http_canary_api_fleet),
     ngx_http_canary_get("metrics", ngx_http_canary_api_metrics),
     ngx_http_canary_get("openapi.json", ngx_http_canary_api_openapi),
     ngx_http_canary_file("dashboard.css", ngx_http_canary_dashboard_style),
     ngx_http_canary_file("dashboard.js", ngx_http_canary_dashboard_script),
+    { ngx_null_string, 0, ngx_null_string, NULL, CANARY_VERBS, 0, 0 }
+};
+
+
+/* below fleet/nodes/NAME */
+
+static const ngx_http_canary_resource_t  ngx_http_canary_node_resources[] = {
+
+    { ngx_string(""), NGX_HTTP_DELETE, ngx_string("DELETE"),
+      ngx_http_canary_forget, CANARY_VERBS, 0, 0 },
+
     { ngx_null_string, 0, ngx_null_string, NULL, CANARY_VERBS, 0, 0 }
 };
 
@@ -146,6 +160,17 @@ ngx_http_canary_api_find(ngx_http_request_t *r,
     target->resource = ngx_http_canary_api_resource(ngx_http_canary_resources,
                                                     path.data, path.len);
     if (target->resource) {
+        return NGX_OK;
+    }
+
+    if (path.len > sizeof("fleet/nodes/") - 1
+        && ngx_strncmp(path.data, "fleet/nodes/", sizeof("fleet/nodes/") - 1)
+           == 0)
+    {
+        target->node.data = path.data + sizeof("fleet/nodes/") - 1;
+        target->node.len = path.len - (sizeof("fleet/nodes/") - 1);
+        target->resource = ngx_http_canary_node_resources;
+
         return NGX_OK;
     }
 
@@ -261,6 +286,8 @@ ngx_http_canary_api_index(ngx_http_request_t *r)
 
     ngx_http_canary_index_resources(list, "", ngx_http_canary_resources,
                                     &failed);
+    ngx_http_canary_index_resources(list, "fleet/nodes/NAME",
+                                    ngx_http_canary_node_resources, &failed);
     ngx_http_canary_index_resources(list, "endpoints/NAME",
                                     ngx_http_canary_endpoint_resources,
                                     &failed);
@@ -307,7 +334,8 @@ ngx_http_canary_index_methods(cJSON *item, ngx_uint_t methods, int *failed)
         { NGX_HTTP_GET, "GET" },
         { NGX_HTTP_HEAD, "HEAD" },
         { NGX_HTTP_POST, "POST" },
-        { NGX_HTTP_PATCH, "PATCH" }
+        { NGX_HTTP_PATCH, "PATCH" },
+        { NGX_HTTP_DELETE, "DELETE" }
     };
 
     list = canary_json_add_array(item, "methods", failed);

@@ -33,6 +33,7 @@
 #include "ngx_canary_snapshot.h"
 
 #include "ngx_http_canary_answer.h"
+#include "ngx_http_canary_api_fleet.h"
 
 
 #define NGX_HTTP_CANARY_RATIO_DECIMALS   9
@@ -182,6 +183,7 @@ ngx_http_canary_render_endpoint(cJSON *object,
                                         &strategy->matches, failed);
     }
 
+    ngx_http_canary_render_fleet(object, endpoint->main, failed);
     ngx_http_canary_render_nginx(object, pool, failed);
 
     controller = canary_json_add_object(object, "controller", failed);

@@ -40,6 +40,8 @@ typedef struct {
     const ngx_http_canary_resource_t  *resource;
     ngx_canary_endpoint_t             *endpoint;   /* or NULL */
     uint64_t                           number;     /* of a release, or 0 */
+    ngx_str_t                          node;       /* of the fleet, if the path
+                                                      names one */
 } ngx_http_canary_target_t;
 
 
@@ -50,7 +52,8 @@ struct ngx_http_canary_resource_s {
     ngx_str_t                     allow;     /* the same in words */
     ngx_int_t                   (*read)(ngx_http_request_t *r,
                                         ngx_http_canary_target_t *target);
-                                             /* GET and HEAD; or NULL */
+                                             /* GET and HEAD, or a write that
+                                                is of no endpoint; or NULL */
     canary_verb_t                 verb;      /* POST */
     unsigned                      open:1;    /* GET takes no token: it tells
                                                 of no endpoint */

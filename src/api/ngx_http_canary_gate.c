@@ -70,7 +70,7 @@ ngx_http_canary_gate(ngx_http_request_t *r)
         return ngx_http_canary_not_allowed(r, &target);
     }
 
-    if (write) {
+    if (write && target.resource->read == NULL) {
         return ngx_http_canary_body_read(r, ngx_http_canary_write_handler);
     }
 

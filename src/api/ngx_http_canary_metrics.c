@@ -21,6 +21,7 @@
 #include "canary_verdict.h"
 
 #include "ngx_canary_endpoint.h"
+#include "ngx_canary_fleet_look.h"
 #include "ngx_canary_meter.h"
 #include "ngx_canary_shared.h"
 #include "ngx_canary_judge.h"
@@ -42,6 +43,7 @@ static ngx_int_t ngx_http_canary_metrics_find(ngx_http_request_t *r,
     ngx_http_canary_target_t *target);
 static ngx_int_t ngx_http_canary_metrics_next(ngx_http_canary_feed_t *feed);
 static void ngx_http_canary_metrics_nginx(ngx_http_canary_metrics_t *m);
+static void ngx_http_canary_metrics_fleet(ngx_http_canary_metrics_t *m);
 static void ngx_http_canary_metrics_endpoint(ngx_http_canary_metrics_t *m,
     ngx_canary_endpoint_t *endpoint);
 static void ngx_http_canary_metrics_releases(ngx_http_canary_metrics_t *m,
@@ -175,6 +177,46 @@ static const ngx_http_canary_metric_t  ngx_http_canary_metric_table[] = {
       "Number of the state of an endpoint, which grows with each change.",
       NGX_HTTP_CANARY_RECORD, ngx_http_canary_metrics_generation },
 
+    { "fleet_reachable", "gauge",
+      "1 while this node is in touch with its fleet.",
+      NGX_HTTP_CANARY_FLEET, ngx_http_canary_metrics_fleet_reachable },
+
+    { "fleet_leader", "gauge",
+      "1 if this node leads its fleet.",
+      NGX_HTTP_CANARY_FLEET, ngx_http_canary_metrics_fleet_leader },
+
+    { "fleet_nodes", "gauge",
+      "Nodes of the fleet by their state, as this node knows them.",
+      NGX_HTTP_CANARY_FLEET, ngx_http_canary_metrics_fleet_nodes },
+
+    { "fleet_version", "gauge",
+      "Number of the last change of the fleet that this node has.",
+      NGX_HTTP_CANARY_FLEET, ngx_http_canary_metrics_fleet_version },
+
+    { "fleet_rtt_seconds", "gauge",
+      "Round trip of the last question to Redis.",
+      NGX_HTTP_CANARY_FLEET, ngx_http_canary_metrics_fleet_rtt },
+
+    { "fleet_last_contact_timestamp_seconds", "gauge",
+      "When the fleet last answered.",
+      NGX_HTTP_CANARY_FLEET, ngx_http_canary_metrics_fleet_contact },
+
+    { "fleet_changes_total", "counter",
+      "Changes that this node proposed to the fleet, by their result.",
+      NGX_HTTP_CANARY_FLEET, ngx_http_canary_metrics_fleet_changes },
+
+    { "fleet_reconnects_total", "counter",
+      "Connections to Redis that were made after the first one.",
+      NGX_HTTP_CANARY_FLEET, ngx_http_canary_metrics_fleet_reconnects },
+
+    { "fleet_sent_bytes_total", "counter",
+      "Bytes that this node sent to Redis.",
+      NGX_HTTP_CANARY_FLEET, ngx_http_canary_metrics_fleet_sent },
+
+    { "fleet_received_bytes_total", "counter",
+      "Bytes that this node received from Redis.",
+      NGX_HTTP_CANARY_FLEET, ngx_http_canary_metrics_fleet_received },
+
     { NULL, NULL, NULL, NGX_HTTP_CANARY_RECORD, NULL }
 };
 
@@ -243,7 +285,11 @@ ngx_http_canary_metrics_next(ngx_http_canary_feed_t *feed)
     all = &feed->main->endpoints;
     endpoints = all->elts;
 
-    if (m->n == 0) {
+    if (m->metric->kind == NGX_HTTP_CANARY_FLEET) {
+        ngx_http_canary_metrics_fleet(m);
+        m->n = all->nelts;
+
+    } else if (m->n == 0) {
         ngx_http_canary_metrics_head(m);
     }
 
@@ -278,6 +324,23 @@ ngx_http_canary_metrics_nginx(ngx_http_canary_metrics_t *m)
     if (m->feed.main->zone) {
         ngx_str_null(&m->labels);
         ngx_canary_health(m->feed.main, &now.health);
+        m->metric->samples(m, &now);
+    }
+}
+
+
+/* without a fleet there is nothing of it, and no head */
+
+static void
+ngx_http_canary_metrics_fleet(ngx_http_canary_metrics_t *m)
+{
+    ngx_http_canary_measured_t  now;
+
+    if (m->feed.main->zone
+        && ngx_canary_fleet_self(m->feed.main->zone, &now.fleet) == NGX_OK)
+    {
+        ngx_http_canary_metrics_head(m);
+        ngx_str_null(&m->labels);
         m->metric->samples(m, &now);
     }
 }

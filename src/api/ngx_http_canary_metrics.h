@@ -15,6 +15,7 @@
 #include "canary_buckets.h"
 #include "canary_totals.h"
 
+#include "ngx_canary_fleet_view.h"
 #include "ngx_canary_judge.h"
 #include "ngx_canary_snapshot.h"
 #include "ngx_canary_shared.h"
@@ -37,6 +38,7 @@ ngx_int_t ngx_http_canary_api_metrics(ngx_http_request_t *r,
 
 typedef enum {
     NGX_HTTP_CANARY_NGINX = 0,     /* of no endpoint: the zone */
+    NGX_HTTP_CANARY_FLEET,         /* of no endpoint: there has to be one */
     NGX_HTTP_CANARY_RECORD,
     NGX_HTTP_CANARY_JUDGEMENT,     /* with a record */
     NGX_HTTP_CANARY_VALUES,        /* a judgement that has them */
@@ -48,6 +50,7 @@ typedef enum {
 
 typedef struct {
     ngx_canary_health_t           health;
+    ngx_canary_fleet_self_t       fleet;
     ngx_canary_record_t           record;
     ngx_canary_judgement_t        judgement;   /* of no figures when idle */
     const char                   *role;        /* of a release */
@@ -99,6 +102,30 @@ void ngx_http_canary_sample(ngx_http_canary_metrics_t *m, const char *suffix,
 
 void ngx_http_canary_metrics_number(char *buf, size_t size, double value);
 void ngx_http_canary_metrics_seconds(char *buf, uint64_t us);
+
+
+/* ngx_http_canary_metrics_fleet.c */
+
+void ngx_http_canary_metrics_fleet_reachable(
+    ngx_http_canary_metrics_t *m, const ngx_http_canary_measured_t *now);
+void ngx_http_canary_metrics_fleet_leader(
+    ngx_http_canary_metrics_t *m, const ngx_http_canary_measured_t *now);
+void ngx_http_canary_metrics_fleet_nodes(
+    ngx_http_canary_metrics_t *m, const ngx_http_canary_measured_t *now);
+void ngx_http_canary_metrics_fleet_version(
+    ngx_http_canary_metrics_t *m, const ngx_http_canary_measured_t *now);
+void ngx_http_canary_metrics_fleet_rtt(
+    ngx_http_canary_metrics_t *m, const ngx_http_canary_measured_t *now);
+void ngx_http_canary_metrics_fleet_contact(
+    ngx_http_canary_metrics_t *m, const ngx_http_canary_measured_t *now);
+void ngx_http_canary_metrics_fleet_changes(
+    ngx_http_canary_metrics_t *m, const ngx_http_canary_measured_t *now);
+void ngx_http_canary_metrics_fleet_reconnects(
+    ngx_http_canary_metrics_t *m, const ngx_http_canary_measured_t *now);
+void ngx_http_canary_metrics_fleet_sent(
+    ngx_http_canary_metrics_t *m, const ngx_http_canary_measured_t *now);
+void ngx_http_canary_metrics_fleet_received(
+    ngx_http_canary_metrics_t *m, const ngx_http_canary_measured_t *now);
 
 
 #endif /* _NGX_HTTP_CANARY_METRICS_H_INCLUDED_ */

@@ -129,11 +129,12 @@ ngx_http_canary_sample(ngx_http_canary_metrics_t *m, const char *suffix,
 
     p = ngx_slprintf(p, last, "nginx_canary_%s%s", m->metric->name, suffix);
 
-    if (m->labels.len) {
+    if (m->labels.len || label) {
         p = ngx_slprintf(p, last, "{%V", &m->labels);
 
         if (label) {
-            p = ngx_slprintf(p, last, ",%s=\"%s\"", label, value);
+            p = ngx_slprintf(p, last, "%s%s=\"%s\"", m->labels.len ? "," : "",
+                             label, value);
         }
 
         *p++ = '}';

@@ -164,6 +164,8 @@ ctl_exit_t ctl_approve(const ctl_options_t *options);
 ctl_exit_t ctl_weight(const ctl_options_t *options);
 ctl_exit_t ctl_events(const ctl_options_t *options);
 ctl_exit_t ctl_failures(const ctl_options_t *options);
+ctl_exit_t ctl_fleet(const ctl_options_t *options);
+ctl_exit_t ctl_forget(const ctl_options_t *options);
 ctl_exit_t ctl_token(const ctl_options_t *options);
 
 

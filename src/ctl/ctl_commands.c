@@ -154,6 +154,17 @@ const ctl_command_t  ctl_commands[] = {
       "The last failed attempts on the canary, the newest last.\n",
       0, 1, 2, 2, ctl_failures },
 
+    { "fleet", "fleet",
+      "The machines of the fleet, as the one that is asked knows them.\n",
+      0, 0, 1, 1, ctl_fleet },
+
+    { "forget", "forget NODE",
+      "Forgets a machine of the fleet that will not return.\n"
+      "\n"
+      "It has to be gone, which is silent for 10 seconds. It is no member any\n"
+      "more, so that the others can be a majority without it.\n",
+      0, 0, 2, 2, ctl_forget },
+
     { "token", "token NAME ROLE",
       "Makes a token for a client of the API.\n"
       "\n"

@@ -302,6 +302,7 @@ ngx_canary_fleet_pass(ngx_canary_fleet_node_t *node)
     now = ngx_canary_milliseconds();
 
     ngx_canary_fleet_look(node, now);
+    ngx_canary_fleet_look_forget(node);
 
     for ( ;; ) {
         canary_fleet_next(&node->core, now, &todo);

@@ -33,7 +33,9 @@ typedef enum {
     NGX_CANARY_FLEET_TICK = 0,
     NGX_CANARY_FLEET_COMMIT,
     NGX_CANARY_FLEET_JOIN,
-    NGX_CANARY_FLEET_BYE
+    NGX_CANARY_FLEET_BYE,
+    NGX_CANARY_FLEET_FORGET,
+    NGX_CANARY_FLEET_SCRIPTS
 } ngx_canary_fleet_script_e;
 
 
@@ -59,10 +61,12 @@ static ngx_canary_redis_script_t  ngx_canary_fleet_scripts[] = {
     { "tick", ngx_canary_tick, sizeof(ngx_canary_tick) - 1, NULL },
     { "commit", ngx_canary_commit, sizeof(ngx_canary_commit) - 1, NULL },
     { "join", ngx_canary_join, sizeof(ngx_canary_join) - 1, NULL },
-    { "bye", ngx_canary_bye, sizeof(ngx_canary_bye) - 1, NULL }
+    { "bye", ngx_canary_bye, sizeof(ngx_canary_bye) - 1, NULL },
+    { "forget", ngx_canary_forget, sizeof(ngx_canary_forget) - 1, NULL }
 };
 
-static u_char  ngx_canary_fleet_sha1[4][2 * SHA_DIGEST_LENGTH + 1];
+static u_char  ngx_canary_fleet_sha1[NGX_CANARY_FLEET_SCRIPTS]
+                                    [2 * SHA_DIGEST_LENGTH + 1];
 
 
 void
@@ -84,7 +88,7 @@ ngx_canary_fleet_init_scripts(ngx_canary_fleet_node_t *node)
         node->keys[i].len = p - node->keys[i].data;
     }
 
-    for (i = 0; i < 4; i++) {
+    for (i = 0; i < NGX_CANARY_FLEET_SCRIPTS; i++) {
         script = &ngx_canary_fleet_scripts[i];
 
         (void) SHA1((const u_char *) script->text, script->len, digest);
@@ -459,6 +463,31 @@ ngx_canary_fleet_ask_bye(ngx_canary_fleet_node_t *node)
 
     return ngx_canary_fleet_send(node, NGX_CANARY_FLEET_BYE, args, pool,
                                  ngx_canary_fleet_said_bye, node);
+}
+
+
+/* its arguments are not those that other scripts begin with */
+
+ngx_int_t
+ngx_canary_fleet_ask_forget(ngx_canary_fleet_node_t *node, const char *name,
+    const char *event)
+{
+    ngx_pool_t   *pool;
+    ngx_array_t  *args;
+
+    args = ngx_canary_fleet_args(node, &pool);
+    if (args == NULL) {
+        return NGX_ERROR;
+    }
+
+    args->nelts = NGX_CANARY_FLEET_KEYS;
+
+    ngx_canary_fleet_arg(args, "%s", name);
+    ngx_canary_fleet_arg(args, "%s", node->core.conf.name);
+    ngx_canary_fleet_arg_text(args, event, ngx_strlen(event));
+
+    return ngx_canary_fleet_send(node, NGX_CANARY_FLEET_FORGET, args, pool,
+                                 ngx_canary_fleet_said_forget, node);
 }
 
 

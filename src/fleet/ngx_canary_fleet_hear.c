@@ -33,6 +33,7 @@ static ngx_uint_t ngx_canary_fleet_no_answer(ngx_canary_fleet_node_t *node,
 static ngx_int_t ngx_canary_fleet_reply(redisReply *reply,
     canary_fleet_reply_t *kind);
 static uint64_t ngx_canary_fleet_number(redisReply *reply, size_t i);
+static ngx_str_t *ngx_canary_fleet_printable(ngx_str_t *text);
 static redisReply *ngx_canary_fleet_list(redisReply *reply, size_t i);
 static ngx_int_t ngx_canary_fleet_offers(ngx_canary_fleet_node_t *node,
     redisReply *list, size_t size, ngx_canary_fleet_offers_t *offers);
@@ -163,6 +164,25 @@ ngx_canary_fleet_text(redisReply *reply, size_t i)
 }
 
 
+/* for the log; it is the answer's, and changed there */
+
+static ngx_str_t *
+ngx_canary_fleet_printable(ngx_str_t *text)
+{
+    size_t  i;
+
+    text->len = ngx_min(text->len, 255);
+
+    for (i = 0; i < text->len; i++) {
+        if (text->data[i] < 0x20 || text->data[i] > 0x7e) {
+            text->data[i] = '?';
+        }
+    }
+
+    return text;
+}
+
+
 static redisReply *
 ngx_canary_fleet_list(redisReply *reply, size_t i)
 {
@@ -212,8 +232,8 @@ ngx_canary_fleet_offers(ngx_canary_fleet_node_t *node, redisReply *list,
 
         if (endpoint == -1) {
             ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                          "canary: the record of \"%*s\" in the fleet makes "
-                          "no sense", ngx_min(word.len, 255), word.data);
+                          "canary: the record of \"%V\" in the fleet makes "
+                          "no sense", ngx_canary_fleet_printable(&word));
             continue;
         }
 
@@ -307,10 +327,10 @@ ngx_canary_fleet_joined(ngx_canary_redis_t *redis, redisReply *reply,
         other = ngx_canary_fleet_text(reply, 2);
 
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "canary: fleet \"%V\" has another node \"%V\", at %*s: "
+                      "canary: fleet \"%V\" has another node \"%V\", at %V: "
                       "this one is kept out, and serves the stable releases",
                       &node->conf->name, &node->conf->node,
-                      ngx_min(other.len, 63), other.data);
+                      ngx_canary_fleet_printable(&other));
     }
 
     join.sent = node->join_sent;
@@ -504,6 +524,7 @@ ngx_canary_fleet_nodes(ngx_canary_fleet_node_t *node, redisReply *reply,
     }
 
     tick->nodes = node->nodes;
+    node->nodes_at = tick->now;
 
     freeReplyObject(node->live);
 
@@ -539,6 +560,12 @@ ngx_canary_fleet_committed(ngx_canary_redis_t *redis, redisReply *reply,
         ngx_canary_fleet_nonsense(node, "commit");
         return;
     }
+
+    ngx_canary_fleet_count(node, (commit.reply == CANARY_FLEET_OK)
+                                 ? NGX_CANARY_FLEET_DID
+                                 : (commit.reply == CANARY_FLEET_CONFLICTS)
+                                 ? NGX_CANARY_FLEET_CONFLICTED
+                                 : NGX_CANARY_FLEET_REFUSED);
 
     text = ngx_canary_fleet_text(reply, 2);
     why = text;

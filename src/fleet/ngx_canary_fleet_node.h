@@ -115,6 +115,15 @@ typedef struct {
 
     uint32_t                      changed; /* of core, as the zone has it */
     uint64_t                      contact; /* as the file has it, about */
+    uint64_t                      nodes_at;   /* ms of Redis: as of when these
+                                                 nodes are */
+    uint64_t                      shown;   /* ms: when the zone got them, 0: not
+                                              yet */
+    ngx_uint_t                    shown_state;
+    ngx_canary_fleet_sums_t       counted; /* of the connection, as the zone
+                                              has it */
+    uint64_t                      forget;  /* number of what is being
+                                              forgotten */
     uint64_t                      lonely;  /* since when it is isolated, if
                                               that is to be warned of */
 } ngx_canary_fleet_node_t;
@@ -140,6 +149,15 @@ void ngx_canary_fleet_record(ngx_canary_shared_t *shared,
    or no word */
 ngx_int_t ngx_canary_fleet_find(ngx_canary_fleet_node_t *node,
     const char *word, size_t len);
+
+/* for those who show it, and what they ask for */
+
+void ngx_canary_fleet_show_view(ngx_canary_fleet_node_t *node, uint64_t now);
+void ngx_canary_fleet_count(ngx_canary_fleet_node_t *node,
+    ngx_canary_fleet_change_e what);
+void ngx_canary_fleet_look_forget(ngx_canary_fleet_node_t *node);
+void ngx_canary_fleet_said_forget(ngx_canary_redis_t *redis,
+    redisReply *reply, void *data);
 
 /* records */
 
@@ -201,6 +219,8 @@ ngx_int_t ngx_canary_fleet_ask_tick(ngx_canary_fleet_node_t *node,
 ngx_int_t ngx_canary_fleet_ask_commit(ngx_canary_fleet_node_t *node,
     const canary_fleet_todo_t *todo);
 ngx_int_t ngx_canary_fleet_ask_bye(ngx_canary_fleet_node_t *node);
+ngx_int_t ngx_canary_fleet_ask_forget(ngx_canary_fleet_node_t *node,
+    const char *name, const char *event);
 void ngx_canary_fleet_init_scripts(ngx_canary_fleet_node_t *node);
 
 /* their answers */

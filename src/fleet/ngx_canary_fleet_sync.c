@@ -555,6 +555,8 @@ ngx_canary_fleet_show(ngx_canary_fleet_node_t *node, uint64_t now)
     ngx_canary_fleet_set_state(zone, node->core.state,
                                ngx_canary_fleet_serves_stable(node));
 
+    ngx_canary_fleet_show_view(node, now);
+
     ngx_canary_unlock(zone);
 
     ngx_canary_fleet_say(node, before, now);

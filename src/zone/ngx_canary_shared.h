@@ -24,6 +24,8 @@
 #include "canary_route.h"
 #include "canary_totals.h"
 
+#include "ngx_canary_fleet_view.h"
+
 
 /*
  * Shared memory
@@ -344,6 +346,7 @@ typedef struct {
     u_char                              reason[CANARY_REASON_SIZE];
                                                        /* of the last change
                                                           that had to wait */
+    ngx_canary_fleet_view_t             view;
 } ngx_canary_fleet_t;
 
 

@@ -11,10 +11,12 @@ use lib "$FindBin::Bin/../lib";
 use JSON::PP ();
 use Test::More;
 
+use Canary::Fleet;
 use Canary::Test;
 
-my $t = Canary::Test->new;
+our $t = Canary::Test->new;
 my %backend = map { $_ => $t->backend($_) } qw(v1 v2);
+my $node = '/fleet/nodes/{name}';
 my $file = "$FindBin::Bin/../../src/api/openapi.json";
 
 $t->start(<<'EOC');
@@ -68,7 +70,7 @@ subtest 'it has each path and method' => sub {
     for my $path (keys %{ $api->{paths} }) {
         my $name = $path =~ s{^/}{}r =~ s/\{name\}/NAME/r;
         my %methods = map { uc $_ => 1 }
-            grep { /^(?:get|post|patch)$/ } keys %{ $api->{paths}{$path} };
+            grep { /^(?:get|post|patch|delete)$/ } keys %{ $api->{paths}{$path} };
 
         $methods{HEAD} = 1 if $methods{GET};
         $described{$name} = join ' ', sort keys %methods;
@@ -119,7 +121,7 @@ subtest 'what is read' => sub {
             my $operation = $api->{paths}{$path}{get} or next;
 
             is_as_described('get', $path, $operation)
-                unless $path eq '/events';
+                unless $path eq '/events' || $path eq '/fleet';
         }
         be_in('idle');
     }
@@ -161,6 +163,38 @@ subtest 'problems' => sub {
     is_as_described('get', '/endpoints/{name}',
                     $api->{paths}{'/endpoints/{name}'}{get}, undef, 404,
                     name => 'nowhere');
+    is_as_described('get', '/fleet', $api->{paths}{'/fleet'}{get}, undef, 404);
+    is_as_described('delete', $node, $api->{paths}{$node}{delete}, undef, 404);
+};
+
+# An API of a fleet, where there can be one.
+
+subtest 'a fleet' => sub {
+    needs('hiredis', 'redis-server', 'processes');
+
+    my $fleet = Canary::Fleet->new('a');
+
+    local $t = $fleet->start->node('a');
+    $fleet->leader;
+    $t->wait_for(sub { @{ $t->api_get('fleet')->json->{nodes} } });
+    is_as_described('get', '/fleet', $api->{paths}{'/fleet'}{get});
+    is_as_described('get', '/endpoints/{name}',
+                    $api->{paths}{'/endpoints/{name}'}{get}, undef, undef,
+                    name => 'ep');
+    is_as_described('delete', $node, $api->{paths}{$node}{delete}, undef, 409,
+                    name => 'a');
+
+    # a member that was never seen
+    $fleet->redis->call(HSET => 'canary:{shop}:rec', '@m:b', 2, '@n', 2);
+    is_as_described('delete', $node, $api->{paths}{$node}{delete}, undef,
+                    undef, name => 'b');
+
+    $fleet->redis->kill;
+    $t->wait_for(sub { $t->api_get('fleet')->json->{state} eq 'isolated' });
+    is_as_described('get', '/fleet', $api->{paths}{'/fleet'}{get});
+    is_as_described('delete', $node, $api->{paths}{$node}{delete}, undef, 503,
+                    name => 'b');
+    $t->stop;
 };
 
 $t->finish;

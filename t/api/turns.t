@@ -403,10 +403,10 @@ sub is_list($response, $name) {
 }
 
 
-# Each metric is told once, and of all endpoints.
+# Each metric is told once, and of all endpoints, or of nginx.
 
 sub is_metrics($text, $name) {
-    my ($metric, %of, @wrong) = ('none');
+    my ($metric, %of, %nginx, @wrong) = ('none');
 
     for my $line (split /\n/, $text) {
         if ($line =~ /^# TYPE (\w+)/) {
@@ -416,6 +416,9 @@ sub is_metrics($text, $name) {
 
         } elsif ($line =~ /^${metric}\w*\{endpoint="(\w+)"[^}]*\} \S+$/) {
             $of{$metric}{$1}++;
+
+        } elsif ($line =~ /^$metric \S+$/ && !$nginx{$metric}++) {
+            delete $of{$metric};
 
         } elsif ($line !~ /^# HELP /) {
             push @wrong, $line;

@@ -121,6 +121,7 @@ subtest 'on_undecided' => sub {
     }, 10, 'the end of the interval');
     is($endpoint->{step}, 1, 'or none');
     is($endpoint->{next_step_in_seconds}, 0, 'although it is time');
+    cmp_ok(delete $endpoint->{waiting_for}{seconds}, '>', 0, 'for how long');
     is_deeply($endpoint->{waiting_for},
               { rule => 'error_5xx_rate', attempts => 27,
                 reason => '27 more clean attempts until error_5xx_rate can '

@@ -197,7 +197,7 @@ subtest 'what it waits for is told, and becomes less' => sub {
     my ($rule) = @{ $endpoint->{rules} };
 
     is_deeply($endpoint->{waiting_for},
-              { rule => 'error_5xx_rate', attempts => 37,
+              { rule => 'error_5xx_rate', attempts => 37, seconds => undef,
                 reason => 'no attempt in this step yet' }, 'no attempt yet');
     is($rule->{needs}, 37, 'needs');
     is_deeply($rule->{bounds}, [0, 1], 'nothing is known');

@@ -18,10 +18,17 @@ my ($status, $output) = run(20);
 
 is($status, 0, 'all promises are kept') or diag($output);
 
-my @rows = grep { /^\| [^|]/ && !/^\| (?:bad|rule) / } split /\n/, $output;
+my @rows = grep { /^\| [^|]/ && !/^\| (?:bad|rule|canary|attempts) / } split /\n/, $output;
 
-is(@rows, 46, 'rows of four tables');
+is(@rows, 57, 'rows of six tables');
 is(scalar(grep { /^\|(?: [^|]+ \|){7,8}$/ } @rows), 46, 'which are complete');
+
+# The same attempts, by one machine or by many.
+my @fleet = grep { /^\|(?: [^|]+ \|){5}$/ } @rows;
+
+is(@fleet, 11, 'those of a fleet too');
+is(scalar(grep { /^\| [^|]*everywhere[^|]* \| ([^|]+) \|(?: \1 \|){3}$/ } @fleet), 5,
+    'what is bad everywhere falls as on one machine');
 
 my ($healthy) = grep { /^\| 0\.9 of the threshold/ } @rows;
 my ($dead) = grep { /^\| 100 % \| 100 / } @rows;

@@ -339,7 +339,8 @@ subtest 'wrong usage is 2, says what would be right, and sends nothing' => sub {
 
 subtest 'help and version' => sub {
     for my $command (qw(list status update advance approve pause resume
-                        promote rollback weight events failures token))
+                        promote rollback weight events failures fleet forget
+                        token))
     {
         my $run = $ctl->run($command, '--help');
 

@@ -16,7 +16,10 @@ use Test::More;
 use Canary::Test;
 use Canary::Util qw(fork_child);
 
+needs('speed');
+
 my $top = abs_path("$FindBin::Bin/../..");
+my $canaryctl = $ENV{TEST_CANARYCTL} // "$top/build/canaryctl";
 my %page = sections("$top/docs/recipes.md");
 
 my %tests = (
@@ -737,7 +740,7 @@ sub shell ($t, $commands) {
 
     my $pid = fork_child(sub {
         chdir $dir;
-        $ENV{PATH} = "$dir/bin:$top/build:$ENV{PATH}";
+        $ENV{PATH} = join ':', "$dir/bin", dirname($canaryctl), $ENV{PATH};
         $ENV{CANARY_URL} = "http://127.0.0.1:" . $t->port('api') . '/canary/';
         open STDIN, '<', '/dev/null';
         open STDOUT, '>', 'out';

@@ -167,13 +167,16 @@ sub proxy() {
     my $listener = IO::Socket::UNIX->new(Listen => 5, Local => $proxy_socket)
         or die "listen: $!";
     my $redis = $fleet->redis->socket;
+    my $parent = $$;
 
     return fork_child(sub () {
         my $select = IO::Select->new($listener);
         my %peer;
 
-        while (my @ready = $select->can_read) {
-            for my $from (@ready) {
+        # it does not outlive a test that died
+
+        while (getppid == $parent) {
+            for my $from ($select->can_read(1)) {
                 if ($from == $listener) {
                     my $client = $listener->accept // next;
                     my $server = IO::Socket::UNIX->new(Peer => $redis);

@@ -87,7 +87,7 @@ my @in_endpoint = (
     [ 'canary_rule match_rate 10%; #!',
       qr/rule "match_rate" needs a match: the name of the "canary_match"/ ],
     [ 'canary_rule match_rate 10% match=; #!',
-      qr/invalid "match=", the name of a "canary_match" has to have 1 to 31/ ],
+      qr/invalid "match=", match must be the name of a "canary_match", 1 to 31/ ],
     [ 'canary_rule error_rate 10% match=one; #!',
       qr/rule "error_rate" has a match, which is only for .*"match_rate"/ ],
     [ 'canary_rule match_rate 10% match=one match=two; #!',
@@ -166,7 +166,7 @@ my @in_endpoint = (
       qr/threshold "110%" of rule "error_rate".* ratio from 0 to 1/ ],
     [ join('', map { "canary_rule latency_p50_max ${_}ms;\n" } 1 .. 8)
       . 'canary_rule latency_p99_max 1s; #!',
-      qr/too many rules about quantiles of latency and matches, at most 8/ ],
+      qr/too many rules about quantiles of latency, at most 8 are possible, those/ ],
     [ join('', map { "canary_rule error_rate $_%;\n" } 1 .. 16)
       . 'canary_rule error_rate 10%; #!',
       qr/too many rules, at most 16/ ],
@@ -510,7 +510,7 @@ my %accepted = (
     "Verta's API without endpoints" =>
         'server { location /api/v1/ { canary_verta_api workspace=w; } }',
     'both APIs, each in its own location' => <<~'EOC',
-        server { location / { canary_api write=on;
+        server { location / { canary_api write=on; deny all;
                               location /x/api/v1/ { canary_verta_api; } }
                  listen 127.0.0.1:%%PORT_api%%; }
         EOC
@@ -525,7 +525,7 @@ my %accepted = (
     'a zone and a path without endpoints' =>
         "canary_zone zone=z:2m;\ncanary_state_path st;",
     'canary_api for all, or part of it' => <<~'EOC',
-        server { location / { canary_api write=on; }
+        server { location / { canary_api write=on; deny all; }
                  listen 127.0.0.1:%%PORT_api%%; }
         server { location = /metrics { canary_metrics; }
                  location ^~ /canary/ { canary_api; allow all; }
@@ -538,6 +538,10 @@ subtest 'accepted' => sub {
         my ($accepted, $output) = $t->check($accepted{$name});
 
         ok($accepted, $name) or diag($output);
+
+        # there are two upstreams here, whatever the number of releases
+
+        $output =~ s/^.*\[warn\] .* so that they are the same servers.*\n//mg;
         unlike($output, qr/\[(?:warn|alert|crit|emerg)\]/, 'no warning');
     }
 };

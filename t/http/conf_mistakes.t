@@ -59,14 +59,14 @@ my @in_endpoint = (
       'invalid threshold "5%" of rule "failed_requests_max", it must be a '
       . 'whole number of requests from 0 to 1000000000' ],
     [ 'canary_rule error_rate 5% confidence=99; #!',
-      'invalid parameter "confidence=99" of "canary_rule", confidence must be '
+      'invalid "confidence=99", confidence must be '
       . 'a ratio from 0.5 up to, but not including, 1, such as "0.999", or '
       . '"off"' ],
     [ 'canary_rule error_rate 5% min_requests=many; #!',
-      'invalid parameter "min_requests=many" of "canary_rule", min_requests '
+      'invalid "min_requests=many", min_requests '
       . 'must be a whole number from 1 to 1000000000' ],
     [ 'canary_rule error_rate 5% burst=50ms; #!',
-      'invalid parameter "burst=50ms" of "canary_rule", burst must be 0 or a '
+      'invalid "burst=50ms", burst must be 0 or a '
       . 'multiple of 100ms, up to 10s' ],
     [ 'canary_step 20; #!',
       'invalid step "20", it must be above 0 and at most 1 or 100%' ],

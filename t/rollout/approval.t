@@ -26,7 +26,7 @@ my %approval = (
 $t->start(config(%approval));
 
 my %awaited = (
-    rule => undef, attempts => 0, reason => 'approval',
+    rule => undef, attempts => 0, seconds => undef, reason => 'approval',
     approval => JSON::PP::true,
 );
 

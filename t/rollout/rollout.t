@@ -131,7 +131,7 @@ subtest 'without traffic it holds for ever, and says so' => sub {
     is($endpoint->{step}, 1, 'nor takes a step');
     is($endpoint->{served_weight}, undef, 'nothing was served');
     is_deeply($endpoint->{waiting_for},
-              { rule => 'error_5xx_rate', attempts => 10,
+              { rule => 'error_5xx_rate', attempts => 10, seconds => undef,
                 reason => 'no attempt in this step yet' },
               'what it waits for');
     is($endpoint->{rules}[0]{verdict}, 'undecided', 'the verdict');
@@ -143,6 +143,7 @@ subtest 'without traffic it holds for ever, and says so' => sub {
 
     $endpoint = $t->endpoint('lonely');
     is($endpoint->{step}, 1, 'four of ten are not enough');
+    cmp_ok(delete $endpoint->{waiting_for}{seconds}, '>', 0, 'for how long');
     is_deeply($endpoint->{waiting_for},
               { rule => 'error_5xx_rate', attempts => 6,
                 reason => '6 more clean attempts until error_5xx_rate can '
@@ -156,7 +157,7 @@ subtest 'without traffic it holds for ever, and says so' => sub {
 
     is($t->endpoint('lonely')->{phase}, 'baking', 'at 100 % it holds too');
     is_deeply(waiting('lonely'),
-              { rule => 'error_5xx_rate', attempts => 10,
+              { rule => 'error_5xx_rate', attempts => 10, seconds => undef,
                 reason => 'no attempt in this step yet' },
               'for the same');
 
@@ -175,7 +176,7 @@ subtest 'a budget needs an attempt as well' => sub {
     is($endpoint->{rules}[0]{verdict}, 'passing', 'the budget passes');
     is($endpoint->{step}, 1, 'but nothing happened that would show it');
     is_deeply($endpoint->{waiting_for},
-              { rule => 'failed_requests_max', attempts => 1,
+              { rule => 'failed_requests_max', attempts => 1, seconds => undef,
                 reason => 'no attempt in this step yet' },
               'so it waits for an attempt');
 
@@ -197,7 +198,7 @@ subtest 'on_undecided advance' => sub {
 
     is($t->endpoint('advancing')->{step}, 1, 'without an attempt it holds');
     is_deeply(waiting('advancing'),
-              { rule => 'error_rate', attempts => 100,
+              { rule => 'error_rate', attempts => 100, seconds => undef,
                 reason => 'no attempt in this step yet' }, 'and says so');
 
     bodies('/advancing/', 4);

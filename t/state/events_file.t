@@ -67,7 +67,7 @@ subtest 'a line for each event, as the API has it' => sub {
         like($body, qr/\Q[@{[ join ',', @texts ]}]\E/, "those of $name");
     }
     is((stat $file)[2] & 07777, 0600, 'for nobody else to read');
-    unlike($t->read_file('canary/state.json'), qr/"verb"/,
+    unlike($t->read_file('canary/state.json'), qr/"actor"/,
            'the state file has none');
 };
 
@@ -315,7 +315,7 @@ subtest 'a state file of before has events in it' => sub {
     is(join(' ', map { $_->{id} } events_in_file()),
        join(' ', sort { $a <=> $b } map { $_->{id} } map { @$_ } values %events),
        'and all of them are in the file, once');
-    unlike($t->read_file('canary/state.json'), qr/"verb"/,
+    unlike($t->read_file('canary/state.json'), qr/"actor"/,
            'but not in the state file');
     restart();
     is_deeply([ $t->events($_) ], $events{$_}, "later, too: $_")

@@ -24,7 +24,10 @@ class App {
                                         hidden: true });
         this.readOnly = element('p', { class: 'banner', hidden: true },
             'This location can only be read.');
-        this.banners.append(this.lost, this.heartbeat, this.readOnly);
+        this.fleet = new FleetStrip();
+        this.inFleet = false;
+        this.banners.append(this.lost, this.heartbeat, this.readOnly,
+                            this.fleet.node);
     }
 
     run() {
@@ -105,6 +108,8 @@ class App {
                 }
 
                 this.beats(await view.poll());
+                this.fleet.show(this.inFleet ? await request('GET', 'fleet')
+                                             : null);
             });
 
             this.connected();
@@ -242,6 +247,8 @@ class App {
         }
 
         const { nginx, configuration } = endpoint;
+
+        this.inFleet = endpoint.fleet !== undefined;
 
         setText(document.getElementById('who'), [
             nginx.node ? `${nginx.node} on ${nginx.host}` : nginx.host,

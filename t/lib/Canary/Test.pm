@@ -228,8 +228,9 @@ empty: linked statically), TEST_NGINX_DEBUG=1 (debug log), TEST_NGINX_LEAVE=1
 (keep the directory), TEST_CANARY_VALGRIND (a file of suppressions: run nginx
 in valgrind, always with master_process off; TEST_CANARY_VALGRIND_MASTER=1: with
 a master if the test has one), TEST_CANARY_FAULTS (the library of faults;
-build/faults/faults.so), TEST_CANARY_KILLS and TEST_CANARY_ENDURANCE=1
-(more of what make kills and make endurance do), TEST_NGINX_TIMEOUT (seconds for a whole file).
+build/faults/faults.so), TEST_CANARY_KILLS, TEST_CANARY_ENDURANCE=1 and
+TEST_CANARY_FLEET=1 (more of what make kills, make endurance and make fleet do),
+TEST_NGINX_TIMEOUT (seconds for a whole file).
 
 =cut
 
