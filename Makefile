@@ -10,7 +10,7 @@ CFLAGS     ?= -O2 -g -fstack-protector-strong -Wformat \
               -Werror=format-security -D_FORTIFY_SOURCE=2
 LDFLAGS    ?= -Wl,-z,relro -Wl,-z,now
 ## test files that run beside each other
-PROVE_JOBS ?= 1
+PROVE_JOBS ?= 2
 
 ifeq ($(origin CC),default)
 ## gcc or clang
