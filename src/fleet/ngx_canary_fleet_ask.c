@@ -53,6 +53,8 @@ static void ngx_canary_fleet_presence(ngx_canary_fleet_node_t *node,
     ngx_array_t *args);
 static size_t ngx_canary_fleet_lacks(ngx_canary_fleet_node_t *node,
     ngx_uint_t i, char *line);
+static size_t ngx_canary_fleet_lacks_match(ngx_canary_shared_t *shared,
+    const char *name, char *line);
 static void ngx_canary_fleet_said_bye(ngx_canary_redis_t *redis,
     redisReply *reply, void *data);
 
@@ -298,7 +300,13 @@ ngx_canary_fleet_arg_parcel(ngx_canary_fleet_node_t *node, ngx_array_t *args,
         parcel.len = 0;
     }
 
-    if (kind != NGX_CANARY_FLEET_ORDERS || parcel.len == 0) {
+    if (parcel.len == 0) {
+        ngx_canary_fleet_arg(args, "");
+        free(parcel.data);
+        return;
+    }
+
+    if (kind != NGX_CANARY_FLEET_ORDERS) {
         ngx_canary_fleet_arg_text(args, (char *) parcel.data, parcel.len);
         free(parcel.data);
         return;
@@ -307,13 +315,14 @@ ngx_canary_fleet_arg_parcel(ngx_canary_fleet_node_t *node, ngx_array_t *args,
     /* a word */
 
     word.data = malloc(ngx_base64_encoded_length(parcel.len));
-    word.len = 0;
 
     if (word.data) {
         ngx_encode_base64url(&word, &parcel);
-    }
+        ngx_canary_fleet_arg_text(args, (char *) word.data, word.len);
 
-    ngx_canary_fleet_arg_text(args, (char *) word.data, word.len);
+    } else {
+        ngx_canary_fleet_arg(args, "");
+    }
 
     free(word.data);
     free(parcel.data);
@@ -398,12 +407,43 @@ ngx_canary_fleet_lacks(ngx_canary_fleet_node_t *node, ngx_uint_t i, char *line)
             && ngx_memcmp(place->name, record->canary, len) == 0
             && ngx_canary_release_configured(shared->zone, place))
         {
-            return 0;
+            return ngx_canary_fleet_lacks_match(shared, name, line);
         }
     }
 
     return canary_fleet_lack_print(CANARY_FLEET_LACKS_RELEASE, name,
                                    record->canary, line);
+}
+
+
+/* a match of a rule, the first of those that are not configured */
+
+static size_t
+ngx_canary_fleet_lacks_match(ngx_canary_shared_t *shared, const char *name,
+    char *line)
+{
+    ngx_uint_t  i, missing;
+    char        match[CANARY_MATCH_SIZE];
+
+    ngx_canary_lock(shared->zone);
+
+    missing = shared->evidence ? shared->evidence->missing : 0;
+
+    for (i = 0; i < CANARY_MATCHES_MAX && !(missing & 1u << i); i++) {
+        /* void */
+    }
+
+    if (missing) {
+        ngx_memcpy(match,
+                   ngx_canary_record(shared)->rollout.strategy.matches.names[i],
+                   CANARY_MATCH_SIZE);
+    }
+
+    ngx_canary_unlock(shared->zone);
+
+    return missing ? canary_fleet_lack_print(CANARY_FLEET_LACKS_MATCH, name,
+                                             match, line)
+                   : 0;
 }
 
 

@@ -264,9 +264,13 @@ ngx_canary_fleet_hear(ngx_canary_fleet_node_t *node,
     if (heard->tests.len) {
         free(node->tests.data);
 
+        node->tests.len = 0;
         node->tests.data = malloc(heard->tests.len);
-        node->tests.len = node->tests.data ? heard->tests.len : 0;
-        ngx_memcpy(node->tests.data, heard->tests.data, node->tests.len);
+
+        if (node->tests.data) {
+            node->tests.len = heard->tests.len;
+            ngx_memcpy(node->tests.data, heard->tests.data, node->tests.len);
+        }
     }
 
     time = canary_fleet_time(&node->core.kept.clock, now);
@@ -461,12 +465,15 @@ ngx_canary_fleet_load(ngx_canary_fleet_node_t *node, ngx_uint_t i)
 
     static ngx_str_t  name = ngx_string("the leader before");
 
+    if (node->tests.len == 0) {
+        return;
+    }
+
     led = node->endpoints[i].led;
     at = node->tests.data;
     end = at + node->tests.len;
-    more = 0;
 
-    while (at != end && (more = canary_parcel_next(&at, end, &part)) == 1) {
+    while ((more = canary_parcel_next(&at, end, &part)) == 1) {
         if (ngx_canary_fleet_index(node, &part) == (ngx_int_t) i) {
             (void) canary_lead_load(led->lead, &led->rollout, part.bytes,
                                     part.len);

@@ -152,6 +152,12 @@ a_state(void)
     strcpy((char *) event->actor.name, "controller");
     strcpy((char *) event->release, "v2");
 
+    endpoint->rollout.uid = 77;
+    endpoint->rollout.tests = 3;
+    endpoint->rollout.trial = 2;
+    endpoint->rollout.members = 5;
+    endpoint->rollout.joined = 9;
+
     endpoint = &state->endpoints[1];
     assert_true(canary_state_set_name(endpoint, "idle", 4));
     canary_rollout_init(&endpoint->rollout, CANARY_NO_RELEASE);
@@ -279,6 +285,20 @@ what_came_later_reads_as_nothing_where_it_is_not(void **unused)
     }
 
     assert_string_equal((char *) state->endpoints[0].events[1].release, "");
+
+    canary_state_destroy(state);
+    free(sealed);
+
+    sealed = changed_document(",\"members\":5,\"joined\":9", "", &len);
+    state = canary_state_json_read(sealed, len, error);
+
+    if (state == NULL) {
+        fail_msg("%s: %s", error, sealed);
+    }
+
+    assert_int_equal(state->endpoints[0].rollout.uid, 77);
+    assert_int_equal(state->endpoints[0].rollout.members, 0);
+    assert_int_equal(state->endpoints[0].rollout.joined, 0);
 
     canary_state_destroy(state);
     free(sealed);
