@@ -31,9 +31,12 @@ canary_pace_sample(canary_pace_t *pace, uint32_t step, uint64_t now,
 {
     canary_pace_sample_t  *sample;
 
-    if (pace->step != step) {
+    /* the step began just before, with what there is by now */
+
+    if (pace->n == 0 || pace->step != step) {
         memset(pace, 0, sizeof(canary_pace_t));
         pace->step = step;
+        begun = 0;
     }
 
     sample = &pace->samples[pace->n % CANARY_PACES];

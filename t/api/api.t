@@ -373,7 +373,9 @@ subtest 'an endpoint in a rollout' => sub {
 
     $endpoint = $t->wait_for(sub {
         my $now = $t->endpoint('ep');
-        return $now->{waiting_for}{reason} =~ /more clean/ ? $now : 0;
+        my $for = $now->{waiting_for};
+        return $for->{reason} =~ /more clean/ && defined $for->{seconds}
+            ? $now : 0;
     });
 
     is($endpoint->{served_weight}, 0.5);

@@ -48,6 +48,19 @@ a_young_step_has_its_own_rate(void **state)
 }
 
 
+static void
+what_came_before_the_first_look_is_of_the_step(void **state)
+{
+    canary_pace_t  pace = { 0 };
+
+    (void) state;
+
+    canary_pace_sample(&pace, 1, BEGIN, 20);
+
+    assert_int_equal(canary_pace_seconds(&pace, 1, BEGIN + 1000, 20, 40), 2);
+}
+
+
 /* What was long ago tells nothing of what comes. */
 
 static void
@@ -85,6 +98,7 @@ main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_attempts_nothing_is_known),
         cmocka_unit_test(a_young_step_has_its_own_rate),
+        cmocka_unit_test(what_came_before_the_first_look_is_of_the_step),
         cmocka_unit_test(an_old_step_has_that_of_the_last_minute)
     };
 
