@@ -332,6 +332,13 @@ ngx_http_canary_feed_send(ngx_http_canary_feed_t *feed)
         b->last_buf = (r == r->main) ? 1 : 0;
         b->last_in_chain = 1;
 
+        /* nothing was left to say: only that this is the end */
+
+        if (b->last == b->pos) {
+            b->temporary = 0;
+            b->sync = (r == r->main) ? 0 : 1;
+        }
+
         return ngx_http_output_filter(r, &feed->out);
     }
 
