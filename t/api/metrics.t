@@ -458,6 +458,22 @@ EOY
     $backend{v2}->set(delay_ms => 0);
 };
 
+# What is last may have no text, and be alone in its part.
+
+subtest 'parts end anywhere' => sub {
+    for my $n (1 .. 8) {
+        my $more = join '', map { "upstream more$_ {
+            canary_release v1 model_v1; canary_release v2 model_v2; }\n" }
+            1 .. $n;
+
+        $t->renew($http . $more);
+
+        my $response = $t->get('/metrics');
+        like($response->body, qr/"more$n"/, "$n more: the last of them");
+        ok(!$response->error, 'and the end');
+    }
+};
+
 $t->finish;
 
 
