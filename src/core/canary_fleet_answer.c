@@ -4,7 +4,6 @@
  */
 
 
-#include <stdio.h>
 #include <string.h>
 
 #include "canary_fleet_internal.h"
@@ -407,7 +406,6 @@ canary_fleet_committed(canary_fleet_endpoint_t *endpoint, unsigned flight,
         offer->record = endpoint->sent;
         offer->what = CANARY_FLEET_RENAME;
     }
-
 }
 
 
@@ -417,7 +415,8 @@ canary_fleet_not_committed(canary_fleet_t *fleet,
 {
     if (endpoint->proposal == CANARY_FLEET_PROPOSAL_SENT) {
         canary_fleet_conclude(endpoint, CANARY_FLEET_WAIT);
-        snprintf(fleet->reason, sizeof(fleet->reason), "%s", reason);
+        fleet->reason[0] = '\0';
+        strncat(fleet->reason, reason, sizeof(fleet->reason) - 1);
     }
 }
 

@@ -35,6 +35,8 @@
  */
 
 
+static ngx_canary_section_e ngx_canary_prepare(ngx_canary_shared_t *shared,
+    const ngx_canary_record_t *next, ngx_uint_t exposes);
 static ngx_uint_t ngx_canary_may_expose(ngx_canary_shared_t *shared,
     const canary_command_t *command);
 static void ngx_canary_forestall(ngx_canary_shared_t *shared,
@@ -121,37 +123,49 @@ ngx_canary_change_locked(ngx_canary_shared_t *shared,
         return NGX_CANARY_DONE;
     }
 
-    if (exposes && zone->foreign) {
-        change->status = CANARY_UNCHANGED;
-        return NGX_CANARY_NO_FILE;
-    }
-
-    if (exposes && !ngx_canary_fleet_reached(zone)) {
-        change->status = CANARY_UNCHANGED;
-        return NGX_CANARY_NO_FLEET;
-    }
-
     if (zone->fleet && !canary_verb_only_tells(change->command.verb)) {
         next.rollout.uid = ngx_canary_uid();
         ngx_canary_take_seats(zone->fleet, &record->rollout, &next.rollout);
     }
 
-    if (next.rollout.phase != CANARY_IDLE
-        && ngx_canary_provide(shared, &next.rollout)
-           != NGX_OK)
-    {
+    rc = ngx_canary_prepare(shared, &next, exposes);
+
+    if (rc != NGX_CANARY_DONE) {
         change->status = CANARY_UNCHANGED;
+        return rc;
+    }
+
+    return ngx_canary_carry_out(shared, change, &next, log);
+}
+
+
+/* what it needs: somebody who keeps it, and memory */
+
+static ngx_canary_section_e
+ngx_canary_prepare(ngx_canary_shared_t *shared,
+    const ngx_canary_record_t *next, ngx_uint_t exposes)
+{
+    if (exposes && shared->zone->foreign) {
+        return NGX_CANARY_NO_FILE;
+    }
+
+    if (exposes && !ngx_canary_fleet_reached(shared->zone)) {
+        return NGX_CANARY_NO_FLEET;
+    }
+
+    if (next->rollout.phase != CANARY_IDLE
+        && ngx_canary_provide(shared, &next->rollout) != NGX_OK)
+    {
         return NGX_CANARY_NO_MEMORY;
     }
 
     /* else only the log has the event */
 
     if (ngx_canary_provide_history(shared) != NGX_OK && exposes) {
-        change->status = CANARY_UNCHANGED;
         return NGX_CANARY_NO_MEMORY;
     }
 
-    return ngx_canary_carry_out(shared, change, &next, log);
+    return NGX_CANARY_DONE;
 }
 
 

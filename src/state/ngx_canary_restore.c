@@ -54,6 +54,8 @@ static void ngx_canary_set_aside(ngx_canary_main_conf_t *cmcf,
     const char *why, ngx_log_t *log);
 static void ngx_canary_aside_name(char *name);
 static void ngx_canary_keep(ngx_canary_main_conf_t *cmcf, ngx_log_t *log);
+static void ngx_canary_restore_state(ngx_canary_main_conf_t *cmcf,
+    canary_state_t *state, uint64_t last, ngx_log_t *log);
 static ngx_int_t ngx_canary_restore_idle(ngx_canary_main_conf_t *cmcf,
     canary_state_endpoint_t *from, ngx_log_t *log);
 static ngx_int_t ngx_canary_restore_rollout(ngx_canary_main_conf_t *cmcf,
@@ -105,18 +107,7 @@ ngx_canary_restore(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
 
     ngx_canary_lock(cmcf->zone);
 
-    ngx_canary_raise_last(cmcf, last);
-
-    if (state) {
-        ngx_canary_raise_last(cmcf, state->last_event);
-        cmcf->zone->configurations += state->configuration;
-        ngx_canary_restore_fleet(cmcf->zone, &state->fleet);
-        ngx_canary_restore_parts(cmcf, state, 0, log);
-    }
-
-    if (last) {
-        ngx_canary_restore_others(cmcf, log);
-    }
+    ngx_canary_restore_state(cmcf, state, last, log);
 
     if (state && ours) {
         ngx_canary_newer_events(cmcf, state, log);
@@ -138,6 +129,27 @@ ngx_canary_restore(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
     return why[0] ? "nothing can be read of the state file in"
            : state ? "nothing is known of it in the state file in"
                    : "there is no state file in";
+}
+
+
+/* "state" may be NULL; "last": number of the last event that was read */
+
+static void
+ngx_canary_restore_state(ngx_canary_main_conf_t *cmcf, canary_state_t *state,
+    uint64_t last, ngx_log_t *log)
+{
+    ngx_canary_raise_last(cmcf, last);
+
+    if (state) {
+        ngx_canary_raise_last(cmcf, state->last_event);
+        cmcf->zone->configurations += state->configuration;
+        ngx_canary_restore_fleet(cmcf->zone, &state->fleet);
+        ngx_canary_restore_parts(cmcf, state, 0, log);
+    }
+
+    if (last) {
+        ngx_canary_restore_others(cmcf, log);
+    }
 }
 
 
