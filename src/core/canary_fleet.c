@@ -355,6 +355,11 @@ canary_fleet_told(const canary_fleet_t *fleet, unsigned endpoint)
         return CANARY_FLEET_NOT_TOLD;
     }
 
+    if (fleet->conf.keyed) {
+        return (canary_fleet_in_file(ep) && canary_fleet_is_settled(ep))
+               ? CANARY_FLEET_DURABLE : CANARY_FLEET_TOLD;
+    }
+
     return (canary_fleet_in_file(ep) && fleet->quorum >= ep->version)
            ? CANARY_FLEET_DURABLE : CANARY_FLEET_TOLD;
 }
@@ -570,18 +575,34 @@ canary_fleet_tell(canary_fleet_t *fleet, canary_fleet_endpoint_t *endpoint,
 
     if (!canary_fleet_ours_stands(endpoint, &endpoint->theirs)) {
         if (!fleet->joining) {
-            canary_fleet_join_at(fleet, now);
+            canary_fleet_join_at(fleet, endpoint->doubted
+                                        ? now + CANARY_FLEET_TICK : now);
         }
 
         return 0;
     }
 
-    canary_fleet_record_tell(&endpoint->ours, &endpoint->theirs,
-                             canary_fleet_uid(fleet), &endpoint->sent);
+    if (canary_fleet_is_denied(endpoint, &endpoint->theirs)
+        && !canary_fleet_record_raises(&endpoint->theirs, &endpoint->ours))
+    {
+        /* what nobody has done takes nothing away */
+
+        endpoint->sent = endpoint->ours;
+        endpoint->sent.uid = canary_fleet_uid(fleet);
+
+        if (endpoint->theirs.generation >= endpoint->ours.generation) {
+            endpoint->sent.generation = endpoint->theirs.generation + 1;
+        }
+
+    } else {
+        canary_fleet_record_tell(&endpoint->ours, &endpoint->theirs,
+                                 canary_fleet_uid(fleet), &endpoint->sent);
+    }
 
     endpoint->flight = CANARY_FLEET_TELL_SENT;
     todo->act = CANARY_FLEET_TELL;
     todo->mode = CANARY_FLEET_ANY;
+    todo->over = endpoint->forged;
 
     canary_fleet_send(fleet, endpoint, now, todo);
 
@@ -599,6 +620,17 @@ canary_fleet_commit(canary_fleet_t *fleet, canary_fleet_endpoint_t *endpoint,
 
     if (!canary_fleet_record_same(&endpoint->base, &endpoint->theirs)) {
         canary_fleet_conclude(endpoint, CANARY_FLEET_CONFLICT);
+        (void) canary_fleet_say(fleet, endpoint, now, todo);
+        return 1;
+    }
+
+    if (fleet->conf.keyed
+        && canary_fleet_refuses(fleet,
+                                (unsigned) (endpoint - fleet->endpoints), now,
+                                fleet->reason, sizeof(fleet->reason))
+           > 0)
+    {
+        canary_fleet_conclude(endpoint, CANARY_FLEET_WAIT);
         (void) canary_fleet_say(fleet, endpoint, now, todo);
         return 1;
     }
@@ -660,7 +692,7 @@ canary_fleet_next_tick(canary_fleet_t *fleet, uint64_t now,
     todo->evidence = slot != fleet->slot;
     fleet->slot = slot;
 
-    if (now - fleet->second >= 1000) {
+    if (now - fleet->second >= 1000 || canary_fleet_has_questions(fleet)) {
         fleet->second = now;
         todo->second = 1;
     }

@@ -15,6 +15,7 @@
 #include "canary_fleet_nodes.h"
 #include "canary_fleet_record.h"
 #include "canary_fleet_share.h"
+#include "canary_fleet_signed.h"
 
 
 /*
@@ -120,6 +121,22 @@ typedef struct {
     uint8_t                apply;        /* that is to be done to "theirs" */
     uint8_t                ends;         /* its rollout is not the fleet's */
     uint8_t                met;          /* for one pass over an answer */
+
+    /* with a key, else all zero */
+
+    const char            *name;         /* as the shell has set it, */
+    uint64_t               key;          /* and a hash of that */
+    uint64_t               hash;         /* of "theirs" */
+    uint64_t               settled;      /* generation of one that most had in
+                                            their files, */
+    uint32_t               settled_uid;
+    uint32_t               holders;      /* so many others have "theirs" */
+    uint64_t               hot;          /* the record is told of until then */
+    uint64_t               doubted;      /* since when nobody has "theirs" */
+    uint64_t               strayed;      /* since when the file has what is not
+                                            "theirs", and may not take effect */
+    canary_fleet_record_t  denied;       /* that it was, for too long */
+    uint8_t                forged;       /* "theirs" was not verified */
 } canary_fleet_endpoint_t;
 
 
@@ -153,6 +170,9 @@ typedef struct {
     unsigned               endpoint;     /* index */
     uint64_t               version;      /* of the change (ticks), else 0 */
     canary_fleet_record_t  record;       /* in; out with APPLY and RENAME */
+    int                    forged;       /* there is a key, and the record does
+                                            not verify: only that there is one
+                                            is known */
 
     /*
      * Out.  What is on its way into the file already may be said again.
@@ -286,6 +306,8 @@ typedef struct {
                                             none */
     canary_fleet_mode_t     mode;
     uint64_t                not_after;   /* ms of Redis; 0: at any time */
+    int                     over;        /* TELL: whatever there is, since it
+                                            does not verify */
     canary_fleet_result_t   result;      /* CONCLUDE */
     const char             *reason;      /* CONCLUDE of WAIT; until the next
                                             call */
@@ -313,6 +335,10 @@ typedef struct {
     uint64_t                 timeout;    /* ms, 200..5000 */
     uint64_t                 random;     /* really random */
     int                      goes_on;    /* after a reload, not a start */
+    int                      keyed;      /* answers are not trusted, only what
+                                            other nodes have signed */
+    int64_t                  ahead;      /* with a key, ms: what this node signs
+                                            is dated by its clock and this */
 } canary_fleet_conf_t;
 
 
@@ -358,6 +384,23 @@ typedef struct {
     uint8_t                   ticking;      /* a tick is in flight */
     uint8_t                   may_lead;
     uint8_t                   busy;         /* there is a rollout: the beat */
+
+    /* with a key */
+
+    char                      strange[CANARY_NAME_SIZE];
+                                            /* written: a node that lives, but
+                                               signs nothing, or by another
+                                               key; empty: none */
+    uint64_t                  lead_at;      /* since when it leads, ms of the
+                                               node; 0: it does not */
+    uint64_t                  doubting;     /* a record that nobody has, of this
+                                               version, has to come again; 0:
+                                               none */
+    uint64_t                  nodes_at;     /* ms of Redis: when nodes were as
+                                               they are here */
+    unsigned                  nknown;
+    canary_fleet_known_t      known[CANARY_FLEET_NODES];
+    canary_fleet_forgot_t     forgot[CANARY_FLEET_FORGETS];
 } canary_fleet_t;
 
 
@@ -467,6 +510,52 @@ uint32_t canary_fleet_uid(canary_fleet_t *fleet);
 /* Whether it is in touch with the fleet: follower or leader. */
 
 int canary_fleet_reached(const canary_fleet_t *fleet);
+
+/*
+ * Where there is a key.  What follows does nothing, or says yes, without one.
+ *
+ * The name of an endpoint, which has to stay: a word of Redis.  To be told once,
+ * after canary_fleet_endpoint_init().
+ */
+
+void canary_fleet_endpoint_name(canary_fleet_endpoint_t *endpoint,
+    const char *name);
+
+/*
+ * How old something is that a node has signed, ms; -1: it is not to be
+ * believed, since there was newer, or its clock is off by more than a minute.
+ */
+
+int64_t canary_fleet_age(canary_fleet_t *fleet, const char *name,
+    uint32_t incarnation, uint64_t serial, uint64_t now);
+
+/*
+ * Whether a record that raises, and that the file has now, may take effect: 1
+ * when more than half of the members have it in their files; 0: not yet; -1:
+ * never, the fleet has lost it.  Until then it has to stay in the file, since
+ * others count on that.
+ */
+
+int canary_fleet_may_take(canary_fleet_t *fleet, unsigned endpoint,
+    const canary_fleet_record_t *record, uint64_t now);
+
+/* How many members there are: no answer of Redis makes them fewer. */
+
+unsigned canary_fleet_size(const canary_fleet_t *fleet);
+
+/* A member is forgotten, by hand; 0: it is none, or was heard of since. */
+
+int canary_fleet_forget(canary_fleet_t *fleet, const char *name, uint64_t now);
+
+/*
+ * What a node signs of itself, as words of the first line of its presence, see
+ * canary_fleet_nodes.h, for which canary_fleet_signed_room() bytes are enough;
+ * "leaves": it ends.  The length, 0 without a key; no zero at the end.
+ */
+
+size_t canary_fleet_signed_room(const canary_fleet_t *fleet);
+size_t canary_fleet_signed_print(const canary_fleet_t *fleet, int leaves,
+    uint64_t now, char *text);
 
 /*
  * Whether a record that raises may take effect now that the file has it, be it

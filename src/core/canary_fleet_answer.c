@@ -22,19 +22,24 @@ static void canary_fleet_join_members(canary_fleet_t *fleet,
     const canary_fleet_join_t *join);
 static void canary_fleet_join_records(canary_fleet_t *fleet,
     canary_fleet_join_t *join, uint64_t before, uint64_t now);
-static void canary_fleet_not_met(canary_fleet_endpoint_t *endpoint,
+static void canary_fleet_not_met(canary_fleet_t *fleet, unsigned i,
     const canary_fleet_join_t *join, uint64_t before);
+static void canary_fleet_tick_signed(canary_fleet_t *fleet,
+    const canary_fleet_ticked_t *tick, uint64_t now);
 static void canary_fleet_tick_lease(canary_fleet_t *fleet,
     const canary_fleet_ticked_t *tick);
 static void canary_fleet_tick_nodes(canary_fleet_t *fleet,
     const canary_fleet_ticked_t *tick);
-static void canary_fleet_committed(canary_fleet_endpoint_t *endpoint,
-    unsigned flight, canary_fleet_committed_t *commit);
+static void canary_fleet_committed(canary_fleet_t *fleet,
+    canary_fleet_endpoint_t *endpoint, unsigned flight,
+    canary_fleet_committed_t *commit);
 static void canary_fleet_not_committed(canary_fleet_t *fleet,
     canary_fleet_endpoint_t *endpoint, const char *reason);
-static void canary_fleet_learn(canary_fleet_endpoint_t *endpoint,
-    const canary_fleet_record_t *record, uint64_t version, uint64_t before);
+static void canary_fleet_learn(canary_fleet_t *fleet,
+    const canary_fleet_offer_t *offer, uint64_t version, uint64_t before);
 static void canary_fleet_judge(canary_fleet_t *fleet,
+    canary_fleet_offer_t *offer, int foreign, uint64_t now);
+static void canary_fleet_doubt(canary_fleet_t *fleet,
     canary_fleet_offer_t *offer, int foreign, uint64_t now);
 static void canary_fleet_yield(canary_fleet_t *fleet,
     canary_fleet_offer_t *offer, int foreign, uint64_t now);
@@ -54,6 +59,12 @@ canary_fleet_join_answer(canary_fleet_t *fleet, canary_fleet_join_t *join,
 
     fleet->joining = 0;
     kept = &fleet->kept;
+
+    /* where there is a key, who was in the fleet knows that it is this one */
+
+    if (fleet->conf.keyed && kept->nseeds > 0) {
+        join->foreign = 0;
+    }
 
     if (join->reply != CANARY_FLEET_OK) {
         canary_fleet_keep_out(fleet, now);
@@ -85,7 +96,12 @@ canary_fleet_join_answer(canary_fleet_t *fleet, canary_fleet_join_t *join,
     memcpy(kept->seeds, join->seeds, sizeof(kept->seeds));
     kept->version = join->version;
 
-    canary_fleet_join_members(fleet, join);
+    if (fleet->conf.keyed) {
+        canary_fleet_number_members(fleet, join->members, join->nmembers, now);
+
+    } else {
+        canary_fleet_join_members(fleet, join);
+    }
 
     fleet->again = 0;
     fleet->joined = 1;
@@ -178,13 +194,18 @@ canary_fleet_join_records(canary_fleet_t *fleet, canary_fleet_join_t *join,
         endpoint = &fleet->endpoints[offer->endpoint];
         endpoint->met = 1;
 
-        canary_fleet_learn(endpoint, &offer->record, join->version, before);
+        canary_fleet_learn(fleet, offer, join->version, before);
         canary_fleet_judge(fleet, offer, join->foreign, now);
+    }
+
+    if (fleet->doubting) {
+        fleet->doubting = 0;
+        canary_fleet_join_at(fleet, now + CANARY_FLEET_TICK_IDLE);
     }
 
     for (i = 0; i < fleet->nendpoints; i++) {
         if (!fleet->endpoints[i].met) {
-            canary_fleet_not_met(&fleet->endpoints[i], join, before);
+            canary_fleet_not_met(fleet, i, join, before);
         }
     }
 }
@@ -193,14 +214,18 @@ canary_fleet_join_records(canary_fleet_t *fleet, canary_fleet_join_t *join,
 /* an endpoint that the fleet does not know */
 
 static void
-canary_fleet_not_met(canary_fleet_endpoint_t *endpoint,
+canary_fleet_not_met(canary_fleet_t *fleet, unsigned i,
     const canary_fleet_join_t *join, uint64_t before)
 {
-    canary_fleet_record_t  none;
+    canary_fleet_offer_t      none;
+    canary_fleet_endpoint_t  *endpoint;
 
-    memset(&none, 0, sizeof(canary_fleet_record_t));
+    memset(&none, 0, sizeof(canary_fleet_offer_t));
+    none.endpoint = i;
 
-    canary_fleet_learn(endpoint, &none, join->version, before);
+    canary_fleet_learn(fleet, &none, join->version, before);
+
+    endpoint = &fleet->endpoints[i];
 
     if (join->foreign && endpoint->ours.phase != CANARY_IDLE) {
         endpoint->ends = CANARY_FLEET_TO_END;
@@ -217,6 +242,7 @@ canary_fleet_tick_answer(canary_fleet_t *fleet, canary_fleet_ticked_t *tick,
     uint64_t now)
 {
     unsigned               i;
+    uint64_t               upto;
     canary_fleet_offer_t  *offer;
 
     canary_fleet_landed(fleet, now);
@@ -253,24 +279,54 @@ canary_fleet_tick_answer(canary_fleet_t *fleet, canary_fleet_ticked_t *tick,
                                   tick->now + (uint64_t) tick->shift);
     }
 
-    canary_fleet_tick_lease(fleet, tick);
-    canary_fleet_tick_nodes(fleet, tick);
+    if (fleet->conf.keyed) {
+        canary_fleet_tick_signed(fleet, tick, now);
+
+    } else {
+        canary_fleet_tick_lease(fleet, tick);
+        canary_fleet_tick_nodes(fleet, tick);
+    }
 
     for (i = 0; i < tick->noffers; i++) {
         offer = &tick->offers[i];
 
-        canary_fleet_learn(&fleet->endpoints[offer->endpoint], &offer->record,
-                           offer->version, offer->version - 1);
+        canary_fleet_learn(fleet, offer, offer->version, offer->version - 1);
         canary_fleet_judge(fleet, offer, 0, now);
     }
 
-    if (tick->upto > fleet->kept.version) {
-        fleet->kept.version = tick->upto;
+    upto = tick->upto;
+
+    if (fleet->doubting) {
+        upto = (fleet->doubting <= upto) ? fleet->doubting - 1 : upto;
+        fleet->doubting = 0;
+    }
+
+    if (upto > fleet->kept.version) {
+        fleet->kept.version = upto;
     }
 
     if (tick->upto < tick->version) {
         fleet->tick_at = 0;
     }
+}
+
+
+/* who it is that answers needs not be believed */
+
+static void
+canary_fleet_tick_signed(canary_fleet_t *fleet,
+    const canary_fleet_ticked_t *tick, uint64_t now)
+{
+    if (tick->members) {
+        canary_fleet_number_members(fleet, tick->members, tick->nmembers, now);
+    }
+
+    if (tick->nodes) {
+        fleet->nodes_at = tick->now;
+        canary_fleet_hear_nodes(fleet, tick->nodes, tick->nnodes, now);
+    }
+
+    canary_fleet_lead_signed(fleet, tick, now);
 }
 
 
@@ -347,7 +403,7 @@ canary_fleet_commit_answer(canary_fleet_t *fleet, unsigned endpoint,
     switch (commit->reply) {
 
     case CANARY_FLEET_OK:
-        canary_fleet_committed(ep, flight, commit);
+        canary_fleet_committed(fleet, ep, flight, commit);
         return;
 
     case CANARY_FLEET_CONFLICTS:
@@ -356,8 +412,7 @@ canary_fleet_commit_answer(canary_fleet_t *fleet, unsigned endpoint,
             canary_fleet_conclude(ep, CANARY_FLEET_CONFLICT);
         }
 
-        canary_fleet_learn(ep, &commit->offer.record, ep->version,
-                           ep->before);
+        canary_fleet_learn(fleet, &commit->offer, ep->version, ep->before);
         canary_fleet_judge(fleet, &commit->offer, 0, now);
         return;
 
@@ -373,17 +428,21 @@ canary_fleet_commit_answer(canary_fleet_t *fleet, unsigned endpoint,
 
 
 static void
-canary_fleet_committed(canary_fleet_endpoint_t *endpoint, unsigned flight,
+canary_fleet_committed(canary_fleet_t *fleet,
+    canary_fleet_endpoint_t *endpoint, unsigned flight,
     canary_fleet_committed_t *commit)
 {
     int                    stopped;
-    canary_fleet_offer_t  *offer;
+    canary_fleet_offer_t  *offer, sent;
 
     offer = &commit->offer;
     stopped = !canary_fleet_record_same(&endpoint->ours, &endpoint->sent_of);
 
-    canary_fleet_learn(endpoint, &endpoint->sent, commit->version,
-                       commit->version - 1);
+    sent = *offer;
+    sent.record = endpoint->sent;
+    sent.forged = 0;
+
+    canary_fleet_learn(fleet, &sent, commit->version, commit->version - 1);
 
     if (flight == CANARY_FLEET_COMMIT_SENT) {
 
@@ -427,16 +486,30 @@ canary_fleet_not_committed(canary_fleet_t *fleet,
  */
 
 static void
-canary_fleet_learn(canary_fleet_endpoint_t *endpoint,
-    const canary_fleet_record_t *record, uint64_t version, uint64_t before)
+canary_fleet_learn(canary_fleet_t *fleet, const canary_fleet_offer_t *offer,
+    uint64_t version, uint64_t before)
 {
+    int                       other;
+    canary_fleet_endpoint_t  *endpoint;
+
+    endpoint = &fleet->endpoints[offer->endpoint];
+    other = !canary_fleet_record_same(&endpoint->theirs, &offer->record)
+            || endpoint->forged != offer->forged;
+
     if (canary_fleet_in_file(endpoint) || endpoint->before > before) {
         endpoint->before = before;
     }
 
-    endpoint->theirs = *record;
+    endpoint->theirs = offer->record;
     endpoint->version = version;
     endpoint->known = 1;
+
+    if (fleet->conf.keyed && other) {
+        endpoint->forged = offer->forged != 0;
+        endpoint->doubted = 0;
+        endpoint->hot = fleet->last + CANARY_FLEET_HOT;
+        canary_fleet_count_holders(fleet, endpoint);
+    }
 }
 
 
@@ -451,7 +524,9 @@ canary_fleet_judge(canary_fleet_t *fleet, canary_fleet_offer_t *offer,
     endpoint = &fleet->endpoints[offer->endpoint];
     offer->dropped = 0;
 
-    if (canary_fleet_record_same(&endpoint->ours, &offer->record)) {
+    if (!offer->forged
+        && canary_fleet_record_same(&endpoint->ours, &offer->record))
+    {
         endpoint->untold = 0;
         endpoint->stopped = 0;
         endpoint->apply = 0;
@@ -466,7 +541,49 @@ canary_fleet_judge(canary_fleet_t *fleet, canary_fleet_offer_t *offer,
         return;
     }
 
+    if (canary_fleet_is_doubted(fleet, endpoint)) {
+        canary_fleet_doubt(fleet, offer, foreign, now);
+        return;
+    }
+
     canary_fleet_yield(fleet, offer, foreign, now);
+}
+
+
+/*
+ * Nobody has this one, as far as is known: it comes again.  When it is certain
+ * that it was not done, this node's is told instead.
+ */
+
+static void
+canary_fleet_doubt(canary_fleet_t *fleet, canary_fleet_offer_t *offer,
+    int foreign, uint64_t now)
+{
+    canary_fleet_endpoint_t  *endpoint;
+
+    endpoint = &fleet->endpoints[offer->endpoint];
+
+    if (endpoint->doubted == 0) {
+        endpoint->doubted = now;
+    }
+
+    if (!foreign && endpoint->ours.generation > 0
+        && now - endpoint->doubted > CANARY_FLEET_YOUNG
+        && canary_fleet_majority(canary_fleet_live(fleet),
+                                 canary_fleet_size(fleet)))
+    {
+        endpoint->denied = endpoint->theirs;
+        endpoint->untold = 1;
+        endpoint->apply = 0;
+        offer->what = CANARY_FLEET_OURS;
+        return;
+    }
+
+    offer->what = CANARY_FLEET_LATER;
+
+    if (fleet->doubting == 0 || offer->version < fleet->doubting) {
+        fleet->doubting = offer->version ? offer->version : 1;
+    }
 }
 
 
@@ -530,6 +647,10 @@ canary_fleet_ours_stands(const canary_fleet_endpoint_t *endpoint,
     const canary_fleet_record_t  *ours;
 
     ours = &endpoint->ours;
+
+    if (canary_fleet_is_denied(endpoint, theirs)) {
+        return 1;
+    }
 
     /* what was done to the rollout before it was stopped here remains done */
 

@@ -72,4 +72,61 @@ int canary_fleet_goes_on(const canary_fleet_record_t *record);
 int canary_fleet_in_file(const canary_fleet_endpoint_t *endpoint);
 
 
+/*
+ * Where there is a key: canary_fleet_signed.c.
+ *
+ * Nodes of an answer, of which "nodes_at" is known: those that are not to be
+ * believed are taken out.
+ */
+
+void canary_fleet_hear_nodes(canary_fleet_t *fleet,
+    canary_fleet_node_t *nodes, unsigned n, uint64_t now);
+
+/* Members as Redis has them. */
+
+void canary_fleet_number_members(canary_fleet_t *fleet,
+    const canary_fleet_member_t *members, unsigned n, uint64_t now);
+
+/* How many nodes live. */
+
+unsigned canary_fleet_live(const canary_fleet_t *fleet);
+
+/* Who leads, after the nodes of the answer have been heard. */
+
+void canary_fleet_lead_signed(canary_fleet_t *fleet,
+    const canary_fleet_ticked_t *tick, uint64_t now);
+
+/* "theirs" of an endpoint is another one. */
+
+void canary_fleet_count_holders(const canary_fleet_t *fleet,
+    canary_fleet_endpoint_t *endpoint);
+
+/* Whether that node has it in its file; whether most have had it. */
+
+int canary_fleet_holds_theirs(const canary_fleet_endpoint_t *endpoint,
+    const canary_fleet_node_t *node);
+int canary_fleet_is_settled(const canary_fleet_endpoint_t *endpoint);
+
+/* Whether it may be one that the fleet has refused, or nobody has made. */
+
+int canary_fleet_is_doubted(const canary_fleet_t *fleet,
+    const canary_fleet_endpoint_t *endpoint);
+
+/* Whether it is certain that this one of the fleet was not done. */
+
+int canary_fleet_is_denied(const canary_fleet_endpoint_t *endpoint,
+    const canary_fleet_record_t *theirs);
+
+/* Whether others are to be listened to with each tick. */
+
+int canary_fleet_has_questions(const canary_fleet_t *fleet);
+
+/*
+ * Why a change of this mode is not to be asked for: the length, 0: it may be.
+ */
+
+size_t canary_fleet_refuses(const canary_fleet_t *fleet, unsigned endpoint,
+    uint64_t now, char *text, size_t size);
+
+
 #endif /* CANARY_FLEET_INTERNAL_H */

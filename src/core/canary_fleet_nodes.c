@@ -28,6 +28,10 @@ static int canary_fleet_take_hex(canary_fleet_rest_t *rest,
     uint32_t *number);
 static int canary_fleet_take_name(canary_fleet_rest_t *rest,
     char name[CANARY_NAME_SIZE]);
+static void canary_fleet_take_list(canary_fleet_rest_t *rest,
+    const char **list, size_t *len);
+static void canary_fleet_take_signed(canary_fleet_rest_t *rest,
+    canary_fleet_node_t *node);
 static int canary_fleet_read_address(const char *word, size_t len,
     char address[CANARY_NAME_SIZE]);
 static int canary_fleet_lacks(const canary_fleet_node_t *node,
@@ -155,6 +159,44 @@ canary_fleet_take_name(canary_fleet_rest_t *rest, char name[CANARY_NAME_SIZE])
 }
 
 
+static void
+canary_fleet_take_list(canary_fleet_rest_t *rest, const char **list,
+    size_t *len)
+{
+    (void) canary_fleet_take_word(rest, list, len);
+
+    if (*len == 1 && **list == '-') {
+        *len = 0;
+    }
+}
+
+
+/* what there is only with a key */
+
+static void
+canary_fleet_take_signed(canary_fleet_rest_t *rest, canary_fleet_node_t *node)
+{
+    uint64_t  version, term, members;
+
+    if (!canary_fleet_take_number(rest, &version)
+        || !canary_fleet_take_number(rest, &term) || term > UINT32_MAX
+        || !canary_fleet_take_number(rest, &members)
+        || members > CANARY_FLEET_NODES)
+    {
+        return;
+    }
+
+    canary_fleet_take_list(rest, &node->holds, &node->holds_len);
+    canary_fleet_take_list(rest, &node->asks, &node->asks_len);
+    canary_fleet_take_list(rest, &node->forgot, &node->forgot_len);
+
+    node->version = version;
+    node->term = (uint32_t) term;
+    node->members = (uint32_t) members;
+    node->has_signed = 1;
+}
+
+
 /* "-" is one that nobody has seen */
 
 static int
@@ -191,6 +233,8 @@ canary_fleet_node_parse(const char *name, size_t name_len, const char *text,
     {
         return 0;
     }
+
+    canary_fleet_take_signed(&rest, node);
 
     memcpy(node->name, name, name_len);
     node->error = (uint32_t) error;

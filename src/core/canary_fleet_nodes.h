@@ -30,6 +30,15 @@
  * a line with its address as others see it (a word), what its clock may be off
  * by in ms, and whatever else the writer needs; then a line for each thing
  * that it lacks (ENDPOINT is a word too; canary_fleet_lack_print()).
+ *
+ * Where the fleet has a key it is signed, and the first line goes on with
+ *
+ *     VERSION TERM MEMBERS HOLDS ASKS FORGOT
+ *
+ * the version that its file has; the term in which it leads, 0 if it does not;
+ * how many members it counts, 0: it leaves; the records that its file has, and
+ * those that it asks others for, as hashes one after the other; and members
+ * that were forgotten, NAME:SERIAL,NAME:SERIAL.  What there is not is "-".
  */
 
 
@@ -67,6 +76,19 @@ typedef struct {
     uint64_t     version;              /* that its file has */
     size_t       lacks_len;
     const char  *lacks;                /* lines, each with its "\n" */
+
+    /* with a key; these lie in the text as well */
+
+    int          has_signed;           /* what follows is there */
+    uint32_t     term;
+    uint32_t     members;
+    uint64_t     serial;               /* the shell's: when it was signed */
+    size_t       holds_len;
+    const char  *holds;
+    size_t       asks_len;
+    const char  *asks;
+    size_t       forgot_len;
+    const char  *forgot;
 } canary_fleet_node_t;
 
 

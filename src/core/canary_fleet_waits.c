@@ -46,8 +46,10 @@ static int canary_fleet_is_silent(const canary_fleet_look_t *look,
     const canary_fleet_node_t *node);
 static int canary_fleet_is_behind(const canary_fleet_look_t *look,
     const canary_fleet_node_t *node);
-static size_t canary_fleet_say_minority(const canary_fleet_look_t *look,
+static size_t canary_fleet_say_strange(const canary_fleet_t *fleet,
     canary_fleet_text_t *text);
+static size_t canary_fleet_say_minority(const canary_fleet_t *fleet,
+    unsigned live, canary_fleet_text_t *text);
 static size_t canary_fleet_say_lacks(const canary_fleet_look_t *look,
     const char *name, canary_fleet_text_t *text);
 static int canary_fleet_is_about(const char *line, size_t line_len,
@@ -83,7 +85,14 @@ canary_fleet_waits(const canary_fleet_t *fleet, unsigned endpoint,
         return 0;
     }
 
-    len = canary_fleet_say_minority(&look, &text);
+    len = canary_fleet_say_strange(fleet, &text);
+
+    if (len == 0) {
+        len = canary_fleet_say_minority(fleet,
+                                        canary_fleet_count(
+                                            &look, canary_fleet_is_live),
+                                        &text);
+    }
 
     if (len == 0 && look.now < fleet->since + CANARY_FLEET_YOUNG) {
         len = canary_fleet_say_so(&text, "a new leader");
@@ -101,6 +110,44 @@ canary_fleet_waits(const canary_fleet_t *fleet, unsigned endpoint,
     }
 
     return (len > 0) ? len : canary_fleet_say_lacks(&look, name, &text);
+}
+
+
+/* what exposes needs to be asked for only where nodes live, and a step more */
+
+size_t
+canary_fleet_refuses(const canary_fleet_t *fleet, unsigned endpoint,
+    uint64_t now, char *buffer, size_t size)
+{
+    canary_fleet_text_t             text = { buffer, size, 0 };
+    const canary_fleet_endpoint_t  *ep;
+
+    ep = &fleet->endpoints[endpoint];
+
+    switch (ep->mode) {
+
+    case CANARY_FLEET_STEP:
+
+        if (fleet->state != CANARY_FLEET_LEADER) {
+            buffer[0] = '\0';
+            return canary_fleet_say_so(&text, "a new leader");
+        }
+
+        return canary_fleet_waits(fleet, endpoint,
+                                  ep->name ? ep->name : "", now, buffer,
+                                  size);
+
+    case CANARY_FLEET_EXPOSE:
+
+        /* as of when it was last heard of them */
+
+        buffer[0] = '\0';
+        return canary_fleet_say_minority(fleet, canary_fleet_live(fleet),
+                                         &text);
+
+    default: /* CANARY_FLEET_ANY */
+        return 0;
+    }
 }
 
 
@@ -199,21 +246,50 @@ static int
 canary_fleet_is_behind(const canary_fleet_look_t *look,
     const canary_fleet_node_t *node)
 {
-    return canary_fleet_is_live(look, node)
-           && node->version < look->endpoint->version;
+    if (!canary_fleet_is_live(look, node)) {
+        return 0;
+    }
+
+    if (!look->fleet->conf.keyed) {
+        return node->version < look->endpoint->version;
+    }
+
+    /*
+     * A version proves nothing, since Redis may leave out what it is of.  Of
+     * what is idle nodes do not tell for ever.
+     */
+
+    return look->endpoint->theirs.phase != CANARY_IDLE
+           && !canary_fleet_holds_theirs(look->endpoint, node);
+}
+
+
+/* who is not believed is there even so */
+
+static size_t
+canary_fleet_say_strange(const canary_fleet_t *fleet,
+    canary_fleet_text_t *text)
+{
+    if (fleet->strange[0] == '\0') {
+        return 0;
+    }
+
+    (void) canary_fleet_say_so(text, "node ");
+    (void) canary_fleet_say_so(text, fleet->strange);
+
+    return canary_fleet_say_so(text, " has no key, or another one");
 }
 
 
 static size_t
-canary_fleet_say_minority(const canary_fleet_look_t *look,
+canary_fleet_say_minority(const canary_fleet_t *fleet, unsigned live,
     canary_fleet_text_t *text)
 {
     int       len;
     char      s[CANARY_REASON_SIZE];
-    unsigned  live, members;
+    unsigned  members;
 
-    live = canary_fleet_count(look, canary_fleet_is_live);
-    members = look->fleet->kept.nmembers;
+    members = canary_fleet_size(fleet);
 
     if (canary_fleet_majority(live, members)) {
         return 0;

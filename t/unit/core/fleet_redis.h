@@ -26,6 +26,7 @@
 #define NODES      64
 #define ENDPOINTS  2
 #define WRITES     512         /* of a schedule: the rest are refused */
+#define SAID       1024        /* bytes that a node signs of itself */
 
 
 typedef struct {
@@ -52,6 +53,11 @@ typedef struct {
     char                   seeds[CANARY_FLEET_SEEDS][CANARY_FLEET_SEED_SIZE];
     uint64_t               version;
     uint64_t               members[NODES];    /* join numbers; 0: none */
+
+    /* SEND_TICK of a fleet with a key */
+
+    char                   said[SAID];
+    uint64_t               serial;
 } request_t;
 
 
@@ -64,6 +70,7 @@ typedef struct {
     content_t                contents[ENDPOINTS];
     canary_fleet_member_t    members[NODES];
     canary_fleet_node_t      nodes[NODES];
+    char                     said[NODES][SAID];
 } reply_t;
 
 
@@ -90,6 +97,8 @@ typedef struct {
     uint32_t   incarnation;
     uint64_t   last;
     uint64_t   version;
+    char       said[SAID];
+    uint64_t   serial;
 } presence_t;
 
 typedef struct {
@@ -521,6 +530,9 @@ redis_view(const redis_t *redis, reply_t *reply)
             snprintf(node->name, CANARY_NAME_SIZE, "n%u", i);
             node->last = redis->live[i].last;
             node->version = redis->live[i].version;
+            node->incarnation = redis->live[i].incarnation;
+            node->serial = redis->live[i].serial;
+            strcpy(reply->said[reply->tick.nnodes - 1], redis->live[i].said);
         }
     }
 }
@@ -565,8 +577,10 @@ redis_tick(redis_t *redis, const request_t *request, uint64_t now,
     }
 
     redis->live[request->node] = (presence_t) {
-        1, request->incarnation, now, todo->filed
+        1, request->incarnation, now, todo->filed, "", request->serial
     };
+
+    strcpy(redis->live[request->node].said, request->said);
 
     tick->leads = redis_lease(redis, request, now, &valid);
 
@@ -680,7 +694,9 @@ redis_commit(redis_t *redis, const request_t *request, uint64_t now,
     } else if (todo->not_after && now > todo->not_after) {
         commit->reason = "too late";
 
-    } else if (!canary_fleet_record_same(&is->head, &todo->base)) {
+    } else if (!todo->over
+               && !canary_fleet_record_same(&is->head, &todo->base))
+    {
         commit->reply = CANARY_FLEET_CONFLICTS;
         commit->offer.record = is->head;
         reply->contents[0] = *is;

@@ -22,6 +22,7 @@
 #define TIMEOUT  500
 #define STEP     100000        /* parts per million */
 #define NEVER    UINT64_MAX
+#define WALL     1700000000000ull  /* ms since 1970 when a simulation begins */
 
 
 typedef enum {
@@ -54,6 +55,8 @@ typedef struct {
     content_t                filing[ENDPOINTS];
     uint64_t                 filed_at[ENDPOINTS];    /* NEVER: nothing is */
     int                      raise[ENDPOINTS];       /* takes effect then */
+    int                      held[ENDPOINTS];        /* or when most have it
+                                                      */
 
     content_t                file[ENDPOINTS];
     canary_fleet_kept_t      kept;             /* of the file */
@@ -69,6 +72,7 @@ typedef struct {
     pipe_t                   in;
     reply_t                 *replies;          /* [PIPE] */
     canary_fleet_node_t      view[NODES];
+    char                     said[NODES][SAID];
 
     uint64_t                 wake;
 } node_t;
@@ -91,6 +95,7 @@ typedef struct {
     unsigned   n;
     unsigned   delay;          /* ms at most, one way */
     node_t    *nodes;
+    int        keyed;
 
     redis_t    redis;
     redis_t    older;          /* a replica that is behind */
@@ -113,6 +118,7 @@ typedef struct {
 
 
 static void sim_drain(sim_t *sim, int n);
+static void sim_held(sim_t *sim, int n, unsigned endpoint);
 
 
 #define sim_check(sim, what, ...)                                             \
@@ -258,6 +264,7 @@ sim_file(sim_t *sim, int n, unsigned endpoint, const content_t *content,
 
     node = &sim->nodes[n];
 
+    node->held[endpoint] = 0;
     node->filing[endpoint] = *content;
     node->raise[endpoint] = raise;
     node->filed_at[endpoint] = sim->now + 1 + unit_below(&sim->random, 20);
@@ -339,13 +346,51 @@ sim_filed(sim_t *sim, int n, unsigned endpoint)
         return;
     }
 
+    node->held[endpoint] = 1;
+    sim_held(sim, n, endpoint);
+}
+
+
+/* what raises takes effect when it may */
+
+static void
+sim_held(sim_t *sim, int n, unsigned endpoint)
+{
+    node_t     *node;
+    content_t  *content;
+
+    node = &sim->nodes[n];
+    content = &node->file[endpoint];
+
     if (!canary_fleet_may_raise(&node->fleet, sim_local(sim, n))) {
+
+        /* others count on it that the file has it */
+
+        if (!sim->keyed) {
+            sim_not_raised(sim, n, endpoint);
+        }
+
+        return;
+    }
+
+    switch (canary_fleet_may_take(&node->fleet, endpoint, &content->head,
+                                  sim_local(sim, n)))
+    {
+
+    case 1:
+        break;
+
+    case 0:
+        return;
+
+    default:
         sim_not_raised(sim, n, endpoint);
         return;
     }
 
-    sim_effect(sim, n, endpoint, &content);
-    canary_fleet_effective(&node->fleet, endpoint, &content.head);
+    node->held[endpoint] = 0;
+    sim_effect(sim, n, endpoint, content);
+    canary_fleet_effective(&node->fleet, endpoint, &content->head);
 }
 
 
@@ -380,6 +425,8 @@ sim_begin(sim_t *sim, int n, int reload)
     conf.random = (uint64_t) unit_random(&sim->random) << 32
                   | unit_random(&sim->random);
     conf.goes_on = reload && canary_fleet_reached(&node->fleet);
+    conf.keyed = sim->keyed;
+    conf.ahead = (int64_t) WALL - node->skew + 3000 * n;
 
     for (i = 0; i < ENDPOINTS; i++) {
         untold[i] = reload && node->endpoints[i].untold
@@ -390,11 +437,13 @@ sim_begin(sim_t *sim, int n, int reload)
         }
 
         node->filed_at[i] = NEVER;
+        node->held[i] = 0;
 
         canary_fleet_endpoint_init(&node->endpoints[i], &node->ours[i].head,
                                    canary_fleet_record_same(
                                        &node->ours[i].head,
                                        &node->file[i].head));
+        canary_fleet_endpoint_name(&node->endpoints[i], i ? "shop" : "api");
     }
 
     canary_fleet_init(&node->fleet, &conf, &kept, node->endpoints, ENDPOINTS,
@@ -434,6 +483,7 @@ sim_die(sim_t *sim, int n)
 
     for (i = 0; i < ENDPOINTS; i++) {
         node->filed_at[i] = NEVER;
+        node->held[i] = 0;
     }
 
     /* nobody waits for an answer any more */
@@ -520,9 +570,57 @@ sim_send(sim_t *sim, int n, const canary_fleet_todo_t *todo)
                                                 &todo->record));
         return;
 
+    case CANARY_FLEET_SEND_TICK:
+        sim_check(sim, canary_fleet_signed_room(&node->fleet) < SAID);
+        i = (unsigned) canary_fleet_signed_print(&node->fleet, 0,
+                                                 sim_local(sim, n),
+                                                 request->said);
+        request->said[i] = '\0';
+        request->serial = sim_local(sim, n)
+                          + (uint64_t) node->fleet.conf.ahead;
+        return;
+
     default:
         return;
     }
+}
+
+
+/* what nodes have signed, read where it stays */
+
+static void
+sim_view(sim_t *sim, int n, reply_t *reply)
+{
+    int                   len;
+    char                 *text;
+    unsigned              i;
+    node_t               *node;
+    canary_fleet_node_t  *view, *from;
+
+    node = &sim->nodes[n];
+
+    for (i = 0; i < reply->tick.nnodes; i++) {
+        view = &node->view[i];
+        from = &reply->nodes[i];
+        *view = *from;
+
+        if (reply->said[i][0] == '\0') {
+            continue;
+        }
+
+        text = node->said[i];
+        len = snprintf(text, SAID, "%x 0 0 0 - 0%s\n", from->incarnation,
+                       reply->said[i]);
+
+        sim_check(sim, len < SAID
+                       && canary_fleet_node_parse(from->name,
+                                                  strlen(from->name), text,
+                                                  (size_t) len, view));
+        view->last = from->last;
+        view->serial = from->serial;
+    }
+
+    reply->tick.nodes = node->view;
 }
 
 
@@ -727,8 +825,7 @@ sim_answer(sim_t *sim, int n)
         reply->tick.sent = reply->tick.received = now;
 
         if (reply->tick.nodes) {
-            memcpy(node->view, reply->nodes, sizeof(node->view));
-            reply->tick.nodes = node->view;
+            sim_view(sim, n, reply);
         }
 
         canary_fleet_tick_answer(&node->fleet, &reply->tick, now);
@@ -774,6 +871,7 @@ static void
 sim_drain(sim_t *sim, int n)
 {
     node_t               *node;
+    unsigned              i;
     uint64_t              now;
     canary_fleet_todo_t   todo;
 
@@ -821,6 +919,12 @@ sim_drain(sim_t *sim, int n)
         node->changed = node->fleet.changed;
         node->kept = node->fleet.kept;
         node->kept.version = canary_fleet_filed_version(&node->fleet);
+    }
+
+    for (i = 0; i < ENDPOINTS; i++) {
+        if (node->held[i]) {
+            sim_held(sim, n, i);
+        }
     }
 
     sim_acknowledge(sim, n);
@@ -944,13 +1048,16 @@ sim_run(sim_t *sim, uint64_t until)
 static void
 sim_init(sim_t *sim, uint64_t seed, unsigned n)
 {
+    int        keyed;
     node_t    *node;
     reply_t   *replies;
     unsigned   i, j;
 
     node = sim->nodes;
+    keyed = sim->keyed;
     memset(sim, 0, sizeof(sim_t));
     sim->nodes = node;
+    sim->keyed = keyed;
 
     sim->seed = seed;
     sim->random = seed * 0x9e3779b97f4a7c15 | 1;
