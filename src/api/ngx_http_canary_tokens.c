@@ -11,6 +11,8 @@
 
 #include "canary_text.h"
 
+#include "ngx_canary_text_file.h"
+
 #include "ngx_http_canary_dialect.h"
 
 
@@ -26,10 +28,6 @@
 #define NGX_HTTP_CANARY_FIELDS       3
 
 
-static ngx_int_t ngx_http_canary_read_tokens(ngx_conf_t *cf, ngx_str_t *file,
-    ngx_str_t *text);
-static ngx_int_t ngx_http_canary_read_file(ngx_conf_t *cf, ngx_file_t *file,
-    ngx_str_t *text);
 static ngx_int_t ngx_http_canary_parse_tokens(ngx_conf_t *cf,
     ngx_str_t *file, ngx_str_t *text, ngx_array_t *tokens);
 static ngx_uint_t ngx_http_canary_split_line(u_char *p, u_char *last,
@@ -46,27 +44,27 @@ ngx_http_canary_api_tokens(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_canary_loc_conf_t *lcf = conf;
 
-    ngx_str_t    *value, file, text;
-    ngx_array_t  *tokens;
+    ngx_str_t               *value;
+    ngx_array_t             *tokens;
+    ngx_canary_text_file_t   file;
 
     if (lcf->tokens != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
-    file = value[1];
-
-    if (ngx_conf_full_name(cf->cycle, &file, 1) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
 
     tokens = ngx_array_create(cf->pool, 4, sizeof(ngx_http_canary_token_t));
     if (tokens == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_canary_read_tokens(cf, &file, &text) != NGX_OK
-        || ngx_http_canary_parse_tokens(cf, &file, &text, tokens) != NGX_OK)
+    file.pool = cf->temp_pool;
+    file.max = NGX_HTTP_CANARY_TOKENS_SIZE;
+
+    if (ngx_canary_text_file(cf, &value[1], &file) != NGX_OK
+        || ngx_http_canary_parse_tokens(cf, &file.name, &file.text, tokens)
+           != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
@@ -74,86 +72,12 @@ ngx_http_canary_api_tokens(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (tokens->nelts == 0) {
         ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
                            "there is no token in \"%V\", so nobody may use "
-                           "the API", &file);
+                           "the API", &file.name);
     }
 
     lcf->tokens = tokens;
 
     return NGX_CONF_OK;
-}
-
-
-static ngx_int_t
-ngx_http_canary_read_tokens(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *text)
-{
-    ngx_int_t   rc;
-    ngx_file_t  file;
-
-    ngx_memzero(&file, sizeof(ngx_file_t));
-
-    file.name = *name;
-    file.log = cf->log;
-
-    /* a FIFO would be waited for */
-
-    file.fd = ngx_open_file(name->data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
-                            NGX_FILE_OPEN, 0);
-
-    if (file.fd == NGX_INVALID_FILE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_open_file_n " \"%V\" failed", name);
-        return NGX_ERROR;
-    }
-
-    rc = ngx_http_canary_read_file(cf, &file, text);
-
-    if (ngx_close_file(file.fd) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_ALERT, cf, ngx_errno,
-                           ngx_close_file_n " \"%V\" failed", name);
-    }
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_http_canary_read_file(ngx_conf_t *cf, ngx_file_t *file, ngx_str_t *text)
-{
-    ssize_t          n;
-    ngx_file_info_t  info;
-
-    if (ngx_fd_info(file->fd, &info) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_fd_info_n " \"%V\" failed", &file->name);
-        return NGX_ERROR;
-    }
-
-    if (!ngx_is_file(&info)
-        || ngx_file_size(&info) > NGX_HTTP_CANARY_TOKENS_SIZE)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" has to be a regular file of at most %d "
-                           "bytes", &file->name, NGX_HTTP_CANARY_TOKENS_SIZE);
-        return NGX_ERROR;
-    }
-
-    text->len = (size_t) ngx_file_size(&info);
-
-    text->data = ngx_pnalloc(cf->temp_pool, text->len + 1);
-    if (text->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    n = ngx_read_file(file, text->data, text->len, 0);
-
-    if (n != (ssize_t) text->len) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           ngx_read_file_n " \"%V\" read only %z of %uz "
-                           "bytes", &file->name, n, text->len);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
 }
 
 

@@ -324,7 +324,14 @@ ngx_http_canary_write_fate(ngx_http_canary_write_t *w)
     fate = ngx_canary_fate(shared, w->change.sequence);
 
     if (fate == NGX_CANARY_IS_PENDING && !superseded
-        && ngx_http_canary_too_late(w, now))
+        && ngx_http_canary_too_late(w, now) && ngx_canary_held_in_file(shared))
+    {
+        /* other nodes count on it */
+
+        fate = NGX_CANARY_UNKNOWN;
+
+    } else if (fate == NGX_CANARY_IS_PENDING && !superseded
+               && ngx_http_canary_too_late(w, now))
     {
         ngx_canary_conclude(shared, NGX_CANARY_NOT_WRITTEN, now,
                             w->request->connection->log);

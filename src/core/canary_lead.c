@@ -53,6 +53,11 @@ canary_lead_begin(canary_lead_t *lead, const canary_rollout_t *rollout,
     canary_lead_take_sets(lead, evidence);
     canary_lead_reset(lead, rollout, now);
 
+    lead->least_step = (canary_judge(evidence)->tests == rollout->trial)
+                       ? evidence->told_step : lead->told_step;
+    lead->least_slot = (lead->least_step == evidence->told_step)
+                       ? evidence->told_slot : 0;
+
     if (canary_judge(evidence)->tests != rollout->trial) {
         canary_judge_set_limits(&lead->judged.judge,
                                 canary_lead_evidence(lead),

@@ -59,6 +59,9 @@ struct canary_lead_s {
 
     uint32_t                 told_step;    /* as in canary_evidence_t */
     uint64_t                 told_slot;
+    uint32_t                 least_step;   /* what others have been told of it
+                                              when it began */
+    uint64_t                 least_slot;
     uint32_t                 set;      /* of limits: number of the last one */
     uint64_t                 set_from; /* slot */
 

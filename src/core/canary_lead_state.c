@@ -35,6 +35,7 @@ typedef struct {
 } canary_walk_t;
 
 
+static int canary_lead_is_old(const canary_lead_t *lead);
 static void canary_walk_lead(canary_walk_t *walk, canary_lead_t *lead,
     const canary_rollout_t *rollout);
 static void canary_walk_held(canary_walk_t *walk, canary_lead_t *lead,
@@ -132,7 +133,9 @@ canary_lead_load(canary_lead_t *lead, const canary_rollout_t *rollout,
 
     canary_walk_lead(&walk, lead, rollout);
 
-    if (walk.reader.wrong || walk.reader.next != walk.reader.end) {
+    if (walk.reader.wrong || walk.reader.next != walk.reader.end
+        || canary_lead_is_old(lead))
+    {
         canary_lead_reset(lead, rollout, lead->now);
         return 0;
     }
@@ -140,6 +143,17 @@ canary_lead_load(canary_lead_t *lead, const canary_rollout_t *rollout,
     lead->loaded = rollout->tests + 1;
 
     return 1;
+}
+
+
+/* what nodes have let go is in later tests, or in none */
+
+static int
+canary_lead_is_old(const canary_lead_t *lead)
+{
+    return (int32_t) (lead->told_step - lead->least_step) < 0
+           || (lead->told_step == lead->least_step
+               && lead->told_slot < lead->least_slot);
 }
 
 

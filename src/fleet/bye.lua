@@ -2,8 +2,11 @@
 --
 -- KEYS as tick.lua
 -- ARGV 1 node  2 its incarnation
+--      3 what stays of its presence, "": nothing
 --
 -- {"OK", now}
+
+local GONE = 10000
 
 local REC, CHG, LOG, LIVE, EV = unpack(KEYS)
 local node, incarnation = ARGV[1], ARGV[2]
@@ -32,6 +35,11 @@ pcall(redis.set_repl, redis.REPL_NONE)
 
 redis.call('HDEL', LIVE, node)
 redis.call('HDEL', EV, node)
+
+if (ARGV[3] or '') ~= '' then
+    redis.call('HSET', LIVE, node, table.concat({ incarnation, now - GONE, 0,
+               0, ARGV[3] }, ' '))
+end
 
 if lead[1] and string.match(lead[1], '^%S+') == node then
     redis.call('HSET', LIVE, '@lead', lead[1] .. ' 0 ' .. lead[2] .. ' 0')

@@ -2,7 +2,8 @@
 --
 -- KEYS as tick.lua
 -- ARGV 1 node  2 its incarnation  3 endpoint (canary_fleet_escape())
---      4 "generation uid" that the record is based on, "": there is none
+--      4 "generation uid" that the record is based on, "": there is none,
+--      "*": whatever is there
 --      5 the record, "": there is only an event  6 any, expose or step
 --      7 event  8 not after this time of Redis (ms), "0": at any  9 timeout
 --
@@ -46,7 +47,7 @@ if ARGV[8] ~= '0' and now > tonumber(ARGV[8]) then return wait('too late') end
 
 if record ~= '' then
     local is = redis.call('HGET', REC, endpoint) or ''
-    if (string.match(is, '^%d+ %x+') or '') ~= base then
+    if base ~= '*' and (string.match(is, '^%d+ %x+') or '') ~= base then
         return { 'CONFLICT', now, is }
     end
 end

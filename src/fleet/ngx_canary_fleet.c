@@ -86,6 +86,8 @@ ngx_canary_fleet_begin(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
             fleet->state = CANARY_FLEET_JOINING;
             fleet->stable = cmcf->fresh;
             fleet->kept.incarnation = (uint32_t) ngx_canary_fleet_random();
+            fleet->ahead = (int64_t) (ngx_canary_wall_clock()
+                                      - ngx_canary_milliseconds());
             zone->fleet = fleet;
         }
     }
@@ -211,6 +213,8 @@ ngx_canary_fleet_begin_node(ngx_canary_main_conf_t *cmcf, uint64_t now)
     conf.timeout = node->conf->redis.timeout;
     conf.random = ngx_canary_fleet_random();
     conf.goes_on = (int) cmcf->zone->fleet->met;
+    conf.keyed = (cmcf->fleet->nkeys != 0);
+    conf.ahead = cmcf->zone->fleet->ahead;
 
     canary_fleet_init(&node->core, &conf, &cmcf->zone->fleet->kept,
                       node->states, (unsigned) node->n, now);

@@ -436,7 +436,7 @@ ngx_canary_fleet_adopt(ngx_canary_fleet_taking_t *taking, ngx_uint_t raises)
 
     if (raises) {
         ngx_canary_defer(shared, &taking->next, event, taking->now);
-        ngx_canary_agree(shared);
+        ngx_canary_agree(shared, node->conf->nkeys != 0);
 
         endpoint->filing = shared->pending.sequence;
         endpoint->coming = *taking->head;

@@ -10,6 +10,7 @@
 #include <openssl/sha.h>
 
 #include "ngx_canary_fleet_node.h"
+#include "ngx_canary_fleet_seal.h"
 
 #include "canary_fleet.h"
 #include "canary_rollout.h"
@@ -46,11 +47,15 @@ static ngx_int_t ngx_canary_fleet_send(ngx_canary_fleet_node_t *node,
     ngx_canary_redis_answer_pt answer, void *data);
 static void ngx_canary_fleet_arg_text(ngx_array_t *args, const char *text,
     size_t len);
+static void ngx_canary_fleet_arg_lost(ngx_array_t *args);
 static void ngx_canary_fleet_arg(ngx_array_t *args, const char *fmt, ...);
+static void ngx_canary_fleet_arg_sealed(ngx_canary_fleet_node_t *node,
+    ngx_array_t *args, ngx_canary_fleet_key_e key, const char *field,
+    const ngx_str_t *text);
 static void ngx_canary_fleet_arg_parcel(ngx_canary_fleet_node_t *node,
     ngx_array_t *args, ngx_canary_fleet_part_e kind, uint64_t now);
 static void ngx_canary_fleet_presence(ngx_canary_fleet_node_t *node,
-    ngx_array_t *args);
+    ngx_array_t *args, ngx_uint_t leaves);
 static size_t ngx_canary_fleet_lacks(ngx_canary_fleet_node_t *node,
     ngx_uint_t i, char *line);
 static size_t ngx_canary_fleet_lacks_match(ngx_canary_shared_t *shared,
@@ -171,23 +176,32 @@ static void
 ngx_canary_fleet_arg_text(ngx_array_t *args, const char *text, size_t len)
 {
     u_char     *copy;
-    ngx_str_t  *arg, lost;
+    ngx_str_t  *arg;
 
     copy = ngx_pnalloc(args->pool, len + 1);
-    arg = ngx_array_push(args);
+    arg = copy ? ngx_array_push(args) : NULL;
 
     if (arg == NULL) {
-        arg = args->nelts ? args->elts : &lost;
-        arg->data = NULL;
+        ngx_canary_fleet_arg_lost(args);
         return;
     }
 
     arg->len = len;
     arg->data = copy;
 
-    if (copy) {
-        ngx_memcpy(copy, text, len);
-    }
+    ngx_memcpy(copy, text, len);
+}
+
+
+/* the keys are always there */
+
+static void
+ngx_canary_fleet_arg_lost(ngx_array_t *args)
+{
+    ngx_str_t  *arg;
+
+    arg = args->elts;
+    arg->data = NULL;
 }
 
 
@@ -202,6 +216,31 @@ ngx_canary_fleet_arg(ngx_array_t *args, const char *fmt, ...)
     va_end(list);
 
     ngx_canary_fleet_arg_text(args, (char *) text, last - text);
+}
+
+
+/* where it is in Redis: what is not there is not sealed */
+
+static void
+ngx_canary_fleet_arg_sealed(ngx_canary_fleet_node_t *node, ngx_array_t *args,
+    ngx_canary_fleet_key_e key, const char *field, const ngx_str_t *text)
+{
+    u_char     *data, seal[NGX_CANARY_FLEET_SEAL];
+    ngx_int_t   len;
+
+    len = text->len ? ngx_canary_fleet_seal(node, key, field, text, seal) : 0;
+    data = (len == NGX_ERROR) ? NULL : malloc(text->len + len + 1);
+
+    if (data == NULL) {
+        ngx_canary_fleet_arg_lost(args);
+        return;
+    }
+
+    ngx_memcpy(ngx_cpymem(data, text->data, text->len), seal, len);
+
+    ngx_canary_fleet_arg_text(args, (char *) data, text->len + len);
+
+    free(data);
 }
 
 
@@ -270,7 +309,7 @@ ngx_canary_fleet_ask_tick(ngx_canary_fleet_node_t *node,
     ngx_canary_fleet_arg(args, todo->time ? "%uL" : "", todo->time);
     ngx_canary_fleet_arg(args, todo->second ? "1" : "0");
 
-    ngx_canary_fleet_presence(node, args);
+    ngx_canary_fleet_presence(node, args, 0);
 
     node->told = todo->evidence;
 
@@ -290,7 +329,8 @@ static void
 ngx_canary_fleet_arg_parcel(ngx_canary_fleet_node_t *node, ngx_array_t *args,
     ngx_canary_fleet_part_e kind, uint64_t now)
 {
-    ngx_str_t  parcel, word;
+    ngx_str_t   parcel, word;
+    ngx_uint_t  tests;
 
     ngx_str_null(&parcel);
 
@@ -307,7 +347,13 @@ ngx_canary_fleet_arg_parcel(ngx_canary_fleet_node_t *node, ngx_array_t *args,
     }
 
     if (kind != NGX_CANARY_FLEET_ORDERS) {
-        ngx_canary_fleet_arg_text(args, (char *) parcel.data, parcel.len);
+        tests = (kind == NGX_CANARY_FLEET_TESTS);
+
+        ngx_canary_fleet_arg_sealed(node, args,
+                                    tests ? NGX_CANARY_FLEET_TRIAL
+                                          : NGX_CANARY_FLEET_EV,
+                                    tests ? "" : node->core.conf.name,
+                                    &parcel);
         free(parcel.data);
         return;
     }
@@ -318,7 +364,8 @@ ngx_canary_fleet_arg_parcel(ngx_canary_fleet_node_t *node, ngx_array_t *args,
 
     if (word.data) {
         ngx_encode_base64url(&word, &parcel);
-        ngx_canary_fleet_arg_text(args, (char *) word.data, word.len);
+        ngx_canary_fleet_arg_sealed(node, args, NGX_CANARY_FLEET_LIVE,
+                                    "@lead", &word);
 
     } else {
         ngx_canary_fleet_arg(args, "");
@@ -329,17 +376,28 @@ ngx_canary_fleet_arg_parcel(ngx_canary_fleet_node_t *node, ngx_array_t *args,
 }
 
 
-/* the first line is the node itself, the rest what it lacks */
+/*
+ * The first line is the node itself, the rest what it lacks.  One that leaves
+ * has nothing to say where nobody would know that it is from it.
+ */
 
 static void
-ngx_canary_fleet_presence(ngx_canary_fleet_node_t *node, ngx_array_t *args)
+ngx_canary_fleet_presence(ngx_canary_fleet_node_t *node, ngx_array_t *args,
+    ngx_uint_t leaves)
 {
     char        *text, *last;
     size_t       room;
     u_char       address[NGX_SOCKADDR_STRLEN];
+    ngx_str_t    all;
     ngx_uint_t   i, lines;
 
+    if (leaves && node->conf->nkeys == 0) {
+        ngx_canary_fleet_arg(args, "");
+        return;
+    }
+
     room = NGX_SOCKADDR_STRLEN + NGX_INT64_LEN + 3
+           + canary_fleet_signed_room(&node->core)
            + NGX_CANARY_FLEET_LACKS * CANARY_FLEET_LACK_SIZE;
 
     text = ngx_alloc(room, ngx_cycle->log);
@@ -349,11 +407,15 @@ ngx_canary_fleet_presence(ngx_canary_fleet_node_t *node, ngx_array_t *args)
         return;
     }
 
-    last = (char *) ngx_sprintf((u_char *) text, "%*s %uD\n",
+    last = (char *) ngx_sprintf((u_char *) text, "%*s %uD",
                                 ngx_canary_redis_local(node->redis, address),
                                 address,
                                 canary_fleet_clock_error(
                                     &node->core.kept.clock));
+
+    last += canary_fleet_signed_print(&node->core, (int) leaves,
+                                      ngx_canary_milliseconds(), last);
+    *last++ = '\n';
 
     for (i = 0, lines = 0; i < node->n && lines < NGX_CANARY_FLEET_LACKS; i++)
     {
@@ -362,7 +424,11 @@ ngx_canary_fleet_presence(ngx_canary_fleet_node_t *node, ngx_array_t *args)
         lines += (room != 0);
     }
 
-    ngx_canary_fleet_arg_text(args, text, last - text);
+    all.data = (u_char *) text;
+    all.len = last - text;
+
+    ngx_canary_fleet_arg_sealed(node, args, NGX_CANARY_FLEET_LIVE,
+                                node->core.conf.name, &all);
 
     ngx_free(text);
 }
@@ -454,6 +520,7 @@ ngx_canary_fleet_ask_commit(ngx_canary_fleet_node_t *node,
     char         *text, base[32];
     size_t        len;
     uintptr_t     i;
+    ngx_str_t     record;
     ngx_pool_t   *pool;
     ngx_array_t  *args;
 
@@ -475,9 +542,16 @@ ngx_canary_fleet_ask_commit(ngx_canary_fleet_node_t *node,
 
     ngx_canary_fleet_arg_text(args, node->endpoints[i].word,
                               ngx_strlen(node->endpoints[i].word));
-    ngx_canary_fleet_arg_text(args, base,
-                              canary_fleet_record_base(&todo->base, base));
-    ngx_canary_fleet_arg_text(args, text, len);
+    ngx_canary_fleet_arg_text(args, todo->over ? "*" : base,
+                              todo->over
+                              ? 1 : canary_fleet_record_base(&todo->base,
+                                                             base));
+
+    record.data = (u_char *) text;
+    record.len = len;
+
+    ngx_canary_fleet_arg_sealed(node, args, NGX_CANARY_FLEET_REC,
+                                node->endpoints[i].word, &record);
     ngx_canary_fleet_arg(args, modes[todo->mode]);
     ngx_canary_fleet_arg(args, "");
     ngx_canary_fleet_arg(args, "%uL", todo->not_after);
@@ -501,6 +575,8 @@ ngx_canary_fleet_ask_bye(ngx_canary_fleet_node_t *node)
         return NGX_ERROR;
     }
 
+    ngx_canary_fleet_presence(node, args, 1);
+
     return ngx_canary_fleet_send(node, NGX_CANARY_FLEET_BYE, args, pool,
                                  ngx_canary_fleet_said_bye, node);
 }
@@ -512,6 +588,7 @@ ngx_int_t
 ngx_canary_fleet_ask_forget(ngx_canary_fleet_node_t *node, const char *name,
     const char *event)
 {
+    ngx_str_t     text;
     ngx_pool_t   *pool;
     ngx_array_t  *args;
 
@@ -520,11 +597,14 @@ ngx_canary_fleet_ask_forget(ngx_canary_fleet_node_t *node, const char *name,
         return NGX_ERROR;
     }
 
+    text.data = (u_char *) event;
+    text.len = ngx_strlen(event);
+
     args->nelts = NGX_CANARY_FLEET_KEYS;
 
     ngx_canary_fleet_arg(args, "%s", name);
     ngx_canary_fleet_arg(args, "%s", node->core.conf.name);
-    ngx_canary_fleet_arg_text(args, event, ngx_strlen(event));
+    ngx_canary_fleet_arg_sealed(node, args, NGX_CANARY_FLEET_LOG, "", &text);
 
     return ngx_canary_fleet_send(node, NGX_CANARY_FLEET_FORGET, args, pool,
                                  ngx_canary_fleet_said_forget, node);

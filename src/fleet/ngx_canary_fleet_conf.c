@@ -352,19 +352,8 @@ ngx_canary_fleet_secrets(ngx_conf_t *cf, ngx_canary_fleet_args_t *args,
          && ngx_canary_fleet_secret(cf, &args->password_file, password)
             != NGX_OK)
         || (args->key_file.data
-            && ngx_canary_fleet_secret(cf, &args->key_file, &conf->key)
-               != NGX_OK))
+            && ngx_canary_fleet_keys(cf, &args->key_file, conf) != NGX_OK))
     {
-        return NGX_ERROR;
-    }
-
-    /* who relies on it must not be without it */
-
-    if (conf->key.len) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"key_file=\" of \"canary_fleet\": this version "
-                           "of the module signs nothing, only the ACL and "
-                           "the password of Redis protect the fleet");
         return NGX_ERROR;
     }
 

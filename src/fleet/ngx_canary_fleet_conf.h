@@ -18,13 +18,16 @@
 /* canary_fleet, as configured. */
 
 
-#define NGX_CANARY_FLEET_NAME  63          /* bytes of a name at most */
+#define NGX_CANARY_FLEET_NAME      63      /* bytes of a name at most */
+#define NGX_CANARY_FLEET_KEYS_MAX  2
 
 
 struct ngx_canary_fleet_conf_s {
     ngx_str_t                   name;
     ngx_str_t                   node;
-    ngx_str_t                   key;       /* empty: nothing is signed */
+    ngx_str_t                   keys[NGX_CANARY_FLEET_KEYS_MAX];
+                                           /* the first signs, all verify */
+    ngx_uint_t                  nkeys;     /* 0: nothing is signed */
     ngx_uint_t                  node_tests;
     ngx_uint_t                  resolve;
     ngx_canary_redis_conf_t     redis;
@@ -59,6 +62,10 @@ ngx_int_t ngx_canary_fleet_address(ngx_conf_t *cf, ngx_str_t *url,
 /* the only line of a file that nobody but its owner and group can read */
 ngx_int_t ngx_canary_fleet_secret(ngx_conf_t *cf, ngx_str_t *file,
     ngx_str_t *secret);
+
+/* one of them, or two */
+ngx_int_t ngx_canary_fleet_keys(ngx_conf_t *cf, ngx_str_t *file,
+    ngx_canary_fleet_conf_t *conf);
 
 /* what certificates are verified with, and ours */
 ngx_int_t ngx_canary_fleet_tls(ngx_conf_t *cf, ngx_canary_fleet_args_t *args,

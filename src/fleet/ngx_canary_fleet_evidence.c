@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 
 #include "ngx_canary_fleet_node.h"
+#include "ngx_canary_fleet_seal.h"
 
 #include "canary_cohorts.h"
 #include "canary_fleet.h"
@@ -289,7 +290,14 @@ ngx_canary_fleet_hear(ngx_canary_fleet_node_t *node,
         name = ngx_canary_fleet_text(heard->evidence, i);
         parcel = ngx_canary_fleet_text(heard->evidence, i + 1);
 
-        ngx_canary_fleet_add_node(node, &name, &parcel, heard->now);
+        if (name.len < CANARY_NAME_SIZE
+            && ngx_canary_fleet_unseal_young(node, NGX_CANARY_FLEET_EV,
+                                             (char *) name.data,
+                                             (char *) name.data, &parcel)
+               == NGX_OK)
+        {
+            ngx_canary_fleet_add_node(node, &name, &parcel, heard->now);
+        }
     }
 
     for (i = 0; i < node->n; i++) {

@@ -118,6 +118,19 @@ ngx_canary_fleet_said_forget(ngx_canary_redis_t *redis, redisReply *reply,
     value = 0;
     state = ngx_canary_fleet_forget_reply(reply, &value);
 
+    /* with a key each node counts members for itself */
+
+    if (node->conf->nkeys && (state == NGX_CANARY_FORGET_DONE
+                              || state == NGX_CANARY_FORGET_UNKNOWN))
+    {
+        state = canary_fleet_forget(&node->core,
+                                    (char *) node->cmcf->zone->fleet->view
+                                        .forget.node,
+                                    ngx_canary_milliseconds())
+                ? NGX_CANARY_FORGET_DONE : NGX_CANARY_FORGET_UNKNOWN;
+        value = node->core.kept.nmembers;
+    }
+
     ngx_canary_fleet_forget_over(node, state, value);
 }
 

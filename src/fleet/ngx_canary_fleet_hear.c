@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 
 #include "ngx_canary_fleet_node.h"
+#include "ngx_canary_fleet_seal.h"
 
 #include "canary_fleet.h"
 #include "canary_rollout.h"
@@ -44,8 +45,13 @@ static ngx_int_t ngx_canary_fleet_seeds(redisReply *reply, size_t i,
     canary_fleet_join_t *join);
 static ngx_int_t ngx_canary_fleet_members(ngx_canary_fleet_node_t *node,
     redisReply *reply, size_t i, unsigned *n, canary_fleet_member_t **members);
+static ngx_int_t ngx_canary_fleet_offer(ngx_canary_fleet_node_t *node,
+    ngx_str_t *word, ngx_str_t *text, canary_fleet_offer_t *offer);
 static void ngx_canary_fleet_nodes(ngx_canary_fleet_node_t *node,
     redisReply *reply, canary_fleet_ticked_t *tick);
+static ngx_int_t ngx_canary_fleet_other(ngx_canary_fleet_node_t *node,
+    ngx_str_t *name, ngx_str_t *text, uint64_t now,
+    canary_fleet_node_t *other);
 static void ngx_canary_fleet_read_tick(redisReply *reply,
     canary_fleet_ticked_t *tick);
 static void ngx_canary_fleet_nonsense(ngx_canary_fleet_node_t *node,
@@ -202,8 +208,7 @@ static ngx_int_t
 ngx_canary_fleet_offers(ngx_canary_fleet_node_t *node, redisReply *list,
     size_t size, ngx_canary_fleet_offers_t *offers)
 {
-    size_t                 i, line;
-    ngx_int_t              endpoint;
+    size_t                 i;
     ngx_str_t              word, text;
     canary_fleet_offer_t  *offer;
 
@@ -223,28 +228,66 @@ ngx_canary_fleet_offers(ngx_canary_fleet_node_t *node, redisReply *list,
 
         offer = &offers->offers[offers->n];
 
-        line = canary_fleet_record_parse((char *) text.data, text.len,
-                                         &offer->record);
-
-        endpoint = line ? ngx_canary_fleet_find(node, (char *) word.data,
-                                                word.len)
-                        : -1;
-
-        if (endpoint == -1) {
-            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                          "canary: the record of \"%V\" in the fleet makes "
-                          "no sense", ngx_canary_fleet_printable(&word));
+        if (ngx_canary_fleet_offer(node, &word, &text, offer) != NGX_OK) {
             continue;
         }
 
-        offer->endpoint = (unsigned) endpoint;
         offer->version = (size == 3) ? ngx_canary_fleet_number(list, i + 1)
                                      : 0;
-
-        offers->texts[offers->n].data = text.data + line;
-        offers->texts[offers->n].len = text.len - line;
-        offers->n++;
+        offers->texts[offers->n++] = text;
     }
+
+    return NGX_OK;
+}
+
+
+/*
+ * The text becomes what follows its first line.  Of one that does not verify
+ * nothing is read, but that this node's is to be there instead.
+ */
+
+static ngx_int_t
+ngx_canary_fleet_offer(ngx_canary_fleet_node_t *node, ngx_str_t *word,
+    ngx_str_t *text, canary_fleet_offer_t *offer)
+{
+    size_t                     line;
+    ngx_int_t                  endpoint;
+    ngx_canary_fleet_author_t  author;
+    char                       field[CANARY_FLEET_WORD(
+                                         CANARY_STATE_ENDPOINT_NAME)];
+
+    (void) ngx_cpystrn((u_char *) field, word->data,
+                       ngx_min(word->len + 1, sizeof(field)));
+
+    offer->forged = ngx_canary_fleet_unseal(node, NGX_CANARY_FLEET_REC, field,
+                                            text, &author)
+                    != NGX_OK;
+
+    line = offer->forged ? 0
+           : canary_fleet_record_parse((char *) text->data, text->len,
+                                       &offer->record);
+
+    /* nor is an endpoint made of what nobody has signed */
+
+    endpoint = (line || offer->forged)
+               ? ngx_canary_fleet_find(node, (char *) word->data, word->len,
+                                       !offer->forged)
+               : -1;
+
+    if (endpoint == -1) {
+        if (!offer->forged) {
+            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                          "canary: the record of \"%V\" in the fleet makes "
+                          "no sense", ngx_canary_fleet_printable(word));
+        }
+
+        return NGX_DECLINED;
+    }
+
+    offer->endpoint = (unsigned) endpoint;
+
+    text->data += line;
+    text->len -= line;
 
     return NGX_OK;
 }
@@ -470,6 +513,20 @@ ngx_canary_fleet_ticked(ngx_canary_redis_t *redis, redisReply *reply,
         heard.evidence = ngx_canary_fleet_list(reply, 18);
         heard.tests = ngx_canary_fleet_text(reply, 19);
 
+        if (ngx_canary_fleet_unseal_young(node, NGX_CANARY_FLEET_LIVE,
+                                          "@lead", NULL, &heard.mark)
+            != NGX_OK)
+        {
+            heard.mark.len = 0;
+        }
+
+        if (ngx_canary_fleet_unseal_young(node, NGX_CANARY_FLEET_TRIAL, "",
+                                          NULL, &heard.tests)
+            != NGX_OK)
+        {
+            heard.tests.len = 0;
+        }
+
         ngx_canary_fleet_hear(node, &heard, now);
     }
 
@@ -509,15 +566,17 @@ ngx_canary_fleet_nodes(ngx_canary_fleet_node_t *node, redisReply *reply,
         return;
     }
 
+    node->core.strange[0] = '\0';
+
     for (i = 0; i + 1 < live->elements
                 && tick->nnodes < CANARY_FLEET_NODES; i += 2)
     {
         name = ngx_canary_fleet_text(live, i);
         text = ngx_canary_fleet_text(live, i + 1);
 
-        if (canary_fleet_node_parse((char *) name.data, name.len,
-                                    (char *) text.data, text.len,
-                                    &node->nodes[tick->nnodes]))
+        if (ngx_canary_fleet_other(node, &name, &text, tick->now,
+                                   &node->nodes[tick->nnodes])
+            == NGX_OK)
         {
             tick->nnodes++;
         }
@@ -533,14 +592,94 @@ ngx_canary_fleet_nodes(ngx_canary_fleet_node_t *node, redisReply *reply,
 }
 
 
+static ngx_int_t
+ngx_canary_fleet_other(ngx_canary_fleet_node_t *node, ngx_str_t *name,
+    ngx_str_t *text, uint64_t now, canary_fleet_node_t *other)
+{
+    u_char                     *p, *last;
+    int64_t                     age;
+    ngx_str_t                   said;
+    ngx_uint_t                  n;
+    ngx_canary_fleet_author_t   author;
+
+    if (!canary_fleet_node_parse((char *) name->data, name->len,
+                                 (char *) text->data, text->len, other))
+    {
+        return NGX_DECLINED;
+    }
+
+    /* the node has signed what follows four words of the script */
+
+    last = text->data + text->len;
+
+    for (p = text->data, n = 0; p < last && n < 4; p++) {
+        n += (*p == ' ');
+    }
+
+    said.data = p;
+    said.len = last - p;
+
+    /* the script has written down that there is a member */
+
+    if (node->conf->nkeys && other->incarnation == 0) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_canary_fleet_unseal(node, NGX_CANARY_FLEET_LIVE, other->name,
+                                &said, &author)
+        != NGX_OK)
+    {
+        if (now - other->last < CANARY_FLEET_GONE) {
+            ngx_memcpy(node->core.strange, other->name, CANARY_NAME_SIZE);
+        }
+
+        return NGX_DECLINED;
+    }
+
+    if (!canary_fleet_node_parse((char *) name->data, name->len,
+                                 (char *) text->data,
+                                 said.data + said.len - text->data, other))
+    {
+        return NGX_DECLINED;
+    }
+
+    if (node->conf->nkeys == 0) {
+        return NGX_OK;
+    }
+
+    if (ngx_strcmp(author.name, other->name) != 0
+        || author.incarnation != other->incarnation)
+    {
+        ngx_canary_fleet_alarm(node, NGX_CANARY_FLEET_LIVE, other->name,
+                               "is signed by another node");
+        return NGX_DECLINED;
+    }
+
+    other->serial = author.serial;
+
+    age = canary_fleet_age(&node->core, author.name, author.incarnation,
+                           author.serial, ngx_canary_milliseconds());
+
+    if (now - other->last < CANARY_FLEET_GONE
+        && (age < 0 || age > CANARY_FLEET_GONE))
+    {
+        ngx_canary_fleet_alarm(node, NGX_CANARY_FLEET_LIVE, other->name,
+                               "is played back, or the clock of that node, or "
+                               "of this one, is off by more than a minute");
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
 void
 ngx_canary_fleet_committed(ngx_canary_redis_t *redis, redisReply *reply,
     void *data)
 {
-    size_t                    line;
     uint64_t                  now;
     unsigned                  endpoint, untold;
-    ngx_str_t                 text, why;
+    ngx_str_t                 text, why, word;
     canary_fleet_committed_t  commit;
     ngx_canary_fleet_node_t  *node;
     char                      reason[CANARY_REASON_SIZE];
@@ -569,12 +708,14 @@ ngx_canary_fleet_committed(ngx_canary_redis_t *redis, redisReply *reply,
 
     text = ngx_canary_fleet_text(reply, 2);
     why = text;
-    line = 0;
 
     if (commit.reply == CANARY_FLEET_CONFLICTS && text.len) {
-        line = canary_fleet_record_parse((char *) text.data, text.len,
-                                         &commit.offer.record);
-        if (line == 0) {
+        word.data = (u_char *) node->endpoints[endpoint].word;
+        word.len = ngx_strlen(word.data);
+
+        if (ngx_canary_fleet_offer(node, &word, &text, &commit.offer)
+            != NGX_OK)
+        {
             ngx_canary_fleet_nonsense(node, "commit");
             return;
         }
@@ -600,8 +741,8 @@ ngx_canary_fleet_committed(ngx_canary_redis_t *redis, redisReply *reply,
                       : canary_phase_name(node->states[endpoint].ours.phase));
     }
 
-    ngx_canary_fleet_take(node, &commit.offer, (char *) text.data + line,
-                          text.len - line, now);
+    ngx_canary_fleet_take(node, &commit.offer, (char *) text.data, text.len,
+                          now);
 
     ngx_canary_fleet_pass(node);
 }

@@ -78,6 +78,14 @@ typedef struct {
 } ngx_canary_fleet_endpoint_t;
 
 
+/* what does not verify: said once in so many seconds for each key of Redis */
+
+typedef struct {
+    uint64_t                      at;
+    ngx_uint_t                    more;
+} ngx_canary_fleet_alarm_t;
+
+
 typedef struct {
     ngx_canary_main_conf_t       *cmcf;
     ngx_canary_fleet_conf_t      *conf;
@@ -126,6 +134,8 @@ typedef struct {
                                               forgotten */
     uint64_t                      lonely;  /* since when it is isolated, if
                                               that is to be warned of */
+    uint64_t                      unverified;    /* what was not used */
+    ngx_canary_fleet_alarm_t      alarms[NGX_CANARY_FLEET_KEYS];
 } ngx_canary_fleet_node_t;
 
 
@@ -145,10 +155,10 @@ void ngx_canary_fleet_end(ngx_canary_fleet_node_t *node, ngx_uint_t i,
 void ngx_canary_fleet_record(ngx_canary_shared_t *shared,
     const canary_rollout_t *rollout, canary_fleet_record_t *record);
 
-/* index of an endpoint by its word, added if it is not known; -1: no memory,
-   or no word */
+/* index of an endpoint by its word, which is added if it is not known, unless
+   add is 0; -1: it is not known, there is no memory, or it is no word */
 ngx_int_t ngx_canary_fleet_find(ngx_canary_fleet_node_t *node,
-    const char *word, size_t len);
+    const char *word, size_t len, ngx_uint_t add);
 
 /* for those who show it, and what they ask for */
 

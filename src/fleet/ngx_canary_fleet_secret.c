@@ -9,109 +9,99 @@
 
 #include "ngx_canary_fleet_conf.h"
 
+#include "ngx_canary_text_file.h"
 
-/* Files with one secret in one line: password_file=, key_file=. */
+
+/* Files with a secret to a line: password_file=, key_file=. */
 
 
 #define NGX_CANARY_SECRET_SIZE  4096
+#define NGX_CANARY_KEY_SIZE     32         /* bytes at least */
 
 
 static ngx_int_t ngx_canary_fleet_read_secret(ngx_conf_t *cf,
-    ngx_file_t *file, ngx_str_t *secret);
-static ngx_int_t ngx_canary_fleet_check_secret(ngx_conf_t *cf,
-    ngx_file_t *file, ngx_file_info_t *info);
-static ngx_int_t ngx_canary_fleet_one_line(ngx_conf_t *cf, ngx_str_t *name,
-    ngx_str_t *secret);
+    ngx_str_t *name, ngx_canary_text_file_t *file);
+static ngx_int_t ngx_canary_fleet_next_line(ngx_str_t *text, ngx_str_t *line);
 
 
 ngx_int_t
 ngx_canary_fleet_secret(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *secret)
 {
-    ngx_int_t   rc;
-    ngx_file_t  file;
+    ngx_canary_text_file_t  file;
 
-    ngx_memzero(&file, sizeof(ngx_file_t));
-
-    file.name = *name;
-    file.log = cf->log;
-
-    if (ngx_conf_full_name(cf->cycle, &file.name, 1) != NGX_OK) {
+    if (ngx_canary_fleet_read_secret(cf, name, &file) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    /* a FIFO would be waited for */
-
-    file.fd = ngx_open_file(file.name.data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
-                            NGX_FILE_OPEN, 0);
-
-    if (file.fd == NGX_INVALID_FILE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_open_file_n " \"%V\" failed", &file.name);
+    if (ngx_canary_fleet_next_line(&file.text, secret) != NGX_OK
+        || file.text.len)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" of \"canary_fleet\" must have exactly one "
+                           "line of text", &file.name);
         return NGX_ERROR;
     }
 
-    rc = ngx_canary_fleet_read_secret(cf, &file, secret);
+    return NGX_OK;
+}
 
-    if (ngx_close_file(file.fd) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_ALERT, cf, ngx_errno,
-                           ngx_close_file_n " \"%V\" failed", &file.name);
+
+/* the first signs, both verify: so all nodes get another one without a break */
+
+ngx_int_t
+ngx_canary_fleet_keys(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_canary_fleet_conf_t *conf)
+{
+    ngx_str_t              *key;
+    ngx_canary_text_file_t  file;
+
+    if (ngx_canary_fleet_read_secret(cf, name, &file) != NGX_OK) {
+        return NGX_ERROR;
     }
 
-    return rc;
+    do {
+        key = &conf->keys[conf->nkeys];
+
+        if (conf->nkeys == NGX_CANARY_FLEET_KEYS_MAX
+            || ngx_canary_fleet_next_line(&file.text, key) != NGX_OK)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" of \"canary_fleet\" must have one line "
+                               "of text, or two while the key is changed: "
+                               "the first one signs", &file.name);
+            return NGX_ERROR;
+        }
+
+        if (key->len < NGX_CANARY_KEY_SIZE) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "a key in \"%V\" of \"canary_fleet\" has %uz "
+                               "bytes, it must have at least %d, such as "
+                               "\"openssl rand -hex 32\" prints",
+                               &file.name, key->len, NGX_CANARY_KEY_SIZE);
+            return NGX_ERROR;
+        }
+
+        conf->nkeys++;
+
+    } while (file.text.len);
+
+    return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_canary_fleet_read_secret(ngx_conf_t *cf, ngx_file_t *file,
-    ngx_str_t *secret)
+ngx_canary_fleet_read_secret(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_canary_text_file_t *file)
 {
-    ssize_t          n;
-    ngx_file_info_t  info;
+    file->pool = cf->pool;
+    file->max = NGX_CANARY_SECRET_SIZE;
 
-    if (ngx_fd_info(file->fd, &info) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_fd_info_n " \"%V\" failed", &file->name);
+    if (ngx_canary_text_file(cf, name, file) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (ngx_canary_fleet_check_secret(cf, file, &info) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    secret->len = (size_t) ngx_file_size(&info);
-
-    secret->data = ngx_pnalloc(cf->pool, secret->len + 1);
-    if (secret->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    n = ngx_read_file(file, secret->data, secret->len, 0);
-
-    if (n != (ssize_t) secret->len) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           ngx_read_file_n " \"%V\" read only %z of %uz "
-                           "bytes", &file->name, n, secret->len);
-        return NGX_ERROR;
-    }
-
-    return ngx_canary_fleet_one_line(cf, &file->name, secret);
-}
-
-
-static ngx_int_t
-ngx_canary_fleet_check_secret(ngx_conf_t *cf, ngx_file_t *file,
-    ngx_file_info_t *info)
-{
-    if (!ngx_is_file(info) || ngx_file_size(info) > NGX_CANARY_SECRET_SIZE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" of \"canary_fleet\" must be a regular file "
-                           "of one line, of at most %d bytes",
-                           &file->name, NGX_CANARY_SECRET_SIZE);
-        return NGX_ERROR;
-    }
-
-    if ((info->st_mode & 0007)
-        || (info->st_uid != 0 && info->st_uid != geteuid()))
+    if ((file->info.st_mode & 0007)
+        || (file->info.st_uid != 0 && file->info.st_uid != geteuid()))
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" of \"canary_fleet\" is accessible to "
@@ -124,32 +114,31 @@ ngx_canary_fleet_check_secret(ngx_conf_t *cf, ngx_file_t *file,
 }
 
 
+/* what follows is left in text; NGX_ERROR: there is nothing in the line */
+
 static ngx_int_t
-ngx_canary_fleet_one_line(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *secret)
+ngx_canary_fleet_next_line(ngx_str_t *text, ngx_str_t *line)
 {
-    u_char      *p;
-    ngx_uint_t   i;
+    u_char  *p, *last, *end;
 
-    p = secret->data;
+    p = text->data;
+    last = p + text->len;
 
-    if (secret->len && p[secret->len - 1] == LF) {
-        secret->len--;
+    end = ngx_strlchr(p, last, LF);
+
+    line->data = p;
+    line->len = (end ? end : last) - p;
+
+    text->data = end ? end + 1 : last;
+    text->len = last - text->data;
+
+    if (line->len && p[line->len - 1] == CR) {
+        line->len--;
     }
 
-    if (secret->len && p[secret->len - 1] == CR) {
-        secret->len--;
-    }
-
-    for (i = 0; i < secret->len; i++) {
-        if (p[i] == LF || p[i] == CR || p[i] == '\0') {
-            break;
-        }
-    }
-
-    if (secret->len == 0 || i < secret->len) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" of \"canary_fleet\" must have exactly one "
-                           "line of text", name);
+    if (line->len == 0 || ngx_strlchr(p, p + line->len, CR)
+        || ngx_strlchr(p, p + line->len, '\0'))
+    {
         return NGX_ERROR;
     }
 

@@ -43,6 +43,8 @@ static ngx_int_t ngx_canary_fleet_add(ngx_canary_fleet_node_t *node,
 static ngx_int_t ngx_canary_fleet_grow(ngx_canary_fleet_node_t *node);
 static void ngx_canary_fleet_look_at(ngx_canary_fleet_node_t *node,
     ngx_uint_t i, uint64_t now);
+static void ngx_canary_fleet_held(ngx_canary_fleet_node_t *node,
+    ngx_uint_t i, uint64_t now);
 static void ngx_canary_fleet_settle(ngx_canary_fleet_node_t *node,
     ngx_uint_t i, uint64_t now);
 static void ngx_canary_fleet_propose(ngx_canary_fleet_node_t *node,
@@ -123,6 +125,7 @@ ngx_canary_fleet_add(ngx_canary_fleet_node_t *node,
     }
 
     canary_fleet_endpoint_init(&node->states[node->n], &record, 0);
+    canary_fleet_endpoint_name(&node->states[node->n], word);
     node->n++;
 
     return NGX_OK;
@@ -159,7 +162,7 @@ ngx_canary_fleet_grow(ngx_canary_fleet_node_t *node)
 
 ngx_int_t
 ngx_canary_fleet_find(ngx_canary_fleet_node_t *node, const char *word,
-    size_t len)
+    size_t len, ngx_uint_t add)
 {
     char        *copy;
     ngx_uint_t   i;
@@ -172,7 +175,9 @@ ngx_canary_fleet_find(ngx_canary_fleet_node_t *node, const char *word,
         }
     }
 
-    if (len == 0 || len >= CANARY_FLEET_WORD(CANARY_STATE_ENDPOINT_NAME)) {
+    if (!add || len == 0
+        || len >= CANARY_FLEET_WORD(CANARY_STATE_ENDPOINT_NAME))
+    {
         return -1;
     }
 
@@ -258,6 +263,10 @@ ngx_canary_fleet_look_at(ngx_canary_fleet_node_t *node, ngx_uint_t i,
 
     ngx_canary_mend(shared, now);
 
+    if (shared->pending.sequence && shared->pending.held) {
+        ngx_canary_fleet_held(node, i, now);
+    }
+
     if (endpoint->filing) {
         ngx_canary_fleet_settle(node, i, now);
     }
@@ -270,6 +279,7 @@ ngx_canary_fleet_look_at(ngx_canary_fleet_node_t *node, ngx_uint_t i,
     }
 
     if (shared->sequence <= zone->durable
+        && !ngx_canary_held_in_file(shared)
         && !canary_fleet_record_same(&record, &endpoint->filed))
     {
         canary_fleet_filed(&node->core, (unsigned) i, &record);
@@ -278,6 +288,55 @@ ngx_canary_fleet_look_at(ngx_canary_fleet_node_t *node, ngx_uint_t i,
 
     if (shared->pending.sequence && shared->pending.ready == 0) {
         ngx_canary_fleet_propose(node, i, now);
+    }
+}
+
+
+/*
+ * With a key what is in the file takes effect when it is in those of most.  A
+ * helper of before may have put it there.
+ */
+
+static void
+ngx_canary_fleet_held(ngx_canary_fleet_node_t *node, ngx_uint_t i,
+    uint64_t now)
+{
+    ngx_canary_shared_t          *shared;
+    ngx_canary_fleet_endpoint_t  *endpoint;
+
+    endpoint = &node->endpoints[i];
+    shared = endpoint->shared;
+
+    if (endpoint->filing != shared->pending.sequence) {
+        endpoint->filing = shared->pending.sequence;
+
+        ngx_canary_fleet_record(shared,
+                                &shared->history->pending.record.rollout,
+                                &endpoint->coming);
+    }
+
+    if (!ngx_canary_held_in_file(shared)) {
+        return;
+    }
+
+    if (!canary_fleet_record_same(&endpoint->coming, &endpoint->filed)) {
+        canary_fleet_filed(&node->core, (unsigned) i, &endpoint->coming);
+        endpoint->filed = endpoint->coming;
+    }
+
+    switch (canary_fleet_may_take(&node->core, (unsigned) i,
+                                  &endpoint->coming, now))
+    {
+
+    case 1:
+        ngx_canary_conclude(shared, NGX_CANARY_APPLIED, now, ngx_cycle->log);
+        return;
+
+    case 0:
+        return;
+
+    default:
+        ngx_canary_conclude(shared, NGX_CANARY_OUTRUN, now, ngx_cycle->log);
     }
 }
 
@@ -424,7 +483,7 @@ ngx_canary_fleet_concluded(ngx_canary_fleet_node_t *node, ngx_uint_t i,
 
     case CANARY_FLEET_DONE:
         ngx_canary_fleet_number_event(shared, node->states[i].version);
-        ngx_canary_agree(shared);
+        ngx_canary_agree(shared, node->conf->nkeys != 0);
         endpoint->filing = endpoint->asked;
         endpoint->coming = todo->record;
         return;

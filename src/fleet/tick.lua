@@ -3,6 +3,7 @@
 -- KEYS of all scripts: canary:{FLEET}: 1 rec  2 chg  3 log  4 live  5 ev
 --      6 trial  7 view.  rec, chg and log are replicated and in the AOF, the
 --      others are in this server's memory and nowhere else.
+-- What nodes write may end with a seal: see ngx_canary_fleet_seal.h.
 -- ARGV 1 node  2 its incarnation  3 the one before it, or "0"
 --      4 seed of the data that it knows  5 version of changes that it knows
 --      6 version that its file has  7 timeout (ms)
@@ -114,7 +115,7 @@ local leads = valid and who == node and inc == incarnation
 local function lacks_nothing()
     for line in string.gmatch(presence, '\n([^\n]+)') do
         local word, kind = string.match(line, '^(%S+) (%S+)')
-        if kind ~= 'server' then
+        if kind and kind ~= 'server' then
             for _, p in pairs(others()) do
                 if alive(p)
                    and not string.find(p.says, '\n' .. line .. '\n', 1, true)
@@ -244,6 +245,15 @@ if leads and second and now - since >= HOLD then
     end
 
     if #drop > 0 then change('@members') end
+
+    -- who has said that it leaves
+    for name, p in pairs(others()) do
+        if now - p.last >= DROPPED
+           and redis.call('HEXISTS', REC, '@m:' .. name) == 0
+        then
+            drop[#drop + 1] = name
+        end
+    end
 end
 
 -- From here on nothing is replicated.

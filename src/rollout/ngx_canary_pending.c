@@ -84,6 +84,7 @@ ngx_canary_defer(ngx_canary_shared_t *shared,
 
     pending->decided = now;
     pending->asked = 0;
+    pending->held = 0;
     shared->history->pending.record = *next;
     shared->history->pending.event = *event;
 
@@ -97,8 +98,9 @@ ngx_canary_defer(ngx_canary_shared_t *shared,
 
 
 void
-ngx_canary_agree(ngx_canary_shared_t *shared)
+ngx_canary_agree(ngx_canary_shared_t *shared, ngx_uint_t held)
 {
+    shared->pending.held = held;
     shared->pending.ready = ngx_canary_next_sequence(shared->zone);
 }
 

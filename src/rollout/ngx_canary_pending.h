@@ -31,8 +31,9 @@ void ngx_canary_void_event(ngx_canary_shared_t *shared, uint64_t id);
 void ngx_canary_defer(ngx_canary_shared_t *shared,
     ngx_canary_record_t *next, canary_event_t *event, uint64_t now);
 
-/* the fleet has it: from now on the file is to have it, too */
-void ngx_canary_agree(ngx_canary_shared_t *shared);
+/* the fleet has it: from now on the file is to have it, too; held: then it
+   takes effect when the fleet's helper says so */
+void ngx_canary_agree(ngx_canary_shared_t *shared, ngx_uint_t held);
 
 /* ends what is pending, if anything is; APPLIED makes it happen */
 void ngx_canary_conclude(ngx_canary_shared_t *shared,

@@ -467,7 +467,7 @@ ngx_canary_expire(ngx_canary_main_conf_t *cmcf, uint64_t now)
     ngx_canary_lock(cmcf->zone);
 
     for (shared = cmcf->zone->endpoints; shared; shared = shared->next) {
-        if (shared->pending.sequence
+        if (shared->pending.sequence && !ngx_canary_held_in_file(shared)
             && now - shared->pending.decided >= NGX_CANARY_PATIENCE
             && now > shared->pending.decided)
         {
@@ -774,6 +774,7 @@ ngx_canary_settle_all(ngx_canary_main_conf_t *cmcf,
          shared = shared->next)
     {
         if (shared->pending.sequence
+            && (fate != NGX_CANARY_APPLIED || !shared->pending.held)
             && ((shared->pending.ready && shared->pending.ready <= sequence)
                 || sequence == (uint64_t) -1))
         {

@@ -252,6 +252,9 @@ typedef struct {
     ngx_uint_t                          asked;         /* since the fleet has
                                                           not agreed, but may
                                                           have been asked */
+    ngx_uint_t                          held;          /* that the file has it
+                                                          is not enough: other
+                                                          nodes have to, too */
 } ngx_canary_pending_t;
 
 
@@ -343,6 +346,9 @@ typedef struct {
     uint64_t                            contact;       /* ms since 1970: the
                                                           last answer; 0: none
                                                           is known */
+    int64_t                             ahead;         /* ms since 1970 - ms,
+                                                          monotonic, when this
+                                                          nginx started */
     u_char                              reason[CANARY_REASON_SIZE];
                                                        /* of the last change
                                                           that had to wait */
@@ -553,6 +559,17 @@ static ngx_inline ngx_uint_t
 ngx_canary_pending_ready(ngx_canary_shared_t *shared)
 {
     return shared->pending.sequence && shared->pending.ready;
+}
+
+
+/* the file has what is pending, and that is not enough */
+
+static ngx_inline ngx_uint_t
+ngx_canary_held_in_file(ngx_canary_shared_t *shared)
+{
+    return ngx_canary_pending_ready(shared) && shared->pending.held
+           && shared->zone->fleet
+           && shared->pending.ready <= shared->zone->durable;
 }
 
 

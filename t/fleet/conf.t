@@ -32,6 +32,9 @@ secret('group', "sesame\r\n", 0640);
 secret('open', "sesame\n", 0644);
 secret('empty', "\n", 0600);
 secret('two', "sesame\nstreet\n", 0600);
+secret('key', 'sesame' x 6 . "\n", 0600);
+secret('keys', 'sesame' x 6 . "\n" . 'street' x 6 . "\n", 0600);
+secret('three', ('sesame' x 6 . "\n") x 3, 0600);
 secret('big', 'x' x 5000, 0600);
 POSIX::mkfifo("$dir/fifo", 0600) or die "mkfifo: $!";
 mkdir "$dir/directory" or die "mkdir: $!";
@@ -109,15 +112,17 @@ my @refused = (
         [ "$local ${file}_file=open;",
           qr/"$dir\/open".* accessible to others, .*mode 0600/ ],
         [ "$local ${file}_file=empty;",
-          qr/"$dir\/empty".* exactly one line/ ],
-        [ "$local ${file}_file=two;", qr/"$dir\/two".* exactly one line/ ],
+          qr/"$dir\/empty".* must have (?:exactly )?one line/ ],
         [ "$local ${file}_file=big;", qr/"$dir\/big".* at most 4096 bytes/ ],
         [ "$local ${file}_file=fifo;", qr/"$dir\/fifo".* regular file/ ],
         [ "$local ${file}_file=directory;",
           qr/"$dir\/directory".* regular file/ ],
     } qw(password key)),
 
-    [ "$local key_file=password;", qr/"key_file=" .* signs nothing/ ],
+    [ "$local password_file=two;", qr/"$dir\/two".* exactly one line/ ],
+    [ "$local key_file=two;",
+      qr/a key in "$dir\/two".* has \d+ bytes.* at least 32.* rand -hex 32/ ],
+    [ "$local key_file=three;", qr/"$dir\/three".* one line of text, or two/ ],
     [ 'canary_fleet shop rediss://127.0.0.1 node=a;',
       qr{"rediss://" .* needs "trusted_certificate=".*verified} ],
     [ 'canary_fleet shop rediss://127.0.0.1 node=a trusted_certificate=no;',
@@ -172,6 +177,8 @@ my %accepted = (
                        . 'password_file=password',
     'over a socket' => 'canary_fleet shop unix:/run/redis.sock node=a '
                        . 'password_file=password',
+    'a key'         => "$local key_file=key",
+    'two keys'      => "$local key_file=keys",
     'the limits'    => "$local timeout=200ms",
     'and the other' => "$local timeout=5s",
     'on'            => "$local node_tests=on",

@@ -437,7 +437,7 @@ sim_begin(sim_t *sim, int n, int reload)
         }
 
         node->filed_at[i] = NEVER;
-        node->held[i] = 0;
+        node->held[i] = reload && node->held[i];
 
         canary_fleet_endpoint_init(&node->endpoints[i], &node->ours[i].head,
                                    canary_fleet_record_same(
@@ -454,7 +454,10 @@ sim_begin(sim_t *sim, int n, int reload)
             canary_fleet_stopped(&node->fleet, i, &node->ours[i].head);
         }
 
-        if (reload) {
+        if (node->held[i]) {
+            canary_fleet_filed(&node->fleet, i, &node->file[i].head);
+
+        } else if (reload) {
             sim_file(sim, n, i, &node->ours[i], 0);
         }
     }
