@@ -116,6 +116,11 @@ ngx_http_canary_fleet_redis(cJSON *object, ngx_canary_fleet_self_t *self,
 
     canary_json_add_number(redis, "rtt_ms", self->sums.rtt, 0, failed);
 
+    if (self->sums.keyed) {
+        canary_json_add_number(redis, "unverified", self->sums.unverified, 0,
+                               failed);
+    }
+
     if (self->contact == 0) {
         canary_json_add_null(redis, "last_contact_seconds", failed);
         return;

@@ -83,6 +83,10 @@ ngx_canary_fleet_show_sums(ngx_canary_fleet_node_t *node,
     sums->sent += redis->sent - counted->sent;
     sums->received += redis->received - counted->received;
 
+    sums->unverified += node->unverified - counted->unverified;
+    sums->keyed = (node->conf->nkeys != 0);
+
+    counted->unverified = node->unverified;
     counted->connects = redis->connects;
     counted->sent = redis->sent;
     counted->received = redis->received;

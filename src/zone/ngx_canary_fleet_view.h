@@ -75,6 +75,8 @@ typedef struct {
     uint64_t    connects;
     uint64_t    sent;                      /* bytes */
     uint64_t    received;
+    uint64_t    unverified;                /* what was read and not used, */
+    ngx_uint_t  keyed;                     /* if there is a key */
 } ngx_canary_fleet_sums_t;
 
 

@@ -20,7 +20,7 @@ Canary::Fleet - several nginx that are one fleet, and their Redis
 
 Each node is a L<Canary::Test> with a directory of its own, two backends v1 and
 v2 that all nodes share, and the endpoint `ep`; what stands in `more` of new()
-is added to it.
+is added to it, and what stands in `fleet` to the directive.
 
 =over
 
@@ -108,7 +108,7 @@ sub config($self, $name, %more) {
     my $releases = $more{releases}
         // 'canary_release v1 one; canary_release v2 two;';
     my $fleet = "canary_fleet shop $address node=$node "
-        . ($more{fleet} // '') . ';';
+        . ($more{fleet} // $self->{opt}{fleet} // '') . ';';
 
     return <<~EOC;
         $fleet

@@ -627,7 +627,10 @@ sim_view(sim_t *sim, int n, reply_t *reply)
 }
 
 
-/* All nodes that are not gone have a record in their files, or what follows. */
+/*
+ * All nodes that are not gone have a record in their files, or what follows;
+ * or have stopped it just now, before it took effect there.
+ */
 
 static void
 sim_expect_at(sim_t *sim, unsigned endpoint, const content_t *content)
@@ -641,6 +644,8 @@ sim_expect_at(sim_t *sim, unsigned endpoint, const content_t *content)
         sim_check(sim, !live->exists || sim->jumped + CANARY_FLEET_GONE
                                         > sim->now
                        || sim_server(sim) - live->last >= CANARY_FLEET_GONE
+                       || (sim->keyed
+                           && sim->nodes[i].endpoints[endpoint].untold)
                        || sim_follows(&sim->nodes[i].file[endpoint], content),
                   "a step that a node was not ready for");
     }
