@@ -15,7 +15,7 @@
 #include "ngx_canary_shared.h"
 #include "ngx_canary_snapshot.h"
 #include "ngx_canary_turn.h"
-#include "ngx_canary_writer.h"
+#include "ngx_canary_writer_lock.h"
 #include "ngx_canary_zone.h"
 
 #include "ngx_http_canary_access.h"

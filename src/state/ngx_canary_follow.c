@@ -17,6 +17,7 @@
 #include "canary_state_json.h"
 
 #include "ngx_canary_endpoint.h"
+#include "ngx_canary_generation.h"
 #include "ngx_canary_registry.h"
 #include "ngx_canary_shared.h"
 #include "ngx_canary_change.h"
@@ -101,7 +102,7 @@ ngx_canary_follow(ngx_canary_main_conf_t *cmcf, ngx_uint_t own,
 
     ngx_canary_lock(zone);
 
-    if (zone->superseded || zone->serial != cmcf->serial) {
+    if (!ngx_canary_is_newest(cmcf)) {
 
         /* a reload meanwhile: what is new is left to the next helper */
 
