@@ -178,6 +178,7 @@ canary_fleet_age(canary_fleet_t *fleet, const char *name,
     uint32_t incarnation, uint64_t serial, uint64_t now)
 {
     int64_t                ahead, off;
+    uint64_t               drift;
     canary_fleet_known_t  *known;
 
     known = canary_fleet_find_known(fleet, name);
@@ -201,13 +202,17 @@ canary_fleet_age(canary_fleet_t *fleet, const char *name,
         known->incarnation = incarnation;
         known->serial = serial;
         known->ahead = ahead;
+        known->slack = now;
         known->heard = now;
     }
 
     if (serial > known->serial) {
+        drift = (now - known->slack) / CANARY_FLEET_DRIFT;
+
         known->serial = serial;
-        known->ahead -= (int64_t) ((now - known->heard) / CANARY_FLEET_DRIFT);
         known->heard = now;
+        known->ahead -= (int64_t) drift;
+        known->slack += drift * CANARY_FLEET_DRIFT;
 
         if (ahead > known->ahead) {
             known->ahead = ahead;

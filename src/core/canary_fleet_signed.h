@@ -49,6 +49,7 @@ typedef struct {
     uint32_t  incarnation;
     uint64_t  serial;        /* the newest date */
     int64_t   ahead;         /* its clock - this node's, by what came fastest */
+    uint64_t  slack;         /* up to when it has been allowed to drift */
     uint64_t  heard;         /* when that was */
     uint64_t  began;         /* when it was seen first; both by this node's
                                 clock */
