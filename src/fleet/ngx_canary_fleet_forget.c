@@ -22,6 +22,9 @@
 
 
 static char *ngx_canary_fleet_forget_event(const ngx_canary_forget_t *forget);
+static ngx_canary_forget_e ngx_canary_fleet_forget_here(
+    ngx_canary_fleet_node_t *node, ngx_canary_forget_e state,
+    uint64_t *value);
 static ngx_canary_forget_e ngx_canary_fleet_forget_reply(redisReply *reply,
     uint64_t *value);
 static void ngx_canary_fleet_forget_over(ngx_canary_fleet_node_t *node,
@@ -118,20 +121,44 @@ ngx_canary_fleet_said_forget(ngx_canary_redis_t *redis, redisReply *reply,
     value = 0;
     state = ngx_canary_fleet_forget_reply(reply, &value);
 
-    /* with a key each node counts members for itself */
-
-    if (node->conf->nkeys && (state == NGX_CANARY_FORGET_DONE
-                              || state == NGX_CANARY_FORGET_UNKNOWN))
-    {
-        state = canary_fleet_forget(&node->core,
-                                    (char *) node->cmcf->zone->fleet->view
-                                        .forget.node,
-                                    ngx_canary_milliseconds())
-                ? NGX_CANARY_FORGET_DONE : NGX_CANARY_FORGET_UNKNOWN;
-        value = node->core.kept.nmembers;
+    if (node->conf->nkeys && state != NGX_CANARY_FORGET_LOST) {
+        state = ngx_canary_fleet_forget_here(node, state, &value);
     }
 
     ngx_canary_fleet_forget_over(node, state, value);
+}
+
+
+/* with a key each node counts members for itself, and tells whom it forgets */
+
+static ngx_canary_forget_e
+ngx_canary_fleet_forget_here(ngx_canary_fleet_node_t *node,
+    ngx_canary_forget_e state, uint64_t *value)
+{
+    u_char              name[CANARY_NAME_SIZE];
+    ngx_canary_zone_t  *zone;
+
+    zone = node->cmcf->zone;
+
+    ngx_canary_lock(zone);
+
+    ngx_memzero(name, CANARY_NAME_SIZE);
+
+    if (zone->fleet) {
+        ngx_memcpy(name, zone->fleet->view.forget.node, CANARY_NAME_SIZE - 1);
+    }
+
+    ngx_canary_unlock(zone);
+
+    if (canary_fleet_forget(&node->core, (char *) name,
+                            ngx_canary_milliseconds()))
+    {
+        *value = node->core.kept.nmembers;
+        return NGX_CANARY_FORGET_DONE;
+    }
+
+    return (state == NGX_CANARY_FORGET_DONE) ? NGX_CANARY_FORGET_UNKNOWN
+                                             : state;
 }
 
 

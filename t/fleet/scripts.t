@@ -752,6 +752,47 @@ subtest 'a node ends' => sub {
     is(version(), $version + 1, 'changes nothing');
 };
 
+subtest 'what is sealed' => sub {
+    my $seal = '~n1~0000000a1~17~MAC';
+
+    # it is nothing that a node lacks, nor a step waits for
+
+    fleet('n1', 'n2');
+    is(tick('n1', lacks => $seal, version => version())->{leads}, 1,
+       'a leader');
+    is(tick('n1', lacks => "shop release v2\n$seal",
+            version => version())->{leads}, 0, 'who lacks what another has');
+    tick('n1', lacks => $seal, version => version());
+
+    fleet('n1', 'n2');
+    my $sealed = record(1) . $seal;
+    commit('n1', 'shop', '', $sealed);
+    tick($_, lacks => $seal, version => version()) for qw(n1 n2);
+    is(commit('n1', 'shop', base(1), record(2) . $seal,
+              mode => 'step')->{reply}, 'OK', 'a step');
+    is(commit('n2', 'shop', base(1), record(3))->{what}, record(2) . $seal,
+       'a record is given with its seal');
+
+    # what does not verify may be anything
+
+    $redis->call(HSET => $rec, 'shop', 'x');
+    is(commit('n2', 'shop', base(2), $sealed)->{reply}, 'CONFLICT');
+    is(commit('n2', 'shop', '*', $sealed)->{reply}, 'OK', 'written over');
+
+    # who leaves says so, and is not waited for
+
+    script('bye', 'n2', 'a2', "- 0 9 0 0 - - -\n$seal");
+    like($redis->call(HGET => $live, 'n2'),
+         qr/^a2 \d+ 0 0 - 0 9 .*\Q$seal\E\z/s, 'its last words stay');
+    is(members(), 'n1', 'but it is no member');
+    tick('n1', version => version());
+    is(commit('n1', 'shop', base(1), record(4), mode => 'step')->{reply},
+       'OK', 'a step');
+    is_silent('n2', 600_000);
+    tick('n1', version => version(), second => 1);
+    is($redis->call(HEXISTS => $live, 'n2'), 0, 'until they are old');
+};
+
 subtest 'a node is forgotten' => sub {
     fleet('n1', 'n2', 'n3');
     my $version = version();
