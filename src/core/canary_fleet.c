@@ -712,7 +712,8 @@ canary_fleet_next_beat(const canary_fleet_t *fleet, uint64_t now)
     uint32_t  beat, phase;
     uint64_t  time;
 
-    beat = fleet->busy ? CANARY_FLEET_TICK : CANARY_FLEET_TICK_IDLE;
+    beat = (fleet->busy || canary_fleet_has_questions(fleet))
+           ? CANARY_FLEET_TICK : CANARY_FLEET_TICK_IDLE;
     time = canary_fleet_time(&fleet->kept.clock, now);
 
     if (time == 0) {
