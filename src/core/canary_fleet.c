@@ -683,7 +683,7 @@ canary_fleet_next_tick(canary_fleet_t *fleet, uint64_t now,
     todo->version = kept->version;
     todo->filed = canary_fleet_filed_version(fleet);
     todo->term = kept->term;
-    todo->may_lead = fleet->may_lead;
+    todo->may_lead = fleet->may_lead && canary_fleet_knows_most(fleet);
     todo->time = canary_fleet_time(&kept->clock, now);
     todo->quorum = (fleet->state == CANARY_FLEET_LEADER) ? fleet->quorum : 0;
 

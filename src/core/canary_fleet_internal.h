@@ -91,6 +91,10 @@ void canary_fleet_number_members(canary_fleet_t *fleet,
 
 unsigned canary_fleet_live(const canary_fleet_t *fleet);
 
+/* Whether it is not the one whose key differs, and may lead. */
+
+int canary_fleet_knows_most(const canary_fleet_t *fleet);
+
 /* Who leads, after the nodes of the answer have been heard. */
 
 void canary_fleet_lead_signed(canary_fleet_t *fleet,

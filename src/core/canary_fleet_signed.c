@@ -374,6 +374,15 @@ canary_fleet_live(const canary_fleet_t *fleet)
 
 
 int
+canary_fleet_knows_most(const canary_fleet_t *fleet)
+{
+    return fleet->strange[0] == '\0'
+           || canary_fleet_majority(canary_fleet_live(fleet),
+                                    canary_fleet_size(fleet));
+}
+
+
+int
 canary_fleet_forget(canary_fleet_t *fleet, const char *name, uint64_t now)
 {
     unsigned                i;

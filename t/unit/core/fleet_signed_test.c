@@ -695,6 +695,25 @@ a_node_without_the_key_is_waited_for(void **state)
     assert_true(canary_fleet_waits(&fleet, 0, "shop", now, text, sizeof(text))
                 > 0);
     assert_string_equal(text, "node web7 has no key, or another one");
+
+    /* it is the others who have another one, if these are most */
+
+    while (next() != CANARY_FLEET_SEND_TICK) {
+        now += 10;
+    }
+
+    assert_true(todo.may_lead);
+
+    follow(&ours);
+    strcpy(fleet.strange, "web2");
+    hear_all(1, &ours, 3);
+    tick(1, &none, 20);
+
+    while (next() != CANARY_FLEET_SEND_TICK) {
+        now += 10;
+    }
+
+    assert_false(todo.may_lead);
 }
 
 
