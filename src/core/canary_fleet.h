@@ -514,8 +514,8 @@ int canary_fleet_reached(const canary_fleet_t *fleet);
 /*
  * Where there is a key.  What follows does nothing, or says yes, without one.
  *
- * The name of an endpoint, which has to stay: a word of Redis.  To be told once,
- * after canary_fleet_endpoint_init().
+ * The name of an endpoint, which has to stay: a word of Redis.  To be told,
+ * once, after canary_fleet_endpoint_init().
  */
 
 void canary_fleet_endpoint_name(canary_fleet_endpoint_t *endpoint,

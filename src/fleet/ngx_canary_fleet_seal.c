@@ -122,7 +122,7 @@ ngx_canary_fleet_seal(ngx_canary_fleet_node_t *node,
 }
 
 
-/* where the word begins that is the last one before this; NULL: there is none */
+/* where the last word before this begins; NULL: there is none */
 
 static u_char *
 ngx_canary_fleet_last_word(u_char *start, u_char *last)

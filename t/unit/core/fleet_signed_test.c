@@ -151,7 +151,7 @@ join(const canary_fleet_record_t *theirs, int foreign)
 }
 
 
-/* What a node has signed, with its clock so far behind: in a place of "heard" */
+/* What a node has signed, with its clock so far behind: a place of "heard" */
 
 static void
 hear(unsigned i, const char *name, const char *words, uint64_t behind)
