@@ -671,7 +671,10 @@ ngx_http_canary_render_totals(cJSON *object, canary_totals_t *totals,
 }
 
 
-/* quantiles are of what is evidence, the mean is of all that has a time */
+/*
+ * Quantiles are of what is evidence, the mean is of all that has a time; what
+ * was measured before the traffic ceased is told as history only.
+ */
 
 static void
 ngx_http_canary_render_latency(cJSON *object,
@@ -686,6 +689,11 @@ ngx_http_canary_render_latency(cJSON *object,
     };
 
     step = &release->step;
+
+    if (!release->fresh) {
+        canary_json_add_null(object, "latency_ms", failed);
+        return;
+    }
 
     latency = canary_json_add_object(object, "latency_ms", failed);
 
