@@ -316,7 +316,8 @@ canary_fleet_tick_nodes(canary_fleet_t *fleet,
             versions[i] = tick->nodes[i].version;
         }
 
-        quorum = canary_fleet_quorum(versions, tick->nnodes, tick->nmembers);
+        quorum = canary_fleet_quorum(versions, tick->nnodes,
+                                     fleet->kept.nmembers);
     }
 
     /* a file does not forget, while the data are these */
