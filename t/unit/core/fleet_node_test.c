@@ -658,6 +658,39 @@ redis_clock_jumps(void **state)
 }
 
 
+/* and says anything at all */
+
+static void
+redis_clock_is_none(void **state)
+{
+    unsigned               i;
+    canary_fleet_record_t  ours = record(5, 3, CANARY_PROGRESSING, 20);
+
+    static const uint64_t  nows[] = {
+        INT64_MAX, (uint64_t) INT64_MIN, 0, UINT64_MAX, INT64_MAX
+    };
+
+    (void) state;
+
+    follow(&ours);
+
+    for (i = 0; i < sizeof(nows) / sizeof(nows[0]); i++) {
+        assert_int_equal(next_until(now + 1000), CANARY_FLEET_SEND_TICK);
+        memset(&offer, 0, sizeof(offer));
+
+        ticked.sent = ticked.received = now;
+        ticked.now = nows[i];
+        ticked.shift = (i % 2) ? INT64_MIN : INT64_MAX;
+        ticked.age = UINT64_MAX;
+        ticked.noffers = 0;
+        canary_fleet_tick_answer(&fleet, &ticked, now);
+
+        assert_false(canary_fleet_may_raise(&fleet, now));
+        assert_true(canary_fleet_due(&fleet, now) <= now + 1000);
+    }
+}
+
+
 /* What this node does */
 
 
@@ -1136,6 +1169,7 @@ main(void)
         cmocka_unit_test(others_change_something),
         cmocka_unit_test(nothing_rises_while_data_are_young),
         cmocka_unit_test(redis_clock_jumps),
+        cmocka_unit_test(redis_clock_is_none),
         cmocka_unit_test(a_change_is_proposed),
         cmocka_unit_test(a_change_is_refused),
         cmocka_unit_test(a_change_is_not_answered),
