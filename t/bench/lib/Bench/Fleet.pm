@@ -26,6 +26,7 @@ use constant {
     ENDPOINTS => 10,
     MANY      => 1000,                          # endpoints, of
     FEW       => 8,                             # nodes
+    AT_ONCE   => 50,                            # writes
     RATE      => 100,                           # requests/s at each nginx
     TICK      => 0.050,
     PATIENCE  => 20,
@@ -436,8 +437,32 @@ sub _loads($self, $endpoints, @nginx) {
 }
 
 
+# Several at a time: each write waits for files and for Redis.
+
 sub _start_rollouts($self, $nginx, $endpoints) {
-    $self->_begin($nginx, "e$_") for 1 .. $endpoints;
+    my @names = map { "e$_" } 1 .. $endpoints;
+    my $body = $json->encode({ canary_strategy => {} });
+    my $deadline = now() + 10 * PATIENCE;
+
+    while (@names) {
+        croak "no rollout of $names[0]" if now() > $deadline;
+
+        my @now = splice @names, 0, AT_ONCE;
+        my @clients = map { Canary::Client->new($nginx->{port}) } @now;
+
+        for my $i (0 .. $#now) {
+            $clients[$i]->start(
+                method => 'POST', body => $body,
+                uri => "/canary/endpoints/$now[$i]/rollout",
+                headers => { 'Content-Type' => 'application/json' });
+        }
+
+        my @statuses = map { $_->finish->status // 0 } @clients;
+        push @names, map { $now[$_] }
+            grep { $statuses[$_] !~ /^(?:2|409)/ } 0 .. $#now;
+    }
+
+    $self->_wait_rollouts($nginx, $endpoints);
 
     return;
 }
@@ -453,7 +478,8 @@ sub _wait_rollouts($self, $nginx, $endpoints) {
 }
 
 
-# While data are young, or another change is on its way, it is refused.
+# While data are young, or another change is on its way, it is refused; what
+# was not answered in time may have happened.
 
 sub _begin($self, $nginx, $name, %strategy) {
     my $response;
@@ -461,7 +487,8 @@ sub _begin($self, $nginx, $name, %strategy) {
     wait_for(sub {
         $response = $self->_ask($nginx, POST => "endpoints/$name/rollout",
                                 { canary_strategy => { %strategy } });
-        return $response->status =~ /^2/;
+        return ($response->status // 0) =~ /^2|^409/
+            && $self->_get($nginx, "endpoints/$name")->{weight};
     }, PATIENCE, "a rollout of $name");
 
     return;
