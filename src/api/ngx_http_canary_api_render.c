@@ -37,6 +37,9 @@
 #define NGX_HTTP_CANARY_SECONDS_DECIMALS  3     /* of what is kept in ms */
 
 
+static ngx_int_t ngx_http_canary_api_send(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_canary_endpoint_t *endpoint, ngx_uint_t durable,
+    ngx_uint_t nodes);
 static void ngx_http_canary_render_nginx(cJSON *object, ngx_pool_t *pool,
     int *failed);
 static void ngx_http_canary_render_progress(cJSON *object,
@@ -59,14 +62,28 @@ ngx_int_t
 ngx_http_canary_api_endpoint(ngx_http_request_t *r,
     ngx_http_canary_target_t *target)
 {
-    return ngx_http_canary_api_send_endpoint(r, NGX_HTTP_OK, target->endpoint,
-                                             1);
+    ngx_str_t   value;
+    ngx_uint_t  nodes;
+
+    nodes = ngx_http_arg(r, (u_char *) "nodes", 5, &value) == NGX_OK
+            && value.len == 1 && value.data[0] == '1';
+
+    return ngx_http_canary_api_send(r, NGX_HTTP_OK, target->endpoint, 1,
+                                    nodes);
 }
 
 
 ngx_int_t
 ngx_http_canary_api_send_endpoint(ngx_http_request_t *r, ngx_uint_t status,
     ngx_canary_endpoint_t *endpoint, ngx_uint_t durable)
+{
+    return ngx_http_canary_api_send(r, status, endpoint, durable, 0);
+}
+
+
+static ngx_int_t
+ngx_http_canary_api_send(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_canary_endpoint_t *endpoint, ngx_uint_t durable, ngx_uint_t nodes)
 {
     int                     failed;
     cJSON                  *json;
@@ -86,6 +103,10 @@ ngx_http_canary_api_send_endpoint(ngx_http_request_t *r, ngx_uint_t status,
     json = cJSON_CreateObject();
 
     ngx_http_canary_render_endpoint(json, snapshot, r->pool, &failed);
+
+    if (nodes) {
+        ngx_http_canary_render_nodes(json, endpoint, r->pool, &failed);
+    }
 
     if (ngx_http_canary_add_etag(r, snapshot->record.rollout.generation,
                                  snapshot->record.rollout.uid)
@@ -256,14 +277,14 @@ ngx_http_canary_render_served(cJSON *object,
     ngx_canary_judgement_t  *judgement;
 
     judgement = &snapshot->judgement;
-    all = judgement->started + judgement->stable_started;
+    all = judgement->served + judgement->stable_served;
 
     if (snapshot->record.rollout.phase == CANARY_IDLE || all == 0) {
         canary_json_add_null(object, "served_weight", failed);
         return;
     }
 
-    share = (double) judgement->started / (double) all;
+    share = (double) judgement->served / (double) all;
 
     canary_json_add_number(object, "served_weight",
                            (uint64_t) (share * CANARY_RATIO_ONE + 0.5),
