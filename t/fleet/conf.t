@@ -34,7 +34,7 @@ secret('empty', "\n", 0600);
 secret('two', "sesame\nstreet\n", 0600);
 secret('key', 'sesame' x 6 . "\n", 0600);
 secret('keys', 'sesame' x 6 . "\n" . 'street' x 6 . "\n", 0600);
-secret('three', ('sesame' x 6 . "\n") x 3, 0600);
+secret('three', 'sesame' x 6 . "\n" . 'street' x 6 . "\nthree\n", 0600);
 secret('big', 'x' x 5000, 0600);
 POSIX::mkfifo("$dir/fifo", 0600) or die "mkfifo: $!";
 mkdir "$dir/directory" or die "mkdir: $!";
