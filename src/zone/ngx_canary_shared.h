@@ -220,6 +220,8 @@ typedef enum {
     NGX_CANARY_WAITS,         /* the fleet does not let it; it says why */
     NGX_CANARY_UNREACHED,     /* the fleet was not asked */
     NGX_CANARY_UNKNOWN,       /* it was asked, and did not answer */
+    NGX_CANARY_OVERTAKEN,     /* it has it; here it is another's turn, or the
+                                 file could not be written */
     NGX_CANARY_FORGOTTEN           /* too long ago to know */
 } ngx_canary_fate_e;
 
