@@ -41,7 +41,7 @@ static ngx_uint_t ngx_canary_may_expose(ngx_canary_shared_t *shared,
     const canary_command_t *command);
 static void ngx_canary_forestall(ngx_canary_shared_t *shared,
     ngx_canary_change_t *change, ngx_log_t *log);
-static void ngx_canary_stop_asked(ngx_canary_shared_t *shared,
+static void ngx_canary_stop_pending(ngx_canary_shared_t *shared,
     ngx_canary_change_t *change, ngx_log_t *log);
 static uint32_t ngx_canary_uid(void);
 static void ngx_canary_set_sequence(ngx_canary_shared_t *shared,
@@ -218,8 +218,11 @@ ngx_canary_forestall(ngx_canary_shared_t *shared,
         return;
     }
 
-    if (shared->pending.sequence && shared->pending.asked) {
-        ngx_canary_stop_asked(shared, change, log);
+    if (shared->zone->fleet
+        && (ngx_canary_pending_ready(shared)
+            || (shared->pending.sequence && shared->pending.asked)))
+    {
+        ngx_canary_stop_pending(shared, change, log);
         return;
     }
 
@@ -236,53 +239,42 @@ ngx_canary_forestall(ngx_canary_shared_t *shared,
 
 
 /*
- * The fleet may have what is pending, so that it is late to cancel it: it is
- * stopped, as a change that is told.  What has ended cannot be.
+ * What is pending is of the fleet, or may be, so that it is late to cancel it:
+ * it is stopped, as a change that is told, without any more traffic than there
+ * is here.  What has ended cannot be.
  */
 
 static void
-ngx_canary_stop_asked(ngx_canary_shared_t *shared,
+ngx_canary_stop_pending(ngx_canary_shared_t *shared,
     ngx_canary_change_t *change, ngx_log_t *log)
 {
     canary_event_t        event;
-    canary_command_t      command;
-    canary_rollout_t      before;
-    ngx_canary_record_t   next, *record, *pending;
+    canary_rollout_t     *before, *rollout;
+    ngx_canary_record_t   next, *record;
 
     record = ngx_canary_record(shared);
-    pending = &shared->history->pending.record;
+    before = &shared->history->pending.record.rollout;
+    rollout = &next.rollout;
 
-    if (pending->rollout.phase == CANARY_IDLE) {
+    if (before->phase == CANARY_IDLE) {
         return;
     }
 
-    if (record->rollout.phase == CANARY_IDLE) {
+    next = shared->history->pending.record;
+    next.events = record->events;
 
-        /* to pause what has not begun is to end it */
-
-        command = change->command;
-        command.verb = CANARY_ROLLBACK;
-
-        before = pending->rollout;
-        next = *pending;
-        next.events = record->events;
-
-        (void) canary_rollout_apply(&next.rollout, &command);
-
-    } else {
-        before = record->rollout;
-        next = *record;
-        next.rollout.generation = pending->rollout.generation + 1;
+    if (canary_rollout_apply(rollout, &change->command) != CANARY_CHANGED) {
+        rollout->generation++;
     }
 
-    next.rollout.uid = ngx_canary_uid();
+    rollout->weight = ngx_min(rollout->weight, record->rollout.weight);
+    rollout->uid = ngx_canary_uid();
 
-    ngx_canary_make_event(&event, shared, &before, &next.rollout, change);
+    ngx_canary_make_event(&event, shared, before, rollout, change);
 
     event.id = ngx_canary_next_event_id(shared->zone);
 
-    if (next.rollout.phase == CANARY_IDLE) {
-        event.verb = CANARY_ROLLBACK;
+    if (rollout->phase == CANARY_IDLE) {
         ngx_canary_set_last(shared, &next, &event);
     }
 
