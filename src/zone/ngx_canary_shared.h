@@ -357,6 +357,10 @@ typedef struct {
     uint64_t                            contact;       /* ms since 1970: the
                                                           last answer; 0: none
                                                           is known */
+    uint64_t                            raises_from;   /* what is pending may
+                                                          take effect from this
+                                                          time on, */
+    uint64_t                            raises_until;  /* until that, ms */
     u_char                              reason[CANARY_REASON_SIZE];
                                                        /* of the last change
                                                           that had to wait */

@@ -20,6 +20,7 @@ my $fleet = Canary::Fleet->new(qw(a b c));
 my ($a, $b, $c) = $fleet->nodes;
 my $faults = $c->dir . '/faults';
 my $library = faults_library();
+my $number = 4;    # of the last of the first rollouts
 
 $fleet->start('a', 'b');
 {
@@ -59,6 +60,54 @@ subtest 'a start that is rolled back before at that node' => sub {
     rolled_back($c, 3);
 };
 
+subtest 'a start that is paused before at that node' => sub {
+    my $client = start_while_the_disk_hangs();
+
+    paused_there($c);
+    is($client->finish->status, 409, 'the start');
+    disk_works();
+    rolled_back($a, $number);
+};
+
+for my $stop (qw(pause rollback)) {
+    subtest "a $stop of what is on the way to the disk" => sub {
+        disk_hangs();
+        $a->start_rollout('ep');
+        wait_for_adoption();
+
+        if ($stop eq 'pause') {
+            paused_there($c);
+
+        } else {
+            is($c->verb('ep', 'rollback')->{phase}, 'idle', 'done there');
+        }
+        disk_works();
+        rolled_back($b, ++$number);
+    };
+}
+
+subtest 'Redis is lost while a weight is on the way to the disk' => sub {
+    disk_hangs();
+    $a->start_rollout('ep');
+    wait_for_adoption();
+    $fleet->redis->kill;
+    $fleet->wait_state('c', qr/"c" is isolated/);
+
+    # written with it, and then again without
+
+    my $written = written();
+    disk_works();
+    wait_for(sub {
+        $c->endpoint('ep')->{weight} > 0 || written() >= $written + 2;
+    }, 20, 'the file to be written');
+    is($c->endpoint('ep')->{weight}, 0, 'it does not rise');
+
+    $fleet->redis->start;
+    $fleet->wait_all(sub ($node) { $node->endpoint('ep')->{weight} == 0.5 },
+                     'it to rise when it may');
+    rolled_back($b, ++$number);
+};
+
 subtest 'the disk takes longer than anybody waits' => sub {
     my $client = start_while_the_disk_hangs();
     my $response = $client->finish;
@@ -69,17 +118,24 @@ subtest 'the disk takes longer than anybody waits' => sub {
     $fleet->wait_all(sub ($node) { $node->endpoint('ep')->{weight} == 0.5 },
                      'all to have it');
     is($b->verb('ep', 'rollback')->{phase}, 'idle', 'rolled back');
-    rolled_back($b, 4);
+    rolled_back($b, ++$number);
 };
 
 $fleet->finish;
 
 
+sub disk_hangs() {
+    $c->write_file('faults.tmp', "fsync 0 -1\n");
+    rename "$faults.tmp", $faults or die "$faults: $!";
+
+    return;
+}
+
+
 # The answer comes when it comes; the others have the rollout.
 
 sub start_while_the_disk_hangs() {
-    $c->write_file('faults.tmp', "fsync 0 -1\n");
-    rename "$faults.tmp", $faults or die "$faults: $!";
+    disk_hangs();
 
     my $client = $c->client('api');
     my $body = JSON::PP->new->encode({
@@ -106,6 +162,37 @@ sub start_while_the_disk_hangs() {
 
 sub disk_works() {
     unlink $faults;
+
+    return;
+}
+
+
+sub written() {
+    return scalar(() = $c->read_file('faults.log') =~ /^dirsync$/mg);
+}
+
+
+# Node c has heard of a rollout, and waits for its disk.
+
+sub wait_for_adoption() {
+    return wait_for(sub {
+        my @adopted = $c->error_log =~ /adopted generation \d+ .*?: (\w+),/g;
+
+        return @adopted && $adopted[-1] eq 'progressing';
+    }, 20, 'c to wait for its disk');
+}
+
+
+# At the weight that it has there, and so everywhere.
+
+sub paused_there($node) {
+    my $endpoint = $node->verb('ep', 'pause');
+
+    is("$endpoint->{phase} $endpoint->{weight}", 'paused 0', 'paused there');
+    wait_for(sub {
+        2 == grep { $_->endpoint('ep')->{phase} eq 'paused' } $a, $b;
+    }, 20, 'the others to hear of it');
+    is($_->endpoint('ep')->{weight}, 0, 'at no weight') for $a, $b;
 
     return;
 }
