@@ -8,19 +8,16 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include <cjson/cJSON.h>
-
 #include "ngx_http_canary_sse.h"
 
-#include "canary_event_json.h"
-
 #include "ngx_canary_endpoint.h"
-#include "ngx_canary_gather.h"
+#include "ngx_canary_shared.h"
 
 #include "ngx_http_canary_conf.h"
 
 #include "ngx_http_canary_answer.h"
 #include "ngx_http_canary_headers.h"
+#include "ngx_http_canary_news.h"
 #include "ngx_http_canary_refuse.h"
 
 
@@ -50,17 +47,6 @@
 #define NGX_HTTP_CANARY_STREAM_TICK     100    /* ms */
 #define NGX_HTTP_CANARY_STREAM_TURN     16     /* streams without a break */
 #define NGX_HTTP_CANARY_HEARTBEAT       15000  /* ms */
-#define NGX_HTTP_CANARY_STREAM_PREFIX   (sizeof("id: \ndata: \n\n")           \
-                                         + NGX_INT64_LEN)
-
-
-/* Of some events; freed when neither streams nor the news use it. */
-
-typedef struct {
-    ngx_uint_t                    users;
-    size_t                        len;
-    u_char                        data[];
-} ngx_http_canary_events_text_t;
 
 
 typedef struct {
@@ -74,15 +60,6 @@ typedef struct {
     ngx_buf_t                      buf;
     ngx_chain_t                    out;
 } ngx_http_canary_stream_t;
-
-
-/* What streams that are equally far are sent next: good for one round. */
-
-typedef struct {
-    uint64_t                       after;
-    uint64_t                       upto;
-    ngx_http_canary_events_text_t  *text;   /* NULL: there is none yet */
-} ngx_http_canary_news_t;
 
 
 static ngx_int_t ngx_http_canary_stream_start(ngx_http_request_t *r,
@@ -99,12 +76,6 @@ static void ngx_http_canary_streams_turn(void);
 static void ngx_http_canary_stream_turn(ngx_http_canary_stream_t *stream);
 static ngx_int_t ngx_http_canary_stream_end(ngx_http_canary_stream_t *stream);
 static ngx_int_t ngx_http_canary_stream_feed(ngx_http_canary_stream_t *stream);
-static ngx_int_t ngx_http_canary_make_news(ngx_http_canary_news_t *news,
-    ngx_canary_main_conf_t *cmcf, uint64_t after);
-static ngx_http_canary_events_text_t *ngx_http_canary_events_text(
-    ngx_canary_batch_t *batch);
-static char *ngx_http_canary_event_line(ngx_canary_found_t *found);
-static void ngx_http_canary_leave_text(ngx_http_canary_events_text_t **text);
 static ngx_int_t ngx_http_canary_stream_send(
     ngx_http_canary_stream_t *stream, u_char *data, size_t len);
 static ngx_int_t ngx_http_canary_stream_output(
@@ -120,7 +91,6 @@ static ngx_uint_t              ngx_http_canary_nstreams; /* in both */
 static ngx_event_t             ngx_http_canary_streams_event;
 static ngx_connection_t        ngx_http_canary_streams_dumb;
 static ngx_http_canary_news_t  ngx_http_canary_news;     /* of this round */
-static ngx_uint_t              ngx_http_canary_ntexts;   /* ever made */
 
 
 ngx_int_t
@@ -420,11 +390,11 @@ ngx_http_canary_streams_turn(void)
     ngx_uint_t    n, texts;
     ngx_queue_t  *q;
 
-    texts = ngx_http_canary_ntexts;
+    texts = ngx_http_canary_news.made;
 
     for (n = 0; n < NGX_HTTP_CANARY_STREAM_TURN; n++) {
 
-        if (ngx_http_canary_ntexts != texts
+        if (ngx_http_canary_news.made != texts
             || ngx_queue_empty(&ngx_http_canary_waiting))
         {
             return;
@@ -530,123 +500,6 @@ ngx_http_canary_stream_feed(ngx_http_canary_stream_t *stream)
     }
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_canary_make_news(ngx_http_canary_news_t *news,
-    ngx_canary_main_conf_t *cmcf, uint64_t after)
-{
-    ngx_canary_batch_t  *batch;
-
-    if (news->text && news->after == after) {
-        return NGX_OK;
-    }
-
-    ngx_http_canary_leave_text(&news->text);
-
-    batch = ngx_alloc(sizeof(ngx_canary_batch_t), ngx_cycle->log);
-    if (batch == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_canary_gather(cmcf, after, batch);
-
-    news->after = after;
-    news->upto = batch->upto;
-    news->text = ngx_http_canary_events_text(batch);
-
-    ngx_free(batch);
-
-    return news->text ? NGX_OK : NGX_ERROR;
-}
-
-
-static ngx_http_canary_events_text_t *
-ngx_http_canary_events_text(ngx_canary_batch_t *batch)
-{
-    char                           *lines[NGX_CANARY_BATCH];
-    size_t                          size;
-    u_char                         *p;
-    ngx_uint_t                      i, failed;
-    ngx_http_canary_events_text_t  *text;
-
-    size = sizeof(ngx_http_canary_events_text_t);
-    failed = 0;
-
-    for (i = 0; i < batch->n; i++) {
-        lines[i] = ngx_http_canary_event_line(batch->order[i]);
-
-        if (lines[i]) {
-            size += NGX_HTTP_CANARY_STREAM_PREFIX + ngx_strlen(lines[i]);
-
-        } else {
-            failed = 1;
-        }
-    }
-
-    text = failed ? NULL : ngx_alloc(size, ngx_cycle->log);
-
-    if (text) {
-        p = text->data;
-
-        for (i = 0; i < batch->n; i++) {
-            p = ngx_sprintf(p, "id: %uL\ndata: %s\n\n",
-                            batch->order[i]->event.id, lines[i]);
-        }
-
-        text->len = p - text->data;
-        text->users = 1;
-
-        ngx_http_canary_ntexts++;
-
-        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                       "canary news: %ui events, %uz bytes", batch->n,
-                       text->len);
-    }
-
-    for (i = 0; i < batch->n; i++) {
-        cJSON_free(lines[i]);
-    }
-
-    return text;
-}
-
-
-/* there is no line end in JSON that is not formatted */
-
-static char *
-ngx_http_canary_event_line(ngx_canary_found_t *found)
-{
-    int         failed;
-    char       *line;
-    cJSON      *json;
-    ngx_str_t  *name;
-
-    failed = 0;
-    name = &found->endpoint->name;
-
-    json = cJSON_CreateObject();
-
-    canary_event_json_write(json, (char *) name->data, name->len,
-                            &found->event, &failed);
-
-    line = failed ? NULL : cJSON_PrintUnformatted(json);
-
-    cJSON_Delete(json);
-
-    return line;
-}
-
-
-static void
-ngx_http_canary_leave_text(ngx_http_canary_events_text_t **text)
-{
-    if (*text && --(*text)->users == 0) {
-        ngx_free(*text);
-    }
-
-    *text = NULL;
 }
 
 

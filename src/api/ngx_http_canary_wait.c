@@ -14,7 +14,7 @@
 #include "ngx_canary_shared.h"
 #include "ngx_canary_judge.h"
 #include "ngx_canary_turn.h"
-#include "ngx_canary_writer.h"
+#include "ngx_canary_writer_lock.h"
 
 
 /*

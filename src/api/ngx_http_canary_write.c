@@ -15,7 +15,7 @@
 #include "ngx_canary_shared.h"
 #include "ngx_canary_snapshot.h"
 #include "ngx_canary_turn.h"
-#include "ngx_canary_writer.h"
+#include "ngx_canary_writer_lock.h"
 #include "ngx_canary_zone.h"
 
 #include "ngx_http_canary_access.h"
@@ -37,6 +37,8 @@ static ngx_int_t ngx_http_canary_write_result(ngx_http_canary_write_t *w,
 static ngx_int_t ngx_http_canary_write_unable(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_over(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_fate(ngx_http_canary_write_t *w);
+static ngx_canary_fate_e ngx_http_canary_fate(ngx_http_canary_write_t *w,
+    ngx_uint_t *superseded);
 static ngx_int_t ngx_http_canary_write_fleet(ngx_http_canary_write_t *w,
     ngx_canary_fate_e fate);
 static ngx_uint_t ngx_http_canary_write_match(void *data,
@@ -308,31 +310,10 @@ ngx_http_canary_write_durable(ngx_http_canary_write_t *w)
 static ngx_int_t
 ngx_http_canary_write_fate(ngx_http_canary_write_t *w)
 {
-    uint64_t              now;
-    ngx_uint_t            superseded;
-    ngx_canary_fate_e     fate;
-    ngx_canary_zone_t    *zone;
-    ngx_canary_shared_t  *shared;
+    ngx_uint_t         superseded;
+    ngx_canary_fate_e  fate;
 
-    zone = w->endpoint->main->zone;
-    shared = w->endpoint->shared;
-    now = ngx_canary_milliseconds();
-
-    ngx_canary_lock(zone);
-
-    superseded = zone->superseded;
-    fate = ngx_canary_fate(shared, w->change.sequence);
-
-    if (fate == NGX_CANARY_IS_PENDING && !superseded
-        && ngx_http_canary_too_late(w, now))
-    {
-        ngx_canary_conclude(shared, NGX_CANARY_NOT_WRITTEN, now,
-                            w->request->connection->log);
-
-        fate = ngx_canary_fate(shared, w->change.sequence);
-    }
-
-    ngx_canary_unlock(zone);
+    fate = ngx_http_canary_fate(w, &superseded);
 
     switch (fate) {
 
@@ -343,7 +324,7 @@ ngx_http_canary_write_fate(ngx_http_canary_write_t *w)
 
     case NGX_CANARY_APPLIED:
 
-        if (zone->fleet) {
+        if (w->endpoint->main->zone->fleet) {
             w->wait = NGX_HTTP_CANARY_WAIT_DURABLE;
             return NGX_DECLINED;
         }
@@ -380,6 +361,40 @@ ngx_http_canary_write_fate(ngx_http_canary_write_t *w)
                                       "one was done; see %s of \"%V\"",
                                       w->dialect->shown, &w->endpoint->name);
     }
+}
+
+
+/* it is none to wait for any longer when it is too late */
+
+static ngx_canary_fate_e
+ngx_http_canary_fate(ngx_http_canary_write_t *w, ngx_uint_t *superseded)
+{
+    uint64_t              now;
+    ngx_canary_fate_e     fate;
+    ngx_canary_zone_t    *zone;
+    ngx_canary_shared_t  *shared;
+
+    zone = w->endpoint->main->zone;
+    shared = w->endpoint->shared;
+    now = ngx_canary_milliseconds();
+
+    ngx_canary_lock(zone);
+
+    *superseded = zone->superseded;
+    fate = ngx_canary_fate(shared, w->change.sequence);
+
+    if (fate == NGX_CANARY_IS_PENDING && !*superseded
+        && ngx_http_canary_too_late(w, now))
+    {
+        ngx_canary_conclude(shared, NGX_CANARY_NOT_WRITTEN, now,
+                            w->request->connection->log);
+
+        fate = ngx_canary_fate(shared, w->change.sequence);
+    }
+
+    ngx_canary_unlock(zone);
+
+    return fate;
 }
 
 

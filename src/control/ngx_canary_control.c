@@ -302,8 +302,7 @@ ngx_canary_control(ngx_canary_main_conf_t *cmcf, uint64_t now)
 
         ngx_canary_lock(zone);
 
-        shared = (zone->superseded || zone->serial != cmcf->serial) ? NULL
-                                                                    : *next;
+        shared = ngx_canary_is_newest(cmcf) ? *next : NULL;
 
         if (shared == NULL) {
             ngx_canary_unlock(zone);
@@ -360,7 +359,7 @@ ngx_canary_lead(ngx_canary_main_conf_t *cmcf, uint64_t now)
 
     zone = cmcf->zone;
 
-    if (zone->superseded || zone->serial != cmcf->serial) {
+    if (!ngx_canary_is_newest(cmcf)) {
         return 0;
     }
 

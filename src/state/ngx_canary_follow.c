@@ -17,6 +17,7 @@
 #include "canary_state_json.h"
 
 #include "ngx_canary_endpoint.h"
+#include "ngx_canary_generation.h"
 #include "ngx_canary_registry.h"
 #include "ngx_canary_shared.h"
 #include "ngx_canary_change.h"
@@ -30,6 +31,10 @@
 /* What has changed in the file while another nginx writes it. */
 
 
+static ngx_uint_t ngx_canary_file_changed(ngx_canary_main_conf_t *cmcf,
+    ngx_uint_t own, canary_state_file_id_t *id);
+static canary_state_t *ngx_canary_read_changed(ngx_canary_main_conf_t *cmcf,
+    canary_state_file_id_t *id, ngx_log_t *log);
 static void ngx_canary_load_changed(ngx_canary_main_conf_t *cmcf,
     canary_state_t *state, ngx_uint_t own);
 static void ngx_canary_follow_state(ngx_canary_main_conf_t *cmcf,
@@ -49,45 +54,22 @@ static void ngx_canary_stop_again(ngx_canary_main_conf_t *cmcf,
 static canary_event_t *ngx_canary_last_event(ngx_canary_shared_t *shared);
 
 
-/*
- * A file that cannot be read is left alone here: whoever writes it will write
- * it anew.
- */
-
 ngx_uint_t
 ngx_canary_follow(ngx_canary_main_conf_t *cmcf, ngx_uint_t own,
     uint64_t now, ngx_log_t *log)
 {
-    int                     rc;
-    char                   *dir, why[CANARY_STATE_ERROR];
     uint64_t                last;
     ngx_uint_t              foreign;
     canary_state_t         *state;
     ngx_canary_zone_t      *zone;
     canary_state_file_id_t  id;
 
-    zone = cmcf->zone;
-    dir = (char *) cmcf->state_path->name.data;
-
-    /* what was left out, since it was stopped here, is not when it is ours */
-
-    rc = canary_state_file_stat(dir, &id);
-
-    if (rc == -1
-        || (ngx_memcmp(&id, &zone->file, sizeof(canary_state_file_id_t)) == 0
-            && !(own && zone->foreign)))
-    {
+    if (!ngx_canary_file_changed(cmcf, own, &id)) {
         return 0;
     }
 
-    state = ngx_canary_read_state(dir, &id, why);
-
-    if (why[0]) {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "canary: the state file \"%s/" CANARY_STATE_FILE "\" "
-                      "of another nginx cannot be read: %s", dir, why);
-    }
-
+    zone = cmcf->zone;
+    state = ngx_canary_read_changed(cmcf, &id, log);
     foreign = (state && state->writer != zone->writer);
 
     /* read after the state, before which they were appended */
@@ -95,13 +77,14 @@ ngx_canary_follow(ngx_canary_main_conf_t *cmcf, ngx_uint_t own,
     last = 0;
 
     if (foreign) {
-        last = ngx_canary_read_events(dir, state->last_event, log);
+        last = ngx_canary_read_events((char *) cmcf->state_path->name.data,
+                                      state->last_event, log);
         ngx_canary_load_changed(cmcf, state, own);
     }
 
     ngx_canary_lock(zone);
 
-    if (zone->superseded || zone->serial != cmcf->serial) {
+    if (!ngx_canary_is_newest(cmcf)) {
 
         /* a reload meanwhile: what is new is left to the next helper */
 
@@ -130,6 +113,48 @@ ngx_canary_follow(ngx_canary_main_conf_t *cmcf, ngx_uint_t own,
     }
 
     return foreign;
+}
+
+
+/* what was left out, since it was stopped here, is not when it is ours */
+
+static ngx_uint_t
+ngx_canary_file_changed(ngx_canary_main_conf_t *cmcf, ngx_uint_t own,
+    canary_state_file_id_t *id)
+{
+    ngx_canary_zone_t  *zone;
+
+    zone = cmcf->zone;
+
+    return canary_state_file_stat((char *) cmcf->state_path->name.data, id)
+           != -1
+           && (ngx_memcmp(id, &zone->file, sizeof(canary_state_file_id_t)) != 0
+               || (own && zone->foreign));
+}
+
+
+/*
+ * A file that cannot be read is left alone here: whoever writes it will write
+ * it anew.
+ */
+
+static canary_state_t *
+ngx_canary_read_changed(ngx_canary_main_conf_t *cmcf,
+    canary_state_file_id_t *id, ngx_log_t *log)
+{
+    char            *dir, why[CANARY_STATE_ERROR];
+    canary_state_t  *state;
+
+    dir = (char *) cmcf->state_path->name.data;
+    state = ngx_canary_read_state(dir, id, why);
+
+    if (why[0]) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "canary: the state file \"%s/" CANARY_STATE_FILE "\" "
+                      "of another nginx cannot be read: %s", dir, why);
+    }
+
+    return state;
 }
 
 

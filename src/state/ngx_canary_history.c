@@ -192,3 +192,22 @@ ngx_canary_same_event(const canary_event_t *last,
     return last->id == event->id && last->time == event->time
            && last->verb == event->verb;
 }
+
+
+/* in another directory there is another file of events, or none */
+
+void
+ngx_canary_append_again(ngx_canary_main_conf_t *cmcf)
+{
+    ngx_canary_shared_t  *shared;
+
+    ngx_canary_lock(cmcf->zone);
+
+    for (shared = cmcf->zone->endpoints; shared; shared = shared->next) {
+        if (shared->history) {
+            shared->history->journal.appended = 0;
+        }
+    }
+
+    ngx_canary_unlock(cmcf->zone);
+}

@@ -38,5 +38,8 @@ ngx_uint_t ngx_canary_same_event(const canary_event_t *last,
 void ngx_canary_newer_events(ngx_canary_main_conf_t *cmcf,
     canary_state_t *state, ngx_log_t *log);
 
+/* what has been told of events is appended anew, to another file */
+void ngx_canary_append_again(ngx_canary_main_conf_t *cmcf);
+
 
 #endif /* _NGX_CANARY_HISTORY_H_INCLUDED_ */

@@ -25,7 +25,6 @@
 #include "ngx_canary_adopt.h"
 #include "ngx_canary_history.h"
 #include "ngx_canary_owner.h"
-#include "ngx_canary_writer.h"
 
 
 /*

@@ -29,11 +29,5 @@ ngx_msec_t ngx_canary_writer_pace(ngx_canary_main_conf_t *cmcf, uint64_t now);
    that is told now that it is about to be given up */
 ngx_uint_t ngx_canary_writer_ending(ngx_canary_main_conf_t *cmcf);
 
-/* what has been told of events is appended anew, to another file */
-void ngx_canary_append_again(ngx_canary_main_conf_t *cmcf);
-
-/* without the lock: whether another nginx has the state file, and keeps it */
-ngx_uint_t ngx_canary_foreign(ngx_canary_main_conf_t *cmcf);
-
 
 #endif /* _NGX_CANARY_WRITER_H_INCLUDED_ */

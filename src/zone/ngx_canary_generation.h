@@ -11,6 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_canary_endpoint.h"
 #include "ngx_canary_shared.h"
 
 
@@ -34,6 +35,15 @@ ngx_uint_t ngx_canary_release_configured(ngx_canary_zone_t *zone,
 /* so it is, or a living process has a configuration with it */
 ngx_uint_t ngx_canary_release_in_use(ngx_canary_zone_t *zone,
     ngx_canary_release_shared_t *place);
+
+
+/* whether this is the configuration that decides what becomes of the zone */
+
+static ngx_inline ngx_uint_t
+ngx_canary_is_newest(ngx_canary_main_conf_t *cmcf)
+{
+    return !cmcf->zone->superseded && cmcf->zone->serial == cmcf->serial;
+}
 
 
 #endif /* _NGX_CANARY_GENERATION_H_INCLUDED_ */

@@ -11,7 +11,7 @@ use JSON::PP ();
 use List::Util qw(first);
 use Test::More ();
 
-use Canary::Util qw(now pause);
+use Canary::Util qw(now patience pause);
 
 our @EXPORT_OK = qw(rule);
 
@@ -98,19 +98,35 @@ sub start_rollout($self, $name, %opt) {
     }
     $body{release} = $opt{release} if defined $opt{release};
 
-    return _done(201, $self->api_post("endpoints/$name/rollout", \%body));
+    return $self->_change(201, api_post => "endpoints/$name/rollout", \%body);
 }
 
 
 sub verb($self, $name, $verb, $body = undef) {
-    return _done(200,
-        $self->api_post("endpoints/$name/rollout/$verb", $body));
+    return $self->_change(200, api_post => "endpoints/$name/rollout/$verb",
+                         $body);
 }
 
 
 sub set_weight($self, $name, $weight) {
-    return _done(200, $self->api_patch("endpoints/$name/rollout",
-                                       { weight => $weight }));
+    return $self->_change(200, api_patch => "endpoints/$name/rollout",
+                         { weight => $weight });
+}
+
+
+# A disk that others keep busy may take longer than a write waits for it: that
+# is refused, has changed nothing, and is asked for again.
+
+sub _change($self, $status, $method, $path, $body) {
+    my $deadline = now() + patience(30);
+    my $response;
+
+    do {
+        $response = $self->$method($path, $body);
+    } while ($response->status == 503 && now() < $deadline
+             && $response->body =~ /not written within/);
+
+    return _done($status, $response);
 }
 
 
@@ -139,7 +155,7 @@ sub totals($self, $name, $release) {
 
 sub is_totals($self, $name, $release, $expected, $test_name) {
     my $wanted = _counters($expected);
-    my $deadline = now() + TOTALS_WAIT;
+    my $deadline = now() + patience(TOTALS_WAIT);
     my $got;
 
     while (1) {
