@@ -55,6 +55,7 @@ static void ngx_canary_fleet_arg_figures(ngx_canary_fleet_node_t *node,
     ngx_array_t *args, ngx_uint_t all, uint64_t now);
 static void ngx_canary_fleet_presence(ngx_canary_fleet_node_t *node,
     ngx_array_t *args);
+static ngx_uint_t ngx_canary_fleet_is_older(ngx_canary_fleet_node_t *node);
 static size_t ngx_canary_fleet_lacks(ngx_canary_fleet_node_t *node,
     ngx_uint_t i, char *line);
 static size_t ngx_canary_fleet_lacks_more(ngx_canary_shared_t *shared,
@@ -366,7 +367,7 @@ ngx_canary_fleet_presence(ngx_canary_fleet_node_t *node, ngx_array_t *args)
     u_char       address[NGX_SOCKADDR_STRLEN];
     ngx_uint_t   i, lines;
 
-    room = NGX_SOCKADDR_STRLEN + NGX_INT64_LEN + 3
+    room = NGX_SOCKADDR_STRLEN + NGX_INT64_LEN + 3 + CANARY_FLEET_LACK_SIZE
            + NGX_CANARY_FLEET_LACKS * CANARY_FLEET_LACK_SIZE;
 
     text = ngx_alloc(room, ngx_cycle->log);
@@ -382,6 +383,11 @@ ngx_canary_fleet_presence(ngx_canary_fleet_node_t *node, ngx_array_t *args)
                                 canary_fleet_clock_error(
                                     &node->core.kept.clock));
 
+    if (ngx_canary_fleet_is_older(node)) {
+        last += canary_fleet_lack_print(CANARY_FLEET_LACKS_VERSION, NULL, NULL,
+                                        last);
+    }
+
     for (i = 0, lines = 0; i < node->n && lines < NGX_CANARY_FLEET_LACKS; i++)
     {
         room = ngx_canary_fleet_lacks(node, i, last);
@@ -392,6 +398,24 @@ ngx_canary_fleet_presence(ngx_canary_fleet_node_t *node, ngx_array_t *args)
     ngx_canary_fleet_arg_text(args, text, last - text);
 
     ngx_free(text);
+}
+
+
+/* than another node, by what there is that it cannot read */
+
+static ngx_uint_t
+ngx_canary_fleet_is_older(ngx_canary_fleet_node_t *node)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < node->n; i++) {
+        if (node->endpoints[i].newer) {
+            return 1;
+        }
+    }
+
+    return node->newer
+           && ngx_canary_milliseconds() - node->newer < CANARY_FLEET_GONE;
 }
 
 

@@ -77,6 +77,11 @@ typedef struct {
                                               is to have it; 0: none */
     ngx_uint_t                  applies;   /* a stop of this node is, without
                                               anything pending */
+    ngx_uint_t                  newer;     /* a later version has written its
+                                              record */
+    uint64_t                    kept;      /* of one that is not configured:
+                                              the file has what is to be told
+                                              with this sequence; 0: it has */
     canary_fleet_record_t       coming;    /* that is filing */
     canary_fleet_record_t       filed;     /* last one that core was told of */
     canary_orders_t            *orders;    /* of the leader; NULL: none yet */
@@ -118,6 +123,8 @@ typedef struct {
                                               it */
     ngx_uint_t                    hint;    /* where to look for an endpoint, */
     ngx_uint_t                    part;    /* and for one that is told of */
+    uint64_t                      newer;   /* ms: when something of a later
+                                              version was seen, 0: never */
     ngx_uint_t                    nwrong;
     uint64_t                      wrong[CANARY_FLEET_NODES];
                                            /* keys of nodes of which that is
@@ -174,6 +181,11 @@ void ngx_canary_fleet_said_forget(ngx_canary_redis_t *redis,
 /* a record as text, with that head, to be freed with free(); NULL: no memory */
 char *ngx_canary_fleet_write(ngx_canary_fleet_node_t *node, ngx_uint_t i,
     const canary_fleet_record_t *head, ngx_uint_t pending, size_t *len);
+
+/* the text of a record after its head, of one that is not configured; or to be
+   changed there */
+ngx_int_t ngx_canary_fleet_keep_text(ngx_canary_fleet_endpoint_t *endpoint,
+    const char *text, size_t len);
 
 /* what an answer says is to be done with a record; text follows its head */
 void ngx_canary_fleet_take(ngx_canary_fleet_node_t *node,
