@@ -52,7 +52,7 @@ static void ngx_canary_fleet_arg(ngx_array_t *args, const char *fmt, ...);
 static void ngx_canary_fleet_arg_parcel(ngx_canary_fleet_node_t *node,
     ngx_array_t *args, ngx_canary_fleet_part_e kind, uint64_t now);
 static void ngx_canary_fleet_arg_figures(ngx_canary_fleet_node_t *node,
-    ngx_array_t *args, ngx_uint_t all, uint64_t now);
+    ngx_array_t *args, uint64_t now);
 static void ngx_canary_fleet_presence(ngx_canary_fleet_node_t *node,
     ngx_array_t *args);
 static ngx_uint_t ngx_canary_fleet_is_older(ngx_canary_fleet_node_t *node);
@@ -285,7 +285,7 @@ ngx_canary_fleet_ask_tick(ngx_canary_fleet_node_t *node,
     ngx_canary_fleet_arg(args, leads ? "%uL" : "", todo->quorum);
     ngx_canary_fleet_arg_parcel(node, args, NGX_CANARY_FLEET_ORDERS, now);
     ngx_canary_fleet_arg_parcel(node, args, NGX_CANARY_FLEET_TESTS, now);
-    ngx_canary_fleet_arg_figures(node, args, todo->second, now);
+    ngx_canary_fleet_arg_figures(node, args, now);
 
     return ngx_canary_fleet_send(node, NGX_CANARY_FLEET_TICK, args, pool,
                                  ngx_canary_fleet_ticked, node);
@@ -339,19 +339,16 @@ ngx_canary_fleet_arg_parcel(ngx_canary_fleet_node_t *node, ngx_array_t *args,
 
 static void
 ngx_canary_fleet_arg_figures(ngx_canary_fleet_node_t *node, ngx_array_t *args,
-    ngx_uint_t all, uint64_t now)
+    uint64_t now)
 {
-    size_t       len;
-    u_char      *bytes;
+    ngx_str_t    bytes;
     ngx_uint_t   i;
 
     for (i = 0; i < node->n; i++) {
-        len = ngx_canary_fleet_figures(node, i, all, now, &bytes);
-
-        if (len) {
+        if (ngx_canary_fleet_figures(node, i, now, &bytes) == NGX_OK) {
             ngx_canary_fleet_arg_text(args, node->endpoints[i].word,
                                       ngx_strlen(node->endpoints[i].word));
-            ngx_canary_fleet_arg_text(args, (char *) bytes, len);
+            ngx_canary_fleet_arg_text(args, (char *) bytes.data, bytes.len);
         }
     }
 }

@@ -56,7 +56,8 @@ typedef struct {
     ngx_uint_t                  ntold;     /* nodes that have, */
     ngx_uint_t                  told_room; /* and room for them */
     canary_view_node_t         *told;
-    canary_view_t               shown;     /* what it has told last of it */
+    canary_view_t               shown;     /* what it has told last of it, */
+    uint64_t                    shown_at;  /* and when; 0: nothing yet */
 } ngx_canary_fleet_led_t;
 
 
@@ -90,6 +91,7 @@ typedef struct {
     u_char                      waits[CANARY_REASON_SIZE];
                                            /* and why */
     ngx_canary_fleet_led_t     *led;       /* NULL: not here */
+    ngx_uint_t                  viewed;    /* figures of it are told */
 } ngx_canary_fleet_endpoint_t;
 
 
@@ -232,10 +234,10 @@ ngx_int_t ngx_canary_fleet_index(ngx_canary_fleet_node_t *node,
 void ngx_canary_fleet_report(ngx_canary_fleet_node_t *node, uint64_t key,
     ngx_str_t *name, const char *what, ngx_uint_t wrong);
 
-/* figures of a rollout that are to be told, if this node leads and, unless all
-   are, there is something new; shown here at once; 0: none */
-size_t ngx_canary_fleet_figures(ngx_canary_fleet_node_t *node, ngx_uint_t i,
-    ngx_uint_t all, uint64_t now, u_char **bytes);
+/* figures of a rollout that are to be told, and are shown here at once; empty:
+   there are none any more; NGX_DECLINED: nothing is to be told */
+ngx_int_t ngx_canary_fleet_figures(ngx_canary_fleet_node_t *node,
+    ngx_uint_t i, uint64_t now, ngx_str_t *bytes);
 void ngx_canary_fleet_hear_figures(ngx_canary_fleet_node_t *node,
     redisReply *list);
 void ngx_canary_fleet_note(ngx_canary_fleet_led_t *led, const ngx_str_t *name,

@@ -370,15 +370,19 @@ ngx_canary_fleet_look_for_canary(ngx_canary_fleet_node_t *node, ngx_uint_t i,
     u_char                  reason[CANARY_REASON_SIZE];
     uint64_t                redis;
     const char             *word;
+    canary_rollout_t       *rollout;
+    ngx_canary_shared_t    *shared;
     canary_fleet_record_t  *record;
 
     record = &node->states[i].ours;
     word = node->endpoints[i].word;
+    shared = node->endpoints[i].shared;
+    rollout = &ngx_canary_record(shared)->rollout;
     redis = now + (uint64_t) node->core.kept.clock.server;
 
     if (node->core.state != CANARY_FLEET_LEADER || node->core.nodes == NULL
         || redis < node->core.since + CANARY_FLEET_YOUNG
-        || record->phase == CANARY_IDLE || record->canary[0] == '\0'
+        || rollout->phase == CANARY_IDLE || record->canary[0] == '\0'
         || canary_fleet_unescape(word, ngx_strlen(word), name, sizeof(name))
            == 0)
     {
@@ -398,10 +402,8 @@ ngx_canary_fleet_look_for_canary(ngx_canary_fleet_node_t *node, ngx_uint_t i,
                         "no node of the fleet has release %s%Z",
                         record->canary);
 
-    ngx_canary_release_gone(node->cmcf, node->endpoints[i].shared,
-                            ngx_canary_record(node->endpoints[i].shared)
-                            ->rollout.stable, (char *) reason,
-                            ngx_cycle->log);
+    ngx_canary_release_gone(node->cmcf, shared, rollout->stable,
+                            (char *) reason, ngx_cycle->log);
 }
 
 
