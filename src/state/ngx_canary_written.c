@@ -27,6 +27,10 @@
                                    without a reason to */
 
 
+static ngx_canary_fate_e ngx_canary_fleet_fate(ngx_canary_zone_t *zone,
+    ngx_canary_fate_e fate, uint64_t now);
+
+
 static uint64_t  ngx_canary_write_has_failed;
 
 
@@ -34,19 +38,23 @@ void
 ngx_canary_settle_pending(ngx_canary_main_conf_t *cmcf,
     ngx_canary_fate_e fate, uint64_t sequence, uint64_t now)
 {
+    ngx_uint_t            written;
     ngx_canary_zone_t    *zone;
     ngx_canary_shared_t  *shared;
 
     zone = cmcf->zone;
+    written = (fate == NGX_CANARY_APPLIED);
 
     ngx_canary_lock(zone);
+
+    fate = ngx_canary_fleet_fate(zone, fate, now);
 
     for (shared = zone->superseded ? NULL : zone->endpoints;
          shared;
          shared = shared->next)
     {
         if (shared->pending.sequence
-            && (fate != NGX_CANARY_APPLIED || !shared->pending.held)
+            && !(written && shared->pending.held)
             && ((shared->pending.ready && shared->pending.ready <= sequence)
                 || sequence == (uint64_t) -1))
         {
@@ -55,6 +63,26 @@ ngx_canary_settle_pending(ngx_canary_main_conf_t *cmcf,
     }
 
     ngx_canary_unlock(zone);
+}
+
+
+/*
+ * While the file was written this node may have become isolated, or the data
+ * of the fleet young: then nothing rises, and it comes again later.
+ */
+
+static ngx_canary_fate_e
+ngx_canary_fleet_fate(ngx_canary_zone_t *zone, ngx_canary_fate_e fate,
+    uint64_t now)
+{
+    if (fate != NGX_CANARY_APPLIED || zone->fleet == NULL
+        || (now >= zone->fleet->raises_from
+            && now <= zone->fleet->raises_until))
+    {
+        return fate;
+    }
+
+    return NGX_CANARY_NOT_WRITTEN;
 }
 
 
