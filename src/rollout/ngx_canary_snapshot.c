@@ -65,13 +65,18 @@ ngx_canary_snapshot(ngx_canary_endpoint_t *endpoint,
     snapshot->durable = ngx_canary_durable(shared, snapshot->now);
     ngx_memcpy(snapshot->problem, zone->problem, NGX_CANARY_PROBLEM);
 
+    ngx_canary_judge(shared, snapshot->now, CANARY_DETAIL_ALL,
+                     &snapshot->judgement);
+
     if (snapshot->problem[0] == '\0' && zone->fleet && shared->history) {
         ngx_memcpy(snapshot->problem, shared->history->waits,
                    CANARY_REASON_SIZE);
     }
 
-    ngx_canary_judge(shared, snapshot->now, CANARY_DETAIL_ALL,
-                     &snapshot->judgement);
+    if (snapshot->problem[0] == '\0') {
+        ngx_memcpy(snapshot->problem, snapshot->judgement.waits,
+                   CANARY_REASON_SIZE);
+    }
 
     for (i = 0; i < snapshot->nreleases; i++) {
         ngx_canary_view_release(shared, &releases[i], snapshot->now,
