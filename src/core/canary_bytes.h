@@ -55,6 +55,15 @@ canary_put(canary_writer_t *writer, uint64_t n)
 }
 
 
+/* whether bytes begin with a higher version than that */
+
+static inline int
+canary_bytes_newer(const uint8_t *bytes, size_t len, uint8_t version)
+{
+    return len > 0 && bytes[0] > version && bytes[0] < 0x80;
+}
+
+
 /* a number that may be below zero: 0, -1, 1, -2 ... as 0, 1, 2, 3 ... */
 
 static inline void
@@ -159,6 +168,35 @@ canary_take_double(canary_reader_t *reader, double min, double max)
     memcpy(&n, &bits, sizeof(n));
 
     return (n >= min && n <= max) ? n : (double) canary_take_wrong(reader);
+}
+
+
+/* what is about the tests of a rollout begins with its version, and whose */
+
+static inline void
+canary_put_tests(canary_writer_t *writer, uint32_t version, uint32_t number,
+    uint32_t trial)
+{
+    canary_put(writer, version);
+    canary_put(writer, number);
+    canary_put(writer, trial);
+}
+
+
+/* 0: of another version */
+
+static inline int
+canary_take_tests(canary_reader_t *reader, uint32_t version, uint32_t *number,
+    uint32_t *trial)
+{
+    if (canary_take(reader, UINT32_MAX) != version) {
+        return 0;
+    }
+
+    *number = (uint32_t) canary_take(reader, UINT32_MAX);
+    *trial = (uint32_t) canary_take(reader, UINT32_MAX);
+
+    return 1;
 }
 
 

@@ -475,6 +475,14 @@ int canary_fleet_reached(const canary_fleet_t *fleet);
 
 int canary_fleet_may_raise(const canary_fleet_t *fleet, uint64_t now);
 
+/*
+ * From when until when that is so, ms of the node, if it hears nothing more;
+ * "until" is 0 if it is not in touch.
+ */
+
+void canary_fleet_raises(const canary_fleet_t *fleet, uint64_t *from,
+    uint64_t *until);
+
 /* The version that the file has: all changes up to it. */
 
 uint64_t canary_fleet_filed_version(const canary_fleet_t *fleet);

@@ -14,7 +14,8 @@
 --      a leader's, else "":
 --      14 quorum, "": it does not know yet that it leads
 --      15 orders, by which cohorts are folded: one word, as "mark"
---      16 state of its tests  17... endpoint, view, endpoint, view ...
+--      16 state of its tests  17... endpoint, view, endpoint, view ... that
+--      are new; "": there is none any more
 --
 -- {"EMPTY", now}  {"LOST", now}  {"DUP", now, address of the other one}
 -- {"OK", 2 now (ms), 3 shift ("": none), 4 version, 5 up to which version all
@@ -51,8 +52,12 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 -- else keys have been lost one by one.
 
 local m = redis.call('HMGET', REC, '@seed', '@ver', '@born', '@n',
-                     '@m:' .. node)
+                     '@m:' .. node, '@joined', '@seeds')
 if not m[1] then return { 'EMPTY', now } end
+
+if not (m[2] and m[3] and m[4] and m[6] and m[7]) then
+    return { 'LOST', now }
+end
 
 local ver, born, n = tonumber(m[2]), tonumber(m[3]), tonumber(m[4])
 local top = redis.call('ZREVRANGE', CHG, 0, 0, 'WITHSCORES')
@@ -209,7 +214,8 @@ end
 if not m[5] then
     local number = redis.call('HINCRBY', REC, '@joined', 1)
     redis.call('HSET', REC, '@m:' .. node, number .. ' new')
-    n = redis.call('HINCRBY', REC, '@n', 1)
+    n = #members()
+    redis.call('HSET', REC, '@n', n)
     change('@members')
 elseif lived >= NEW and string.find(m[5], ' new', 1, true) then
     redis.call('HSET', REC, '@m:' .. node, string.match(m[5], '^%d+'))
@@ -275,8 +281,18 @@ if leads then
 
     if ARGV[16] ~= '' then redis.call('SET', TRIAL, ARGV[16]) end
 
+    if new then
+        for _, endpoint in ipairs(redis.call('HKEYS', VIEW)) do
+            redis.call('HDEL', VIEW, endpoint)
+        end
+    end
+
     for i = 17, #ARGV - 1, 2 do
-        redis.call('HSET', VIEW, ARGV[i], ARGV[i + 1])
+        if ARGV[i + 1] == '' then
+            redis.call('HDEL', VIEW, ARGV[i])
+        else
+            redis.call('HSET', VIEW, ARGV[i], ARGV[i + 1])
+        end
     end
 
     if second then

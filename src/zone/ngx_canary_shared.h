@@ -17,6 +17,7 @@
 #include "canary_event.h"
 #include "canary_evidence_layout.h"
 #include "canary_fleet.h"
+#include "canary_fresh.h"
 #include "canary_histogram.h"
 #include "canary_kept.h"
 #include "canary_once.h"
@@ -118,6 +119,7 @@ typedef struct {
                                                           of all that count:
                                                           what was last read
                                                           or written */
+    canary_fresh_t                      fresh;         /* times in meters */
     ngx_uint_t                          first;         /* serial numbers of */
     ngx_uint_t                          serial;        /* the first and last
                                                           configuration that
@@ -218,6 +220,8 @@ typedef enum {
     NGX_CANARY_WAITS,         /* the fleet does not let it; it says why */
     NGX_CANARY_UNREACHED,     /* the fleet was not asked */
     NGX_CANARY_UNKNOWN,       /* it was asked, and did not answer */
+    NGX_CANARY_OVERTAKEN,     /* it has it; here it is another's turn, or the
+                                 file could not be written */
     NGX_CANARY_FORGOTTEN           /* too long ago to know */
 } ngx_canary_fate_e;
 
@@ -318,6 +322,31 @@ typedef struct {
 } ngx_canary_history_t;
 
 
+/* What the leader of a fleet shows of a rollout.  Under the lock. */
+
+typedef struct {
+    size_t                              size;          /* of bytes */
+    size_t                              len;           /* of a canary_view_t,
+                                                          0: none */
+    u_char                              bytes[];
+} ngx_canary_figures_t;
+
+
+/*
+ * A record of the fleet of an endpoint that is not configured here: its word
+ * and text.  Under the lock.
+ */
+
+typedef struct ngx_canary_other_s        ngx_canary_other_t;
+
+struct ngx_canary_other_s {
+    ngx_canary_other_t                 *next;
+    size_t                              word_len;
+    size_t                              len;
+    u_char                              text[];
+};
+
+
 /*
  * What this nginx is in a fleet.  Written by the helper under the lock; "state"
  * and "stable" are read without it.
@@ -343,9 +372,15 @@ typedef struct {
     uint64_t                            contact;       /* ms since 1970: the
                                                           last answer; 0: none
                                                           is known */
+    uint64_t                            raises_from;   /* what is pending may
+                                                          take effect from this
+                                                          time on, */
+    uint64_t                            raises_until;  /* until that, ms */
     u_char                              reason[CANARY_REASON_SIZE];
                                                        /* of the last change
                                                           that had to wait */
+    ngx_canary_other_t                 *others;
+    size_t                              others_size;   /* bytes, of all */
     ngx_canary_fleet_view_t             view;
 } ngx_canary_fleet_t;
 
@@ -399,6 +434,11 @@ struct ngx_canary_shared_s {
     uint64_t                            changed;       /* ms, monotonic: when
                                                           that was */
     ngx_canary_pending_t                pending;
+    ngx_uint_t                          unmet;         /* in a fleet: it was
+                                                          not configured here,
+                                                          and serves stable
+                                                          until the fleet has
+                                                          said what it is */
     uint64_t                            agreed;        /* what changed up to
                                                           this one the fleet
                                                           has, in the files of
@@ -409,6 +449,7 @@ struct ngx_canary_shared_s {
     ngx_canary_history_t               *history;       /* or NULL */
     ngx_canary_failures_t              *failures;      /* or NULL */
     canary_course_t                    *course;        /* or NULL */
+    ngx_canary_figures_t               *figures;       /* or NULL */
 
     ngx_canary_release_shared_t        *releases
                                             [CANARY_RELEASES];
