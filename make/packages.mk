@@ -25,6 +25,7 @@ BENCH_PACKAGES := gcc libc6-dev libhiredis-dev perl redis-server valgrind wrk \
 # The suite loads all modules that Debian's nginx is configured with.
 ifeq ($(NGINX_SRC),/usr/share/nginx/src)
 BUILD_PACKAGES += nginx nginx-dev
+TEST_PACKAGES  += $(addprefix libnginx-mod-,http-image-filter http-xslt-filter)
 CONFORMANCE_PACKAGES += $(addprefix libnginx-mod-,http-geoip http-image-filter \
                   http-perl http-xslt-filter mail stream stream-geoip)
 else

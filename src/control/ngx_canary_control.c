@@ -347,7 +347,7 @@ ngx_canary_control_endpoint(ngx_canary_main_conf_t *cmcf,
         return shared->evidence != NULL;
     }
 
-    if (shared->evidence == NULL) {
+    if (shared->evidence == NULL || shared->unmet) {
         return 1;
     }
 

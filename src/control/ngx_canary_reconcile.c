@@ -235,7 +235,11 @@ ngx_canary_end_unseen(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
     for (shared = cmcf->zone->endpoints; shared; shared = shared->next) {
         rollout = &ngx_canary_record(shared)->rollout;
 
-        if (rollout->generation && rollout->phase != CANARY_IDLE) {
+        if (cmcf->zone->fleet) {
+            shared->unmet = 1;
+            ngx_canary_repair(shared);
+
+        } else if (rollout->generation && rollout->phase != CANARY_IDLE) {
             ngx_canary_release_gone(cmcf, shared, rollout->stable,
                                     "the endpoint was not configured "
                                     "meanwhile", log);
@@ -263,6 +267,12 @@ ngx_canary_drop_endpoints(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
         shared = *next;
 
         if (shared->serial == cmcf->serial) {
+
+            if (shared->unmet && zone->fleet == NULL) {
+                shared->unmet = 0;
+                ngx_canary_repair(shared);
+            }
+
             next = &shared->next;
             continue;
         }
@@ -272,7 +282,13 @@ ngx_canary_drop_endpoints(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
 
         rollout = &ngx_canary_record(shared)->rollout;
 
-        if (rollout->generation && rollout->phase != CANARY_IDLE) {
+        /* the other nodes of a fleet go on with it */
+
+        if (zone->fleet) {
+            shared->unmet = 1;
+            ngx_canary_repair(shared);
+
+        } else if (rollout->generation && rollout->phase != CANARY_IDLE) {
             ngx_canary_release_gone(cmcf, shared, rollout->stable,
                                     "the endpoint is no longer "
                                     "configured", log);

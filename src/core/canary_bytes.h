@@ -55,6 +55,15 @@ canary_put(canary_writer_t *writer, uint64_t n)
 }
 
 
+/* whether bytes begin with a higher version than that */
+
+static inline int
+canary_bytes_newer(const uint8_t *bytes, size_t len, uint8_t version)
+{
+    return len > 0 && bytes[0] > version && bytes[0] < 0x80;
+}
+
+
 /* a number that may be below zero: 0, -1, 1, -2 ... as 0, 1, 2, 3 ... */
 
 static inline void

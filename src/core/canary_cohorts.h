@@ -93,5 +93,9 @@ size_t canary_cohorts_encode(const canary_cohorts_t *cohorts,
 int canary_cohorts_decode(const uint8_t *bytes, size_t len,
     canary_cohorts_t *cohorts);
 
+/* Whether a node of a later version has written it, so that it is not read. */
+
+int canary_cohorts_newer(const uint8_t *bytes, size_t len);
+
 
 #endif /* CANARY_COHORTS_H */

@@ -169,6 +169,13 @@ canary_cohorts_encode(const canary_cohorts_t *cohorts, uint8_t *bytes,
 
 
 int
+canary_cohorts_newer(const uint8_t *bytes, size_t len)
+{
+    return canary_bytes_newer(bytes, len, CANARY_COHORTS_VERSION);
+}
+
+
+int
 canary_cohorts_decode(const uint8_t *bytes, size_t len,
     canary_cohorts_t *cohorts)
 {

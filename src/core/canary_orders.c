@@ -90,6 +90,13 @@ canary_orders_decode(const uint8_t *bytes, size_t len,
 }
 
 
+int
+canary_orders_newer(const uint8_t *bytes, size_t len)
+{
+    return canary_bytes_newer(bytes, len, CANARY_ORDERS_VERSION);
+}
+
+
 void
 canary_orders_obey(canary_evidence_t *evidence,
     const canary_rollout_t *rollout, uint64_t slot,

@@ -47,6 +47,7 @@ size_t canary_orders_encode(const canary_orders_t *orders, uint8_t *bytes,
     size_t size);
 int canary_orders_decode(const uint8_t *bytes, size_t len,
     canary_orders_t *orders);
+int canary_orders_newer(const uint8_t *bytes, size_t len);
 
 /*
  * At each node, the leader too, under the zone's lock, before

@@ -14,6 +14,8 @@
 
 #include "canary_fleet.h"
 
+#include "ngx_canary_fleet_look.h"
+
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_fleet_conf.h"
 #include "ngx_canary_fleet_node.h"
@@ -68,6 +70,7 @@ ngx_canary_fleet_begin(ngx_canary_main_conf_t *cmcf, ngx_log_t *log)
                                  conf->name.len + 1)
                      != 0))
     {
+        ngx_canary_forget_others(zone);
         zone->fleet = NULL;
         ngx_slab_free_locked(zone->pool, fleet);
         fleet = NULL;

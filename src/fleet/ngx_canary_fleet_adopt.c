@@ -15,6 +15,7 @@
 #include "canary_strategy.h"
 
 #include "ngx_canary_endpoint.h"
+#include "ngx_canary_fleet_look.h"
 #include "ngx_canary_memory.h"
 #include "ngx_canary_shared.h"
 #include "ngx_canary_change.h"
@@ -50,10 +51,10 @@ static canary_state_t *ngx_canary_fleet_parse(ngx_canary_fleet_node_t *node,
     ngx_uint_t i, const char *text, size_t len);
 static void ngx_canary_fleet_behead(canary_rollout_t *rollout,
     const canary_fleet_record_t *head);
-static ngx_int_t ngx_canary_fleet_keep_text(
-    ngx_canary_fleet_endpoint_t *endpoint, const char *text, size_t len);
 static void ngx_canary_fleet_take_other(ngx_canary_fleet_node_t *node,
     const canary_fleet_offer_t *offer, const char *text, size_t len);
+static void ngx_canary_fleet_file_other(ngx_canary_fleet_node_t *node,
+    ngx_uint_t i, const canary_fleet_record_t *head);
 static void ngx_canary_fleet_apply(ngx_canary_fleet_node_t *node,
     const canary_fleet_offer_t *offer, const char *text, size_t len,
     uint64_t now);
@@ -231,6 +232,7 @@ ngx_canary_fleet_parse(ngx_canary_fleet_node_t *node, ngx_uint_t i,
                                    ngx_strlen(state->endpoints[0].name), word);
 
         if (ngx_strcmp(word, node->endpoints[i].word) == 0) {
+            node->endpoints[i].newer = 0;
             return state;
         }
     }
@@ -238,6 +240,11 @@ ngx_canary_fleet_parse(ngx_canary_fleet_node_t *node, ngx_uint_t i,
     if (state) {
         canary_state_destroy(state);
         ngx_memcpy(why, "of another endpoint", sizeof("of another endpoint"));
+    }
+
+    if (text) {
+        node->endpoints[i].newer = (ngx_uint_t) canary_state_json_newer(text,
+                                                                        len);
     }
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
@@ -267,7 +274,7 @@ ngx_canary_fleet_behead(canary_rollout_t *rollout,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_canary_fleet_keep_text(ngx_canary_fleet_endpoint_t *endpoint,
     const char *text, size_t len)
 {
@@ -370,7 +377,56 @@ ngx_canary_fleet_take_other(ngx_canary_fleet_node_t *node,
         == NGX_OK)
     {
         canary_fleet_effective(&node->core, offer->endpoint, &offer->record);
-        canary_fleet_filed(&node->core, offer->endpoint, &offer->record);
+        ngx_canary_fleet_file_other(node, offer->endpoint, &offer->record);
+    }
+}
+
+
+/*
+ * For the state file, which has to be read again: so what this version cannot
+ * read is only kept in memory.
+ */
+
+static void
+ngx_canary_fleet_file_other(ngx_canary_fleet_node_t *node, ngx_uint_t i,
+    const canary_fleet_record_t *head)
+{
+    ngx_int_t                     rc;
+    ngx_str_t                     word, record;
+    canary_state_t               *state;
+    ngx_canary_zone_t            *zone;
+    ngx_canary_fleet_endpoint_t  *endpoint;
+
+    zone = node->cmcf->zone;
+    endpoint = &node->endpoints[i];
+    rc = NGX_ERROR;
+
+    state = ngx_canary_fleet_parse(node, i, endpoint->text, endpoint->len);
+    record.data = state ? malloc(CANARY_FLEET_LINE_SIZE + endpoint->len)
+                        : NULL;
+    canary_state_destroy(state);
+
+    if (record.data) {
+        word.data = (u_char *) endpoint->word;
+        word.len = ngx_strlen(endpoint->word);
+
+        record.len = canary_fleet_record_print(head, (char *) record.data);
+        ngx_memcpy(record.data + record.len, endpoint->text, endpoint->len);
+        record.len += endpoint->len;
+
+        ngx_canary_lock(zone);
+
+        rc = ngx_canary_keep_other(zone, &word, &record);
+        endpoint->kept = ngx_canary_next_sequence(zone);
+
+        ngx_canary_unlock(zone);
+
+        free(record.data);
+    }
+
+    if (rc != NGX_OK) {
+        endpoint->kept = 0;
+        canary_fleet_filed(&node->core, (unsigned) i, head);
     }
 }
 
@@ -623,7 +679,7 @@ ngx_canary_fleet_rename(ngx_canary_fleet_node_t *node, ngx_uint_t i,
 
     if (shared == NULL) {
         canary_fleet_effective(&node->core, (unsigned) i, head);
-        canary_fleet_filed(&node->core, (unsigned) i, head);
+        ngx_canary_fleet_file_other(node, i, head);
         return;
     }
 

@@ -52,9 +52,10 @@ static void ngx_canary_fleet_arg(ngx_array_t *args, const char *fmt, ...);
 static void ngx_canary_fleet_arg_parcel(ngx_canary_fleet_node_t *node,
     ngx_array_t *args, ngx_canary_fleet_part_e kind, uint64_t now);
 static void ngx_canary_fleet_arg_figures(ngx_canary_fleet_node_t *node,
-    ngx_array_t *args, ngx_uint_t all, uint64_t now);
+    ngx_array_t *args, uint64_t now);
 static void ngx_canary_fleet_presence(ngx_canary_fleet_node_t *node,
     ngx_array_t *args);
+static ngx_uint_t ngx_canary_fleet_is_older(ngx_canary_fleet_node_t *node);
 static size_t ngx_canary_fleet_lacks(ngx_canary_fleet_node_t *node,
     ngx_uint_t i, char *line);
 static size_t ngx_canary_fleet_lacks_more(ngx_canary_shared_t *shared,
@@ -284,7 +285,7 @@ ngx_canary_fleet_ask_tick(ngx_canary_fleet_node_t *node,
     ngx_canary_fleet_arg(args, leads ? "%uL" : "", todo->quorum);
     ngx_canary_fleet_arg_parcel(node, args, NGX_CANARY_FLEET_ORDERS, now);
     ngx_canary_fleet_arg_parcel(node, args, NGX_CANARY_FLEET_TESTS, now);
-    ngx_canary_fleet_arg_figures(node, args, todo->second, now);
+    ngx_canary_fleet_arg_figures(node, args, now);
 
     return ngx_canary_fleet_send(node, NGX_CANARY_FLEET_TICK, args, pool,
                                  ngx_canary_fleet_ticked, node);
@@ -338,19 +339,16 @@ ngx_canary_fleet_arg_parcel(ngx_canary_fleet_node_t *node, ngx_array_t *args,
 
 static void
 ngx_canary_fleet_arg_figures(ngx_canary_fleet_node_t *node, ngx_array_t *args,
-    ngx_uint_t all, uint64_t now)
+    uint64_t now)
 {
-    size_t       len;
-    u_char      *bytes;
+    ngx_str_t    bytes;
     ngx_uint_t   i;
 
     for (i = 0; i < node->n; i++) {
-        len = ngx_canary_fleet_figures(node, i, all, now, &bytes);
-
-        if (len) {
+        if (ngx_canary_fleet_figures(node, i, now, &bytes) == NGX_OK) {
             ngx_canary_fleet_arg_text(args, node->endpoints[i].word,
                                       ngx_strlen(node->endpoints[i].word));
-            ngx_canary_fleet_arg_text(args, (char *) bytes, len);
+            ngx_canary_fleet_arg_text(args, (char *) bytes.data, bytes.len);
         }
     }
 }
@@ -366,7 +364,7 @@ ngx_canary_fleet_presence(ngx_canary_fleet_node_t *node, ngx_array_t *args)
     u_char       address[NGX_SOCKADDR_STRLEN];
     ngx_uint_t   i, lines;
 
-    room = NGX_SOCKADDR_STRLEN + NGX_INT64_LEN + 3
+    room = NGX_SOCKADDR_STRLEN + NGX_INT64_LEN + 3 + CANARY_FLEET_LACK_SIZE
            + NGX_CANARY_FLEET_LACKS * CANARY_FLEET_LACK_SIZE;
 
     text = ngx_alloc(room, ngx_cycle->log);
@@ -382,6 +380,11 @@ ngx_canary_fleet_presence(ngx_canary_fleet_node_t *node, ngx_array_t *args)
                                 canary_fleet_clock_error(
                                     &node->core.kept.clock));
 
+    if (ngx_canary_fleet_is_older(node)) {
+        last += canary_fleet_lack_print(CANARY_FLEET_LACKS_VERSION, NULL, NULL,
+                                        last);
+    }
+
     for (i = 0, lines = 0; i < node->n && lines < NGX_CANARY_FLEET_LACKS; i++)
     {
         room = ngx_canary_fleet_lacks(node, i, last);
@@ -392,6 +395,24 @@ ngx_canary_fleet_presence(ngx_canary_fleet_node_t *node, ngx_array_t *args)
     ngx_canary_fleet_arg_text(args, text, last - text);
 
     ngx_free(text);
+}
+
+
+/* than another node, by what there is that it cannot read */
+
+static ngx_uint_t
+ngx_canary_fleet_is_older(ngx_canary_fleet_node_t *node)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < node->n; i++) {
+        if (node->endpoints[i].newer) {
+            return 1;
+        }
+    }
+
+    return node->newer
+           && ngx_canary_milliseconds() - node->newer < CANARY_FLEET_GONE;
 }
 
 

@@ -349,6 +349,11 @@ ngx_canary_fleet_read_orders(ngx_canary_fleet_node_t *node, ngx_str_t *parcel)
         }
 
         if (!canary_orders_decode(part.bytes, part.len, &orders)) {
+
+            if (canary_orders_newer(part.bytes, part.len)) {
+                node->newer = ngx_canary_milliseconds();
+            }
+
             rc = NGX_ERROR;
             continue;
         }
@@ -551,6 +556,10 @@ ngx_canary_fleet_add_part(ngx_canary_fleet_node_t *node, ngx_str_t *name,
     if (!canary_cohorts_decode(part->bytes, part->len,
                                &ngx_canary_fleet_cohorts))
     {
+        if (canary_cohorts_newer(part->bytes, part->len)) {
+            node->newer = ngx_canary_milliseconds();
+        }
+
         return NGX_ERROR;
     }
 

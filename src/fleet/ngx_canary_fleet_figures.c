@@ -23,10 +23,13 @@
  */
 
 
+#define NGX_CANARY_FLEET_TELLS   1000      /* ms */
 #define NGX_CANARY_FLEET_WAITED  3000      /* ms that a step which the fleet did
                                               not let is told of */
 
 
+static ngx_int_t ngx_canary_fleet_no_figures(ngx_canary_fleet_node_t *node,
+    ngx_canary_fleet_endpoint_t *endpoint, ngx_str_t *bytes);
 static ngx_uint_t ngx_canary_fleet_figures_differ(
     ngx_canary_fleet_led_t *led, const u_char *waits);
 static const u_char *ngx_canary_fleet_waits_for(
@@ -40,11 +43,10 @@ static canary_view_node_t  ngx_canary_fleet_view_nodes[CANARY_FLEET_NODES];
 static u_char              ngx_canary_fleet_view_bytes[CANARY_VIEW_BYTES];
 
 
-size_t
+ngx_int_t
 ngx_canary_fleet_figures(ngx_canary_fleet_node_t *node, ngx_uint_t i,
-    ngx_uint_t all, uint64_t now, u_char **bytes)
+    uint64_t now, ngx_str_t *bytes)
 {
-    size_t                        len;
     u_char                        waits[CANARY_REASON_SIZE];
     canary_view_t                *view;
     ngx_canary_shared_t          *shared;
@@ -58,7 +60,7 @@ ngx_canary_fleet_figures(ngx_canary_fleet_node_t *node, ngx_uint_t i,
     if (node->core.state != CANARY_FLEET_LEADER || shared == NULL
         || led == NULL || !canary_lead_is_of(led->lead, &led->rollout))
     {
-        return 0;
+        return ngx_canary_fleet_no_figures(node, endpoint, bytes);
     }
 
     ngx_canary_lock(shared->zone);
@@ -69,8 +71,10 @@ ngx_canary_fleet_figures(ngx_canary_fleet_node_t *node, ngx_uint_t i,
 
     ngx_canary_unlock(shared->zone);
 
-    if (!all && !ngx_canary_fleet_figures_differ(led, waits)) {
-        return 0;
+    if (now - led->shown_at < NGX_CANARY_FLEET_TELLS
+        && !ngx_canary_fleet_figures_differ(led, waits))
+    {
+        return NGX_DECLINED;
     }
 
     view = &ngx_canary_fleet_view;
@@ -80,19 +84,39 @@ ngx_canary_fleet_figures(ngx_canary_fleet_node_t *node, ngx_uint_t i,
     ngx_memcpy(view->waits, waits, CANARY_REASON_SIZE);
     view->nnodes = (uint32_t) led->ntold;
 
+    /* not all at the same time, though they may have begun so */
+
+    led->shown_at = led->shown_at ? now
+                                  : now - NGX_CANARY_FLEET_TELLS / 10
+                                          * (i % 10);
     led->shown = *view;
 
-    len = canary_view_encode(view, led->told, ngx_canary_fleet_view_bytes,
-                             CANARY_VIEW_BYTES);
-    *bytes = ngx_canary_fleet_view_bytes;
+    bytes->data = ngx_canary_fleet_view_bytes;
+    bytes->len = canary_view_encode(view, led->told, bytes->data,
+                                    CANARY_VIEW_BYTES);
+    endpoint->viewed = 1;
 
-    if (len) {
-        ngx_canary_lock(shared->zone);
-        ngx_canary_keep_figures(shared, *bytes, len);
-        ngx_canary_unlock(shared->zone);
-    }
+    ngx_canary_lock(shared->zone);
+    ngx_canary_keep_figures(shared, bytes->data, bytes->len);
+    ngx_canary_unlock(shared->zone);
 
-    return len;
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_canary_fleet_no_figures(ngx_canary_fleet_node_t *node,
+    ngx_canary_fleet_endpoint_t *endpoint, ngx_str_t *bytes)
+{
+    ngx_uint_t  viewed;
+
+    viewed = endpoint->viewed;
+    endpoint->viewed = 0;
+
+    ngx_str_set(bytes, "");
+
+    return (viewed && node->core.state == CANARY_FLEET_LEADER) ? NGX_OK
+                                                               : NGX_DECLINED;
 }
 
 

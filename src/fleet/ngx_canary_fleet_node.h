@@ -56,7 +56,8 @@ typedef struct {
     ngx_uint_t                  ntold;     /* nodes that have, */
     ngx_uint_t                  told_room; /* and room for them */
     canary_view_node_t         *told;
-    canary_view_t               shown;     /* what it has told last of it */
+    canary_view_t               shown;     /* what it has told last of it, */
+    uint64_t                    shown_at;  /* and when; 0: nothing yet */
 } ngx_canary_fleet_led_t;
 
 
@@ -77,6 +78,11 @@ typedef struct {
                                               is to have it; 0: none */
     ngx_uint_t                  applies;   /* a stop of this node is, without
                                               anything pending */
+    ngx_uint_t                  newer;     /* a later version has written its
+                                              record */
+    uint64_t                    kept;      /* of one that is not configured:
+                                              the file has what is to be told
+                                              with this sequence; 0: it has */
     canary_fleet_record_t       coming;    /* that is filing */
     canary_fleet_record_t       filed;     /* last one that core was told of */
     canary_orders_t            *orders;    /* of the leader; NULL: none yet */
@@ -85,6 +91,7 @@ typedef struct {
     u_char                      waits[CANARY_REASON_SIZE];
                                            /* and why */
     ngx_canary_fleet_led_t     *led;       /* NULL: not here */
+    ngx_uint_t                  viewed;    /* figures of it are told */
 } ngx_canary_fleet_endpoint_t;
 
 
@@ -118,6 +125,8 @@ typedef struct {
                                               it */
     ngx_uint_t                    hint;    /* where to look for an endpoint, */
     ngx_uint_t                    part;    /* and for one that is told of */
+    uint64_t                      newer;   /* ms: when something of a later
+                                              version was seen, 0: never */
     ngx_uint_t                    nwrong;
     uint64_t                      wrong[CANARY_FLEET_NODES];
                                            /* keys of nodes of which that is
@@ -175,6 +184,11 @@ void ngx_canary_fleet_said_forget(ngx_canary_redis_t *redis,
 char *ngx_canary_fleet_write(ngx_canary_fleet_node_t *node, ngx_uint_t i,
     const canary_fleet_record_t *head, ngx_uint_t pending, size_t *len);
 
+/* the text of a record after its head, of one that is not configured; or to be
+   changed there */
+ngx_int_t ngx_canary_fleet_keep_text(ngx_canary_fleet_endpoint_t *endpoint,
+    const char *text, size_t len);
+
 /* what an answer says is to be done with a record; text follows its head */
 void ngx_canary_fleet_take(ngx_canary_fleet_node_t *node,
     const canary_fleet_offer_t *offer, const char *text, size_t len,
@@ -220,10 +234,10 @@ ngx_int_t ngx_canary_fleet_index(ngx_canary_fleet_node_t *node,
 void ngx_canary_fleet_report(ngx_canary_fleet_node_t *node, uint64_t key,
     ngx_str_t *name, const char *what, ngx_uint_t wrong);
 
-/* figures of a rollout that are to be told, if this node leads and, unless all
-   are, there is something new; shown here at once; 0: none */
-size_t ngx_canary_fleet_figures(ngx_canary_fleet_node_t *node, ngx_uint_t i,
-    ngx_uint_t all, uint64_t now, u_char **bytes);
+/* figures of a rollout that are to be told, and are shown here at once; empty:
+   there are none any more; NGX_DECLINED: nothing is to be told */
+ngx_int_t ngx_canary_fleet_figures(ngx_canary_fleet_node_t *node,
+    ngx_uint_t i, uint64_t now, ngx_str_t *bytes);
 void ngx_canary_fleet_hear_figures(ngx_canary_fleet_node_t *node,
     redisReply *list);
 void ngx_canary_fleet_note(ngx_canary_fleet_led_t *led, const ngx_str_t *name,

@@ -13,6 +13,7 @@
 #include "canary_rollout.h"
 
 #include "ngx_canary_endpoint.h"
+#include "ngx_canary_fleet_look.h"
 #include "ngx_canary_record.h"
 #include "ngx_canary_shared.h"
 #include "ngx_canary_change.h"
@@ -40,6 +41,8 @@
 
 static ngx_int_t ngx_canary_fleet_add(ngx_canary_fleet_node_t *node,
     ngx_canary_shared_t *shared, char *word);
+static ngx_int_t ngx_canary_fleet_meet_other(ngx_canary_fleet_node_t *node,
+    ngx_canary_other_t *other);
 static ngx_int_t ngx_canary_fleet_grow(ngx_canary_fleet_node_t *node);
 static void ngx_canary_fleet_look_at(ngx_canary_fleet_node_t *node,
     ngx_uint_t i, uint64_t now);
@@ -70,6 +73,7 @@ ngx_canary_fleet_meet(ngx_canary_fleet_node_t *node)
     char                   *word;
     ngx_int_t               rc;
     ngx_uint_t              i;
+    ngx_canary_other_t     *other, *next;
     ngx_canary_shared_t    *shared;
     ngx_canary_endpoint_t **endpoints;
 
@@ -93,9 +97,71 @@ ngx_canary_fleet_meet(ngx_canary_fleet_node_t *node)
         rc = ngx_canary_fleet_add(node, shared, word);
     }
 
+    other = node->cmcf->zone->fleet->others;
+
+    for ( /* void */ ; other && rc == NGX_OK; other = next) {
+        next = other->next;
+        rc = ngx_canary_fleet_meet_other(node, other);
+    }
+
     ngx_canary_unlock(node->cmcf->zone);
 
     return rc;
+}
+
+
+/* one that is configured only elsewhere, as the state file has it */
+
+static ngx_int_t
+ngx_canary_fleet_meet_other(ngx_canary_fleet_node_t *node,
+    ngx_canary_other_t *other)
+{
+    char                   *word, *text;
+    size_t                  line;
+    ngx_str_t               name;
+    ngx_uint_t              i;
+    canary_fleet_record_t   record;
+
+    name.data = other->text;
+    name.len = other->word_len;
+    text = (char *) other->text + other->word_len;
+
+    line = canary_fleet_record_parse(text, other->len, &record);
+
+    for (i = 0; i < node->n; i++) {
+        if (ngx_strlen(node->endpoints[i].word) == name.len
+            && ngx_memcmp(node->endpoints[i].word, name.data, name.len) == 0)
+        {
+            break;
+        }
+    }
+
+    /* here it is now, and the fleet tells it */
+
+    if (i < node->n || line == 0) {
+        ngx_canary_forget_other(node->cmcf->zone, &name);
+        return NGX_OK;
+    }
+
+    word = malloc(name.len + 1);
+    if (word == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_cpystrn((u_char *) word, name.data, name.len + 1);
+
+    if (ngx_canary_fleet_add(node, NULL, word) != NGX_OK
+        || ngx_canary_fleet_keep_text(&node->endpoints[i], text + line,
+                                      other->len - line)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    canary_fleet_endpoint_init(&node->states[i], &record, 0);
+    node->endpoints[i].kept = node->cmcf->zone->sequence;
+
+    return NGX_OK;
 }
 
 
@@ -235,6 +301,13 @@ ngx_canary_fleet_look(ngx_canary_fleet_node_t *node, uint64_t now)
     for (i = 0; i < node->n; i++) {
         if (node->endpoints[i].shared) {
             ngx_canary_fleet_look_at(node, i, now);
+
+        } else if (node->endpoints[i].kept
+                   && node->endpoints[i].kept <= zone->durable)
+        {
+            node->endpoints[i].kept = 0;
+            canary_fleet_filed(&node->core, (unsigned) i,
+                               &node->states[i].ours);
         }
     }
 
@@ -297,15 +370,19 @@ ngx_canary_fleet_look_for_canary(ngx_canary_fleet_node_t *node, ngx_uint_t i,
     u_char                  reason[CANARY_REASON_SIZE];
     uint64_t                redis;
     const char             *word;
+    canary_rollout_t       *rollout;
+    ngx_canary_shared_t    *shared;
     canary_fleet_record_t  *record;
 
     record = &node->states[i].ours;
     word = node->endpoints[i].word;
+    shared = node->endpoints[i].shared;
+    rollout = &ngx_canary_record(shared)->rollout;
     redis = now + (uint64_t) node->core.kept.clock.server;
 
     if (node->core.state != CANARY_FLEET_LEADER || node->core.nodes == NULL
         || redis < node->core.since + CANARY_FLEET_YOUNG
-        || record->phase == CANARY_IDLE || record->canary[0] == '\0'
+        || rollout->phase == CANARY_IDLE || record->canary[0] == '\0'
         || canary_fleet_unescape(word, ngx_strlen(word), name, sizeof(name))
            == 0)
     {
@@ -325,10 +402,8 @@ ngx_canary_fleet_look_for_canary(ngx_canary_fleet_node_t *node, ngx_uint_t i,
                         "no node of the fleet has release %s%Z",
                         record->canary);
 
-    ngx_canary_release_gone(node->cmcf, node->endpoints[i].shared,
-                            ngx_canary_record(node->endpoints[i].shared)
-                            ->rollout.stable, (char *) reason,
-                            ngx_cycle->log);
+    ngx_canary_release_gone(node->cmcf, shared, rollout->stable,
+                            (char *) reason, ngx_cycle->log);
 }
 
 
@@ -574,6 +649,7 @@ ngx_canary_fleet_show(ngx_canary_fleet_node_t *node, uint64_t now)
     ngx_uint_t            i, before;
     ngx_canary_zone_t    *zone;
     ngx_canary_fleet_t   *fleet;
+    canary_fleet_told_t   told;
     ngx_canary_shared_t  *shared;
 
     zone = node->cmcf->zone;
@@ -594,9 +670,14 @@ ngx_canary_fleet_show(ngx_canary_fleet_node_t *node, uint64_t now)
             continue;
         }
 
-        if (canary_fleet_told(&node->core, (unsigned) i)
-            == CANARY_FLEET_DURABLE)
-        {
+        told = canary_fleet_told(&node->core, (unsigned) i);
+
+        if (shared->unmet && told != CANARY_FLEET_NOT_TOLD) {
+            shared->unmet = 0;
+            ngx_canary_repair(shared);
+        }
+
+        if (told == CANARY_FLEET_DURABLE) {
             __atomic_store_n(&shared->agreed, shared->sequence,
                              __ATOMIC_RELEASE);
         }

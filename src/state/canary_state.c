@@ -54,10 +54,16 @@ canary_state_reserve(canary_state_endpoint_t *endpoint, unsigned nreleases,
 void
 canary_state_destroy(canary_state_t *state)
 {
-    unsigned  i;
+    unsigned               i;
+    canary_state_other_t  *other;
 
     if (state == NULL) {
         return;
+    }
+
+    while ((other = state->fleet.others) != NULL) {
+        state->fleet.others = other->next;
+        free(other);
     }
 
     for (i = 0; i < state->nendpoints; i++) {
@@ -68,6 +74,34 @@ canary_state_destroy(canary_state_t *state)
 
     free(state->endpoints);
     free(state);
+}
+
+
+int
+canary_state_add_other(canary_state_fleet_t *fleet, const char *word,
+    size_t word_len, const char *record, size_t len)
+{
+    char                  *text;
+    canary_state_other_t  *other;
+
+    other = malloc(sizeof(canary_state_other_t) + word_len + 1 + len + 1);
+    if (other == NULL) {
+        return 0;
+    }
+
+    memcpy(other->word, word, word_len);
+    other->word[word_len] = '\0';
+
+    text = other->word + word_len + 1;
+
+    memcpy(text, record, len);
+    text[len] = '\0';
+
+    other->record = text;
+    other->next = fleet->others;
+    fleet->others = other;
+
+    return 1;
 }
 
 

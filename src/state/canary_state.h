@@ -89,11 +89,26 @@ typedef struct {
 #define CANARY_STATE_SEEDS    (CANARY_FLEET_SEEDS * CANARY_FLEET_SEED_SIZE)
 #define CANARY_STATE_MEMBERS  (CANARY_FLEET_NODES * (CANARY_NAME_SIZE + 21))
 
+/*
+ * A record of an endpoint that is not configured here, as the fleet has it:
+ * text behind the endpoint's word, both of which end with a zero.
+ */
+
+typedef struct canary_state_other_s  canary_state_other_t;
+
+struct canary_state_other_s {
+    canary_state_other_t    *next;
+    const char              *record;
+    char                     word[];
+};
+
+
 typedef struct {
     char                     name[CANARY_NAME_SIZE];       /* empty: none */
     canary_fleet_kept_t      kept;          /* but for the clock */
     uint64_t                 contact;       /* ms since 1970: when it last
                                                answered; 0: not known */
+    canary_state_other_t    *others;
 } canary_state_fleet_t;
 
 
@@ -123,6 +138,11 @@ int canary_state_reserve(canary_state_endpoint_t *endpoint,
 
 int canary_state_set_name(canary_state_endpoint_t *endpoint,
     const char *name, size_t len);
+
+/* 0: no memory */
+
+int canary_state_add_other(canary_state_fleet_t *fleet, const char *word,
+    size_t word_len, const char *record, size_t len);
 
 void canary_state_free_events(canary_state_endpoint_t *endpoint);
 

@@ -13,7 +13,10 @@
 #include "canary_state_fleet.h"
 
 
-/* Seeds and members are texts of words: "SEED SEED ...", "NAME NUMBER ...". */
+/*
+ * Seeds and members are texts of words: "SEED SEED ...", "NAME NUMBER ...".
+ * Others are an object: a record, as text, by the word of its endpoint.
+ */
 
 
 static void
@@ -132,6 +135,66 @@ static const canary_state_kind_t  canary_state_member_list = {
 };
 
 
+static void
+canary_state_read_others(const cJSON *value, const canary_json_at_t *at,
+    const canary_state_field_t *field, void *of, canary_json_errors_t *errors)
+{
+    const cJSON  *item;
+
+    (void) field;
+
+    if (!cJSON_IsObject(value)) {
+        canary_json_error(errors, at, "has to be an object");
+        return;
+    }
+
+    cJSON_ArrayForEach(item, value) {
+
+        if (!cJSON_IsString(item)) {
+            canary_json_error(errors, at, "has a record that is no text");
+            return;
+        }
+
+        if (!canary_state_add_other(of, item->string, strlen(item->string),
+                                    item->valuestring,
+                                    strlen(item->valuestring)))
+        {
+            canary_json_error(errors, at, "is too large for the memory");
+            return;
+        }
+    }
+}
+
+
+/* a later field, which is there for whoever has some */
+
+static void
+canary_state_write_others(cJSON *object, const canary_state_field_t *field,
+    const void *of, int *failed)
+{
+    cJSON                       *list;
+    const canary_state_other_t  *other;
+    const canary_state_fleet_t  *fleet;
+
+    fleet = of;
+
+    if (fleet->others == NULL) {
+        return;
+    }
+
+    list = canary_json_add_object(object, field->name, failed);
+
+    for (other = fleet->others; other; other = other->next) {
+        canary_json_add_text(list, other->word, other->record, failed);
+    }
+}
+
+
+static const canary_state_kind_t  canary_state_other_list = {
+    canary_state_read_others, canary_state_write_others
+};
+
+
 static int
 canary_state_has_fleet(const void *of)
 {
@@ -156,11 +219,13 @@ static const canary_state_field_t  canary_state_fleet_fields[] = {
     { "seeds", &canary_state_seeds,
       CANARY_STATE_FIELD(canary_state_t, fleet.kept, 0) },
     { "members", &canary_state_member_list,
-      CANARY_STATE_FIELD(canary_state_t, fleet.kept, 0) }
+      CANARY_STATE_FIELD(canary_state_t, fleet.kept, 0) },
+    { "others", &canary_state_other_list,
+      CANARY_STATE_FIELD(canary_state_t, fleet, 0) }
 };
 
 const canary_state_object_t  canary_state_fleet = {
-    CANARY_STATE_FIELDS(canary_state_fleet_fields), canary_state_has_fleet, 0
+    CANARY_STATE_FIELDS(canary_state_fleet_fields), canary_state_has_fleet, 1
 };
 
 

@@ -127,6 +127,22 @@ canary_state_skip(const char **p, const char *last, const char *text)
 }
 
 
+int
+canary_state_json_newer(const char *text, size_t len)
+{
+    char         error[CANARY_STATE_ERROR];
+    const char  *p, *last;
+
+    p = text;
+    last = text + len;
+
+    return canary_state_skip(&p, last, CANARY_STATE_BEGIN)
+           && !canary_state_version(&p, last, error)
+           && strtoul(text + strlen(CANARY_STATE_BEGIN), NULL, 10)
+              > CANARY_STATE_VERSION;
+}
+
+
 static int
 canary_state_version(const char **p, const char *last, char *error)
 {

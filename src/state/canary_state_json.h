@@ -58,6 +58,10 @@ char *canary_state_json_write(const canary_state_t *state, size_t *len);
 canary_state_t *canary_state_json_read(const char *text, size_t len,
     char error[CANARY_STATE_ERROR]);
 
+/* Whether it is a document of a later version; text[len] must be zero. */
+
+int canary_state_json_newer(const char *text, size_t len);
+
 
 /*
  * The document of a value of "state", which may be any text; to be freed with

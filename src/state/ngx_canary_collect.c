@@ -42,6 +42,8 @@ typedef void (*ngx_canary_collected_pt)(ngx_canary_shared_t *shared,
 
 static ngx_uint_t ngx_canary_count_shared(ngx_canary_main_conf_t *cmcf,
     uint64_t *sequence, canary_state_t *state);
+static ngx_int_t ngx_canary_collect_others(ngx_canary_zone_t *zone,
+    canary_state_t *state);
 static ngx_int_t ngx_canary_collect_all(
     ngx_canary_main_conf_t *cmcf, canary_state_t *state);
 static ngx_int_t ngx_canary_collect_endpoint(
@@ -84,7 +86,8 @@ ngx_canary_collect(ngx_canary_main_conf_t *cmcf, uint64_t *sequence)
 
         (void) ngx_canary_count_shared(cmcf, sequence, state);
 
-        rc = ngx_canary_collect_all(cmcf, state);
+        rc = (ngx_canary_collect_others(cmcf->zone, state) == NGX_OK)
+             ? ngx_canary_collect_all(cmcf, state) : NGX_ERROR;
 
         if (rc != NGX_OK) {
             ngx_canary_not_seen(cmcf, state);
@@ -132,6 +135,37 @@ ngx_canary_count_shared(ngx_canary_main_conf_t *cmcf,
     ngx_canary_unlock(zone);
 
     return n;
+}
+
+
+/* what is newer than the sequence is in the next file as well */
+
+static ngx_int_t
+ngx_canary_collect_others(ngx_canary_zone_t *zone, canary_state_t *state)
+{
+    ngx_int_t            rc;
+    ngx_canary_other_t  *other;
+
+    rc = NGX_OK;
+
+    ngx_canary_lock(zone);
+
+    for (other = zone->fleet ? zone->fleet->others : NULL;
+         other && rc == NGX_OK;
+         other = other->next)
+    {
+        if (!canary_state_add_other(&state->fleet, (char *) other->text,
+                                    other->word_len,
+                                    (char *) other->text + other->word_len,
+                                    other->len))
+        {
+            rc = NGX_ERROR;
+        }
+    }
+
+    ngx_canary_unlock(zone);
+
+    return rc;
 }
 
 

@@ -17,6 +17,7 @@
 #include "canary_state_json.h"
 
 #include "ngx_canary_endpoint.h"
+#include "ngx_canary_fleet_look.h"
 #include "ngx_canary_registry.h"
 #include "ngx_canary_shared.h"
 #include "ngx_canary_change.h"
@@ -168,8 +169,10 @@ static void
 ngx_canary_restore_fleet(ngx_canary_zone_t *zone,
     const canary_state_fleet_t *from)
 {
-    uint32_t             incarnation;
-    ngx_canary_fleet_t  *fleet;
+    uint32_t                     incarnation;
+    ngx_str_t                    word, record;
+    ngx_canary_fleet_t          *fleet;
+    const canary_state_other_t  *other;
 
     fleet = zone->fleet;
 
@@ -183,6 +186,15 @@ ngx_canary_restore_fleet(ngx_canary_zone_t *zone,
     fleet->kept.before = from->kept.incarnation;
     fleet->kept.incarnation = incarnation;
     fleet->contact = from->contact;
+
+    for (other = from->others; other; other = other->next) {
+        word.data = (u_char *) other->word;
+        word.len = ngx_strlen(other->word);
+        record.data = (u_char *) other->record;
+        record.len = ngx_strlen(other->record);
+
+        (void) ngx_canary_keep_other(zone, &word, &record);
+    }
 }
 
 

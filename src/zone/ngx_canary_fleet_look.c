@@ -17,6 +17,9 @@
 /* The fleet as the helper has put it into the zone, for other processes. */
 
 
+#define NGX_CANARY_FLEET_OTHERS  4         /* of the zone, a part in so many */
+
+
 static void ngx_canary_fleet_copy_self(ngx_canary_fleet_t *fleet,
     ngx_canary_fleet_self_t *self);
 
@@ -168,4 +171,78 @@ ngx_canary_fleet_forget_fate(ngx_canary_zone_t *zone, uint64_t number,
     ngx_canary_unlock(zone);
 
     return state;
+}
+
+
+ngx_int_t
+ngx_canary_keep_other(ngx_canary_zone_t *zone, ngx_str_t *word,
+    ngx_str_t *record)
+{
+    size_t               size;
+    u_char              *p;
+    ngx_canary_other_t  *other;
+
+    ngx_canary_forget_other(zone, word);
+
+    size = sizeof(ngx_canary_other_t) + word->len + record->len;
+
+    if (zone->fleet->others_size + size
+        > (size_t) (zone->pool->end - zone->pool->start)
+          / NGX_CANARY_FLEET_OTHERS)
+    {
+        return NGX_ERROR;
+    }
+
+    other = ngx_slab_alloc_locked(zone->pool, size);
+    if (other == NULL) {
+        return NGX_ERROR;
+    }
+
+    other->word_len = word->len;
+    other->len = record->len;
+    other->next = zone->fleet->others;
+
+    p = ngx_cpymem(other->text, word->data, word->len);
+    ngx_memcpy(p, record->data, record->len);
+
+    zone->fleet->others_size += size;
+    __atomic_store_n(&zone->fleet->others, other, __ATOMIC_RELEASE);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_canary_forget_other(ngx_canary_zone_t *zone, ngx_str_t *word)
+{
+    ngx_canary_other_t  *other, **next;
+
+    for (next = &zone->fleet->others; *next; next = &(*next)->next) {
+        other = *next;
+
+        if (other->word_len == word->len
+            && ngx_memcmp(other->text, word->data, word->len) == 0)
+        {
+            __atomic_store_n(next, other->next, __ATOMIC_RELEASE);
+
+            zone->fleet->others_size -= sizeof(ngx_canary_other_t)
+                                        + other->word_len + other->len;
+            ngx_slab_free_locked(zone->pool, other);
+            return;
+        }
+    }
+}
+
+
+void
+ngx_canary_forget_others(ngx_canary_zone_t *zone)
+{
+    ngx_canary_other_t  *other;
+
+    while ((other = zone->fleet->others) != NULL) {
+        __atomic_store_n(&zone->fleet->others, other->next, __ATOMIC_RELEASE);
+        ngx_slab_free_locked(zone->pool, other);
+    }
+
+    zone->fleet->others_size = 0;
 }

@@ -24,6 +24,17 @@ ngx_int_t ngx_canary_fleet_self(ngx_canary_zone_t *zone,
 ngx_int_t ngx_canary_fleet_copy(ngx_canary_zone_t *zone,
     ngx_canary_fleet_self_t *self, ngx_canary_fleet_view_t *view);
 
+/*
+ * Under the lock: records of endpoints that are not configured here, which the
+ * state file has as well.  NGX_ERROR: there is no room; they take a quarter of
+ * the zone at most.
+ */
+
+ngx_int_t ngx_canary_keep_other(ngx_canary_zone_t *zone, ngx_str_t *word,
+    ngx_str_t *record);
+void ngx_canary_forget_other(ngx_canary_zone_t *zone, ngx_str_t *word);
+void ngx_canary_forget_others(ngx_canary_zone_t *zone);
+
 /* whether that is a state in which the fleet is reached */
 ngx_uint_t ngx_canary_fleet_in_touch(ngx_uint_t state);
 

@@ -25,7 +25,9 @@ ngx_canary_repair(ngx_canary_shared_t *shared)
 
     /* a node that does not know yet what the fleet has become */
 
-    if (shared->zone->fleet && shared->zone->fleet->stable) {
+    if (shared->zone->fleet
+        && (shared->zone->fleet->stable || shared->unmet))
+    {
         route.weight = 0;
         route.canary = CANARY_NO_RELEASE;
         route.phase = CANARY_IDLE;

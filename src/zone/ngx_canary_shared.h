@@ -333,6 +333,21 @@ typedef struct {
 
 
 /*
+ * A record of the fleet of an endpoint that is not configured here: its word
+ * and text.  Under the lock.
+ */
+
+typedef struct ngx_canary_other_s        ngx_canary_other_t;
+
+struct ngx_canary_other_s {
+    ngx_canary_other_t                 *next;
+    size_t                              word_len;
+    size_t                              len;
+    u_char                              text[];
+};
+
+
+/*
  * What this nginx is in a fleet.  Written by the helper under the lock; "state"
  * and "stable" are read without it.
  */
@@ -364,6 +379,8 @@ typedef struct {
     u_char                              reason[CANARY_REASON_SIZE];
                                                        /* of the last change
                                                           that had to wait */
+    ngx_canary_other_t                 *others;
+    size_t                              others_size;   /* bytes, of all */
     ngx_canary_fleet_view_t             view;
 } ngx_canary_fleet_t;
 
@@ -417,6 +434,11 @@ struct ngx_canary_shared_s {
     uint64_t                            changed;       /* ms, monotonic: when
                                                           that was */
     ngx_canary_pending_t                pending;
+    ngx_uint_t                          unmet;         /* in a fleet: it was
+                                                          not configured here,
+                                                          and serves stable
+                                                          until the fleet has
+                                                          said what it is */
     uint64_t                            agreed;        /* what changed up to
                                                           this one the fleet
                                                           has, in the files of

@@ -564,7 +564,10 @@ subtest 'what is not replicated' => sub {
     commit('n1', 'shop', '', '');
     lease_is(5000, -1);
     is(tick('n2')->{trial}, 't', 'a new leader goes on with the tests');
-    tick('n2', second => 1);
+    is_deeply($redis->call(HKEYS => $view), [], 'but tells views anew');
+    tick('n2', second => 1, views => [ shop => 'v', more => 'w' ]);
+    tick('n2', views => [ more => '' ]);
+    is_deeply($redis->call(HKEYS => $view), ['shop'], 'until there is none');
     ok($redis->call(PTTL => $_) > 600000, "$_ is left for a while")
         for $live, $ev, $trial, $view;
     is($redis->call(PTTL => $_), -1, "$_ for ever") for $rec, $chg, $log;

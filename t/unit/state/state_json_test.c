@@ -307,6 +307,83 @@ what_came_later_reads_as_nothing_where_it_is_not(void **unused)
 }
 
 
+/* a fleet has records of endpoints that are not configured here */
+
+static void
+records_of_others_are_read_again(void **unused)
+{
+    char                        *text;
+    size_t                       len;
+    canary_state_t              *state;
+    const canary_state_other_t  *other;
+
+    static const char  record[] = "7 4d 1 idle 0 - promoted\n{\"a\":\"\xc3\xa9\"}";
+
+    (void) unused;
+
+    state = a_state();
+    strcpy(state->fleet.name, "shop");
+
+    text = written(state, &len);
+    assert_null(strstr(text, "others"));
+    free(text);
+
+    assert_true(canary_state_add_other(&state->fleet, "my%20shop", 9, record,
+                                       sizeof(record) - 1));
+    assert_true(canary_state_add_other(&state->fleet, "x", 1, "y", 1));
+
+    text = written(state, &len);
+    canary_state_destroy(state);
+
+    state = canary_state_json_read(text, len, error);
+
+    if (state == NULL) {
+        fail_msg("%s: %s", error, text);
+    }
+
+    for (other = state->fleet.others; other; other = other->next) {
+        if (strcmp(other->word, "x") == 0) {
+            assert_string_equal(other->record, "y");
+
+        } else {
+            assert_string_equal(other->word, "my%20shop");
+            assert_string_equal(other->record, record);
+        }
+    }
+
+    assert_non_null(state->fleet.others);
+    assert_non_null(state->fleet.others->next);
+    assert_null(state->fleet.others->next->next);
+
+    canary_state_destroy(state);
+    free(text);
+}
+
+
+static void
+a_later_version_is_known_as_one(void **unused)
+{
+    char            *text;
+    size_t           len;
+    canary_state_t  *state;
+
+    (void) unused;
+
+    state = a_state();
+    text = written(state, &len);
+
+    assert_false(canary_state_json_newer(text, len));
+    assert_false(canary_state_json_newer("", 0));
+    assert_false(canary_state_json_newer("{\"version\":0,", 13));
+    assert_false(canary_state_json_newer("{\"version\":", 11));
+    assert_true(canary_state_json_newer("{\"version\":2,", 13));
+    assert_true(canary_state_json_newer("{\"version\":12345678,", 20));
+
+    canary_state_destroy(state);
+    free(text);
+}
+
+
 static void
 what_is_written_is_read_again(void **unused)
 {
@@ -1076,6 +1153,8 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(what_is_written_is_read_again),
         cmocka_unit_test(what_came_later_reads_as_nothing_where_it_is_not),
+        cmocka_unit_test(records_of_others_are_read_again),
+        cmocka_unit_test(a_later_version_is_known_as_one),
         cmocka_unit_test(without_an_approval_it_is_off),
         cmocka_unit_test(as_many_events_and_releases_as_there_may_be),
         cmocka_unit_test(any_part_of_it_is_not_enough),
