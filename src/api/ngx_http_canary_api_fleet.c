@@ -13,16 +13,19 @@
 #include "ngx_http_canary_api_fleet.h"
 
 #include "canary_fleet_record.h"
+#include "canary_rule.h"
+#include "canary_view.h"
 #include "canary_json.h"
 
 #include "ngx_canary_endpoint.h"
+#include "ngx_canary_figures.h"
 #include "ngx_canary_fleet_look.h"
 
 #include "ngx_http_canary_conf.h"
 
 #include "ngx_http_canary_answer.h"
-#include "ngx_http_canary_api_render.h"
 #include "ngx_http_canary_refuse.h"
+#include "ngx_http_canary_text.h"
 
 
 /* The nodes of the fleet, as this one knows them. */
@@ -31,10 +34,27 @@
 #define NGX_HTTP_CANARY_LACK  (2 * NGX_CANARY_FLEET_LACKING)
 
 
+/* what the leader has told of a rollout */
+
+typedef struct {
+    canary_view_t        view;
+    canary_view_node_t   nodes[CANARY_FLEET_NODES];
+} ngx_http_canary_told_t;
+
+
 static void ngx_http_canary_fleet_redis(cJSON *object,
     ngx_canary_fleet_self_t *self, ngx_pool_t *pool, int *failed);
 static void ngx_http_canary_fleet_node(cJSON *list,
     ngx_canary_fleet_seen_t *node, u_char *lacks, u_char *buf, int *failed);
+static ngx_int_t ngx_http_canary_fleet_told(ngx_canary_endpoint_t *endpoint,
+    ngx_http_canary_told_t *told);
+static void ngx_http_canary_fleet_served(cJSON *list,
+    ngx_canary_main_conf_t *cmcf, ngx_http_canary_told_t *told,
+    ngx_pool_t *pool, int *failed);
+static void ngx_http_canary_fleet_served_at(cJSON *list,
+    ngx_http_canary_told_t *told, const char *endpoint, int *failed);
+static void ngx_http_canary_fleet_share(cJSON *object, const char *name,
+    const canary_view_node_t *node, int *failed);
 static void ngx_http_canary_fleet_lack(cJSON *list, u_char *line, u_char *end,
     u_char *buf, int *failed);
 
@@ -48,6 +68,7 @@ ngx_http_canary_api_fleet(ngx_http_request_t *r,
     u_char                   *buf;
     ngx_uint_t                i;
     ngx_canary_main_conf_t   *cmcf;
+    ngx_http_canary_told_t   *told;
     ngx_canary_fleet_self_t   self;
     ngx_canary_fleet_view_t  *view;
 
@@ -55,8 +76,9 @@ ngx_http_canary_api_fleet(ngx_http_request_t *r,
 
     view = ngx_palloc(r->pool, sizeof(ngx_canary_fleet_view_t));
     buf = ngx_palloc(r->pool, NGX_HTTP_CANARY_LACK);
+    told = ngx_palloc(r->pool, sizeof(ngx_http_canary_told_t));
 
-    if (view == NULL || buf == NULL) {
+    if (view == NULL || buf == NULL || told == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -82,6 +104,7 @@ ngx_http_canary_api_fleet(ngx_http_request_t *r,
     }
 
     canary_json_add_number(json, "version", self.sums.version, 0, &failed);
+    canary_json_add_number(json, "slot_ms", self.sums.slot, 0, &failed);
 
     ngx_http_canary_fleet_redis(json, &self, r->pool, &failed);
 
@@ -91,6 +114,8 @@ ngx_http_canary_api_fleet(ngx_http_request_t *r,
         ngx_http_canary_fleet_node(list, &view->nodes[i], view->lacking, buf,
                                    &failed);
     }
+
+    ngx_http_canary_fleet_served(list, cmcf, told, r->pool, &failed);
 
     return ngx_http_canary_answer(r, NGX_HTTP_OK, &ngx_http_canary_json, json,
                                   failed);
@@ -145,6 +170,7 @@ ngx_http_canary_fleet_node(cJSON *list, ngx_canary_fleet_seen_t *node,
                          ngx_canary_fleet_seen_name(node->state), failed);
     canary_json_add_number(item, "age_ms", node->age, 0, failed);
     canary_json_add_number(item, "version", node->version, 0, failed);
+    (void) canary_json_add_object(item, "served_weight", failed);
 
     list = canary_json_add_array(item, "lacks", failed);
 
@@ -230,6 +256,147 @@ ngx_http_canary_render_fleet(cJSON *object, ngx_canary_main_conf_t *cmcf,
                     cJSON_CreateBool((int)
                                      ngx_canary_fleet_in_touch(self.state)),
                     failed);
+}
+
+
+static ngx_int_t
+ngx_http_canary_fleet_told(ngx_canary_endpoint_t *endpoint,
+    ngx_http_canary_told_t *told)
+{
+    ngx_int_t           rc;
+    ngx_canary_zone_t  *zone;
+
+    zone = endpoint->main->zone;
+
+    ngx_canary_lock(zone);
+
+    rc = ngx_canary_figures(endpoint->shared, ngx_canary_milliseconds(),
+                            &told->view, told->nodes);
+
+    ngx_canary_unlock(zone);
+
+    return rc;
+}
+
+
+/* of all nodes, by endpoint: those that have served something of the step */
+
+static void
+ngx_http_canary_fleet_served(cJSON *list, ngx_canary_main_conf_t *cmcf,
+    ngx_http_canary_told_t *told, ngx_pool_t *pool, int *failed)
+{
+    char                    *name;
+    ngx_uint_t               i;
+    ngx_canary_endpoint_t  **endpoints;
+
+    endpoints = cmcf->endpoints.elts;
+
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+
+        if (ngx_http_canary_fleet_told(endpoints[i], told) != NGX_OK) {
+            continue;
+        }
+
+        name = ngx_http_canary_utf8(pool, &endpoints[i]->name);
+
+        if (name == NULL) {
+            *failed = 1;
+            return;
+        }
+
+        ngx_http_canary_fleet_served_at(list, told, name, failed);
+    }
+}
+
+
+static void
+ngx_http_canary_fleet_served_at(cJSON *list, ngx_http_canary_told_t *told,
+    const char *endpoint, int *failed)
+{
+    cJSON     *item, *name;
+    uint32_t   i;
+
+    cJSON_ArrayForEach(item, list) {
+        name = cJSON_GetObjectItemCaseSensitive(item, "name");
+
+        for (i = 0; i < told->view.nnodes; i++) {
+            if (cJSON_IsString(name)
+                && ngx_strcmp(name->valuestring, told->nodes[i].name) == 0
+                && told->nodes[i].started[CANARY_SIDE_CANARY]
+                   + told->nodes[i].started[CANARY_SIDE_STABLE])
+            {
+                ngx_http_canary_fleet_share(
+                    cJSON_GetObjectItemCaseSensitive(item, "served_weight"),
+                    endpoint, &told->nodes[i], failed);
+            }
+        }
+    }
+}
+
+
+/* of the canary, of all attempts of the step; null without any */
+
+static void
+ngx_http_canary_fleet_share(cJSON *object, const char *name,
+    const canary_view_node_t *node, int *failed)
+{
+    double  canary, all;
+
+    canary = (double) node->started[CANARY_SIDE_CANARY];
+    all = canary + (double) node->started[CANARY_SIDE_STABLE];
+
+    if (all == 0) {
+        canary_json_add_null(object, name, failed);
+        return;
+    }
+
+    canary_json_add_number(object, name,
+                           (uint64_t) (canary / all * CANARY_RATIO_ONE + 0.5),
+                           9, failed);
+}
+
+
+void
+ngx_http_canary_render_nodes(cJSON *object, ngx_canary_endpoint_t *endpoint,
+    ngx_pool_t *pool, int *failed)
+{
+    cJSON                     *list, *item;
+    uint32_t                   i;
+    const canary_view_node_t  *node;
+    ngx_canary_fleet_self_t    self;
+    ngx_http_canary_told_t    *told;
+
+    if (ngx_canary_fleet_self(endpoint->main->zone, &self) != NGX_OK) {
+        return;
+    }
+
+    told = ngx_palloc(pool, sizeof(ngx_http_canary_told_t));
+
+    if (told == NULL) {
+        *failed = 1;
+        return;
+    }
+
+    list = canary_json_add_array(object, "nodes", failed);
+
+    if (ngx_http_canary_fleet_told(endpoint, told) != NGX_OK) {
+        return;
+    }
+
+    for (i = 0; i < told->view.nnodes; i++) {
+        node = &told->nodes[i];
+        item = canary_json_add_object(list, NULL, failed);
+
+        canary_json_add_text(item, "name", node->name, failed);
+        canary_json_add_number(item, "attempts",
+                               node->started[CANARY_SIDE_CANARY], 0, failed);
+        canary_json_add_number(item, "bad", node->bad, 0, failed);
+        ngx_http_canary_fleet_share(item, "served_weight", node, failed);
+        canary_json_add_text(item, "verdict",
+                             canary_verdict_name(
+                                 (canary_verdict_t) node->verdict),
+                             failed);
+    }
 }
 
 

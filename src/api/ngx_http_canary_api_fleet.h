@@ -14,6 +14,8 @@
 
 #include <cjson/cJSON.h>
 
+#include "ngx_canary_endpoint.h"
+
 #include "ngx_http_canary_dialect.h"
 
 
@@ -24,6 +26,11 @@ ngx_int_t ngx_http_canary_api_fleet(ngx_http_request_t *r,
 /* "fleet" of an endpoint; nothing without one */
 void ngx_http_canary_render_fleet(cJSON *object, ngx_canary_main_conf_t *cmcf,
     int *failed);
+
+/* "nodes" of an endpoint: what each has served of the step, as far as the
+   leader has told; nothing without a fleet */
+void ngx_http_canary_render_nodes(cJSON *object,
+    ngx_canary_endpoint_t *endpoint, ngx_pool_t *pool, int *failed);
 
 /* 404 */
 ngx_int_t ngx_http_canary_no_fleet(ngx_http_request_t *r);

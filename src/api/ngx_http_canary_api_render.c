@@ -13,34 +13,33 @@
 #include "ngx_http_canary_api_render.h"
 
 #include "canary_event.h"
-#include "canary_pace.h"
 #include "canary_rollout.h"
 #include "canary_route.h"
-#include "canary_rule.h"
-#include "canary_sequential.h"
 #include "canary_split.h"
 #include "canary_strategy.h"
-#include "canary_totals.h"
 #include "canary_event_json.h"
 #include "canary_json.h"
 #include "canary_strategy_json.h"
-#include "canary_text.h"
 #include "canary_version.h"
 
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_shared.h"
-#include "ngx_canary_judge.h"
 #include "ngx_canary_snapshot.h"
 
 #include "ngx_http_canary_answer.h"
 #include "ngx_http_canary_api_fleet.h"
+#include "ngx_http_canary_api_release.h"
+#include "ngx_http_canary_api_waiting.h"
+#include "ngx_http_canary_text.h"
 
 
-#define NGX_HTTP_CANARY_RATIO_DECIMALS   9
-#define NGX_HTTP_CANARY_MS_DECIMALS      3     /* of what is kept in us, and
-                                                  of seconds kept in ms */
+#define NGX_HTTP_CANARY_RATIO_DECIMALS    9
+#define NGX_HTTP_CANARY_SECONDS_DECIMALS  3     /* of what is kept in ms */
 
 
+static ngx_int_t ngx_http_canary_api_send(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_canary_endpoint_t *endpoint, ngx_uint_t durable,
+    ngx_uint_t nodes);
 static void ngx_http_canary_render_nginx(cJSON *object, ngx_pool_t *pool,
     int *failed);
 static void ngx_http_canary_render_progress(cJSON *object,
@@ -55,30 +54,6 @@ static void ngx_http_canary_render_steps(cJSON *object,
     const canary_strategy_t *strategy, int *failed);
 static void ngx_http_canary_render_next_step(cJSON *object,
     ngx_canary_snapshot_t *snapshot, int *failed);
-static void ngx_http_canary_render_waiting(cJSON *object,
-    ngx_canary_snapshot_t *snapshot, int *failed);
-static void ngx_http_canary_render_seconds(cJSON *waiting,
-    ngx_canary_snapshot_t *snapshot, const canary_figure_t *figure,
-    int *failed);
-static const u_char *ngx_http_canary_wait_other(
-    ngx_canary_snapshot_t *snapshot);
-static ngx_uint_t ngx_http_canary_steps(ngx_canary_snapshot_t *snapshot);
-static uint64_t ngx_http_canary_needed(const canary_figure_t *figure);
-static const canary_figure_t *ngx_http_canary_holder(
-    ngx_canary_snapshot_t *snapshot);
-static ngx_uint_t ngx_http_canary_is_missing(ngx_canary_snapshot_t *snapshot,
-    const canary_figure_t *figure);
-static void ngx_http_canary_rule_words(u_char *words, size_t size,
-    ngx_canary_snapshot_t *snapshot, const canary_figure_t *figure);
-static void ngx_http_canary_wait_reason(u_char *reason, size_t size,
-    ngx_canary_snapshot_t *snapshot, const canary_figure_t *figure);
-static void ngx_http_canary_render_release(cJSON *list,
-    ngx_canary_release_view_t *release, const canary_rollout_t *rollout,
-    ngx_pool_t *pool, int *failed);
-static void ngx_http_canary_render_totals(cJSON *object,
-    canary_totals_t *totals, int *failed);
-static void ngx_http_canary_render_latency(cJSON *object,
-    ngx_canary_release_view_t *release, int *failed);
 static void ngx_http_canary_render_last(cJSON *object,
     ngx_canary_record_t *record, ngx_pool_t *pool, int *failed);
 
@@ -87,14 +62,28 @@ ngx_int_t
 ngx_http_canary_api_endpoint(ngx_http_request_t *r,
     ngx_http_canary_target_t *target)
 {
-    return ngx_http_canary_api_send_endpoint(r, NGX_HTTP_OK, target->endpoint,
-                                             1);
+    ngx_str_t   value;
+    ngx_uint_t  nodes;
+
+    nodes = ngx_http_arg(r, (u_char *) "nodes", 5, &value) == NGX_OK
+            && value.len == 1 && value.data[0] == '1';
+
+    return ngx_http_canary_api_send(r, NGX_HTTP_OK, target->endpoint, 1,
+                                    nodes);
 }
 
 
 ngx_int_t
 ngx_http_canary_api_send_endpoint(ngx_http_request_t *r, ngx_uint_t status,
     ngx_canary_endpoint_t *endpoint, ngx_uint_t durable)
+{
+    return ngx_http_canary_api_send(r, status, endpoint, durable, 0);
+}
+
+
+static ngx_int_t
+ngx_http_canary_api_send(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_canary_endpoint_t *endpoint, ngx_uint_t durable, ngx_uint_t nodes)
 {
     int                     failed;
     cJSON                  *json;
@@ -114,6 +103,10 @@ ngx_http_canary_api_send_endpoint(ngx_http_request_t *r, ngx_uint_t status,
     json = cJSON_CreateObject();
 
     ngx_http_canary_render_endpoint(json, snapshot, r->pool, &failed);
+
+    if (nodes) {
+        ngx_http_canary_render_nodes(json, endpoint, r->pool, &failed);
+    }
 
     if (ngx_http_canary_add_etag(r, snapshot->record.rollout.generation,
                                  snapshot->record.rollout.uid)
@@ -284,14 +277,14 @@ ngx_http_canary_render_served(cJSON *object,
     ngx_canary_judgement_t  *judgement;
 
     judgement = &snapshot->judgement;
-    all = judgement->started + judgement->stable_started;
+    all = judgement->served + judgement->stable_served;
 
     if (snapshot->record.rollout.phase == CANARY_IDLE || all == 0) {
         canary_json_add_null(object, "served_weight", failed);
         return;
     }
 
-    share = (double) judgement->started / (double) all;
+    share = (double) judgement->served / (double) all;
 
     canary_json_add_number(object, "served_weight",
                            (uint64_t) (share * CANARY_RATIO_ONE + 0.5),
@@ -332,381 +325,8 @@ ngx_http_canary_render_next_step(cJSON *object,
     }
 
     canary_json_add_number(object, "next_step_in_seconds",
-                           (uint64_t) remaining, NGX_HTTP_CANARY_MS_DECIMALS,
-                           failed);
-}
-
-
-/*
- * What a rollout waits for besides its clock: null, or the first rule that
- * holds it, the clean attempts that it needs, and the reason in words; no rule
- * holds it if the file cannot be written, while stable is away, or if a person
- * is awaited.
- */
-
-static void
-ngx_http_canary_render_waiting(cJSON *object,
-    ngx_canary_snapshot_t *snapshot, int *failed)
-{
-    char                    reason[NGX_CANARY_PROBLEM];
-    cJSON                  *waiting;
-    ngx_uint_t              approval;
-    const u_char           *other;
-    const canary_figure_t  *figure;
-
-    other = ngx_http_canary_wait_other(snapshot);
-    figure = other ? NULL : ngx_http_canary_holder(snapshot);
-    approval = other == NULL && figure == NULL
-               && ngx_canary_awaits_approval(&snapshot->record.rollout,
-                                             &snapshot->judgement,
-                                             snapshot->now);
-
-    if (approval) {
-        other = (u_char *) "approval";
-    }
-
-    if (other == NULL && figure == NULL) {
-        canary_json_add_null(object, "waiting_for", failed);
-        return;
-    }
-
-    waiting = canary_json_add_object(object, "waiting_for", failed);
-
-    if (other) {
-        (void) ngx_cpystrn((u_char *) reason, (u_char *) other,
-                           sizeof(reason));
-        reason[canary_utf8_prefix(reason, ngx_strlen(reason))] = '\0';
-
-        canary_json_add_null(waiting, "rule", failed);
-        canary_json_add_number(waiting, "attempts", 0, 0, failed);
-        canary_json_add_null(waiting, "seconds", failed);
-
-    } else {
-        ngx_http_canary_wait_reason((u_char *) reason, sizeof(reason),
-                                    snapshot, figure);
-
-        canary_json_add_text(waiting, "rule",
-                             canary_rule_info[figure->rule.kind].name, failed);
-        canary_json_add_number(waiting, "attempts",
-                               ngx_http_canary_is_missing(snapshot, figure)
-                               ? 0 : ngx_http_canary_needed(figure),
-                               0, failed);
-        ngx_http_canary_render_seconds(waiting, snapshot, figure, failed);
-    }
-
-    canary_json_add_text(waiting, "reason", reason, failed);
-
-    if (approval) {
-        canary_json_add(waiting, "approval", cJSON_CreateTrue(), failed);
-    }
-}
-
-
-/* how long that takes; while stable breaks the rule too, nothing counts */
-
-static void
-ngx_http_canary_render_seconds(cJSON *waiting, ngx_canary_snapshot_t *snapshot,
-    const canary_figure_t *figure, int *failed)
-{
-    int64_t                  seconds;
-    ngx_canary_judgement_t  *judgement;
-
-    judgement = &snapshot->judgement;
-
-    seconds = canary_pace_seconds(&judgement->pace,
-                                  snapshot->record.rollout.tests,
-                                  snapshot->now, judgement->started,
-                                  ngx_http_canary_needed(figure));
-
-    if (seconds < 0 || judgement->held != -1
-        || ngx_http_canary_is_missing(snapshot, figure)
-        || figure->judgement.needed >= CANARY_NEEDED_MAX)
-    {
-        canary_json_add_null(waiting, "seconds", failed);
-        return;
-    }
-
-    canary_json_add_number(waiting, "seconds", (uint64_t) seconds, 0, failed);
-}
-
-
-/* why no step is taken, whatever the rules say; NULL: for no such reason */
-
-static const u_char *
-ngx_http_canary_wait_other(ngx_canary_snapshot_t *snapshot)
-{
-    if (!ngx_http_canary_steps(snapshot)) {
-        return NULL;
-    }
-
-    if (snapshot->problem[0]) {
-        return snapshot->problem;
-    }
-
-    return snapshot->judgement.stable_away
-           ? (u_char *) "stable has no live upstreams, and the canary serves "
-                        "its requests: no step until stable answers again"
-           : NULL;
-}
-
-
-/* whether time alone makes it go on */
-
-static ngx_uint_t
-ngx_http_canary_steps(ngx_canary_snapshot_t *snapshot)
-{
-    uint32_t  phase;
-
-    phase = snapshot->record.rollout.phase;
-
-    return phase == CANARY_PROGRESSING || phase == CANARY_BAKING;
-}
-
-
-static uint64_t
-ngx_http_canary_needed(const canary_figure_t *figure)
-{
-    return ngx_max(figure->judgement.needed, 1);
-}
-
-
-/* the rule that the next step waits for; NULL: none */
-
-static const canary_figure_t *
-ngx_http_canary_holder(ngx_canary_snapshot_t *snapshot)
-{
-    ngx_uint_t               i;
-    canary_rollout_t        *rollout;
-    ngx_canary_judgement_t  *judgement;
-
-    rollout = &snapshot->record.rollout;
-    judgement = &snapshot->judgement;
-
-    if (!ngx_http_canary_steps(snapshot)
-        || judgement->nfigures == 0 || judgement->failing != -1)
-    {
-        return NULL;
-    }
-
-    if (judgement->held != -1) {
-        return &judgement->figures[judgement->held];
-    }
-
-    /* without an attempt it holds whatever it does else */
-
-    if (rollout->phase == CANARY_PROGRESSING && judgement->attempts
-        && rollout->strategy.on_undecided == CANARY_ADVANCE_UNDECIDED)
-    {
-        return NULL;
-    }
-
-    /* time alone does not bring back what a rule is about */
-
-    for (i = 0; i < judgement->nfigures; i++) {
-        if (ngx_http_canary_is_missing(snapshot, &judgement->figures[i])) {
-            return &judgement->figures[i];
-        }
-    }
-
-    for (i = 0; i < judgement->nfigures; i++) {
-        if (judgement->figures[i].judgement.verdict == CANARY_UNDECIDED) {
-            return &judgement->figures[i];
-        }
-    }
-
-    return judgement->attempts ? NULL : &judgement->figures[0];
-}
-
-
-/* whether its canary_match is no longer in the configuration */
-
-static ngx_uint_t
-ngx_http_canary_is_missing(ngx_canary_snapshot_t *snapshot,
-    const canary_figure_t *figure)
-{
-    return figure->rule.match
-           && (snapshot->judgement.missing & 1u << (figure->rule.match - 1));
-}
-
-
-/* a rule as a sentence has it: "match_rate of redirects" */
-
-static void
-ngx_http_canary_rule_words(u_char *words, size_t size,
-    ngx_canary_snapshot_t *snapshot, const canary_figure_t *figure)
-{
-    const canary_matches_t  *matches;
-
-    matches = &snapshot->record.rollout.strategy.matches;
-
-    ngx_snprintf(words, size, "%s%s%s%Z",
-                 canary_rule_info[figure->rule.kind].name,
-                 figure->rule.match ? " of " : "",
-                 figure->rule.match ? matches->names[figure->rule.match - 1]
-                                    : "");
-}
-
-
-static void
-ngx_http_canary_wait_reason(u_char *reason, size_t size,
-    ngx_canary_snapshot_t *snapshot, const canary_figure_t *figure)
-{
-    u_char                   rule[64];
-    uint64_t                 flying, needed, patience;
-    ngx_canary_judgement_t  *judgement;
-
-    judgement = &snapshot->judgement;
-    patience = snapshot->record.rollout.strategy.patience;
-    needed = ngx_http_canary_needed(figure);
-
-    /* begun, and not decided yet */
-
-    flying = (judgement->started > judgement->attempts)
-             ? judgement->started - judgement->attempts : 0;
-
-    ngx_http_canary_rule_words(rule, sizeof(rule), snapshot, figure);
-
-    if (judgement->held == -1
-        && ngx_http_canary_is_missing(snapshot, figure))
-    {
-        ngx_snprintf(reason, size, "%s cannot be decided: its canary_match is "
-                     "not in nginx.conf any more%Z", rule);
-
-    } else if (judgement->held != -1) {
-        ngx_snprintf(reason, size, "stable breaks %s too: evidence does not "
-                     "count until a second after it stops%Z", rule);
-
-    } else if (judgement->started == 0) {
-        ngx_snprintf(reason, size, "no attempt in this step yet%Z");
-
-    } else if (judgement->overdue) {
-        ngx_snprintf(reason, size, "%uL more clean attempt%s until %s can "
-                     "pass: %uL count%s as bad until they end, in flight for "
-                     "longer than canary_patience (%uL%s) or than any that "
-                     "ended in this step%Z",
-                     needed, (needed == 1) ? "" : "s", rule,
-                     judgement->overdue, (judgement->overdue == 1) ? "s" : "",
-                     (patience % 1000) ? patience : patience / 1000,
-                     (patience % 1000) ? "ms" : "s");
-
-    } else if (needed <= flying) {
-        ngx_snprintf(reason, size, "%uL attempt%s in flight or just ended: "
-                     "%s can pass when they are settled%Z",
-                     flying, (flying == 1) ? "" : "s", rule);
-
-    } else {
-        ngx_snprintf(reason, size, "%uL more clean attempt%s until %s can "
-                     "pass%Z", needed, (needed == 1) ? "" : "s", rule);
-    }
-}
-
-
-static void
-ngx_http_canary_render_release(cJSON *list,
-    ngx_canary_release_view_t *release, const canary_rollout_t *rollout,
-    ngx_pool_t *pool, int *failed)
-{
-    cJSON  *object;
-
-    object = canary_json_add_object(list, NULL, failed);
-
-    ngx_http_canary_render_name(object, "name", &release->name, pool, failed);
-    ngx_http_canary_render_name(object, "upstream", &release->upstream, pool,
-                                failed);
-
-    if (release->id == rollout->stable) {
-        canary_json_add_text(object, "role", "stable", failed);
-
-    } else if (release->id == rollout->canary) {
-        canary_json_add_text(object, "role", "canary", failed);
-
-    } else {
-        canary_json_add_null(object, "role", failed);
-    }
-
-    ngx_http_canary_render_totals(object, &release->totals, failed);
-    ngx_http_canary_render_latency(object, release, failed);
-}
-
-
-static void
-ngx_http_canary_render_totals(cJSON *object, canary_totals_t *totals,
-    int *failed)
-{
-    cJSON      *responses;
-    uint64_t    attempts, failed_before;
-    ngx_uint_t  i;
-
-    static const char *const  names[] = { "1xx", "2xx", "3xx", "4xx", "5xx" };
-
-    /* a response that was cut short, or cancelled, has its class counted */
-
-    failed_before = totals->failed + totals->timeouts;
-    attempts = failed_before + totals->aborted;
-
-    for (i = 0; i < 5; i++) {
-        attempts += totals->responses[i];
-    }
-
-    canary_json_add_number(object, "attempts", attempts, 0, failed);
-
-    responses = canary_json_add_object(object, "responses", failed);
-
-    for (i = 0; i < 5; i++) {
-        canary_json_add_number(responses, names[i], totals->responses[i], 0,
-                               failed);
-    }
-
-    canary_json_add_number(object, "failed", failed_before + totals->cut
-                                             + totals->cut_timeouts,
-                           0, failed);
-    canary_json_add_number(object, "timeouts",
-                           totals->timeouts + totals->cut_timeouts, 0,
-                           failed);
-    canary_json_add_number(object, "aborted",
-                           totals->aborted + totals->cancelled, 0, failed);
-    canary_json_add_number(object, "abandoned", totals->abandoned, 0, failed);
-    canary_json_add_number(object, "no_live", totals->no_live, 0, failed);
-    canary_json_add_number(object, "fallbacks", totals->fallbacks, 0, failed);
-}
-
-
-/* quantiles are of what is evidence, the mean is of all that has a time */
-
-static void
-ngx_http_canary_render_latency(cJSON *object,
-    ngx_canary_release_view_t *release, int *failed)
-{
-    cJSON            *latency;
-    ngx_uint_t        i;
-    canary_totals_t  *step;
-
-    static const char *const  names[NGX_CANARY_QUANTILES] = {
-        "p50", "p90", "p95", "p99"
-    };
-
-    step = &release->step;
-
-    latency = canary_json_add_object(object, "latency_ms", failed);
-
-    if (step->timed) {
-        canary_json_add_number(latency, "avg",
-                               (step->time + step->other_time
-                                + step->timed / 2) / step->timed,
-                               NGX_HTTP_CANARY_MS_DECIMALS, failed);
-    } else {
-        canary_json_add_null(latency, "avg", failed);
-    }
-
-    for (i = 0; i < NGX_CANARY_QUANTILES; i++) {
-
-        if (release->measured) {
-            canary_json_add_number(latency, names[i], release->quantiles[i],
-                                   NGX_HTTP_CANARY_MS_DECIMALS, failed);
-        } else {
-            canary_json_add_null(latency, names[i], failed);
-        }
-    }
+                           (uint64_t) remaining,
+                           NGX_HTTP_CANARY_SECONDS_DECIMALS, failed);
 }
 
 
@@ -744,60 +364,4 @@ ngx_http_canary_render_last(cJSON *object, ngx_canary_record_t *record,
     } else {
         canary_json_add_null(last, "by", failed);
     }
-}
-
-
-void
-ngx_http_canary_render_line(cJSON *object, const char *name,
-    const u_char *text, ngx_pool_t *pool, int *failed)
-{
-    ngx_str_t  line;
-
-    line.data = (u_char *) text;
-    line.len = ngx_strlen(text);
-
-    ngx_http_canary_render_name(object, name, &line, pool, failed);
-}
-
-
-void
-ngx_http_canary_render_name(cJSON *object, const char *name, ngx_str_t *text,
-    ngx_pool_t *pool, int *failed)
-{
-    char  *utf8;
-
-    utf8 = ngx_http_canary_utf8(pool, text);
-
-    if (utf8 == NULL) {
-        *failed = 1;
-        return;
-    }
-
-    canary_json_add_text(object, name, utf8, failed);
-}
-
-
-void
-ngx_http_canary_render_time(cJSON *object, const char *name, uint64_t time,
-    ngx_uint_t ms, int *failed)
-{
-    u_char   *p, text[64], *last;
-    ngx_tm_t  tm;
-
-    ngx_gmtime((time_t) (time / 1000), &tm);
-
-    last = text + sizeof(text) - 1;
-
-    p = ngx_slprintf(text, last, "%4d-%02d-%02dT%02d:%02d:%02d",
-                     tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
-                     tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec);
-
-    if (ms) {
-        p = ngx_slprintf(p, last, ".%03uL", time % 1000);
-    }
-
-    p = ngx_slprintf(p, last, "Z");
-    *p = '\0';
-
-    canary_json_add_text(object, name, (char *) text, failed);
 }

@@ -528,11 +528,11 @@ ngx_http_canary_metrics_served(ngx_http_canary_metrics_t *m,
     char      number[32];
     uint64_t  all;
 
-    all = now->judgement.started + now->judgement.stable_started;
+    all = now->judgement.served + now->judgement.stable_served;
 
     if (all) {
         ngx_http_canary_metrics_number(number, sizeof(number),
-                                       (double) now->judgement.started
+                                       (double) now->judgement.served
                                        / (double) all);
         ngx_http_canary_sample(m, "", NULL, NULL, "%s", number);
     }

@@ -156,6 +156,13 @@ canary_lead_judge(canary_lead_t *lead, const canary_rollout_t *rollout,
 }
 
 
+canary_verdict_t
+canary_lead_verdict(const canary_lead_t *lead)
+{
+    return (canary_verdict_t) lead->judged.judge.verdict;
+}
+
+
 const canary_pace_t *
 canary_lead_pace(const canary_lead_t *lead)
 {

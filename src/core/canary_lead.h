@@ -120,6 +120,10 @@ void canary_lead_close(canary_lead_t *lead);
 void canary_lead_judge(canary_lead_t *lead, const canary_rollout_t *rollout,
     int detail, canary_result_t *result);
 
+/* What it has found last, of all rules. */
+
+canary_verdict_t canary_lead_verdict(const canary_lead_t *lead);
+
 /* How many attempts come, at all nodes. */
 
 const canary_pace_t *canary_lead_pace(const canary_lead_t *lead);

@@ -47,6 +47,14 @@ canary_pace_sample(canary_pace_t *pace, uint32_t step, uint64_t now,
 }
 
 
+const canary_pace_sample_t *
+canary_pace_oldest(const canary_pace_t *pace)
+{
+    return &pace->samples[(pace->n < CANARY_PACES) ? 0
+                                                   : pace->n % CANARY_PACES];
+}
+
+
 /* from the oldest sample that there is to now */
 
 int64_t
@@ -60,8 +68,7 @@ canary_pace_seconds(const canary_pace_t *pace, uint32_t step, uint64_t now,
         return -1;
     }
 
-    oldest = &pace->samples[(pace->n < CANARY_PACES)
-                            ? 0 : pace->n % CANARY_PACES];
+    oldest = canary_pace_oldest(pace);
 
     if (begun <= oldest->begun || now <= oldest->ms) {
         return -1;

@@ -44,6 +44,10 @@ int canary_pace_due(const canary_pace_t *pace, uint32_t step, uint64_t now);
 void canary_pace_sample(canary_pace_t *pace, uint32_t step, uint64_t now,
     uint64_t begun);
 
+/* The first of those that are kept: there is one. */
+
+const canary_pace_sample_t *canary_pace_oldest(const canary_pace_t *pace);
+
 /*
  * In how many seconds so many more attempts will have begun, at the rate of
  * the last minute, or of the step if it is younger; -1: that is not known.

@@ -35,6 +35,15 @@ const canary_rule_info_t  canary_rule_info[CANARY_RULE_KINDS] = {
 };
 
 
+const char *
+canary_verdict_name(canary_verdict_t verdict)
+{
+    static const char *const  names[] = { "undecided", "passing", "failing" };
+
+    return names[verdict];
+}
+
+
 int
 canary_rule_by_name(const char *name, size_t len)
 {

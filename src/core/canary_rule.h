@@ -113,6 +113,8 @@ typedef enum {
     CANARY_FAILING
 } canary_verdict_t;
 
+const char *canary_verdict_name(canary_verdict_t verdict);
+
 
 /* Sums of attempts; what is no evidence is in none of them. */
 

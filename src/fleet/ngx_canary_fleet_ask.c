@@ -11,8 +11,10 @@
 
 #include "ngx_canary_fleet_node.h"
 
+#include "canary_away.h"
 #include "canary_fleet.h"
 #include "canary_rollout.h"
+#include "canary_route.h"
 
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_generation.h"
@@ -49,12 +51,16 @@ static void ngx_canary_fleet_arg_text(ngx_array_t *args, const char *text,
 static void ngx_canary_fleet_arg(ngx_array_t *args, const char *fmt, ...);
 static void ngx_canary_fleet_arg_parcel(ngx_canary_fleet_node_t *node,
     ngx_array_t *args, ngx_canary_fleet_part_e kind, uint64_t now);
+static void ngx_canary_fleet_arg_figures(ngx_canary_fleet_node_t *node,
+    ngx_array_t *args, ngx_uint_t all, uint64_t now);
 static void ngx_canary_fleet_presence(ngx_canary_fleet_node_t *node,
     ngx_array_t *args);
 static size_t ngx_canary_fleet_lacks(ngx_canary_fleet_node_t *node,
     ngx_uint_t i, char *line);
-static size_t ngx_canary_fleet_lacks_match(ngx_canary_shared_t *shared,
+static size_t ngx_canary_fleet_lacks_more(ngx_canary_shared_t *shared,
     const char *name, char *line);
+static const char *ngx_canary_fleet_lacks_server(ngx_canary_shared_t *shared,
+    char *release);
 static void ngx_canary_fleet_said_bye(ngx_canary_redis_t *redis,
     redisReply *reply, void *data);
 
@@ -278,6 +284,7 @@ ngx_canary_fleet_ask_tick(ngx_canary_fleet_node_t *node,
     ngx_canary_fleet_arg(args, leads ? "%uL" : "", todo->quorum);
     ngx_canary_fleet_arg_parcel(node, args, NGX_CANARY_FLEET_ORDERS, now);
     ngx_canary_fleet_arg_parcel(node, args, NGX_CANARY_FLEET_TESTS, now);
+    ngx_canary_fleet_arg_figures(node, args, todo->second, now);
 
     return ngx_canary_fleet_send(node, NGX_CANARY_FLEET_TICK, args, pool,
                                  ngx_canary_fleet_ticked, node);
@@ -326,6 +333,26 @@ ngx_canary_fleet_arg_parcel(ngx_canary_fleet_node_t *node, ngx_array_t *args,
 
     free(word.data);
     free(parcel.data);
+}
+
+
+static void
+ngx_canary_fleet_arg_figures(ngx_canary_fleet_node_t *node, ngx_array_t *args,
+    ngx_uint_t all, uint64_t now)
+{
+    size_t       len;
+    u_char      *bytes;
+    ngx_uint_t   i;
+
+    for (i = 0; i < node->n; i++) {
+        len = ngx_canary_fleet_figures(node, i, all, now, &bytes);
+
+        if (len) {
+            ngx_canary_fleet_arg_text(args, node->endpoints[i].word,
+                                      ngx_strlen(node->endpoints[i].word));
+            ngx_canary_fleet_arg_text(args, (char *) bytes, len);
+        }
+    }
 }
 
 
@@ -407,7 +434,7 @@ ngx_canary_fleet_lacks(ngx_canary_fleet_node_t *node, ngx_uint_t i, char *line)
             && ngx_memcmp(place->name, record->canary, len) == 0
             && ngx_canary_release_configured(shared->zone, place))
         {
-            return ngx_canary_fleet_lacks_match(shared, name, line);
+            return ngx_canary_fleet_lacks_more(shared, name, line);
         }
     }
 
@@ -416,16 +443,19 @@ ngx_canary_fleet_lacks(ngx_canary_fleet_node_t *node, ngx_uint_t i, char *line)
 }
 
 
-/* a match of a rule, the first of those that are not configured */
+/* a match of a rule, the first of those that are not configured; or a server */
 
 static size_t
-ngx_canary_fleet_lacks_match(ngx_canary_shared_t *shared, const char *name,
+ngx_canary_fleet_lacks_more(ngx_canary_shared_t *shared, const char *name,
     char *line)
 {
-    ngx_uint_t  i, missing;
-    char        match[CANARY_MATCH_SIZE];
+    ngx_uint_t   i, missing;
+    const char  *server;
+    char         match[CANARY_MATCH_SIZE], release[CANARY_NAME_SIZE];
 
     ngx_canary_lock(shared->zone);
+
+    server = ngx_canary_fleet_lacks_server(shared, release);
 
     missing = shared->evidence ? shared->evidence->missing : 0;
 
@@ -441,9 +471,51 @@ ngx_canary_fleet_lacks_match(ngx_canary_shared_t *shared, const char *name,
 
     ngx_canary_unlock(shared->zone);
 
-    return missing ? canary_fleet_lack_print(CANARY_FLEET_LACKS_MATCH, name,
-                                             match, line)
-                   : 0;
+    if (missing) {
+        return canary_fleet_lack_print(CANARY_FLEET_LACKS_MATCH, name, match,
+                                       line);
+    }
+
+    return server ? canary_fleet_lack_print(CANARY_FLEET_LACKS_SERVER, name,
+                                            server, line)
+                  : 0;
+}
+
+
+/*
+ * Under the lock: a release of the rollout in which requests have met no live
+ * server, and which was not found back since; NULL: none.  At 100 % nobody
+ * asks stable.
+ */
+
+static const char *
+ngx_canary_fleet_lacks_server(ngx_canary_shared_t *shared, char *release)
+{
+    uint32_t                      id;
+    ngx_uint_t                    side;
+    const canary_rollout_t       *rollout;
+    ngx_canary_release_shared_t  *place;
+
+    rollout = &ngx_canary_record(shared)->rollout;
+
+    for (side = 0; side < CANARY_SIDES; side++) {
+        id = (side == CANARY_SIDE_CANARY) ? rollout->canary : rollout->stable;
+
+        if (rollout->phase == CANARY_IDLE || id >= CANARY_RELEASES
+            || !canary_away_marked(&shared->away[side], rollout->number)
+            || (side == CANARY_SIDE_STABLE && rollout->weight == CANARY_ONE))
+        {
+            continue;
+        }
+
+        place = shared->releases[id];
+
+        (void) ngx_snprintf((u_char *) release, CANARY_NAME_SIZE, "%*s%Z",
+                            place->len, place->name);
+        return release;
+    }
+
+    return NULL;
 }
 
 

@@ -45,20 +45,14 @@ static ngx_int_t ngx_canary_fleet_open_led(ngx_canary_fleet_node_t *node,
     ngx_uint_t i, uint64_t time);
 static void ngx_canary_fleet_load(ngx_canary_fleet_node_t *node,
     ngx_uint_t i);
-static uint32_t ngx_canary_fleet_width(ngx_canary_fleet_node_t *node,
-    uint64_t now);
 static void ngx_canary_fleet_add_node(ngx_canary_fleet_node_t *node,
     ngx_str_t *name, ngx_str_t *parcel, uint64_t now);
 static ngx_int_t ngx_canary_fleet_add_part(ngx_canary_fleet_node_t *node,
-    uint64_t key, canary_node_t state, const canary_parcel_part_t *part);
+    ngx_str_t *name, canary_node_t state, const canary_parcel_part_t *part);
 static canary_node_t ngx_canary_fleet_node_state(
     ngx_canary_fleet_node_t *node, ngx_str_t *name, uint64_t now);
 static canary_times_mark_t *ngx_canary_fleet_times(
     ngx_canary_fleet_led_t *led, uint64_t key);
-static ngx_int_t ngx_canary_fleet_index(ngx_canary_fleet_node_t *node,
-    const canary_parcel_part_t *part);
-static void ngx_canary_fleet_report(ngx_canary_fleet_node_t *node,
-    uint64_t key, ngx_str_t *name, ngx_uint_t wrong);
 
 
 /* one at a time is encoded or decoded, in the only thread of the helper */
@@ -327,7 +321,7 @@ ngx_canary_fleet_orders(ngx_canary_fleet_node_t *node, ngx_str_t *mark)
         rc = ngx_canary_fleet_read_orders(node, &parcel);
     }
 
-    ngx_canary_fleet_report(node, 0, &name, rc != NGX_OK);
+    ngx_canary_fleet_report(node, 0, &name, "evidence", rc != NGX_OK);
 
     free(parcel.data);
 }
@@ -449,6 +443,8 @@ ngx_canary_fleet_open_led(ngx_canary_fleet_node_t *node, ngx_uint_t i,
         led->ntimes = 0;
     }
 
+    led->ntold = 0;
+
     return NGX_OK;
 }
 
@@ -481,11 +477,11 @@ ngx_canary_fleet_load(ngx_canary_fleet_node_t *node, ngx_uint_t i)
         }
     }
 
-    ngx_canary_fleet_report(node, 1, &name, more == -1);
+    ngx_canary_fleet_report(node, 1, &name, "evidence", more == -1);
 }
 
 
-static uint32_t
+uint32_t
 ngx_canary_fleet_width(ngx_canary_fleet_node_t *node, uint64_t now)
 {
     ngx_uint_t            i;
@@ -524,21 +520,23 @@ ngx_canary_fleet_add_node(ngx_canary_fleet_node_t *node, ngx_str_t *name,
     rc = NGX_OK;
 
     while ((more = canary_parcel_next(&at, end, &part)) == 1) {
-        if (ngx_canary_fleet_add_part(node, key, state, &part) != NGX_OK) {
+        if (ngx_canary_fleet_add_part(node, name, state, &part) != NGX_OK) {
             rc = NGX_ERROR;
         }
     }
 
-    ngx_canary_fleet_report(node, key, name, more != 0 || rc != NGX_OK);
+    ngx_canary_fleet_report(node, key, name, "evidence",
+                            more != 0 || rc != NGX_OK);
 }
 
 
 /* of a rollout that is not led here it is not looked at */
 
 static ngx_int_t
-ngx_canary_fleet_add_part(ngx_canary_fleet_node_t *node, uint64_t key,
+ngx_canary_fleet_add_part(ngx_canary_fleet_node_t *node, ngx_str_t *name,
     canary_node_t state, const canary_parcel_part_t *part)
 {
+    uint64_t                 key;
     ngx_int_t                i;
     canary_times_mark_t     *times;
     ngx_canary_fleet_led_t  *led;
@@ -557,6 +555,11 @@ ngx_canary_fleet_add_part(ngx_canary_fleet_node_t *node, uint64_t key,
     }
 
     times = NULL;
+    key = canary_key_salt(name->data, name->len);
+
+    if (state != CANARY_NODE_GONE) {
+        ngx_canary_fleet_note(led, name, &ngx_canary_fleet_cohorts);
+    }
 
     if (canary_lead_needs_times(&led->rollout)) {
         times = ngx_canary_fleet_times(led, key);
@@ -637,7 +640,7 @@ ngx_canary_fleet_times(ngx_canary_fleet_led_t *led, uint64_t key)
 
 /* -1: it is not known here; parts come in about the order of endpoints */
 
-static ngx_int_t
+ngx_int_t
 ngx_canary_fleet_index(ngx_canary_fleet_node_t *node,
     const canary_parcel_part_t *part)
 {
@@ -662,9 +665,9 @@ ngx_canary_fleet_index(ngx_canary_fleet_node_t *node,
 
 /* once, until it is right again */
 
-static void
+void
 ngx_canary_fleet_report(ngx_canary_fleet_node_t *node, uint64_t key,
-    ngx_str_t *name, ngx_uint_t wrong)
+    ngx_str_t *name, const char *what, ngx_uint_t wrong)
 {
     ngx_uint_t  i;
 
@@ -689,8 +692,8 @@ ngx_canary_fleet_report(ngx_canary_fleet_node_t *node, uint64_t key,
     node->wrong[node->nwrong++] = key;
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                  "canary: what \"%V\" of the fleet tells of its evidence "
-                  "makes no sense, and is not looked at", name);
+                  "canary: what \"%V\" of the fleet tells of its %s makes "
+                  "no sense, and is not looked at", name, what);
 }
 
 
@@ -714,6 +717,7 @@ ngx_canary_fleet_free_one(ngx_canary_fleet_endpoint_t *endpoint)
     if (endpoint->led) {
         free(endpoint->led->lead);
         free(endpoint->led->times);
+        free(endpoint->led->told);
         free(endpoint->led);
         endpoint->led = NULL;
     }

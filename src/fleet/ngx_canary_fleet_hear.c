@@ -471,6 +471,7 @@ ngx_canary_fleet_ticked(ngx_canary_redis_t *redis, redisReply *reply,
         heard.tests = ngx_canary_fleet_text(reply, 19);
 
         ngx_canary_fleet_hear(node, &heard, now);
+        ngx_canary_fleet_hear_figures(node, ngx_canary_fleet_list(reply, 17));
     }
 
     ngx_canary_fleet_pass(node);

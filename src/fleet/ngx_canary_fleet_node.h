@@ -17,7 +17,9 @@
 #include "canary_lead.h"
 #include "canary_orders.h"
 #include "canary_rollout.h"
+#include "canary_parcel.h"
 #include "canary_state.h"
+#include "canary_view.h"
 
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_fleet_conf.h"
@@ -51,6 +53,10 @@ typedef struct {
     canary_lead_t              *lead;
     ngx_uint_t                  ntimes;
     ngx_canary_fleet_times_t   *times;
+    ngx_uint_t                  ntold;     /* nodes that have, */
+    ngx_uint_t                  told_room; /* and room for them */
+    canary_view_node_t         *told;
+    canary_view_t               shown;     /* what it has told last of it */
 } ngx_canary_fleet_led_t;
 
 
@@ -74,6 +80,10 @@ typedef struct {
     canary_fleet_record_t       coming;    /* that is filing */
     canary_fleet_record_t       filed;     /* last one that core was told of */
     canary_orders_t            *orders;    /* of the leader; NULL: none yet */
+    uint64_t                    waited;    /* when the fleet did not let a step
+                                              of it, 0: never, */
+    u_char                      waits[CANARY_REASON_SIZE];
+                                           /* and why */
     ngx_canary_fleet_led_t     *led;       /* NULL: not here */
 } ngx_canary_fleet_endpoint_t;
 
@@ -201,6 +211,27 @@ ngx_int_t ngx_canary_fleet_parcel(ngx_canary_fleet_node_t *node,
 
 void ngx_canary_fleet_hear(ngx_canary_fleet_node_t *node,
     const ngx_canary_fleet_heard_t *heard, uint64_t now);
+
+/* index of what a part is of; -1: it is not known here */
+ngx_int_t ngx_canary_fleet_index(ngx_canary_fleet_node_t *node,
+    const canary_parcel_part_t *part);
+
+/* what a node of that key tells of "what" makes sense, or not: said once */
+void ngx_canary_fleet_report(ngx_canary_fleet_node_t *node, uint64_t key,
+    ngx_str_t *name, const char *what, ngx_uint_t wrong);
+
+/* figures of a rollout that are to be told, if this node leads and, unless all
+   are, there is something new; shown here at once; 0: none */
+size_t ngx_canary_fleet_figures(ngx_canary_fleet_node_t *node, ngx_uint_t i,
+    ngx_uint_t all, uint64_t now, u_char **bytes);
+void ngx_canary_fleet_hear_figures(ngx_canary_fleet_node_t *node,
+    redisReply *list);
+void ngx_canary_fleet_note(ngx_canary_fleet_led_t *led, const ngx_str_t *name,
+    const canary_cohorts_t *cohorts);
+
+/* slots that are one observation, by the clocks of all nodes at "now" of Redis:
+   as long as cohorts of a leader are */
+uint32_t ngx_canary_fleet_width(ngx_canary_fleet_node_t *node, uint64_t now);
 
 /* before a look, under the lock; see ngx_canary_fleet_lead() */
 canary_lead_t *ngx_canary_fleet_obey(ngx_canary_fleet_node_t *node,

@@ -43,6 +43,8 @@ static ngx_int_t ngx_canary_fleet_add(ngx_canary_fleet_node_t *node,
 static ngx_int_t ngx_canary_fleet_grow(ngx_canary_fleet_node_t *node);
 static void ngx_canary_fleet_look_at(ngx_canary_fleet_node_t *node,
     ngx_uint_t i, uint64_t now);
+static void ngx_canary_fleet_look_for_canary(ngx_canary_fleet_node_t *node,
+    ngx_uint_t i, uint64_t now);
 static void ngx_canary_fleet_settle(ngx_canary_fleet_node_t *node,
     ngx_uint_t i, uint64_t now);
 static void ngx_canary_fleet_propose(ngx_canary_fleet_node_t *node,
@@ -262,6 +264,8 @@ ngx_canary_fleet_look_at(ngx_canary_fleet_node_t *node, ngx_uint_t i,
         ngx_canary_fleet_settle(node, i, now);
     }
 
+    ngx_canary_fleet_look_for_canary(node, i, now);
+
     ngx_canary_fleet_record(shared, &ngx_canary_record(shared)->rollout,
                             &record);
 
@@ -279,6 +283,52 @@ ngx_canary_fleet_look_at(ngx_canary_fleet_node_t *node, ngx_uint_t i,
     if (shared->pending.sequence && shared->pending.ready == 0) {
         ngx_canary_fleet_propose(node, i, now);
     }
+}
+
+
+/* the leader ends a rollout whose canary no live node has in its nginx.conf */
+
+static void
+ngx_canary_fleet_look_for_canary(ngx_canary_fleet_node_t *node, ngx_uint_t i,
+    uint64_t now)
+{
+    char                    name[CANARY_STATE_ENDPOINT_NAME];
+    char                    line[CANARY_FLEET_LACK_SIZE];
+    u_char                  reason[CANARY_REASON_SIZE];
+    uint64_t                redis;
+    const char             *word;
+    canary_fleet_record_t  *record;
+
+    record = &node->states[i].ours;
+    word = node->endpoints[i].word;
+    redis = now + (uint64_t) node->core.kept.clock.server;
+
+    if (node->core.state != CANARY_FLEET_LEADER || node->core.nodes == NULL
+        || redis < node->core.since + CANARY_FLEET_YOUNG
+        || record->phase == CANARY_IDLE || record->canary[0] == '\0'
+        || canary_fleet_unescape(word, ngx_strlen(word), name, sizeof(name))
+           == 0)
+    {
+        return;
+    }
+
+    (void) canary_fleet_lack_print(CANARY_FLEET_LACKS_RELEASE, name,
+                                   record->canary, line);
+
+    if (!canary_fleet_nobody_has(node->core.nodes, node->core.nnodes, redis,
+                                 node->core.conf.timeout, line))
+    {
+        return;
+    }
+
+    (void) ngx_snprintf(reason, sizeof(reason),
+                        "no node of the fleet has release %s%Z",
+                        record->canary);
+
+    ngx_canary_release_gone(node->cmcf, node->endpoints[i].shared,
+                            ngx_canary_record(node->endpoints[i].shared)
+                            ->rollout.stable, (char *) reason,
+                            ngx_cycle->log);
 }
 
 
@@ -438,8 +488,9 @@ ngx_canary_fleet_concluded(ngx_canary_fleet_node_t *node, ngx_uint_t i,
                            (u_char *) todo->reason, CANARY_REASON_SIZE);
 
         if (todo->mode == CANARY_FLEET_STEP) {
-            (void) ngx_cpystrn(shared->history->waits,
-                               (u_char *) todo->reason, CANARY_REASON_SIZE);
+            endpoint->waited = now;
+            (void) ngx_cpystrn(endpoint->waits, (u_char *) todo->reason,
+                               CANARY_REASON_SIZE);
         }
 
         fate = NGX_CANARY_WAITS;
@@ -589,12 +640,15 @@ static void
 ngx_canary_fleet_waits(ngx_canary_fleet_node_t *node, ngx_uint_t i,
     uint64_t now)
 {
-    size_t                len;
-    ngx_canary_shared_t  *shared;
+    char                   name[CANARY_STATE_ENDPOINT_NAME];
+    size_t                 len;
+    const char            *word;
+    ngx_canary_shared_t   *shared;
     canary_fleet_record_t *record;
 
     shared = node->endpoints[i].shared;
     record = &node->states[i].ours;
+    word = node->endpoints[i].word;
 
     if (shared->history == NULL) {
         return;
@@ -605,8 +659,9 @@ ngx_canary_fleet_waits(ngx_canary_fleet_node_t *node, ngx_uint_t i,
         return;
     }
 
-    len = canary_fleet_waits(&node->core, (unsigned) i,
-                             (char *) node->endpoints[i].word, now,
+    (void) canary_fleet_unescape(word, ngx_strlen(word), name, sizeof(name));
+
+    len = canary_fleet_waits(&node->core, (unsigned) i, name, now,
                              (char *) shared->history->waits,
                              CANARY_REASON_SIZE);
 

@@ -76,6 +76,7 @@ ngx_canary_fleet_show_sums(ngx_canary_fleet_node_t *node,
                        ngx_min(redis->address.len + 1,
                                NGX_CANARY_FLEET_ADDRESS));
 
+    sums->slot = sums->slot ? sums->slot : CANARY_SLOT_MS;
     sums->rtt = node->core.rtt;
     sums->version = node->core.kept.version;
 
@@ -122,6 +123,8 @@ ngx_canary_fleet_show_nodes(ngx_canary_fleet_node_t *node,
     }
 
     view->sums.nnodes = (uint32_t) i;
+    view->sums.slot = CANARY_SLOT_MS
+                      * ngx_canary_fleet_width(node, node->nodes_at);
 }
 
 

@@ -14,7 +14,8 @@
 --      a leader's, else "":
 --      14 quorum, "": it does not know yet that it leads
 --      15 orders, by which cohorts are folded: one word, as "mark"
---      16 state of its tests  17... endpoint, view, endpoint, view ...
+--      16 state of its tests  17... endpoint, view, endpoint, view ...: with
+--      what there is once a second all that there are, else what is new
 --
 -- {"EMPTY", now}  {"LOST", now}  {"DUP", now, address of the other one}
 -- {"OK", 2 now (ms), 3 shift ("": none), 4 version, 5 up to which version all
@@ -275,8 +276,16 @@ if leads then
 
     if ARGV[16] ~= '' then redis.call('SET', TRIAL, ARGV[16]) end
 
+    local viewed = {}
     for i = 17, #ARGV - 1, 2 do
         redis.call('HSET', VIEW, ARGV[i], ARGV[i + 1])
+        viewed[ARGV[i]] = true
+    end
+
+    if second and ARGV[14] ~= '' then
+        for _, endpoint in ipairs(redis.call('HKEYS', VIEW)) do
+            if not viewed[endpoint] then redis.call('HDEL', VIEW, endpoint) end
+        end
     end
 
     if second then

@@ -238,10 +238,6 @@ canary_event_json_write_figures(cJSON *list, const canary_figure_t *figures,
     const canary_rule_t       *rule;
     const canary_judgement_t  *judgement;
 
-    static const char *const  verdicts[] = {
-        "undecided", "passing", "failing"
-    };
-
     for (i = 0; i < n; i++) {
         rule = &figures[i].rule;
         judgement = &figures[i].judgement;
@@ -261,8 +257,8 @@ canary_event_json_write_figures(cJSON *list, const canary_figure_t *figures,
 
         canary_json_add_number(object, "attempts", judgement->attempts, 0,
                                failed);
-        canary_json_add_text(object, "verdict", verdicts[judgement->verdict],
-                             failed);
+        canary_json_add_text(object, "verdict",
+                             canary_verdict_name(judgement->verdict), failed);
 
         if (rule->confidence) {
             canary_event_json_proof(object, rule, judgement, failed);

@@ -19,8 +19,10 @@
 #include "canary_rule.h"
 #include "canary_strategy.h"
 #include "canary_verdict.h"
+#include "canary_view.h"
 
 #include "ngx_canary_endpoint.h"
+#include "ngx_canary_figures.h"
 #include "ngx_canary_meter.h"
 #include "ngx_canary_registry.h"
 #include "ngx_canary_shared.h"
@@ -42,6 +44,9 @@ typedef struct {
 
 static void ngx_canary_show(const canary_strategy_t *strategy,
     const canary_result_t *result, ngx_canary_judgement_t *judgement);
+static void ngx_canary_show_fleet(const canary_view_t *view,
+    const canary_rollout_t *rollout, uint64_t now,
+    ngx_canary_judgement_t *judgement);
 static void ngx_canary_set_figures(const canary_strategy_t *strategy,
     const canary_result_t *result, canary_figure_t *figures);
 static int ngx_canary_may_step(ngx_canary_shared_t *shared);
@@ -67,6 +72,8 @@ void
 ngx_canary_judge(ngx_canary_shared_t *shared, uint64_t now,
     ngx_uint_t detail, ngx_canary_judgement_t *judgement)
 {
+    ngx_uint_t         of_fleet;
+    canary_view_t      view;
     canary_judge_t    *judge;
     canary_times_t     times;
     canary_result_t    result;
@@ -82,12 +89,22 @@ ngx_canary_judge(ngx_canary_shared_t *shared, uint64_t now,
         return;
     }
 
+    of_fleet = (ngx_canary_figures(shared, now, &view, NULL) == NGX_OK);
+
+    /* what this nginx has served by itself is asked for in any case */
+
+    detail = of_fleet ? 0 : detail;
+
     ngx_canary_times(shared, rollout, detail, &times);
 
     canary_judge_rules(shared->evidence, rollout, now, &times, (int) detail,
                        &result);
 
-    ngx_canary_show(&rollout->strategy, &result, judgement);
+    judgement->served = result.started;
+    judgement->stable_served = result.stable_started;
+
+    ngx_canary_show(&rollout->strategy, of_fleet ? &view.result : &result,
+                    judgement);
 
     judgement->missing = shared->evidence->missing;
 
@@ -102,6 +119,38 @@ ngx_canary_judge(ngx_canary_shared_t *shared, uint64_t now,
                              && canary_away_marked(
                                     &shared->away[CANARY_SIDE_STABLE],
                                     rollout->number);
+
+    if (of_fleet) {
+        ngx_canary_show_fleet(&view, rollout, now, judgement);
+    }
+}
+
+
+/* what is not a figure: by the leader, and by its clock */
+
+static void
+ngx_canary_show_fleet(const canary_view_t *view,
+    const canary_rollout_t *rollout, uint64_t now,
+    ngx_canary_judgement_t *judgement)
+{
+    canary_pace_t  *pace;
+
+    judgement->held = view->held;
+    judgement->stable_away |= (view->stable_away
+                               && rollout->weight < CANARY_ONE);
+    ngx_memcpy(judgement->waits, view->waits, CANARY_REASON_SIZE);
+
+    pace = &judgement->pace;
+    ngx_memzero(pace, sizeof(canary_pace_t));
+
+    if (view->pace.ms && view->pace.ms < view->at
+        && view->at - view->pace.ms < now)
+    {
+        pace->step = rollout->tests;
+        pace->n = 1;
+        pace->samples[0].ms = now - (view->at - view->pace.ms);
+        pace->samples[0].begun = view->pace.begun;
+    }
 }
 
 
@@ -114,7 +163,6 @@ ngx_canary_show(const canary_strategy_t *strategy,
     judgement->verdict = result->verdict;
     judgement->attempts = result->decided;
     judgement->started = result->started;
-    judgement->stable_started = result->stable_started;
     judgement->overdue = result->overdue;
     judgement->nfigures = result->n;
 

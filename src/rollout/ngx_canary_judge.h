@@ -36,7 +36,9 @@ typedef struct {
     canary_verdict_t                    verdict;       /* of all */
     uint64_t                            attempts;      /* decided, canary */
     uint64_t                            started;       /* in the step */
-    uint64_t                            stable_started;
+    uint64_t                            served;        /* of these by this
+                                                          nginx, */
+    uint64_t                            stable_served; /* and by its stable */
     uint64_t                            overdue;       /* canary_result_t */
     ngx_uint_t                          nfigures;
     canary_figure_t                     figures[CANARY_RULES_MAX];
@@ -47,9 +49,14 @@ typedef struct {
     canary_pace_t                       pace;          /* of the canary's
                                                           attempts */
     ngx_uint_t                          missing;       /* canary_evidence_t */
+    u_char                              waits[CANARY_REASON_SIZE];
+                                                       /* in a fleet: why its
+                                                          leader takes no step;
+                                                          or empty */
 } ngx_canary_judgement_t;
 
-/* "detail" is that of canary_verdict.h */
+/* "detail" is that of canary_verdict.h; in a fleet that is reached, by the
+   evidence of all nodes, as soon as the leader has told of the step */
 void ngx_canary_judge(ngx_canary_shared_t *shared, uint64_t now,
     ngx_uint_t detail, ngx_canary_judgement_t *judgement);
 

@@ -66,6 +66,7 @@ typedef struct {
     u_char      address[NGX_CANARY_FLEET_ADDRESS];    /* of Redis, or empty */
     uint32_t    rtt;                       /* ms of the last tick */
     uint32_t    nnodes;
+    uint32_t    slot;                      /* ms that are one observation */
     uint64_t    version;                   /* of changes that this node knows */
     uint64_t    seen[NGX_CANARY_FLEET_SEEN];          /* nodes by state */
 

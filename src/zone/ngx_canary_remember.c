@@ -38,6 +38,7 @@
  */
 
 
+static ngx_uint_t ngx_canary_forget_figures(ngx_canary_zone_t *zone);
 static ngx_uint_t ngx_canary_forget_course(ngx_canary_zone_t *zone);
 static ngx_uint_t ngx_canary_forget_keys(ngx_canary_zone_t *zone);
 static ngx_uint_t ngx_canary_forget_oldest(ngx_canary_zone_t *zone);
@@ -76,10 +77,33 @@ ngx_canary_give_way(ngx_canary_zone_t *zone)
 {
     return ngx_canary_free_spare_evidence(zone)
            || ngx_canary_free_spare_meters(zone)
+           || ngx_canary_forget_figures(zone)
            || ngx_canary_forget_course(zone)
            || ngx_canary_forget_keys(zone)
            || ngx_canary_forget_oldest(zone)
            || ngx_canary_forget_releases(zone);
+}
+
+
+/* of any endpoint; they are told anew; 0: none has some */
+
+static ngx_uint_t
+ngx_canary_forget_figures(ngx_canary_zone_t *zone)
+{
+    ngx_canary_shared_t   *shared;
+    ngx_canary_figures_t  *figures;
+
+    for (shared = zone->endpoints; shared; shared = shared->next) {
+        figures = shared->figures;
+
+        if (figures) {
+            shared->figures = NULL;
+            ngx_slab_free_locked(zone->pool, figures);
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -329,6 +353,10 @@ ngx_canary_remove_shared(ngx_canary_zone_t *zone, ngx_canary_shared_t **place)
 
     if (shared->course) {
         ngx_slab_free_locked(zone->pool, shared->course);
+    }
+
+    if (shared->figures) {
+        ngx_slab_free_locked(zone->pool, shared->figures);
     }
 
     ngx_slab_free_locked(zone->pool, shared->phases);

@@ -17,6 +17,7 @@
 #include "canary_event.h"
 #include "canary_evidence_layout.h"
 #include "canary_fleet.h"
+#include "canary_fresh.h"
 #include "canary_histogram.h"
 #include "canary_kept.h"
 #include "canary_once.h"
@@ -118,6 +119,7 @@ typedef struct {
                                                           of all that count:
                                                           what was last read
                                                           or written */
+    canary_fresh_t                      fresh;         /* times in meters */
     ngx_uint_t                          first;         /* serial numbers of */
     ngx_uint_t                          serial;        /* the first and last
                                                           configuration that
@@ -318,6 +320,16 @@ typedef struct {
 } ngx_canary_history_t;
 
 
+/* What the leader of a fleet shows of a rollout.  Under the lock. */
+
+typedef struct {
+    size_t                              size;          /* of bytes */
+    size_t                              len;           /* of a canary_view_t,
+                                                          0: none */
+    u_char                              bytes[];
+} ngx_canary_figures_t;
+
+
 /*
  * What this nginx is in a fleet.  Written by the helper under the lock; "state"
  * and "stable" are read without it.
@@ -409,6 +421,7 @@ struct ngx_canary_shared_s {
     ngx_canary_history_t               *history;       /* or NULL */
     ngx_canary_failures_t              *failures;      /* or NULL */
     canary_course_t                    *course;        /* or NULL */
+    ngx_canary_figures_t               *figures;       /* or NULL */
 
     ngx_canary_release_shared_t        *releases
                                             [CANARY_RELEASES];

@@ -184,6 +184,19 @@ subtest 'a fleet' => sub {
     is_as_described('delete', $node, $api->{paths}{$node}{delete}, undef, 409,
                     name => 'a');
 
+    $t->wait_for(sub { eval {
+        $t->start_rollout('ep', steps => [0.5],
+                          rules => [ rule(error_5xx_rate => 0.5) ]);
+    } }, 20, 'a start');
+    $t->get('/') for 1 .. 4;
+    $t->wait_for(sub { %{ $t->api_get('fleet')->json->{nodes}[0]
+                           {served_weight} } });
+    is_as_described('get', '/fleet', $api->{paths}{'/fleet'}{get});
+    is_as_described('get', '/endpoints/{name}?nodes=1',
+                    $api->{paths}{'/endpoints/{name}'}{get}, undef, undef,
+                    name => 'ep');
+    is(@{ $t->api_get('endpoints/ep?nodes=1')->json->{nodes} }, 1, 'one node');
+
     # a member that was never seen
     $fleet->redis->call(HSET => 'canary:{shop}:rec', '@m:b', 2, '@n', 2);
     is_as_described('delete', $node, $api->{paths}{$node}{delete}, undef,

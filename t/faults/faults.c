@@ -6,8 +6,9 @@
 
 /*
  * A disk that is slow, full or broken, for the state file and for what is below
- * a directory "quota": loaded into nginx with LD_PRELOAD.  The file named by
- * CANARY_FAULTS says what happens, from then on, in lines:
+ * a directory "quota"; also a zone that is full (slab.c) and a clock (clock.c):
+ * loaded into nginx with LD_PRELOAD.  The file named by CANARY_FAULTS says what
+ * happens, from then on, in lines:
  *
  *   CALL ERRNO MS
  *

@@ -11,14 +11,15 @@
 #include "canary_judge.h"
 #include "canary_lead.h"
 #include "canary_orders.h"
+#include "canary_view.h"
 
 #include "fuzz.h"
 
 
 /*
  * What nodes of a fleet send each other, by the first byte: cohorts of a node,
- * which the leader then judges; orders of the leader; and the state of its
- * tests.  Whatever is taken is sent as bytes that are taken too, and that are
+ * which the leader then judges; orders of the leader; the state of its tests;
+ * and what it shows.  Whatever is taken is sent as bytes that are taken too, and that are
  * sent the same.
  */
 
@@ -30,6 +31,7 @@ static void fuzz_cohorts(const uint8_t *data, size_t size);
 static void fuzz_lead(const canary_cohorts_t *cohorts);
 static void fuzz_orders(const uint8_t *data, size_t size);
 static void fuzz_state(const uint8_t *data, size_t size);
+static void fuzz_view(const uint8_t *data, size_t size);
 static canary_lead_t *fuzz_begin(unsigned which, canary_rollout_t *rollout);
 static void fuzz_start(canary_rollout_t *rollout);
 
@@ -41,7 +43,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
 
-    switch (data[0] % 3) {
+    switch (data[0] % 4) {
 
     case 0:
         fuzz_cohorts(data + 1, size - 1);
@@ -51,8 +53,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_orders(data + 1, size - 1);
         break;
 
-    default:
+    case 2:
         fuzz_state(data + 1, size - 1);
+        break;
+
+    default:
+        fuzz_view(data + 1, size - 1);
         break;
     }
 
@@ -165,6 +171,28 @@ fuzz_state(const uint8_t *data, size_t size)
         canary_lead_close(lead);
         canary_lead_judge(lead, &rollout, 1, &result);
     }
+}
+
+
+static void
+fuzz_view(const uint8_t *data, size_t size)
+{
+    size_t         len, again;
+    canary_view_t  view;
+
+    static uint8_t             bytes[2][CANARY_VIEW_BYTES];
+    static canary_view_node_t  nodes[CANARY_FLEET_NODES];
+
+    if (!canary_view_decode(data, size, &view, nodes)) {
+        return;
+    }
+
+    len = canary_view_encode(&view, nodes, bytes[0], CANARY_VIEW_BYTES);
+    fuzz_assert(len != 0);
+    fuzz_assert(canary_view_decode(bytes[0], len, &view, nodes));
+
+    again = canary_view_encode(&view, nodes, bytes[1], CANARY_VIEW_BYTES);
+    fuzz_assert(again == len && memcmp(bytes[0], bytes[1], len) == 0);
 }
 
 
