@@ -154,7 +154,7 @@ never ends), until_close (a body without a length), bad_header, big_header,
 no_status, short, short_chunked, bad_chunk, hang_body, upgrade (101, then
 echo). C<< nth => { n => 20, status => 500 } >>: every 20th of these requests
 is answered so, the others by the rest. For grpc also grpc_status and trailers_only, and the modes rst and
-rst_body (a body, then a reset stream). Each answer has X-Backend: NAME.
+rst_body (a body, then a reset stream); for fastcgi the mode bad_record. Each answer has X-Backend: NAME.
 
 =back
 
@@ -230,7 +230,8 @@ in valgrind, always with master_process off; TEST_CANARY_VALGRIND_MASTER=1: with
 a master if the test has one), TEST_CANARY_FAULTS (the library of faults;
 build/faults/faults.so), TEST_CANARY_KILLS, TEST_CANARY_ENDURANCE=1 and
 TEST_CANARY_FLEET=1 (more of what make kills, make endurance and make fleet do),
-TEST_NGINX_TIMEOUT (seconds for a whole file).
+TEST_CANARY_REDIS (redis-server, or a valkey-server), TEST_NGINX_TIMEOUT
+(seconds for a whole file).
 
 =cut
 
