@@ -282,28 +282,8 @@ ngx_http_canary_write_over(ngx_http_canary_write_t *w)
             return NGX_DECLINED;
         }
 
-        return ngx_http_canary_write_answer(w,
-                                            ngx_http_canary_write_durable(w));
+        return ngx_http_canary_write_answer(w, ngx_http_canary_will_last(w));
     }
-}
-
-
-/* the file has it, and if there is a fleet the files of most of its nodes */
-
-ngx_uint_t
-ngx_http_canary_write_durable(ngx_http_canary_write_t *w)
-{
-    ngx_canary_zone_t    *zone;
-    ngx_canary_shared_t  *shared;
-
-    zone = w->endpoint->main->zone;
-    shared = w->endpoint->shared;
-
-    return __atomic_load_n(&zone->durable, __ATOMIC_ACQUIRE)
-           >= w->change.sequence
-           && (zone->fleet == NULL
-               || __atomic_load_n(&shared->agreed, __ATOMIC_ACQUIRE)
-                  >= w->change.sequence);
 }
 
 

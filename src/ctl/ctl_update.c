@@ -53,6 +53,10 @@ ctl_update(const ctl_options_t *options)
         return CTL_USAGE;
     }
 
+    if (options->nargs == 2) {
+        return ctl_missing(ctl_command(options->args[0]), 2);
+    }
+
     memset(&update, 0, sizeof(ctl_update_t));
 
     update.body = ctl_body(options, &rc);

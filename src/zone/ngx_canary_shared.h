@@ -17,6 +17,7 @@
 #include "canary_event.h"
 #include "canary_evidence_layout.h"
 #include "canary_fleet.h"
+#include "canary_fresh.h"
 #include "canary_histogram.h"
 #include "canary_kept.h"
 #include "canary_once.h"
@@ -118,6 +119,7 @@ typedef struct {
                                                           of all that count:
                                                           what was last read
                                                           or written */
+    canary_fresh_t                      fresh;         /* times in meters */
     ngx_uint_t                          first;         /* serial numbers of */
     ngx_uint_t                          serial;        /* the first and last
                                                           configuration that

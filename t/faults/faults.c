@@ -5,8 +5,9 @@
 
 
 /*
- * A disk that is slow, full or broken, for the state file alone: loaded into
- * nginx with LD_PRELOAD.  The file named by CANARY_FAULTS says what happens,
+ * A disk that is slow, full or broken, for the state file alone; also a zone
+ * that is full (slab.c) and a clock (clock.c): loaded into nginx with
+ * LD_PRELOAD.  The file named by CANARY_FAULTS says what happens,
  * from then on, in lines:
  *
  *   CALL ERRNO MS

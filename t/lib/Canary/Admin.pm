@@ -98,18 +98,18 @@ sub start_rollout($self, $name, %opt) {
     }
     $body{release} = $opt{release} if defined $opt{release};
 
-    return $self->_write(201, api_post => "endpoints/$name/rollout", \%body);
+    return $self->_change(201, api_post => "endpoints/$name/rollout", \%body);
 }
 
 
 sub verb($self, $name, $verb, $body = undef) {
-    return $self->_write(200, api_post => "endpoints/$name/rollout/$verb",
+    return $self->_change(200, api_post => "endpoints/$name/rollout/$verb",
                          $body);
 }
 
 
 sub set_weight($self, $name, $weight) {
-    return $self->_write(200, api_patch => "endpoints/$name/rollout",
+    return $self->_change(200, api_patch => "endpoints/$name/rollout",
                          { weight => $weight });
 }
 
@@ -117,7 +117,7 @@ sub set_weight($self, $name, $weight) {
 # A disk that others keep busy may take longer than a write waits for it: that
 # is refused, has changed nothing, and is asked for again.
 
-sub _write($self, $status, $method, $path, $body) {
+sub _change($self, $status, $method, $path, $body) {
     my $deadline = now() + patience(30);
     my $response;
 

@@ -12,7 +12,7 @@ package Canary::Ctl;
 #
 # With `terminal => [ROWS, COLUMNS]` it has a pseudo terminal instead of
 # files, and `out` is all that was written there. Options: env => { NAME =>
-# VALUE, or undef }, input => 'text'.
+# VALUE, or undef }, input => 'text', program => another one.
 
 use v5.36;
 
@@ -94,7 +94,8 @@ sub _exec($self, $run, $opt) {
         open STDERR, '>', "$dir/$run->{name}.err";
     }
 
-    exec { $self->{program} } 'canaryctl', @{ $run->{args} }
+    exec { $opt->{program} // $self->{program} } 'canaryctl',
+        @{ $run->{args} }
         or POSIX::_exit(127);
 }
 

@@ -94,10 +94,11 @@ my %lacks = (
         return -c '/dev/ptmx' && eval { require IO::Pty; IO::Pty->new } ? ()
             : 'no pseudo terminals here';
     },
-    map { my $program = $_; $program => sub () {
-        return system("command -v $program >/dev/null 2>&1")
-            ? "no $program" : ();
-    } } qw(curl jq openssl prlimit prometheus promtool redis-server),
+    'redis-server' => sub () {
+        return _lacks_program($ENV{TEST_CANARY_REDIS} || 'redis-server');
+    },
+    map { my $program = $_; $program => sub () { _lacks_program($program) } }
+        qw(curl jq openssl prlimit prometheus promtool),
 );
 
 
@@ -153,6 +154,12 @@ sub _lacks_version($version) {
 
     return $nginx->version >= $major * 1_000_000 + $minor * 1_000 + $patch
         ? undef : "not before nginx $version";
+}
+
+
+sub _lacks_program($program) {
+    return system("command -v $program >/dev/null 2>&1")
+        ? "no $program" : ();
 }
 
 

@@ -22,6 +22,9 @@ their names say.
 call() returns what the command does: a text, a number, undef, or a list's
 array; it dies of an error, with Redis' words.
 
+The program is redis-server, or what the environment variable
+TEST_CANARY_REDIS names, such as the valkey-server of someone else.
+
 =cut
 
 use v5.36;
@@ -31,6 +34,11 @@ use IO::Socket::UNIX;
 use Socket qw(SOCK_STREAM);
 
 use Canary::Util qw(fork_child patience wait_for);
+
+
+sub program() {
+    return $ENV{TEST_CANARY_REDIS} || 'redis-server';
+}
 
 
 sub new($class, $dir, %settings) {
@@ -66,8 +74,8 @@ sub start($self) {
     unlink $self->socket;
 
     $self->{pid} = fork_child(sub () {
-        exec 'redis-server', map { ("--$_", $settings{$_}) } sort keys %settings
-            or die "redis-server: $!\n";
+        exec program(), map { ("--$_", $settings{$_}) } sort keys %settings
+            or die program() . ": $!\n";
     });
 
     wait_for(sub { eval { $self->call('PING') } }, 20, 'redis-server');

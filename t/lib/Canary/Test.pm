@@ -230,7 +230,8 @@ in valgrind, always with master_process off; TEST_CANARY_VALGRIND_MASTER=1: with
 a master if the test has one), TEST_CANARY_FAULTS (the library of faults;
 build/faults/faults.so), TEST_CANARY_KILLS, TEST_CANARY_ENDURANCE=1 and
 TEST_CANARY_FLEET=1 (more of what make kills, make endurance and make fleet do),
-TEST_NGINX_TIMEOUT (seconds for a whole file).
+TEST_CANARY_REDIS (redis-server, or a valkey-server), TEST_NGINX_TIMEOUT
+(seconds for a whole file).
 
 =cut
 
