@@ -459,9 +459,14 @@ sub stop($self, $signal = 'QUIT') {
 # Kills all of its processes at once, as a power failure would.
 
 sub crash($self) {
+    # a master that is stopped begins no others
+
+    CORE::kill STOP => $self->{pid};
+    wait_for(sub { _state($self->{pid}) =~ /[TtZX]/ }, STOP_TIMEOUT,
+             'nginx to be stopped');
+
     my @pids = ($self->{pid}, map { $_->{pid} } $self->_children);
 
-    CORE::kill STOP => @pids;
     CORE::kill KILL => @pids;
     wait_for(sub { $self->_reap }, STOP_TIMEOUT, 'nginx to be gone');
     wait_for(sub { !grep { _alive($_) } @pids }, STOP_TIMEOUT,
@@ -473,10 +478,13 @@ sub crash($self) {
 
 # A process that nobody has waited for yet is none any more.
 
-sub _alive($pid) {
-    open my $in, '<', "/proc/$pid/stat" or return 0;
+sub _alive($pid) { return _state($pid) !~ /[ZX]/ }
 
-    return (<$in> // '') =~ /^\d+ \(.*\) [^ZX]/;
+
+sub _state($pid) {
+    open my $in, '<', "/proc/$pid/stat" or return 'X';
+
+    return (<$in> // '') =~ /^\d+ \(.*\) (\S)/ ? $1 : 'X';
 }
 
 

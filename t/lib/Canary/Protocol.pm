@@ -247,8 +247,11 @@ sub _short_chunked($behaviour, $request) {
 sub _bad_chunk($behaviour, $request) {
     my $head = _head($behaviour, $request, 200,
                      'Transfer-Encoding' => 'chunked');
+    my $body = $behaviour->{body} || $behaviour->{body_size}
+        ? _body($behaviour) : 'short';
 
-    return ($head, "5\r\nshort\r\nno hex digits here\r\n", 'close');
+    return ($head, sprintf("%x\r\n%s\r\nno hex digits here\r\n",
+                           length $body, $body), 'close');
 }
 
 
@@ -293,7 +296,7 @@ sub _cgi_request($vars, $body) {
 
 sub _cgi_answer($behaviour, $request) {
     my $status = $behaviour->{status} // 200;
-    my $body = $behaviour->{body} // $behaviour->{name};
+    my $body = Canary::Protocol::HTTP::_body($behaviour);
     my @headers = ('X-Backend' => $behaviour->{name},
                    Canary::Protocol::pairs($behaviour->{headers}));
     my $head = "Status: $status Whatever\r\nContent-Type: text/plain\r\n";
@@ -458,17 +461,22 @@ sub _record($type, $id, $content) {
 }
 
 
-# Besides the modes of the family: `short`, a body without its end.
+# Besides the modes of the family: `short`, a body without its end, and
+# `bad_record`, one that is followed by what is none of FastCGI.
 
 sub render($class, $behaviour, $request) {
     my $id = $request->{id};
     my $short = $behaviour->{mode} eq 'short';
+    my $bad = $behaviour->{mode} eq 'bad_record';
     my ($head, $body) = $class->SUPER::render(
-        $short ? { %$behaviour, mode => 'answer' } : $behaviour, $request);
+        $short || $bad ? { %$behaviour, mode => 'answer' } : $behaviour,
+        $request);
 
     $head = _record(FCGI_STDOUT, $id, $head);
-    $body = _record(FCGI_STDOUT, $id, $body);
+    $body = join '', map { _record(FCGI_STDOUT, $id, $_) }
+        unpack '(a60000)*', $body;
     return ($head, $body, 'close') if $short;
+    return ($head, $body . 'x' x 8, 'close') if $bad;
 
     my $end = _record(FCGI_STDOUT, $id, '') . _record(FCGI_END, $id, "\0" x 8);
     my $keep = !$request->{close} && ($behaviour->{keepalive} // 1);

@@ -154,7 +154,7 @@ never ends), until_close (a body without a length), bad_header, big_header,
 no_status, short, short_chunked, bad_chunk, hang_body, upgrade (101, then
 echo). C<< nth => { n => 20, status => 500 } >>: every 20th of these requests
 is answered so, the others by the rest. For grpc also grpc_status and trailers_only, and the modes rst and
-rst_body (a body, then a reset stream). Each answer has X-Backend: NAME.
+rst_body (a body, then a reset stream); for fastcgi the mode bad_record. Each answer has X-Backend: NAME.
 
 =back
 
