@@ -272,6 +272,17 @@ ngx_canary_stop_pending(ngx_canary_shared_t *shared,
 
     ngx_canary_make_event(&event, shared, before, rollout, change);
 
+    /* what was provided for it is given back */
+
+    ngx_canary_conclude(shared, NGX_CANARY_CANCELLED, change->command.now,
+                        log);
+
+    if (rollout->phase != CANARY_IDLE
+        && ngx_canary_provide(shared, rollout) != NGX_OK)
+    {
+        return;
+    }
+
     event.id = ngx_canary_next_event_id(shared->zone);
 
     if (rollout->phase == CANARY_IDLE) {

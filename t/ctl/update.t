@@ -193,7 +193,7 @@ subtest 'a rollout that runs is a success' => sub {
 
     $run = $ctl->run(qw(update endpoint ep --release v1));
     is($run->{status}, FAILED, 'nor is it the stable release, meanwhile');
-    like($run->{err}, qr/\(409\)/);
+    like($run->{err}, qr{\(409\).*is being rolled out is v2; canaryctl status}s);
 
     $run = $ctl->run(@same, '--if-generation', $generation - 1);
     is($run->{status}, FAILED, 'a generation is a condition');

@@ -227,7 +227,8 @@ subtest 'an isolated node shows its own' => sub {
     $fleet->redis->kill;
     all_wait_for(qr/^the fleet cannot be reached$/, $a, $b, $c);
 
-    is($a->endpoint('ep')->{rules}[0]{attempts}, 0, 'a has none');
+    wait_for(sub { $a->endpoint('ep')->{rules}[0]{attempts} == 0 }, 20,
+             'a, which has none');
     is_deeply($a->api_get('endpoints/ep?nodes=1')->json->{nodes}, [],
               'and knows nothing of others');
     cmp_ok($b->endpoint('ep')->{rules}[0]{attempts}, '>=', 18, 'b has all');

@@ -19,6 +19,9 @@ use Canary::Util qw(fork_child reserve_port wait_for);
 
 needs('hiredis', 'redis-server', 'processes');
 
+plan(skip_all => 'TEST_CANARY_FLEET is not set')
+    unless $ENV{TEST_CANARY_FLEET};
+
 my ($port, $guard) = reserve_port();
 my %address = map { $_ => "redis://redis.test:$port" } qw(a b);
 my $fleet = Canary::Fleet->new(qw(a b), {

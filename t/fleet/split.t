@@ -19,6 +19,9 @@ use Canary::Util qw(reserve_port wait_for);
 
 needs('hiredis', 'redis-server', 'processes');
 
+plan(skip_all => 'TEST_CANARY_FLEET is not set')
+    unless $ENV{TEST_CANARY_FLEET};
+
 my ($port, $guard) = reserve_port();
 my %replicated = (bind => '127.0.0.1', 'repl-diskless-sync-delay' => 0);
 my %address;

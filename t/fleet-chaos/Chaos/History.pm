@@ -20,7 +20,7 @@ use constant {
     SLACK   => 0.1,     # s by which two clocks are read differently
     KINDS   => [
         'answers', 'refused', 'If-Match', 'isolated', 'young', 'rolled back',
-        'requests', 'records', 'acknowledged', 'steps',
+        'requests', 'records', 'acknowledged', 'steps', 'log',
     ],
     # verbs that put more traffic on the canary, or may
     EXPOSES => { map { $_ => 1 } qw(start direct patch advance resume
@@ -130,6 +130,7 @@ sub check($self) {
         $self->_rises($name);
         $self->_rolled_back($name);
         $self->_served($name);
+        $self->_logged($name);
     }
 
     return $self;
@@ -311,12 +312,13 @@ sub _rises($self, $name) {
         # node had when it began, it holds. What one that is stopped had found
         # out may be old when it goes on.
 
-        next if $self->_upgrades($name, $old->{begun});
+        next if $self->_during("upgrade $name", "upgraded $name",
+                               $new->{ended});
 
         my $begun = $self->_happened(qr/^begun $name/, $old->{begun} - 60,
                                      $new->{ended});
-        my $hung = $self->_happened(qr/^hang $name/, $old->{begun} - 15,
-                                    $new->{ended});
+        my $hung = $self->_during("hang $name", "hang $name ends",
+                                  $new->{ended});
 
         $self->_wrong(isolated => $text)
             if !$old->{reached} && !$new->{reached}
@@ -344,13 +346,13 @@ sub _known($self, $name) {
 }
 
 
-# Two nginx answer for that node.
+# Did that go on at a time, or has it ended less than a second ago?
 
-sub _upgrades($self, $name, $at) {
-    my ($last) = grep { $_->[0] < $at && $_->[1] =~ /^upgraded? $name/ }
+sub _during($self, $what, $ends, $at) {
+    my ($last) = grep { $_->[0] < $at && $_->[1] =~ /^(?:$what|$ends)$/ }
         reverse @{ $self->{journal} };
 
-    return $last && ($last->[1] =~ /^upgrade / || $at - $last->[0] < 1);
+    return $last && ($last->[1] eq $what || $at - $last->[0] < 1);
 }
 
 
@@ -411,6 +413,19 @@ sub _served($self, $name) {
             if grep { $_->{begin} + SLACK < $at && $at < $_->{end} - SLACK }
             @idle;
     }
+
+    return;
+}
+
+
+# Neither what nodes say to each other, nor the scripts, is wrong.
+
+sub _logged($self, $name) {
+    my $wrong = qr/makes\ no\ sense|cannot\ be\ read|cannot\ follow
+                   |Redis\ of\ the\ fleet\ at\ "[^"]*":\ ERR/x;
+
+    $self->_wrong(log => "$name: $_")
+        for grep { /$wrong/ } _lines("$self->{dirs}{$name}/error.log");
 
     return;
 }
@@ -491,13 +506,19 @@ sub _steps($self) {
         $steps{ $request->{weight} + 0 } = $request->{steps};
     }
 
+    for my $event (map { @{ $_->{events} } } values %{ $self->{nodes} }) {
+        my $kept = $event->{state}{event};
+
+        $told{ $kept->{rollout} } = $steps{ $event->{to}{weight} + 0 }
+            if $kept->{verb} eq 'start';
+    }
+
     for my $name (sort keys %{ $self->{nodes} }) {
         for my $event (@{ $self->{nodes}{$name}{events} }) {
             my $kept = $event->{state}{event};
             my $number = $kept->{rollout};
             my $to = $event->{to}{weight} + 0;
 
-            $told{$number} = $steps{$to} if $kept->{verb} eq 'start';
             next if $kept->{verb} ne 'step' || !$told{$number};
 
             my @list = map { $_ + 0 } @{ $told{$number} };

@@ -16,7 +16,11 @@ use Canary::Admin qw(rule);
 use Canary::Client;
 use Canary::Util qw(fork_child now pause);
 
-use constant TIMEOUT => 3;    # s of a quiet machine, for an answer
+use constant {
+    TIMEOUT => 3,                  # s of a quiet machine, for an answer
+    PACES   => [ 0.3, 1, 3, 8 ],   # s at most between two requests,
+    LASTS   => 12,                 # and how long it is so, for all operators
+};
 
 my $json = JSON::PP->new->utf8->canonical;
 
@@ -43,7 +47,7 @@ sub new($class, %arg) {
 
         until ($stopping) {
             $self->_act;
-            pause(rand 0.4);
+            $self->_rest(\$stopping);
         }
         close $self->{out} or die "$self->{file}: $!";
     });
@@ -59,6 +63,20 @@ sub stop($self) {
     waitpid $pid, 0;
 
     return $?;
+}
+
+
+# Now there is much to do, now there is little.
+
+sub _rest($self, $stopping) {
+    my $slot = int(now() / LASTS);
+    my $pace = PACES->[ ($self->{seed} + $slot * 7) % @{ PACES() } ];
+    my $until = now() + rand $pace;
+
+    pause(0.05) until $$stopping || now() >= $until
+        || int(now() / LASTS) != $slot;
+
+    return;
 }
 
 

@@ -559,7 +559,8 @@ others_change_something(void **state)
 
     canary_fleet_filed(&fleet, 0, &theirs);
     assert_true(canary_fleet_may_raise(&fleet, now));
-    assert_false(canary_fleet_may_raise(&fleet, now + conf.timeout + 1));
+    assert_false(canary_fleet_may_raise(&fleet, now + fleet.conf.timeout
+                                               + 1));
     canary_fleet_effective(&fleet, 0, &theirs);
     assert_int_equal(canary_fleet_filed_version(&fleet), 24);
     assert_int_equal(canary_fleet_told(&fleet, 0), CANARY_FLEET_TOLD);

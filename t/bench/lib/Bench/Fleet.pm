@@ -43,8 +43,11 @@ sub report(%arg) {
     run(qw(gcc -O2 -Wall -Wextra -Werror -o), "$arg{dir}/nodes", $arg{source},
         '-lhiredis');
 
-    return $self->_alone . $self->_many_nodes . $self->_many_endpoints
-        . $self->_dead;
+    print $self->_alone, $self->_many_nodes;
+    print $self->_many_endpoints;
+    print $self->_dead;
+
+    return;
 }
 
 
@@ -140,8 +143,7 @@ sub _of_redis($self, $nodes, $endpoints, $meanwhile) {
     return [
         "$nodes nodes, $endpoints endpoints",
         sprintf('%.1f %%', $ns / $seconds / 1e7),
-        sprintf('%.0f', ($after{total_commands_processed}
-                         - $info{total_commands_processed}) / $seconds),
+        sprintf('%.0f', ($after{evalsha} - $info{evalsha}) / $seconds),
         sprintf('%.2f MB/s', $mb[0]), sprintf('%.2f MB/s', $mb[1]),
         sprintf('%.1f KB', $evidence / 1000),
     ];
@@ -149,8 +151,11 @@ sub _of_redis($self, $nodes, $endpoints, $meanwhile) {
 
 
 sub _info($self) {
-    return map { /^(\w+):(\d+)\r?$/ ? ($1, $2) : () }
-        split /\n/, $self->{redis}->call('INFO');
+    my $text = $self->{redis}->call(INFO => 'all');
+    my ($evalsha) = $text =~ /^cmdstat_evalsha:calls=(\d+)/m;
+
+    return (evalsha => $evalsha // 0,
+            map { /^(\w+):(\d+)\r?$/ ? ($1, $2) : () } split /\n/, $text);
 }
 
 
@@ -380,7 +385,7 @@ sub _conf($self, $n, $dir, $port, $endpoints, %opt) {
         http => <<"EOC");
     $fleet
     canary_state_path canary;
-    canary_zone zone=bench:128m;
+    canary_zone zone=bench:512m;
     upstream v1 { server 127.0.0.1:$v1; keepalive 4; }
     upstream v2 { server 127.0.0.1:$v2; keepalive 4; }
 $upstreams
@@ -444,8 +449,10 @@ sub _start_rollouts($self, $nginx, $endpoints) {
     my $body = $json->encode({ canary_strategy => {} });
     my $deadline = now() + 10 * PATIENCE;
 
+    my $refused = '';
+
     while (@names) {
-        croak "no rollout of $names[0]" if now() > $deadline;
+        croak "no rollout of $names[0]: $refused" if now() > $deadline;
 
         my @now = splice @names, 0, AT_ONCE;
         my @clients = map { Canary::Client->new($nginx->{port}) } @now;
@@ -457,9 +464,13 @@ sub _start_rollouts($self, $nginx, $endpoints) {
                 headers => { 'Content-Type' => 'application/json' });
         }
 
-        my @statuses = map { $_->finish->status // 0 } @clients;
-        push @names, map { $now[$_] }
-            grep { $statuses[$_] !~ /^(?:2|409)/ } 0 .. $#now;
+        for my $i (0 .. $#now) {
+            my $response = $clients[$i]->finish;
+
+            next if ($response->status // 0) =~ /^(?:2|409)/;
+            $refused = $response->body || $response->error;
+            push @names, $now[$i];
+        }
     }
 
     $self->_wait_rollouts($nginx, $endpoints);
