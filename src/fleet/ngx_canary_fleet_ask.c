@@ -311,7 +311,8 @@ ngx_canary_fleet_ask_tick(ngx_canary_fleet_node_t *node,
     ngx_canary_fleet_arg(args, "%uL", todo->version);
     ngx_canary_fleet_arg(args, "%uL", todo->filed);
     ngx_canary_fleet_arg(args, "%uL", node->core.conf.timeout);
-    ngx_canary_fleet_arg(args, todo->may_lead ? "1" : "0");
+    ngx_canary_fleet_arg(args, !todo->may_lead ? "0"
+                               : node->conf->nkeys ? "2" : "1");
     ngx_canary_fleet_arg(args, "%uD", todo->term);
     ngx_canary_fleet_arg(args, todo->time ? "%uL" : "", todo->time);
     ngx_canary_fleet_arg(args, todo->second ? "1" : "0");

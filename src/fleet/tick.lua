@@ -7,7 +7,8 @@
 -- ARGV 1 node  2 its incarnation  3 the one before it, or "0"
 --      4 seed of the data that it knows  5 version of changes that it knows
 --      6 version that its file has  7 timeout (ms)
---      8 "1": it may lead  9 the highest term of a leader that it knows
+--      8 "1": it may lead, "2": and does not believe the term that is here
+--      9 the highest term of a leader that it knows
 --      10 the fleet's time by its clock (ms), "" if it does not know it
 --      11 "1": what there is once a second
 --      12 presence: see canary_fleet_nodes.h
@@ -115,6 +116,13 @@ local term, till, since, shift, quorum = tonumber(lead[3]),
 local valid = who and till > now and till <= now + LEASE
 local leads = valid and who == node and inc == incarnation
 
+if ARGV[8] == '2' then
+    if leads and term > tonumber(ARGV[9]) + 1 then
+        leads, valid = false, false
+    end
+    if not valid then term = 0 end
+end
+
 -- what a live node has, the leader has to have
 
 local function lacks_nothing()
@@ -138,7 +146,7 @@ end
 local new = false           -- leader
 
 if leads or not valid then
-    if ARGV[8] == '1' and lacks_nothing() then
+    if ARGV[8] ~= '0' and lacks_nothing() then
         if not leads then
             term = math.max(term or 0, tonumber(ARGV[9])) + 1
             since, mark, leads, new = now, '-', true, true

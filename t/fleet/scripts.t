@@ -422,6 +422,17 @@ subtest 'the lease' => sub {
        'it is an incarnation\'s');
 };
 
+subtest 'a term that nobody has signed' => sub {
+    fleet('n1', 'n2');
+    $redis->call(HSET => $live, '@lead', "n9 a9 4000000000 1 0 0 - 0");
+    is(tick('n1', may_lead => 2, term => 7)->{term}, 8, 'is none');
+
+    my $lead = $redis->call(HGET => $live, '@lead');
+    $redis->call(HSET => $live, '@lead', $lead =~ s/ 8 / 4000000000 /r);
+    is(tick('n1', may_lead => 2, term => 8)->{term}, 9, 'nor of its own');
+    is(tick('n1', may_lead => 2, term => 9)->{term}, 9, 'which it keeps');
+};
+
 subtest 'who may not lead' => sub {
     fleet('n1', 'n2');
     lease_is(5000, -1);
