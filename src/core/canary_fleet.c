@@ -581,6 +581,15 @@ canary_fleet_tell(canary_fleet_t *fleet, canary_fleet_endpoint_t *endpoint,
         return 0;
     }
 
+    /* what does not verify may do so with the key that most have */
+
+    if (endpoint->forged
+        && !canary_fleet_majority(canary_fleet_live(fleet),
+                                  canary_fleet_size(fleet)))
+    {
+        return 0;
+    }
+
     /*
      * A change that came meanwhile stands: its record has to be here before
      * it can be said what becomes of this one.

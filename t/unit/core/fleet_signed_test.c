@@ -603,7 +603,14 @@ what_does_not_verify_is_written_over(void **state)
     ticked.version = ticked.upto = 21;
     canary_fleet_tick_answer(&fleet, &ticked, now);
 
+    /* not while it might be this node whose key is another one */
+
     assert_int_equal(offer.what, CANARY_FLEET_OURS);
+    view[1].last = view[2].last = 0;
+    assert_int_equal(next(), CANARY_FLEET_NOTHING);
+
+    hear_all(3, &ours, 3);
+    tick(3, &none, 21);
     assert_int_equal(next(), CANARY_FLEET_TELL);
     assert_true(todo.over);
     assert_int_equal(todo.record.generation, 5);
