@@ -19,3 +19,22 @@ fleet-demo:
 	@tools/packages $(sort $(BUILD_PACKAGES) perl redis-server)
 	@$(MAKE) --no-print-directory build
 	@tools/fleet-demo build/$(MODULE) $(FLEET_PORTS)
+
+FLEET_CHAOS := build/fleet-chaos
+
+## what repeats the choices of a run of make fleet-chaos
+SEED            ?=
+## its seconds
+CHAOS_TIME      ?= 120
+
+.PHONY: fleet-chaos
+
+## five nginx that are one, while operators, nodes, Redis and the network do
+## what they like at random; then they have to be one again, and what was seen
+## to be right (SEED, CHAOS_TIME)
+fleet-chaos: test-packages build $(FLEET_CHAOS)/clock.so
+	@$(TEST_RUN) t/fleet-chaos/chaos '$(SEED)' '$(CHAOS_TIME)'
+
+$(FLEET_CHAOS)/clock.so: t/fleet-chaos/clock.c
+	@mkdir -p $(@D)
+	@$(CC) -std=gnu11 -Wall -Wextra -Werror -O1 -g -shared -fPIC -o $@ $<

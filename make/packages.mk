@@ -19,11 +19,13 @@ LINT_PACKAGES  := gcc clang perl
 DEB_PACKAGES   := debhelper dpkg-dev lintian nginx-dev libcjson-dev \
                   libcurl4-openssl-dev libhiredis-dev libssl-dev
 DEB_TEST_PACKAGES := mmdebstrap iproute2
-BENCH_PACKAGES := gcc libc6-dev perl valgrind wrk haproxy libnginx-mod-http-lua
+BENCH_PACKAGES := gcc libc6-dev libhiredis-dev perl redis-server valgrind wrk \
+                  haproxy libnginx-mod-http-lua
 
 # The suite loads all modules that Debian's nginx is configured with.
 ifeq ($(NGINX_SRC),/usr/share/nginx/src)
 BUILD_PACKAGES += nginx nginx-dev
+TEST_PACKAGES  += $(addprefix libnginx-mod-,http-image-filter http-xslt-filter)
 CONFORMANCE_PACKAGES += $(addprefix libnginx-mod-,http-geoip http-image-filter \
                   http-perl http-xslt-filter mail stream stream-geoip)
 else

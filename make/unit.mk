@@ -24,7 +24,7 @@ simulate: test-packages simulate-program
 ifeq ($(LONG),1)
 	@$(UNIT_DIR)/simulate '$(RUNS)' ages
 	@$(UNIT_DIR)/simulate '$(RUNS)' limit
-	@$(UNIT_DIR)/simulate '$(RUNS)' patience
+	@$(UNIT_DIR)/simulate '$(RUNS)' late
 	@$(UNIT_DIR)/simulate $$((8 * $(RUNS))) fleet
 	@$(MAKE) --no-print-directory $(REPLAY)
 	@TEST_CANARY_LONG=1 prove t/replay/replay.t

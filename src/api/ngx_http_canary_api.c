@@ -31,6 +31,7 @@
 #include "ngx_http_canary_metrics.h"
 #include "ngx_http_canary_refuse.h"
 #include "ngx_http_canary_sse.h"
+#include "ngx_http_canary_text.h"
 
 
 /* Our own dialect: what there is, and how it refuses. */

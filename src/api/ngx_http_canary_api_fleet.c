@@ -24,8 +24,8 @@
 #include "ngx_http_canary_conf.h"
 
 #include "ngx_http_canary_answer.h"
-#include "ngx_http_canary_api_render.h"
 #include "ngx_http_canary_refuse.h"
+#include "ngx_http_canary_text.h"
 
 
 /* The nodes of the fleet, as this one knows them. */

@@ -27,6 +27,7 @@
 #include "ngx_http_canary_api_render.h"
 #include "ngx_http_canary_list.h"
 #include "ngx_http_canary_refuse.h"
+#include "ngx_http_canary_text.h"
 
 
 _Static_assert(CANARY_COURSE_PERIOD == 5000, "points say what they are of");

@@ -316,7 +316,7 @@ ngx_http_canary_wait_due(ngx_http_canary_write_t *w, uint64_t now)
         return pending != sequence;
 
     default: /* NGX_HTTP_CANARY_WAIT_DURABLE */
-        return ngx_http_canary_write_durable(w)
+        return ngx_http_canary_will_last(w)
                || ngx_http_canary_wait_fleet(w, now)
                || __atomic_load_n(&zone->refused, __ATOMIC_ACQUIRE) >= sequence
                || ngx_canary_foreign(w->endpoint->main);
@@ -389,4 +389,21 @@ ngx_http_canary_too_late(ngx_http_canary_write_t *w, uint64_t now)
 
     return (ngx_exiting || ngx_terminate) && now > heartbeat
            && now - heartbeat > NGX_CANARY_STALE;
+}
+
+
+ngx_uint_t
+ngx_http_canary_will_last(ngx_http_canary_write_t *w)
+{
+    ngx_canary_zone_t    *zone;
+    ngx_canary_shared_t  *shared;
+
+    zone = w->endpoint->main->zone;
+    shared = w->endpoint->shared;
+
+    return __atomic_load_n(&zone->durable, __ATOMIC_ACQUIRE)
+           >= w->change.sequence
+           && (zone->fleet == NULL
+               || __atomic_load_n(&shared->agreed, __ATOMIC_ACQUIRE)
+                  >= w->change.sequence);
 }

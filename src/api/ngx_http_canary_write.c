@@ -39,6 +39,7 @@ static ngx_int_t ngx_http_canary_write_over(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_fate(ngx_http_canary_write_t *w);
 static ngx_canary_fate_e ngx_http_canary_fate(ngx_http_canary_write_t *w,
     ngx_uint_t *superseded);
+static ngx_canary_fate_e ngx_http_canary_late(ngx_http_canary_write_t *w);
 static ngx_int_t ngx_http_canary_write_fleet(ngx_http_canary_write_t *w,
     ngx_canary_fate_e fate);
 static ngx_uint_t ngx_http_canary_write_match(void *data,
@@ -282,28 +283,8 @@ ngx_http_canary_write_over(ngx_http_canary_write_t *w)
             return NGX_DECLINED;
         }
 
-        return ngx_http_canary_write_answer(w,
-                                            ngx_http_canary_write_durable(w));
+        return ngx_http_canary_write_answer(w, ngx_http_canary_will_last(w));
     }
-}
-
-
-/* the file has it, and if there is a fleet the files of most of its nodes */
-
-ngx_uint_t
-ngx_http_canary_write_durable(ngx_http_canary_write_t *w)
-{
-    ngx_canary_zone_t    *zone;
-    ngx_canary_shared_t  *shared;
-
-    zone = w->endpoint->main->zone;
-    shared = w->endpoint->shared;
-
-    return __atomic_load_n(&zone->durable, __ATOMIC_ACQUIRE)
-           >= w->change.sequence
-           && (zone->fleet == NULL
-               || __atomic_load_n(&shared->agreed, __ATOMIC_ACQUIRE)
-                  >= w->change.sequence);
 }
 
 
@@ -323,6 +304,7 @@ ngx_http_canary_write_fate(ngx_http_canary_write_t *w)
                : NGX_DECLINED;
 
     case NGX_CANARY_APPLIED:
+    case NGX_CANARY_OVERTAKEN:
 
         if (w->endpoint->main->zone->fleet) {
             w->wait = NGX_HTTP_CANARY_WAIT_DURABLE;
@@ -364,37 +346,56 @@ ngx_http_canary_write_fate(ngx_http_canary_write_t *w)
 }
 
 
-/* it is none to wait for any longer when it is too late */
-
 static ngx_canary_fate_e
 ngx_http_canary_fate(ngx_http_canary_write_t *w, ngx_uint_t *superseded)
 {
-    uint64_t              now;
-    ngx_canary_fate_e     fate;
-    ngx_canary_zone_t    *zone;
-    ngx_canary_shared_t  *shared;
+    ngx_canary_fate_e   fate;
+    ngx_canary_zone_t  *zone;
 
     zone = w->endpoint->main->zone;
-    shared = w->endpoint->shared;
-    now = ngx_canary_milliseconds();
 
     ngx_canary_lock(zone);
 
     *superseded = zone->superseded;
-    fate = ngx_canary_fate(shared, w->change.sequence);
+    fate = ngx_canary_fate(w->endpoint->shared, w->change.sequence);
 
-    if (fate == NGX_CANARY_IS_PENDING && !*superseded
-        && ngx_http_canary_too_late(w, now))
-    {
-        ngx_canary_conclude(shared, NGX_CANARY_NOT_WRITTEN, now,
-                            w->request->connection->log);
-
-        fate = ngx_canary_fate(shared, w->change.sequence);
+    if (fate == NGX_CANARY_IS_PENDING && !*superseded) {
+        fate = ngx_http_canary_late(w);
     }
 
     ngx_canary_unlock(zone);
 
     return fate;
+}
+
+
+/*
+ * Of what is pending: it is none to wait for any longer when it is too late,
+ * but what the fleet has is done.  Under the lock.
+ */
+
+static ngx_canary_fate_e
+ngx_http_canary_late(ngx_http_canary_write_t *w)
+{
+    uint64_t              now;
+    ngx_canary_shared_t  *shared;
+
+    shared = w->endpoint->shared;
+    now = ngx_canary_milliseconds();
+
+    if (!ngx_http_canary_too_late(w, now)) {
+        return NGX_CANARY_IS_PENDING;
+    }
+
+    if (shared->zone->fleet && ngx_canary_pending_ready(shared)) {
+        return NGX_CANARY_OVERTAKEN;
+    }
+
+    ngx_canary_conclude(shared, shared->pending.asked ? NGX_CANARY_UNKNOWN
+                                                      : NGX_CANARY_NOT_WRITTEN,
+                        now, w->request->connection->log);
+
+    return ngx_canary_fate(shared, w->change.sequence);
 }
 
 

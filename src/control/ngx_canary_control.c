@@ -11,6 +11,7 @@
 #include "ngx_canary_control.h"
 
 #include "canary_fleet.h"
+#include "canary_fresh.h"
 #include "canary_route.h"
 
 #include "ngx_canary_course.h"
@@ -266,7 +267,7 @@ ngx_canary_control(ngx_canary_main_conf_t *cmcf, uint64_t now)
     ngx_canary_zone_t    *zone;
     ngx_canary_shared_t  *shared, **next;
 
-    static uint64_t  reaped, halved;
+    static uint64_t  reaped, halved, noted;
 
     zone = cmcf->zone;
 
@@ -289,6 +290,11 @@ ngx_canary_control(ngx_canary_main_conf_t *cmcf, uint64_t now)
     if (now - halved >= NGX_CANARY_HALVE) {
         ngx_canary_halve_steps(cmcf);
         halved = now;
+    }
+
+    if (now - noted >= CANARY_FRESH_NOTE_MS) {
+        ngx_canary_note_times(cmcf, now);
+        noted = now;
     }
 
     /*

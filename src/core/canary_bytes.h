@@ -171,4 +171,33 @@ canary_take_double(canary_reader_t *reader, double min, double max)
 }
 
 
+/* what is about the tests of a rollout begins with its version, and whose */
+
+static inline void
+canary_put_tests(canary_writer_t *writer, uint32_t version, uint32_t number,
+    uint32_t trial)
+{
+    canary_put(writer, version);
+    canary_put(writer, number);
+    canary_put(writer, trial);
+}
+
+
+/* 0: of another version */
+
+static inline int
+canary_take_tests(canary_reader_t *reader, uint32_t version, uint32_t *number,
+    uint32_t *trial)
+{
+    if (canary_take(reader, UINT32_MAX) != version) {
+        return 0;
+    }
+
+    *number = (uint32_t) canary_take(reader, UINT32_MAX);
+    *trial = (uint32_t) canary_take(reader, UINT32_MAX);
+
+    return 1;
+}
+
+
 #endif /* CANARY_BYTES_H */

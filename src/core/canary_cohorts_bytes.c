@@ -138,9 +138,8 @@ canary_cohorts_encode(const canary_cohorts_t *cohorts, uint8_t *bytes,
     uint32_t         i;
     canary_writer_t  writer = { bytes, bytes + size, 0 };
 
-    canary_put(&writer, CANARY_COHORTS_VERSION);
-    canary_put(&writer, cohorts->number);
-    canary_put(&writer, cohorts->trial);
+    canary_put_tests(&writer, CANARY_COHORTS_VERSION, cohorts->number,
+                     cohorts->trial);
     canary_put(&writer, cohorts->step);
     canary_put(&writer, cohorts->verdict);
     canary_put(&writer, cohorts->set + 1);
@@ -184,12 +183,12 @@ canary_cohorts_decode(const uint8_t *bytes, size_t len,
     uint32_t         i;
     canary_reader_t  reader = { bytes, bytes + len, 0 };
 
-    if (canary_take(&reader, UINT32_MAX) != CANARY_COHORTS_VERSION) {
+    if (!canary_take_tests(&reader, CANARY_COHORTS_VERSION, &cohorts->number,
+                           &cohorts->trial))
+    {
         return 0;
     }
 
-    cohorts->number = (uint32_t) canary_take(&reader, UINT32_MAX);
-    cohorts->trial = (uint32_t) canary_take(&reader, UINT32_MAX);
     cohorts->step = (uint32_t) canary_take(&reader, UINT32_MAX);
     cohorts->verdict = (uint32_t) canary_take(&reader, CANARY_FAILING);
     cohorts->set = (uint32_t) canary_take(&reader, UINT32_MAX) - 1;

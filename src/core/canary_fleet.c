@@ -231,8 +231,21 @@ canary_fleet_reached(const canary_fleet_t *fleet)
 int
 canary_fleet_may_raise(const canary_fleet_t *fleet, uint64_t now)
 {
-    return canary_fleet_reached(fleet) && fleet->joined
-           && now >= fleet->kept.clock.born + CANARY_FLEET_YOUNG;
+    uint64_t  from, until;
+
+    canary_fleet_raises(fleet, &from, &until);
+
+    return now >= from && now <= until;
+}
+
+
+void
+canary_fleet_raises(const canary_fleet_t *fleet, uint64_t *from,
+    uint64_t *until)
+{
+    *from = fleet->kept.clock.born + CANARY_FLEET_YOUNG;
+    *until = (canary_fleet_reached(fleet) && fleet->joined)
+             ? fleet->last + fleet->conf.timeout : 0;
 }
 
 

@@ -214,7 +214,7 @@ typedef struct {
     uint64_t                age;         /* of the data, ms */
     uint64_t                quorum;      /* more than half of the members have
                                             this version in their files */
-    unsigned                nmembers;
+    unsigned                nmembers;    /* of "members" */
     canary_fleet_member_t  *members;     /* NULL: none have changed */
     unsigned                noffers;     /* what has changed, oldest first */
     canary_fleet_offer_t   *offers;
@@ -475,6 +475,14 @@ int canary_fleet_reached(const canary_fleet_t *fleet);
 
 int canary_fleet_may_raise(const canary_fleet_t *fleet, uint64_t now);
 
+/*
+ * From when until when that is so, ms of the node, if it hears nothing more;
+ * "until" is 0 if it is not in touch.
+ */
+
+void canary_fleet_raises(const canary_fleet_t *fleet, uint64_t *from,
+    uint64_t *until);
+
 /* The version that the file has: all changes up to it. */
 
 uint64_t canary_fleet_filed_version(const canary_fleet_t *fleet);
@@ -494,13 +502,14 @@ canary_fleet_told_t canary_fleet_told(const canary_fleet_t *fleet,
     unsigned endpoint);
 
 /*
- * Why this node may not take a step of an endpoint now ("name": the
- * endpoint's), as users read it in waiting_for; the length, cut to the size,
- * 0: it may.  Only a leader has to wait for nodes, and the script looks again.
+ * Why this node may not take a step of an endpoint now ("word": its name as
+ * canary_fleet_escape() makes it), as users read it in waiting_for; the
+ * length, cut to the size, 0: it may.  Only a leader has to wait for nodes,
+ * and the script looks again.
  */
 
 size_t canary_fleet_waits(const canary_fleet_t *fleet, unsigned endpoint,
-    const char *name, uint64_t now, char *text, size_t size);
+    const char *word, uint64_t now, char *text, size_t size);
 
 
 #endif /* CANARY_FLEET_H */

@@ -124,21 +124,23 @@ static void
 canary_fleet_at(canary_fleet_t *fleet, uint64_t sent, uint64_t received,
     uint64_t server, uint64_t age, int same)
 {
-    int64_t   moved;
-    uint64_t  middle, born;
+    int64_t   ahead;
+    uint64_t  middle, born, moved;
 
     middle = sent + (received - sent) / 2;
     born = (middle > age) ? middle - age : 0;
+    ahead = (int64_t) (server - middle);
 
-    moved = (int64_t) (server - middle) - fleet->kept.clock.server;
+    /* by any number, since anything may have been answered */
 
-    if (fleet->kept.clock.server != 0
-        && (moved > CANARY_FLEET_JUMP || moved < -CANARY_FLEET_JUMP))
-    {
+    moved = (uint64_t) ahead - (uint64_t) fleet->kept.clock.server
+            + CANARY_FLEET_JUMP;
+
+    if (fleet->kept.clock.server != 0 && moved > 2 * CANARY_FLEET_JUMP) {
         born = middle;
     }
 
-    fleet->kept.clock.server += moved;
+    fleet->kept.clock.server = ahead;
 
     if (!same || born > fleet->kept.clock.born) {
         fleet->kept.clock.born = born;
@@ -316,7 +318,8 @@ canary_fleet_tick_nodes(canary_fleet_t *fleet,
             versions[i] = tick->nodes[i].version;
         }
 
-        quorum = canary_fleet_quorum(versions, tick->nnodes, tick->nmembers);
+        quorum = canary_fleet_quorum(versions, tick->nnodes,
+                                     fleet->kept.nmembers);
     }
 
     /* a file does not forget, while the data are these */

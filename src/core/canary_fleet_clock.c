@@ -72,7 +72,9 @@ canary_fleet_clock_sample(canary_fleet_clock_t *clock, uint64_t sent,
         clock->best = rtt;
     }
 
-    move = offset - clock->offset;
+    /* modulo 2^64: anything may have been answered */
+
+    move = (int64_t) ((uint64_t) offset - (uint64_t) clock->offset);
 
     if (move > CANARY_FLEET_CLOCK_MOVE) {
         move = CANARY_FLEET_CLOCK_MOVE;
@@ -81,7 +83,7 @@ canary_fleet_clock_sample(canary_fleet_clock_t *clock, uint64_t sent,
         move = -CANARY_FLEET_CLOCK_MOVE;
     }
 
-    clock->offset += move;
+    clock->offset = (int64_t) ((uint64_t) clock->offset + (uint64_t) move);
 }
 
 

@@ -36,8 +36,11 @@
 #define CANARY_FLEET_NODES   256       /* of a fleet */
 #define CANARY_FLEET_GONE    10000     /* ms of silence until a node is gone */
 
+#define CANARY_FLEET_ENDPOINT_SIZE  4096   /* of a name, with the zero */
+
 #define CANARY_FLEET_LACK_SIZE                                                \
-    (CANARY_FLEET_WORD(4096) + CANARY_FLEET_WORD(CANARY_NAME_SIZE) + 16)
+    (CANARY_FLEET_WORD(CANARY_FLEET_ENDPOINT_SIZE)                            \
+     + CANARY_FLEET_WORD(CANARY_NAME_SIZE) + 16)
 
 
 typedef enum {

@@ -49,16 +49,16 @@ static int canary_fleet_is_behind(const canary_fleet_look_t *look,
 static size_t canary_fleet_say_minority(const canary_fleet_look_t *look,
     canary_fleet_text_t *text);
 static size_t canary_fleet_say_lacks(const canary_fleet_look_t *look,
-    const char *name, canary_fleet_text_t *text);
+    const char *word, canary_fleet_text_t *text);
 static int canary_fleet_is_about(const char *line, size_t line_len,
     const char *word, size_t len);
-static void canary_fleet_say_lack(const char *node, const char *endpoint,
+static void canary_fleet_say_lack(const char *node, const char *word,
     const char *line, size_t len, canary_fleet_text_t *text);
 
 
 size_t
 canary_fleet_waits(const canary_fleet_t *fleet, unsigned endpoint,
-    const char *name, uint64_t now, char *buffer, size_t size)
+    const char *word, uint64_t now, char *buffer, size_t size)
 {
     size_t               len;
     canary_fleet_text_t  text = { buffer, size, 0 };
@@ -100,7 +100,7 @@ canary_fleet_waits(const canary_fleet_t *fleet, unsigned endpoint,
                                     " are at an older step", &text);
     }
 
-    return (len > 0) ? len : canary_fleet_say_lacks(&look, name, &text);
+    return (len > 0) ? len : canary_fleet_say_lacks(&look, word, &text);
 }
 
 
@@ -230,16 +230,15 @@ canary_fleet_say_minority(const canary_fleet_look_t *look,
 
 
 static size_t
-canary_fleet_say_lacks(const canary_fleet_look_t *look, const char *name,
+canary_fleet_say_lacks(const canary_fleet_look_t *look, const char *word,
     canary_fleet_text_t *text)
 {
-    char                        word[CANARY_FLEET_WORD(4096)];
     size_t                      len, line_len;
     unsigned                    i;
     const char                 *at, *line;
     const canary_fleet_node_t  *node;
 
-    len = canary_fleet_escape(name, strlen(name), word);
+    len = strlen(word);
 
     for (i = 0; i < look->fleet->nnodes; i++) {
         node = &look->fleet->nodes[i];
@@ -264,7 +263,7 @@ canary_fleet_say_lacks(const canary_fleet_look_t *look, const char *name,
                 continue;
             }
 
-            canary_fleet_say_lack(node->name, name, line, line_len, text);
+            canary_fleet_say_lack(node->name, word, line, line_len, text);
             break;
         }
     }
@@ -284,10 +283,10 @@ canary_fleet_is_about(const char *line, size_t line_len, const char *word,
 /* KIND, or KIND NAME */
 
 static void
-canary_fleet_say_lack(const char *node, const char *endpoint,
+canary_fleet_say_lack(const char *node, const char *word,
     const char *line, size_t len, canary_fleet_text_t *text)
 {
-    char         what[CANARY_NAME_SIZE];
+    char         what[CANARY_FLEET_ENDPOINT_SIZE];
     size_t       kind;
     const char  *space;
 
@@ -298,7 +297,8 @@ canary_fleet_say_lack(const char *node, const char *endpoint,
     if (space) {
         (void) canary_fleet_unescape(space + 1, len - kind - 1, what,
                                      CANARY_NAME_SIZE);
-        endpoint = what;
+    } else {
+        (void) canary_fleet_unescape(word, strlen(word), what, sizeof(what));
     }
 
     (void) canary_fleet_say_so(text, (text->len > 0) ? ", node " : "node ");
@@ -317,5 +317,5 @@ canary_fleet_say_lack(const char *node, const char *endpoint,
         (void) canary_fleet_say_so(text, " ");
     }
 
-    (void) canary_fleet_say_so(text, endpoint);
+    (void) canary_fleet_say_so(text, what);
 }

@@ -102,9 +102,8 @@ canary_lead_save(const canary_lead_t *lead, const canary_rollout_t *rollout,
     memset(&walk, 0, sizeof(canary_walk_t));
     walk.writer = &writer;
 
-    canary_put(&writer, CANARY_LEAD_VERSION);
-    canary_put(&writer, rollout->number);
-    canary_put(&writer, rollout->trial);
+    canary_put_tests(&writer, CANARY_LEAD_VERSION, rollout->number,
+                     rollout->trial);
 
     canary_walk_lead(&walk, (canary_lead_t *) lead, rollout);
 
@@ -116,6 +115,7 @@ int
 canary_lead_load(canary_lead_t *lead, const canary_rollout_t *rollout,
     const uint8_t *bytes, size_t len)
 {
+    uint32_t       number, trial;
     canary_walk_t  walk;
 
     memset(&walk, 0, sizeof(canary_walk_t));
@@ -123,9 +123,9 @@ canary_lead_load(canary_lead_t *lead, const canary_rollout_t *rollout,
     walk.reader.end = bytes + len;
 
     if (!canary_lead_is_of(lead, rollout)
-        || canary_take(&walk.reader, UINT32_MAX) != CANARY_LEAD_VERSION
-        || canary_take(&walk.reader, UINT32_MAX) != rollout->number
-        || canary_take(&walk.reader, UINT32_MAX) != rollout->trial)
+        || !canary_take_tests(&walk.reader, CANARY_LEAD_VERSION, &number,
+                              &trial)
+        || number != rollout->number || trial != rollout->trial)
     {
         return 0;
     }

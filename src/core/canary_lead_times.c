@@ -54,6 +54,15 @@ canary_lead_add_times(canary_lead_t *lead, canary_lead_node_t *node,
         from_here = !(node->timed & 1u << side);
         node->timed |= 1u << side;
 
+        /* most have none that are new */
+
+        if (memcmp(&times[side], &cohorts->times[side],
+                   sizeof(canary_times_mark_t))
+            == 0)
+        {
+            continue;
+        }
+
         for (i = 0; i < CANARY_HISTOGRAM_BUCKETS; i++) {
             if (cohorts->times[side].counts[i] < times[side].counts[i]) {
                 memset(&times[side], 0, sizeof(canary_times_mark_t));

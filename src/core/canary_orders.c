@@ -29,9 +29,8 @@ canary_orders_encode(const canary_orders_t *orders, uint8_t *bytes,
     uint32_t         i;
     canary_writer_t  writer = { bytes, bytes + size, 0 };
 
-    canary_put(&writer, CANARY_ORDERS_VERSION);
-    canary_put(&writer, orders->number);
-    canary_put(&writer, orders->trial);
+    canary_put_tests(&writer, CANARY_ORDERS_VERSION, orders->number,
+                     orders->trial);
     canary_put(&writer, orders->step);
     canary_put(&writer, orders->folded);
     canary_put(&writer, orders->discarded_from);
@@ -63,12 +62,12 @@ canary_orders_decode(const uint8_t *bytes, size_t len,
 
     memset(orders, 0, sizeof(canary_orders_t));
 
-    if (canary_take(&reader, UINT32_MAX) != CANARY_ORDERS_VERSION) {
+    if (!canary_take_tests(&reader, CANARY_ORDERS_VERSION, &orders->number,
+                           &orders->trial))
+    {
         return 0;
     }
 
-    orders->number = (uint32_t) canary_take(&reader, UINT32_MAX);
-    orders->trial = (uint32_t) canary_take(&reader, UINT32_MAX);
     orders->step = (uint32_t) canary_take(&reader, UINT32_MAX);
     orders->folded = canary_take(&reader, UINT64_MAX);
     orders->discarded_from = canary_take(&reader, UINT64_MAX);

@@ -139,6 +139,12 @@ void ctl_options_free(ctl_options_t *options);
 
 void ctl_help(const ctl_command_t *command);
 
+/* There is none of the name, or no name; or an argument is missing, after so
+   many with the command's own: told. */
+
+void ctl_no_command(const ctl_options_t *options);
+ctl_exit_t ctl_missing(const ctl_command_t *command, size_t nargs);
+
 /*
  * Why no endpoint has the name, which might lead out of the API; NULL: one
  * may.

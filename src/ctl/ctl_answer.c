@@ -17,13 +17,15 @@
 
 static void ctl_answer_known(ctl_http_t *http);
 static int ctl_answer_is_problem(const ctl_answer_t *answer);
-static void ctl_answer_problem(const ctl_answer_t *answer, ctl_text_t *line);
+static void ctl_answer_applicable(const ctl_answer_t *answer);
+static void ctl_answer_problem(const ctl_http_t *http,
+    const ctl_answer_t *answer, ctl_text_t *line);
 static void ctl_answer_foreign(const ctl_http_t *http,
     const ctl_answer_t *answer, ctl_text_t *line);
 static int ctl_answer_is_json(const ctl_answer_t *answer);
 static void ctl_answer_none(const ctl_http_t *http,
     const ctl_answer_t *answer, ctl_text_t *line);
-static const char *ctl_answer_advice(CURLcode code);
+static const char *ctl_answer_advice(const ctl_http_t *http, CURLcode code);
 
 
 ctl_exit_t
@@ -125,6 +127,10 @@ ctl_answer_error(ctl_http_t *http, const ctl_answer_t *answer)
     if (answer->status == 404 && ctl_answer_is_problem(answer)) {
         ctl_answer_known(http);
     }
+
+    if (answer->status == 409 && ctl_answer_is_problem(answer)) {
+        ctl_answer_applicable(answer);
+    }
 }
 
 
@@ -163,6 +169,33 @@ ctl_answer_known(ctl_http_t *http)
 }
 
 
+/* what would do, by the names of commands */
+
+static void
+ctl_answer_applicable(const ctl_answer_t *answer)
+{
+    const char   *name;
+    ctl_text_t    text = { NULL, 0, 0 };
+    const cJSON  *list, *item;
+
+    list = ctl_json_list(answer->json, "applicable");
+
+    cJSON_ArrayForEach(item, list) {
+        name = cJSON_IsString(item) ? item->valuestring : "?";
+
+        ctl_text_addf(&text, "%s%s", text.len ? ", " : "",
+                      (strcmp(name, "start") == 0) ? "update endpoint"
+                      : (strcmp(name, "PATCH") == 0) ? "weight" : name);
+    }
+
+    if (text.len) {
+        ctl_note("  The commands that apply now: %s", text.data);
+    }
+
+    ctl_text_free(&text);
+}
+
+
 static int
 ctl_answer_is_problem(const ctl_answer_t *answer)
 {
@@ -181,7 +214,7 @@ ctl_answer_tell(const ctl_http_t *http, const ctl_answer_t *answer,
         ctl_answer_none(http, answer, &line);
 
     } else if (ctl_answer_is_problem(answer)) {
-        ctl_answer_problem(answer, &line);
+        ctl_answer_problem(http, answer, &line);
 
     } else {
         ctl_answer_foreign(http, answer, &line);
@@ -193,7 +226,8 @@ ctl_answer_tell(const ctl_http_t *http, const ctl_answer_t *answer,
 
 
 static void
-ctl_answer_problem(const ctl_answer_t *answer, ctl_text_t *line)
+ctl_answer_problem(const ctl_http_t *http, const ctl_answer_t *answer,
+    ctl_text_t *line)
 {
     const char  *title, *detail;
 
@@ -204,7 +238,12 @@ ctl_answer_problem(const ctl_answer_t *answer, ctl_text_t *line)
                   (title[0] && detail[0]) ? ": " : "", detail,
                   answer->status);
 
-    if (answer->status == 401) {
+    if (answer->status == 401 && http->token) {
+        ctl_text_addf(line, "; the token was that of %s: its line has to be "
+                      "in the file of canary_api_tokens, which nginx reads "
+                      "at a reload", http->options->token_file);
+
+    } else if (answer->status == 401) {
         ctl_text_adds(line, "; --token-file FILE or CANARY_TOKEN_FILE gives "
                       "a token");
     }
@@ -220,8 +259,8 @@ ctl_answer_foreign(const ctl_http_t *http, const ctl_answer_t *answer,
     if (answer->status == 401 || answer->status == 403) {
         ctl_text_addf(line, "%s refuses access (%ld); --token-file FILE "
                       "gives a token, a URL with USER:PASSWORD@ a user, "
-                      "--cert FILE a certificate", http->base,
-                      answer->status);
+                      "--cert FILE a certificate, and \"allow\" in nginx.conf "
+                      "lets this machine in", http->base, answer->status);
 
     } else if (answer->location) {
         ctl_text_addf(line, "%s redirects to %s (%ld): give --url or "
@@ -239,7 +278,8 @@ ctl_answer_foreign(const ctl_http_t *http, const ctl_answer_t *answer,
     } else {
         ctl_text_addf(line, "%s is not the API of the canary module (status "
                       "%ld): give --url or CANARY_URL the location of "
-                      "canary_api", http->base, answer->status);
+                      "canary_api, such as " CTL_URL, http->base,
+                      answer->status);
     }
 }
 
@@ -270,14 +310,18 @@ ctl_answer_none(const ctl_http_t *http, const ctl_answer_t *answer,
         }
 
         ctl_text_addf(line, ": %s; %s", answer->why,
-                      ctl_answer_advice(answer->code));
+                      ctl_answer_advice(http, answer->code));
     }
 }
 
 
 static const char *
-ctl_answer_advice(CURLcode code)
+ctl_answer_advice(const ctl_http_t *http, CURLcode code)
 {
+    if (http->options->unix_socket && code == CURLE_COULDNT_CONNECT) {
+        return "nginx has to be running, with \"listen unix:\" and this path";
+    }
+
     switch (code) {
 
     case CURLE_PEER_FAILED_VERIFICATION:

@@ -187,8 +187,11 @@ ctl_body_strategy(const ctl_options_t *options, cJSON *body)
     }
 
     if (parts && strcmp(kind, "canary") != 0) {
-        ctl_error("--canary-interval, --canary-step, --steps and "
-                  "--canary-rule go with --strategy canary");
+        ctl_error("%s goes with --strategy canary, which needs an interval, "
+                  "a step and a rule",
+                  options->interval ? "--canary-interval"
+                  : options->step ? "--canary-step"
+                  : options->steps ? "--steps" : "--rule");
         return CTL_USAGE;
     }
 

@@ -80,7 +80,7 @@ const ctl_command_t  ctl_commands[] = {
       CTL_VERB_HELP
       "\n"
       "The strategy canary needs an interval, a step and a rule.\n",
-      CTL_UPDATE_OPTIONS | CTL_BIT(CTL_OPT_WAIT) | CTL_VERB_OPTIONS, 2, 3, 3,
+      CTL_UPDATE_OPTIONS | CTL_BIT(CTL_OPT_WAIT) | CTL_VERB_OPTIONS, 2, 2, 3,
       ctl_update },
 
     { "estimate", "estimate NAME [options of update]",

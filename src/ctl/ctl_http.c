@@ -197,6 +197,7 @@ static void
 ctl_http_perform(ctl_http_t *http, struct curl_slist *headers,
     ctl_answer_t *answer)
 {
+    long   err;
     char  *text;
 
     curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, headers);
@@ -206,6 +207,18 @@ ctl_http_perform(ctl_http_t *http, struct curl_slist *headers,
     if (answer->code != CURLE_OK && answer->why[0] == '\0') {
         snprintf(answer->why, sizeof(answer->why), "%s",
                  curl_easy_strerror(answer->code));
+    }
+
+    /* libcurl tells of the address that is not asked */
+
+    if (answer->code == CURLE_COULDNT_CONNECT && http->options->unix_socket) {
+        err = 0;
+        curl_easy_getinfo(http->curl, CURLINFO_OS_ERRNO, &err);
+
+        if (err) {
+            snprintf(answer->why, sizeof(answer->why), "%s",
+                     strerror((int) err));
+        }
     }
 
     curl_easy_getinfo(http->curl, CURLINFO_REQUEST_SIZE, &answer->sent);

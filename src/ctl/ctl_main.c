@@ -9,11 +9,6 @@
 #include <curl/curl.h>
 
 #include "ctl.h"
-#include "ctl_term.h"
-#include "ctl_value.h"
-
-
-#define CTL_TIMEOUT_MAX  (365.0 * 86400)
 
 
 static ctl_exit_t ctl_run(const ctl_options_t *options);
@@ -47,7 +42,6 @@ main(int argc, char **argv)
 static ctl_exit_t
 ctl_run(const ctl_options_t *options)
 {
-    double                seconds;
     const ctl_command_t  *command;
 
     command = options->nargs ? ctl_command(options->args[0]) : NULL;
@@ -55,8 +49,7 @@ ctl_run(const ctl_options_t *options)
     if (ctl_given(options, CTL_OPT_HELP)) {
 
         if (options->nargs && command == NULL) {
-            ctl_error("there is no command \"%s\"; see canaryctl --help",
-                      options->args[0]);
+            ctl_no_command(options);
             return CTL_USAGE;
         }
 
@@ -68,18 +61,6 @@ ctl_run(const ctl_options_t *options)
         printf("canaryctl %s (libcurl %s)\n", CTL_VERSION,
                curl_version_info(CURLVERSION_NOW)->version);
         return CTL_DONE;
-    }
-
-    if (options->timeout) {
-        if (!ctl_seconds(options->timeout, &seconds) || seconds < 0.001
-            || seconds > CTL_TIMEOUT_MAX)
-        {
-            ctl_error("--timeout has to be a time above 0, as 30 (seconds) or "
-                      "5m, not \"%s\"", options->timeout);
-            return CTL_USAGE;
-        }
-
-        ctl_timeout(seconds);
     }
 
     return command->run(options);

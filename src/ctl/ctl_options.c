@@ -7,12 +7,17 @@
 #define _GNU_SOURCE                       /* getopt_long() */
 
 #include <getopt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ctl.h"
+#include "ctl_term.h"
 #include "ctl_text.h"
+#include "ctl_value.h"
 
+
+#define CTL_TIMEOUT_MAX  (365.0 * 86400)
 
 #define CTL_OPT_BASE    256               /* above every letter */
 
@@ -27,9 +32,14 @@
 
 static int ctl_option_code(int code);
 static void ctl_option_unknown(char *const *argv, int code);
-static void ctl_option_take(ctl_options_t *options, int option,
+static int ctl_option_begins(const char *word);
+static const char *ctl_options_named(char *const *argv);
+static int ctl_option_take(ctl_options_t *options, int option,
     const char *value);
 static ctl_exit_t ctl_options_check(const ctl_options_t *options);
+static ctl_exit_t ctl_options_timeout(const ctl_options_t *options);
+static ctl_exit_t ctl_options_arguments(const ctl_options_t *options,
+    const ctl_command_t *command);
 static ctl_exit_t ctl_options_endpoint(const char *name);
 static const char *ctl_option_name(int option);
 
@@ -64,8 +74,8 @@ static const struct option  ctl_long_options[] = {
       CTL_OPT_BASE + CTL_OPT_INTERVAL },
     { "canary-step", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_STEP },
     { "steps", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_STEPS },
-    { "canary-rule", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_RULE },
     { "rule", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_RULE },
+    { "canary-rule", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_RULE },
     { "bake", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_BAKE },
     { "patience", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_PATIENCE },
     { "approval", required_argument, NULL, CTL_OPT_BASE + CTL_OPT_APPROVAL },
@@ -147,7 +157,9 @@ ctl_options(int argc, char *const *argv, ctl_options_t *options)
             return CTL_USAGE;
         }
 
-        ctl_option_take(options, option, optarg);
+        if (!ctl_option_take(options, option, optarg)) {
+            return CTL_USAGE;
+        }
     }
 
     /* getopt_long() has moved what is no option to the end */
@@ -190,9 +202,10 @@ ctl_option_code(int code)
 static void
 ctl_option_unknown(char *const *argv, int code)
 {
-    const char  *word;
+    const char  *word, *command;
 
     word = argv[optind - 1];
+    command = ctl_options_named(argv);
 
     if (code == ':') {
         ctl_error("%s needs a value", word);
@@ -201,33 +214,89 @@ ctl_option_unknown(char *const *argv, int code)
         ctl_error("%s takes no value", word);
 
     } else if (optopt) {
-        ctl_error("there is no option -%c; see canaryctl --help", optopt);
+        ctl_error("there is no option -%c; see canaryctl %s--help", optopt,
+                  command);
+
+    } else if (ctl_option_begins(word)) {
+        ctl_error("more than one option begins with %s; see canaryctl %s"
+                  "--help", word, command);
 
     } else {
-        ctl_error("there is no option %s, or more than one that begins so; "
-                  "see canaryctl --help", word);
+        ctl_error("there is no option %s; see canaryctl %s--help", word,
+                  command);
     }
 }
 
 
-static void
+/* a word of two dashes, perhaps with a value */
+
+static int
+ctl_option_begins(const char *word)
+{
+    size_t  i, len;
+
+    word += 2;
+    len = strcspn(word, "=");
+
+    for (i = 0; ctl_long_options[i].name; i++) {
+        if (strncmp(ctl_long_options[i].name, word, len) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* the command that was given, and a blank, if there is one among the words */
+
+static const char *
+ctl_options_named(char *const *argv)
+{
+    static char           name[32];
+    const ctl_command_t  *command;
+
+    while (*++argv) {
+        command = ctl_command(*argv);
+
+        if (command) {
+            (void) snprintf(name, sizeof(name), "%s ", command->name);
+            return name;
+        }
+    }
+
+    return "";
+}
+
+
+/* A value that is empty is a variable that is not set: 0, and it is told. */
+
+static int
 ctl_option_take(ctl_options_t *options, int option, const char *value)
 {
     size_t  i;
 
     options->given |= CTL_BIT(option);
 
+    if (value && *value == '\0' && option != CTL_OPT_REASON) {
+        ctl_error("--%s needs a value, but that is empty",
+                  ctl_option_name(option));
+        return 0;
+    }
+
     if (option == CTL_OPT_RULE) {
         options->rules[options->nrules++] = value;
-        return;
+        return 1;
     }
 
     for (i = 0; i < sizeof(ctl_values) / sizeof(ctl_values[0]); i++) {
         if ((int) ctl_values[i].option == option) {
             *(const char **) ((char *) options + ctl_values[i].place) = value;
-            return;
+            break;
         }
     }
+
+    return 1;
 }
 
 
@@ -244,16 +313,14 @@ ctl_options_check(const ctl_options_t *options)
         return CTL_DONE;
     }
 
-    if (options->nargs == 0) {
-        ctl_error("a command is needed; see canaryctl --help");
+    if (ctl_options_timeout(options) != CTL_DONE) {
         return CTL_USAGE;
     }
 
-    command = ctl_command(options->args[0]);
+    command = options->nargs ? ctl_command(options->args[0]) : NULL;
 
     if (command == NULL) {
-        ctl_error("there is no command \"%s\"; see canaryctl --help",
-                  options->args[0]);
+        ctl_no_command(options);
         return CTL_USAGE;
     }
 
@@ -267,10 +334,68 @@ ctl_options_check(const ctl_options_t *options)
         return CTL_USAGE;
     }
 
-    if (options->nargs < command->nargs
-        || options->nargs > command->nargs_max)
+    return ctl_options_arguments(options, command);
+}
+
+
+static ctl_exit_t
+ctl_options_timeout(const ctl_options_t *options)
+{
+    double  seconds;
+
+    if (options->timeout == NULL) {
+        return CTL_DONE;
+    }
+
+    if (!ctl_seconds(options->timeout, &seconds) || seconds < 0.001
+        || seconds > CTL_TIMEOUT_MAX)
     {
-        ctl_error("usage: canaryctl %s", command->synopsis);
+        ctl_error("--timeout has to be a time above 0, as 30 (seconds) or "
+                  "5m, not \"%s\"", options->timeout);
+        return CTL_USAGE;
+    }
+
+    ctl_timeout(seconds);
+
+    return CTL_DONE;
+}
+
+
+void
+ctl_no_command(const ctl_options_t *options)
+{
+    ctl_text_t            names = { NULL, 0, 0 };
+    const ctl_command_t  *command;
+
+    for (command = ctl_commands; command->name; command++) {
+        ctl_text_addf(&names, "%s%s", names.len ? ", " : "", command->name);
+    }
+
+    if (options->nargs) {
+        ctl_error("there is no command \"%s\"; the commands are %s",
+                  options->args[0], names.data);
+
+    } else {
+        ctl_error("a command is needed: %s; see canaryctl --help",
+                  names.data);
+    }
+
+    ctl_text_free(&names);
+}
+
+
+static ctl_exit_t
+ctl_options_arguments(const ctl_options_t *options,
+    const ctl_command_t *command)
+{
+    if (options->nargs < command->nargs) {
+        return ctl_missing(command, options->nargs);
+    }
+
+    if (options->nargs > command->nargs_max) {
+        ctl_error("\"%s\" is one argument too many (a value with blanks "
+                  "needs quotes); usage: canaryctl %s",
+                  options->args[command->nargs_max], command->synopsis);
         return CTL_USAGE;
     }
 
@@ -279,6 +404,24 @@ ctl_options_check(const ctl_options_t *options)
     }
 
     return CTL_DONE;
+}
+
+
+/* the synopsis names the arguments, in their order */
+
+ctl_exit_t
+ctl_missing(const ctl_command_t *command, size_t nargs)
+{
+    const char  *word;
+
+    for (word = command->synopsis; nargs; nargs--) {
+        word += strcspn(word, " ") + 1;
+    }
+
+    ctl_error("%.*s is missing; usage: canaryctl %s",
+              (int) strcspn(word, " "), word, command->synopsis);
+
+    return CTL_USAGE;
 }
 
 

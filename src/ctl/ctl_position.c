@@ -30,8 +30,9 @@ ctl_position_open(ctl_position_t *position, const char *name)
     position->fd = open(name, O_RDWR|O_CREAT|O_CLOEXEC, 0644);
 
     if (position->fd == -1 || !ctl_position_lock(position)) {
-        ctl_error("cannot use %s for the number of the last event: %s", name,
-                  strerror(errno));
+        ctl_error("--state cannot use %s for the number of the last event: "
+                  "%s%s", name, strerror(errno),
+                  (errno == ENOENT) ? "; its directory has to be there" : "");
         return CTL_FAILED;
     }
 

@@ -28,6 +28,7 @@ typedef struct {
     cJSON        *body;
     char         *text;                   /* of the body */
     ctl_same_t    same;                   /* nothing had to be done */
+    char         *other;                  /* what is rolled out instead */
 } ctl_update_t;
 
 
@@ -51,6 +52,10 @@ ctl_update(const ctl_options_t *options)
         ctl_error("what is updated is an endpoint, not \"%s\": canaryctl "
                   "update endpoint NAME", options->args[1]);
         return CTL_USAGE;
+    }
+
+    if (options->nargs == 2) {
+        return ctl_missing(ctl_command(options->args[0]), 2);
     }
 
     memset(&update, 0, sizeof(ctl_update_t));
@@ -78,6 +83,7 @@ ctl_update(const ctl_options_t *options)
     ctl_http_close(&update.http);
     free(update.path);
     free(update.start_path);
+    free(update.other);
     cJSON_free(update.text);
     cJSON_Delete(update.body);
 
@@ -158,6 +164,10 @@ ctl_update_start(ctl_update_t *update, ctl_answer_t *answer)
     if (rc != CTL_DONE && update->same == CTL_SAME_RELEASE) {
         ctl_note("It is being rolled out, but with another strategy; "
                  "canaryctl status shows it.");
+
+    } else if (rc != CTL_DONE && update->other) {
+        ctl_note("What is being rolled out is %s; canaryctl status shows it.",
+                 update->other);
     }
 
     return rc;
@@ -211,7 +221,8 @@ ctl_update_unknown(const ctl_update_t *update, const ctl_answer_t *answer)
 static void
 ctl_update_compare(ctl_update_t *update, ctl_answer_t *answer)
 {
-    ctl_answer_t  endpoint;
+    const char    *canary;
+    ctl_answer_t   endpoint;
 
     ctl_http_request(&update->http, update->path, NULL, &endpoint);
 
@@ -223,6 +234,9 @@ ctl_update_compare(ctl_update_t *update, ctl_answer_t *answer)
         *answer = endpoint;
         return;
     }
+
+    canary = ctl_json_text(endpoint.json, "canary", NULL);
+    update->other = canary ? ctl_strdup(canary) : NULL;
 
     ctl_answer_free(&endpoint);
 }

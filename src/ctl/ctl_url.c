@@ -129,8 +129,8 @@ ctl_http_base(ctl_http_t *http, const char *text)
 
         /* it may hold a password, and is not shown */
 
-        ctl_error("the URL of the API (--url or CANARY_URL) is none of http "
-                  "or https; it should be like " CTL_URL);
+        ctl_error("the URL of the API (--url or CANARY_URL) cannot be used: "
+                  "%s; it should be like " CTL_URL, curl_url_strerror(rc));
         return CTL_USAGE;
     }
 

@@ -20,9 +20,11 @@ local lead = { string.match(redis.call('HGET', LIVE, '@lead') or '',
 if redis.call('HDEL', REC, '@m:' .. node) == 1 then
     local top = redis.call('ZREVRANGE', CHG, 0, 0, 'WITHSCORES')
     local ver = redis.call('HINCRBY', REC, '@ver', 1)
-    redis.call('HINCRBY', REC, '@n', -1)
 
-    -- where changes have been lost, that is to be found
+    -- where something has been lost, that is to be found
+    if redis.call('HEXISTS', REC, '@n') == 1 then
+        redis.call('HINCRBY', REC, '@n', -1)
+    end
     if tonumber(top[2]) == ver - 1 then
         redis.call('ZADD', CHG, ver, '@members')
     end

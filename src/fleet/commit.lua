@@ -21,6 +21,7 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 
 local m = redis.call('HMGET', REC, '@seed', '@ver', '@born', '@n')
 if not m[1] then return { 'EMPTY', now } end
+if not (m[2] and m[3] and m[4]) then return { 'LOST', now } end
 
 local top = redis.call('ZREVRANGE', CHG, 0, 0, 'WITHSCORES')
 if tonumber(top[2]) ~= tonumber(m[2]) then return { 'LOST', now } end

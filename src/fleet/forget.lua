@@ -14,7 +14,11 @@ local node, by, event = ARGV[1], ARGV[2], ARGV[3]
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 
-if redis.call('HEXISTS', REC, '@seed') == 0 then return { 'EMPTY', now } end
+if redis.call('HEXISTS', REC, '@seed') == 0
+   or redis.call('HEXISTS', REC, '@n') == 0
+then
+    return { 'EMPTY', now }
+end
 if redis.call('HEXISTS', REC, '@m:' .. node) == 0 then
     return { 'UNKNOWN', now }
 end

@@ -47,7 +47,7 @@ local fresh = not m[1]
 local ver, born = tonumber(m[2] or 0), tonumber(m[3] or now)
 local ours, has = {}, {}
 
-for seed in string.gmatch(m[4] or '', '%S+') do
+for seed in string.gmatch(m[4] or m[1] or '', '%S+') do
     ours[#ours + 1] = seed
     has[seed] = true
 end
@@ -63,7 +63,7 @@ local event = redis.call('XREVRANGE', LOG, '+', '-', 'COUNT', 1)
 local least = math.max(ver, tonumber(top[2] or 0),
                        event[1] and tonumber(string.match(event[1][1],
                                                           '^%d+')) or 0)
-local lost = fresh
+local lost = fresh or not m[2] or not m[3]
 
 if shared then
     if ver < known then lost = true end
@@ -73,8 +73,9 @@ end
 local broken = not fresh and tonumber(top[2]) ~= ver
 
 if fresh then
-    theirs[#theirs + 1] = ARGV[4]
-    redis.call('HSET', REC, '@seed', ARGV[4], '@n', 0, '@joined', 0)
+    ours[#ours + 1] = ARGV[4]
+    has[ARGV[4]] = true
+    redis.call('HSET', REC, '@seed', ARGV[4])
 end
 
 if lost then
@@ -88,7 +89,7 @@ if shared or fresh then
     for _, seed in ipairs(theirs) do
         if not has[seed] then all[#all + 1] = seed end
     end
-    if #all > 0 then
+    if #all > 0 or fresh or not m[4] then
         for _, seed in ipairs(ours) do all[#all + 1] = seed end
         ours = all
         while #ours > SEEDS do table.remove(ours, 1) end
@@ -99,17 +100,15 @@ end
 -- Members that the node knows are members.
 
 local added = false
+local joined = tonumber(redis.call('HGET', REC, '@joined') or 0)
 
 if shared then
-    local joined = tonumber(redis.call('HGET', REC, '@joined') or 0)
     for i = next, #ARGV - 1, 2 do
         if redis.call('HSETNX', REC, '@m:' .. ARGV[i], ARGV[i + 1]) == 1 then
-            redis.call('HINCRBY', REC, '@n', 1)
             added = true
         end
         joined = math.max(joined, tonumber(ARGV[i + 1]))
     end
-    redis.call('HSET', REC, '@joined', joined)
 end
 
 -- The last change is always that of the version.  If what had changed is not
@@ -143,7 +142,7 @@ for _, field in ipairs(fields) do
     end
 end
 
-redis.call('HSET', REC, '@ver', ver)
+redis.call('HSET', REC, '@ver', ver, '@n', #names, '@joined', joined)
 
 local events = {}
 

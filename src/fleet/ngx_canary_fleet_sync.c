@@ -660,6 +660,9 @@ ngx_canary_fleet_show(ngx_canary_fleet_node_t *node, uint64_t now)
 
     ngx_canary_fleet_keep(node, now);
 
+    canary_fleet_raises(&node->core, &fleet->raises_from,
+                        &fleet->raises_until);
+
     for (i = 0; i < node->n; i++) {
         shared = node->endpoints[i].shared;
 

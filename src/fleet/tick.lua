@@ -52,8 +52,12 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 -- else keys have been lost one by one.
 
 local m = redis.call('HMGET', REC, '@seed', '@ver', '@born', '@n',
-                     '@m:' .. node)
+                     '@m:' .. node, '@joined', '@seeds')
 if not m[1] then return { 'EMPTY', now } end
+
+if not (m[2] and m[3] and m[4] and m[6] and m[7]) then
+    return { 'LOST', now }
+end
 
 local ver, born, n = tonumber(m[2]), tonumber(m[3]), tonumber(m[4])
 local top = redis.call('ZREVRANGE', CHG, 0, 0, 'WITHSCORES')
@@ -210,7 +214,8 @@ end
 if not m[5] then
     local number = redis.call('HINCRBY', REC, '@joined', 1)
     redis.call('HSET', REC, '@m:' .. node, number .. ' new')
-    n = redis.call('HINCRBY', REC, '@n', 1)
+    n = #members()
+    redis.call('HSET', REC, '@n', n)
     change('@members')
 elseif lived >= NEW and string.find(m[5], ' new', 1, true) then
     redis.call('HSET', REC, '@m:' .. node, string.match(m[5], '^%d+'))

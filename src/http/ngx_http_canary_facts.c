@@ -8,8 +8,6 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include <sys/statvfs.h>
-
 #include "ngx_http_canary_facts.h"
 
 #include "canary_outcome.h"
@@ -24,7 +22,10 @@
 static ngx_uint_t ngx_http_canary_client_left(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_canary_is_ours(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_canary_is_plain(ngx_http_upstream_t *u);
-static ngx_uint_t ngx_http_canary_is_disk_full(ngx_path_t *path);
+static ngx_uint_t ngx_http_canary_lacks_room(ngx_http_upstream_t *u);
+static ngx_fd_t ngx_http_canary_try_file(ngx_path_t *path);
+static ngx_uint_t ngx_http_canary_is_full(ngx_fd_t fd, off_t offset,
+    off_t size);
 static ngx_uint_t ngx_http_canary_resends(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_canary_cut_off(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_canary_has_grpc_type(ngx_http_request_t *r);
@@ -78,7 +79,8 @@ ngx_http_canary_facts(ngx_http_request_t *r, ngx_uint_t state,
 /*
  * A header that nginx's own filters refuse, as slice does that of another
  * version of a file, was not the release's to answer for, nor a body that they
- * break off.  A response in memory does not pass them.
+ * break off.  A response in memory does not pass them.  Some keep the header
+ * back until they have the body: it has passed them when "header_sent" is set.
  */
 
 void
@@ -88,7 +90,8 @@ ngx_http_canary_facts_of_end(ngx_http_request_t *r, ngx_int_t rc,
     facts->rc = (rc >= NGX_HTTP_SPECIAL_RESPONSE) ? rc : 0;
     facts->error = (rc == NGX_ERROR
                     && (r->subrequest_in_memory
-                        || (r->header_sent && !ngx_http_canary_is_ours(r))));
+                        || (r->upstream->header_sent
+                            && !ngx_http_canary_is_ours(r))));
     facts->torn_down = (rc == NGX_DONE);
     facts->complete = (rc == NGX_OK);
 }
@@ -96,7 +99,8 @@ ngx_http_canary_facts_of_end(ngx_http_request_t *r, ngx_int_t rc,
 
 /*
  * nginx marks the connection of a client that has left, and that of one whose
- * answer a filter broke off, in the same way.  Events tell of the former.
+ * answer a filter broke off, in the same way.  Events tell of the former; that
+ * may be one who has had the filter's own answer, as with image_filter.
  */
 
 static ngx_uint_t
@@ -109,6 +113,10 @@ ngx_http_canary_client_left(ngx_http_request_t *r)
     if (!c->error) {
         return c->timedout && r->upstream->pipe
                && r->upstream->pipe->downstream_error;
+    }
+
+    if (r->filter_finalize) {
+        return 0;
     }
 
 #if (NGX_HTTP_V2)
@@ -126,9 +134,9 @@ ngx_http_canary_client_left(ngx_http_request_t *r)
 
 /*
  * Whether an error after the header was sent was nginx's own: of a filter of
- * the body, or where nginx keeps what the client has yet to get.  Of a
- * response that has to be parsed the latter looks as what is wrong with it
- * does, but that the disk tells.
+ * the body, which may have answered by itself, or where nginx keeps what the
+ * client has yet to get.  Of a response that has to be parsed the latter looks
+ * as what is wrong with it does: whether there is room for it is asked then.
  */
 
 static ngx_uint_t
@@ -138,13 +146,12 @@ ngx_http_canary_is_ours(ngx_http_request_t *r)
 
     u = r->upstream;
 
-    if (r->connection->error) {
+    if (r->connection->error || r->filter_finalize) {
         return 1;
     }
 
     return u->buffering && (ngx_http_canary_is_plain(u)
-                            || ngx_http_canary_is_disk_full(
-                                                        u->conf->temp_path));
+                            || ngx_http_canary_lacks_room(u));
 }
 
 
@@ -171,20 +178,79 @@ ngx_http_canary_is_plain(ngx_http_upstream_t *u)
 }
 
 
-/* or it is not there, or read-only: asked only where something went wrong */
+/*
+ * Whether nginx has no file for what is in its buffers: it writes when all of
+ * them are in use, or at once for a cache.  If that fails it does not tell
+ * why, so it is tried again.
+ */
 
 static ngx_uint_t
-ngx_http_canary_is_disk_full(ngx_path_t *path)
+ngx_http_canary_lacks_room(ngx_http_upstream_t *u)
 {
-    struct statvfs  fs;
+    off_t              size;
+    ngx_fd_t           fd;
+    ngx_uint_t         full;
+    ngx_temp_file_t   *file;
+    ngx_event_pipe_t  *p;
 
-    if (path == NULL) {
+    p = u->pipe;
+    file = p ? p->temp_file : NULL;
+
+    if (file == NULL || !(p->cacheable || p->allocated == p->bufs.num)) {
         return 0;
     }
 
-    return access((char *) path->name.data, W_OK) == -1
-           || (statvfs((char *) path->name.data, &fs) == 0
-               && (fs.f_bavail == 0 || (fs.f_files && fs.f_favail == 0)));
+    size = (off_t) (u->conf->buffer_size + p->bufs.num * p->bufs.size);
+
+    if (file->file.fd != NGX_INVALID_FILE) {
+        return ngx_http_canary_is_full(file->file.fd, file->offset, size);
+    }
+
+    fd = ngx_http_canary_try_file(file->path);
+
+    if (fd == NGX_INVALID_FILE) {
+        return 1;
+    }
+
+    full = ngx_http_canary_is_full(fd, 0, size);
+
+    (void) ngx_close_file(fd);
+
+    return full;
+}
+
+
+/* of no name; there may be no descriptor, or no such directory */
+
+static ngx_fd_t
+ngx_http_canary_try_file(ngx_path_t *path)
+{
+    u_char    name[NGX_MAX_PATH];
+    ngx_fd_t  fd;
+
+    *ngx_snprintf(name, NGX_MAX_PATH - 1, "%V/canary.XXXXXX", &path->name)
+        = '\0';
+
+    fd = mkstemp((char *) name);
+
+    if (fd != NGX_INVALID_FILE) {
+        (void) ngx_delete_file(name);
+    }
+
+    return fd;
+}
+
+
+/* a disk, a quota, or the size that a file may have */
+
+static ngx_uint_t
+ngx_http_canary_is_full(ngx_fd_t fd, off_t offset, off_t size)
+{
+    int  err;
+
+    err = posix_fallocate(fd, offset, size);
+
+    return err == ENOSPC || err == EDQUOT || err == EFBIG;
 }
 
 

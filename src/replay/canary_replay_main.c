@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@
 #include "canary_replay_names.h"
 #include "canary_replay_print.h"
 #include "canary_strategy_json.h"
+#include "canary_version.h"
 
 
 #define EXIT_DONE      0
@@ -54,7 +56,8 @@ static int set_option(settings_t *settings, int option);
 static int set_format(settings_t *settings, const char *format);
 static int set_latency(settings_t *settings, const char *when);
 static int check_options(const settings_t *settings);
-static int usage(const char *complaint);
+static int usage(const char *complaint, ...)
+    __attribute__((format(printf, 1, 2)));
 static int read_strategy(const char *name, canary_strategy_t *strategy);
 static int parse_strategy(const char *name, const char *text, size_t len,
     canary_strategy_t *strategy);
@@ -88,7 +91,8 @@ static const char  help[] =
 "  --latency WHEN     header (default) or response: what times end with\n"
 "  --weight-from-log  steps as the weights in the log, not as the strategy's\n"
 "  --json             events and summary as lines of JSON\n"
-"  --help             this\n"
+"  -h, --help         this\n"
+"  -V, --version      the version\n"
 "\n"
 "Exit status: 0 promoted, or still running at the end of the log; 3 rolled\n"
 "back or halted; 1 it could not be replayed; 2 usage.\n";
@@ -123,7 +127,7 @@ main(int argc, char **argv)
     log = fopen(settings.log, "r");
 
     if (log == NULL) {
-        fprintf(stderr, "canary-replay: %s: %s\n", settings.log,
+        fprintf(stderr, "canary-replay: the log %s: %s\n", settings.log,
                 strerror(errno));
         return EXIT_TROUBLE;
     }
@@ -153,11 +157,16 @@ read_options(settings_t *settings, int argc, char **argv)
         { "weight-from-log", no_argument, NULL, 'w' },
         { "json", no_argument, NULL, 'j' },
         { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, 'V' },
         { NULL, 0, NULL, 0 }
     };
 
+    /* who complains of an option */
+
+    argv[0] = (char *) "canary-replay";
+
     for ( ;; ) {
-        option = getopt_long(argc, argv, "", options, NULL);
+        option = getopt_long(argc, argv, "hV", options, NULL);
 
         if (option == -1) {
             break;
@@ -177,7 +186,8 @@ read_options(settings_t *settings, int argc, char **argv)
     }
 
     if (argc - optind > 1) {
-        return usage("only one log can be replayed");
+        return usage("only one log can be replayed, not \"%s\" too",
+                     argv[optind + 1]);
     }
 
     if (optind < argc && strcmp(argv[optind], "-") != 0) {
@@ -227,6 +237,10 @@ set_option(settings_t *settings, int option)
         fputs(help, stdout);
         return EXIT_DONE;
 
+    case 'V':
+        printf("canary-replay %s\n", CANARY_VERSION);
+        return EXIT_DONE;
+
     default:
         return usage(NULL);
     }
@@ -237,7 +251,7 @@ static int
 set_format(settings_t *settings, const char *format)
 {
     if (strcmp(format, "json") != 0 && strcmp(format, "log") != 0) {
-        return usage("--format is log or json");
+        return usage("--format has to be log or json, not \"%s\"", format);
     }
 
     settings->format = (format[0] == 'j') ? CANARY_REPLAY_JSON
@@ -250,7 +264,8 @@ static int
 set_latency(settings_t *settings, const char *when)
 {
     if (strcmp(when, "header") != 0 && strcmp(when, "response") != 0) {
-        return usage("--latency is header or response");
+        return usage("--latency has to be header or response, not \"%s\"",
+                     when);
     }
 
     settings->replay.by_response = (when[0] == 'r');
@@ -262,14 +277,26 @@ set_latency(settings_t *settings, const char *when)
 static int
 check_options(const settings_t *settings)
 {
-    if (settings->replay.stable == NULL || settings->replay.canary == NULL
-        || settings->strategy == NULL)
-    {
-        return usage("--stable, --canary and --strategy are needed");
+    unsigned  i;
+
+    const struct {
+        const char  *option;
+        const char  *value;
+    } needed[] = {
+        { "--stable NAME", settings->replay.stable },
+        { "--canary NAME", settings->replay.canary },
+        { "--strategy FILE", settings->strategy }
+    };
+
+    for (i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+        if (needed[i].value == NULL || needed[i].value[0] == '\0') {
+            return usage("%s is needed", needed[i].option);
+        }
     }
 
     if (strcmp(settings->replay.stable, settings->replay.canary) == 0) {
-        return usage("stable and canary are two releases");
+        return usage("--stable and --canary have to be two releases, and are "
+                     "both \"%s\"", settings->replay.stable);
     }
 
     return -1;
@@ -277,10 +304,18 @@ check_options(const settings_t *settings)
 
 
 static int
-usage(const char *complaint)
+usage(const char *complaint, ...)
 {
+    va_list  args;
+
     if (complaint) {
-        fprintf(stderr, "canary-replay: %s\n", complaint);
+        fputs("canary-replay: ", stderr);
+
+        va_start(args, complaint);
+        (void) vfprintf(stderr, complaint, args);
+        va_end(args);
+
+        fputs("\n", stderr);
     }
 
     fputs("Try canary-replay --help.\n", stderr);
@@ -299,7 +334,8 @@ read_strategy(const char *name, canary_strategy_t *strategy)
     file = fopen(name, "r");
 
     if (file == NULL) {
-        fprintf(stderr, "canary-replay: %s: %s\n", name, strerror(errno));
+        fprintf(stderr, "canary-replay: the strategy %s: %s\n", name,
+                strerror(errno));
         return 0;
     }
 
@@ -482,7 +518,8 @@ feed(settings_t *settings, canary_replay_t *replay, FILE *log,
     }
 
     if (ferror(log)) {
-        fprintf(stderr, "canary-replay: the log cannot be read: %s\n",
+        fprintf(stderr, "canary-replay: the log%s%s cannot be read: %s\n",
+                settings->log ? " " : "", settings->log ? settings->log : "",
                 strerror(errno));
         return 0;
     }
@@ -586,6 +623,14 @@ conclude(settings_t *settings, canary_replay_t *replay,
     summary = canary_replay_finish(replay);
 
     if (!check_names(settings, summary)) {
+        return EXIT_TROUBLE;
+    }
+
+    if (input->bad == input->lines) {
+        fputs(input->lines ? "canary-replay: no line can be replayed: it "
+                             "takes a log_format with the variables of an "
+                             "attempt, see canary-replay(1)\n"
+                           : "canary-replay: the log is empty\n", stderr);
         return EXIT_TROUBLE;
     }
 

@@ -41,11 +41,16 @@ static ngx_uint_t ngx_canary_may_expose(ngx_canary_shared_t *shared,
     const canary_command_t *command);
 static void ngx_canary_forestall(ngx_canary_shared_t *shared,
     ngx_canary_change_t *change, ngx_log_t *log);
+static void ngx_canary_stop_pending(ngx_canary_shared_t *shared,
+    ngx_canary_change_t *change, ngx_log_t *log);
 static uint32_t ngx_canary_uid(void);
 static void ngx_canary_set_sequence(ngx_canary_shared_t *shared,
     ngx_canary_change_t *change);
 static ngx_canary_section_e ngx_canary_carry_out(ngx_canary_shared_t *shared,
     ngx_canary_change_t *change, ngx_canary_record_t *next, ngx_log_t *log);
+static void ngx_canary_stop_now(ngx_canary_shared_t *shared,
+    ngx_canary_change_t *change, ngx_canary_record_t *next,
+    canary_event_t *event, ngx_log_t *log);
 static void ngx_canary_note(ngx_canary_shared_t *shared,
     ngx_canary_record_t *next, canary_event_t *event, uint64_t now,
     ngx_log_t *log);
@@ -213,6 +218,14 @@ ngx_canary_forestall(ngx_canary_shared_t *shared,
         return;
     }
 
+    if (shared->zone->fleet
+        && (ngx_canary_pending_ready(shared)
+            || (shared->pending.sequence && shared->pending.asked)))
+    {
+        ngx_canary_stop_pending(shared, change, log);
+        return;
+    }
+
     ngx_canary_stop_queued(shared, change);
 
     ngx_canary_conclude(shared, NGX_CANARY_CANCELLED, now, log);
@@ -220,6 +233,63 @@ ngx_canary_forestall(ngx_canary_shared_t *shared,
     /* the file may have what was pending */
 
     ngx_canary_set_sequence(shared, change);
+
+    change->status = CANARY_CHANGED;
+}
+
+
+/*
+ * What is pending is of the fleet, or may be, so that it is late to cancel it:
+ * it is stopped, as a change that is told, without any more traffic than there
+ * is here.  What has ended cannot be.
+ */
+
+static void
+ngx_canary_stop_pending(ngx_canary_shared_t *shared,
+    ngx_canary_change_t *change, ngx_log_t *log)
+{
+    canary_event_t        event;
+    canary_rollout_t     *before, *rollout;
+    ngx_canary_record_t   next, *record;
+
+    record = ngx_canary_record(shared);
+    before = &shared->history->pending.record.rollout;
+    rollout = &next.rollout;
+
+    if (before->phase == CANARY_IDLE) {
+        return;
+    }
+
+    next = shared->history->pending.record;
+    next.events = record->events;
+
+    if (canary_rollout_apply(rollout, &change->command) != CANARY_CHANGED) {
+        rollout->generation++;
+    }
+
+    rollout->weight = ngx_min(rollout->weight, record->rollout.weight);
+    rollout->uid = ngx_canary_uid();
+
+    ngx_canary_make_event(&event, shared, before, rollout, change);
+
+    /* what was provided for it is given back */
+
+    ngx_canary_conclude(shared, NGX_CANARY_CANCELLED, change->command.now,
+                        log);
+
+    if (rollout->phase != CANARY_IDLE
+        && ngx_canary_provide(shared, rollout) != NGX_OK)
+    {
+        return;
+    }
+
+    event.id = ngx_canary_next_event_id(shared->zone);
+
+    if (rollout->phase == CANARY_IDLE) {
+        ngx_canary_set_last(shared, &next, &event);
+    }
+
+    ngx_canary_stop_now(shared, change, &next, &event, log);
 
     change->status = CANARY_CHANGED;
 }
@@ -288,6 +358,16 @@ ngx_canary_carry_out(ngx_canary_shared_t *shared, ngx_canary_change_t *change,
         return NGX_CANARY_DONE;
     }
 
+    ngx_canary_stop_now(shared, change, next, &event, log);
+
+    return NGX_CANARY_DONE;
+}
+
+
+static void
+ngx_canary_stop_now(ngx_canary_shared_t *shared, ngx_canary_change_t *change,
+    ngx_canary_record_t *next, canary_event_t *event, ngx_log_t *log)
+{
     /* first: who dies then has stopped too much, not too little */
 
     ngx_canary_stop_queued(shared, change);
@@ -299,9 +379,7 @@ ngx_canary_carry_out(ngx_canary_shared_t *shared, ngx_canary_change_t *change,
 
     ngx_canary_set_sequence(shared, change);
 
-    ngx_canary_take_effect(shared, next, &event, change->command.now, log);
-
-    return NGX_CANARY_DONE;
+    ngx_canary_take_effect(shared, next, event, change->command.now, log);
 }
 
 

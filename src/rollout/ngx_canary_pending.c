@@ -35,6 +35,8 @@
  * Any other change of the endpoint in the meantime cancels it, and so does a
  * file that cannot be written; the file may have it even so, and is therefore
  * written anew.  An event that changes nothing goes before it.
+ *
+ * What a fleet has agreed to is done, whatever becomes of it here.
  */
 
 
@@ -124,6 +126,12 @@ ngx_canary_conclude(ngx_canary_shared_t *shared,
 
     if (ngx_canary_has_taken_effect(shared)) {
         fate = NGX_CANARY_APPLIED;
+
+    } else if (shared->zone->fleet && pending->ready
+               && (fate == NGX_CANARY_OUTRUN
+                   || fate == NGX_CANARY_NOT_WRITTEN))
+    {
+        fate = NGX_CANARY_OVERTAKEN;
 
     } else if (fate == NGX_CANARY_APPLIED) {
 

@@ -10,6 +10,7 @@
 #include "ngx_canary_snapshot.h"
 
 #include "canary_event.h"
+#include "canary_fresh.h"
 #include "canary_histogram.h"
 #include "canary_rollout.h"
 #include "canary_verdict.h"
@@ -23,7 +24,8 @@
 
 
 static void ngx_canary_view_release(ngx_canary_shared_t *shared,
-    ngx_canary_release_t *release, ngx_canary_release_view_t *view);
+    ngx_canary_release_t *release, uint64_t now,
+    ngx_canary_release_view_t *view);
 static void ngx_canary_view_quantiles(const uint32_t *counts,
     ngx_canary_release_view_t *view);
 
@@ -77,7 +79,8 @@ ngx_canary_snapshot(ngx_canary_endpoint_t *endpoint,
     }
 
     for (i = 0; i < snapshot->nreleases; i++) {
-        ngx_canary_view_release(shared, &releases[i], &snapshot->releases[i]);
+        ngx_canary_view_release(shared, &releases[i], snapshot->now,
+                                &snapshot->releases[i]);
     }
 
     ngx_canary_unlock(zone);
@@ -132,7 +135,8 @@ ngx_canary_copy_problem(ngx_canary_main_conf_t *cmcf, u_char *problem)
 
 static void
 ngx_canary_view_release(ngx_canary_shared_t *shared,
-    ngx_canary_release_t *release, ngx_canary_release_view_t *view)
+    ngx_canary_release_t *release, uint64_t now,
+    ngx_canary_release_view_t *view)
 {
     ngx_canary_meter_t            sum;
     ngx_canary_release_shared_t  *place;
@@ -147,6 +151,7 @@ ngx_canary_view_release(ngx_canary_shared_t *shared,
     ngx_canary_sum_meters(shared, place, &sum);
 
     view->totals = sum.totals;
+    view->fresh = canary_fresh(&place->fresh, sum.totals.timed, now);
 
     if (place->past) {
         ngx_canary_add_totals(&view->totals, &place->past->totals);

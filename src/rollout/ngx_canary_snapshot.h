@@ -34,6 +34,7 @@ typedef struct {
     canary_totals_t                     totals;        /* since the state
                                                           began */
     canary_totals_t                     step;          /* since the step */
+    ngx_uint_t                          fresh;        /* it is measured now */
     uint64_t                            measured;      /* since the step: times
                                                           in the histogram, */
     uint32_t                            quantiles[NGX_CANARY_QUANTILES];

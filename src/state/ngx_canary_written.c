@@ -27,6 +27,10 @@
                                    without a reason to */
 
 
+static ngx_canary_fate_e ngx_canary_fleet_fate(ngx_canary_zone_t *zone,
+    ngx_canary_fate_e fate, uint64_t now);
+
+
 static uint64_t  ngx_canary_write_has_failed;
 
 
@@ -41,6 +45,8 @@ ngx_canary_settle_pending(ngx_canary_main_conf_t *cmcf,
 
     ngx_canary_lock(zone);
 
+    fate = ngx_canary_fleet_fate(zone, fate, now);
+
     for (shared = zone->superseded ? NULL : zone->endpoints;
          shared;
          shared = shared->next)
@@ -54,6 +60,26 @@ ngx_canary_settle_pending(ngx_canary_main_conf_t *cmcf,
     }
 
     ngx_canary_unlock(zone);
+}
+
+
+/*
+ * While the file was written this node may have become isolated, or the data
+ * of the fleet young: then nothing rises, and it comes again later.
+ */
+
+static ngx_canary_fate_e
+ngx_canary_fleet_fate(ngx_canary_zone_t *zone, ngx_canary_fate_e fate,
+    uint64_t now)
+{
+    if (fate != NGX_CANARY_APPLIED || zone->fleet == NULL
+        || (now >= zone->fleet->raises_from
+            && now <= zone->fleet->raises_until))
+    {
+        return fate;
+    }
+
+    return NGX_CANARY_NOT_WRITTEN;
 }
 
 

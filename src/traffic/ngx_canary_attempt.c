@@ -17,7 +17,6 @@
 #include "ngx_canary_failures.h"
 #include "ngx_canary_shared.h"
 #include "ngx_canary_judge.h"
-#include "ngx_canary_attempt_count.h"
 #include "ngx_canary_attempt_layout.h"
 
 

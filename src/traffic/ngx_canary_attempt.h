@@ -66,6 +66,17 @@ void ngx_canary_add_other_time(ngx_canary_attempt_t *attempt,
 void ngx_canary_bad_response(ngx_canary_attempt_t *attempt,
     canary_evidence_t *evidence, ngx_uint_t timed, uint64_t elapsed);
 
+/* its end, by its evidence; NULL: there is none */
+void ngx_canary_hand_in(ngx_canary_attempt_t *attempt,
+    canary_evidence_t *evidence, canary_finish_t *finish);
+
+/* one more bad attempt of the canary: the rules are judged if one may break,
+   or if the control loop does not */
+void ngx_canary_burn(ngx_canary_attempt_t *attempt,
+    canary_evidence_t *evidence, ngx_uint_t response_class, uint64_t elapsed);
+
+void ngx_canary_match_watched(ngx_canary_attempt_t *attempt);
+
 
 /* microseconds since it began */
 
@@ -301,6 +312,17 @@ ngx_canary_response(ngx_canary_attempt_t *attempt,
     } else {
         canary_evidence_finish_good(evidence, &attempt->ticket, timed,
                                     elapsed);
+    }
+}
+
+
+/* before what it is a part of is counted, so that its cohort waits for it */
+
+static ngx_inline void
+ngx_canary_match(ngx_canary_attempt_t *attempt)
+{
+    if (attempt->special & NGX_CANARY_WATCHED) {
+        ngx_canary_match_watched(attempt);
     }
 }
 

@@ -18,7 +18,6 @@
 
 #include "ngx_canary_endpoint.h"
 #include "ngx_canary_shared.h"
-#include "ngx_canary_attempt_count.h"
 #include "ngx_canary_attempt_layout.h"
 
 

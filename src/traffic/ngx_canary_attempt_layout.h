@@ -99,4 +99,21 @@ struct ngx_canary_attempt_s {
 };
 
 
+static ngx_inline ngx_uint_t
+ngx_canary_is_timeless(ngx_canary_attempt_t *attempt)
+{
+    return (attempt->special & NGX_CANARY_TIMELESS) != 0;
+}
+
+
+/* whether matches are looked at when an answer has ended, not at its header */
+
+static ngx_inline ngx_uint_t
+ngx_canary_matches_at_end(ngx_canary_attempt_t *attempt)
+{
+    return attempt->endpoint->latency == NGX_CANARY_LATENCY_RESPONSE
+           && !(attempt->special & NGX_CANARY_UPGRADED);
+}
+
+
 #endif /* _NGX_CANARY_ATTEMPT_LAYOUT_H_INCLUDED_ */

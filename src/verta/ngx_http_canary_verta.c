@@ -20,9 +20,9 @@
 #include "ngx_http_canary_conf.h"
 
 #include "ngx_http_canary_answer.h"
-#include "ngx_http_canary_api_render.h"
 #include "ngx_http_canary_gate.h"
 #include "ngx_http_canary_refuse.h"
+#include "ngx_http_canary_text.h"
 #include "ngx_http_canary_verta_show.h"
 #include "ngx_http_canary_verta_write.h"
 

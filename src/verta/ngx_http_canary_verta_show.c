@@ -25,8 +25,8 @@
 #include "ngx_canary_shared.h"
 
 #include "ngx_http_canary_answer.h"
-#include "ngx_http_canary_api_render.h"
 #include "ngx_http_canary_list.h"
+#include "ngx_http_canary_text.h"
 #include "ngx_http_canary_verta.h"
 #include "ngx_http_canary_verta_view.h"
 

@@ -12,6 +12,7 @@
 #include "canary_buckets.h"
 #include "canary_event.h"
 #include "canary_evidence_layout.h"
+#include "canary_fresh.h"
 #include "canary_histogram.h"
 #include "canary_judge_layout.h"
 #include "canary_judge_times.h"
@@ -39,6 +40,10 @@ static ngx_int_t ngx_canary_need_meter(ngx_canary_zone_t *zone,
 static void ngx_canary_add_buckets(ngx_canary_shared_t *shared,
     ngx_canary_release_shared_t *place, uint64_t *buckets);
 static void ngx_canary_halve_endpoint(ngx_canary_shared_t *shared);
+static void ngx_canary_note_endpoint(ngx_canary_shared_t *shared,
+    uint64_t now);
+static uint64_t ngx_canary_timed(ngx_canary_shared_t *shared,
+    ngx_canary_release_shared_t *place);
 
 
 /* counts what no memory is left for, and nobody reads */
@@ -388,6 +393,64 @@ ngx_canary_halve_endpoint(ngx_canary_shared_t *shared)
             canary_histogram_halve(sum.histogram, place->base->histogram);
         }
     }
+}
+
+
+void
+ngx_canary_note_times(ngx_canary_main_conf_t *cmcf, uint64_t now)
+{
+    ngx_uint_t               i;
+    ngx_canary_endpoint_t  **endpoints;
+
+    endpoints = cmcf->endpoints.elts;
+
+    for (i = 0; i < cmcf->endpoints.nelts; i++) {
+
+        ngx_canary_lock(cmcf->zone);
+
+        if (!cmcf->zone->superseded) {
+            ngx_canary_note_endpoint(endpoints[i]->shared, now);
+        }
+
+        ngx_canary_unlock(cmcf->zone);
+    }
+}
+
+
+static void
+ngx_canary_note_endpoint(ngx_canary_shared_t *shared, uint64_t now)
+{
+    ngx_uint_t                    i;
+    ngx_canary_release_shared_t  *place;
+
+    for (i = 0; i < CANARY_RELEASES; i++) {
+        place = shared->releases[i];
+
+        if (place) {
+            canary_fresh_note(&place->fresh, ngx_canary_timed(shared, place),
+                              now);
+        }
+    }
+}
+
+
+static uint64_t
+ngx_canary_timed(ngx_canary_shared_t *shared,
+    ngx_canary_release_shared_t *place)
+{
+    uint64_t    timed;
+    ngx_uint_t  i;
+
+    timed = 0;
+
+    for (i = 0; i < shared->nphases; i++) {
+        if (place->meters[i]) {
+            timed += __atomic_load_n(&place->meters[i]->totals.timed,
+                                     __ATOMIC_RELAXED);
+        }
+    }
+
+    return timed;
 }
 
 

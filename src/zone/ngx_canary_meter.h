@@ -37,6 +37,12 @@ void ngx_canary_carry(ngx_canary_endpoint_t *endpoint,
  */
 void ngx_canary_halve_steps(ngx_canary_main_conf_t *cmcf);
 
+/*
+ * Of all endpoints, whether their releases are measured: to be called each
+ * CANARY_FRESH_NOTE_MS, without the lock.
+ */
+void ngx_canary_note_times(ngx_canary_main_conf_t *cmcf, uint64_t now);
+
 /* Under the lock. */
 
 /* where those are missing that a rollout needs of its sides, to count in and

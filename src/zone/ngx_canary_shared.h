@@ -17,6 +17,7 @@
 #include "canary_event.h"
 #include "canary_evidence_layout.h"
 #include "canary_fleet.h"
+#include "canary_fresh.h"
 #include "canary_histogram.h"
 #include "canary_kept.h"
 #include "canary_once.h"
@@ -118,6 +119,7 @@ typedef struct {
                                                           of all that count:
                                                           what was last read
                                                           or written */
+    canary_fresh_t                      fresh;         /* times in meters */
     ngx_uint_t                          first;         /* serial numbers of */
     ngx_uint_t                          serial;        /* the first and last
                                                           configuration that
@@ -218,6 +220,8 @@ typedef enum {
     NGX_CANARY_WAITS,         /* the fleet does not let it; it says why */
     NGX_CANARY_UNREACHED,     /* the fleet was not asked */
     NGX_CANARY_UNKNOWN,       /* it was asked, and did not answer */
+    NGX_CANARY_OVERTAKEN,     /* it has it; here it is another's turn, or the
+                                 file could not be written */
     NGX_CANARY_FORGOTTEN           /* too long ago to know */
 } ngx_canary_fate_e;
 
@@ -368,6 +372,10 @@ typedef struct {
     uint64_t                            contact;       /* ms since 1970: the
                                                           last answer; 0: none
                                                           is known */
+    uint64_t                            raises_from;   /* what is pending may
+                                                          take effect from this
+                                                          time on, */
+    uint64_t                            raises_until;  /* until that, ms */
     u_char                              reason[CANARY_REASON_SIZE];
                                                        /* of the last change
                                                           that had to wait */

@@ -21,7 +21,7 @@
 /* changes with the layout of what is shared */
 
 #define NGX_CANARY_MAGIC                                                      \
-    (0x63616e6172790000ull ^ (uint64_t) 11 << 48                               \
+    (0x63616e6172790000ull ^ (uint64_t) 12 << 48                               \
      ^ (uint64_t) sizeof(ngx_canary_shared_t) << 20                      \
      ^ (uint64_t) sizeof(canary_event_t) << 8                        \
      ^ sizeof(canary_evidence_t))

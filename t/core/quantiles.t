@@ -60,9 +60,7 @@ $t->start(with_zone(''));
 
 
 subtest 'before the first attempt' => sub {
-    is_deeply(latency(header => 'v1'),
-              { map { $_ => undef } qw(avg p50 p90 p95 p99) },
-              'there is no time');
+    is_deeply(latency(header => 'v1'), {}, 'there is no time');
 };
 
 subtest 'attempts of which a few are slow' => sub {
@@ -223,7 +221,7 @@ sub roll_back($endpoint) {
 
 
 sub latency($endpoint, $release) {
-    return $t->release($endpoint => $release)->{latency_ms};
+    return $t->release($endpoint => $release)->{latency_ms} // {};
 }
 
 

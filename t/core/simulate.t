@@ -53,6 +53,10 @@ is_deeply([run(20)], [0, $output], 'it can be repeated');
 is($status, 0, 'and one can look at rollouts at the limit');
 is(scalar(grep { /^\| `burst=/ } split /\n/, $output), 5, 'of an hour and of a day');
 
+($status, $output) = run('1 late');
+is($status, 0, 'and at rules whose evidence comes late');
+is(scalar(grep { /^\| (?:`|none|\d)/ } split /\n/, $output), 57, 'in all rows');
+
 for my $argument ('0', '-1', '1x', '', '1000001', '1 1', '1 ages limit') {
     ($status, $output) = run($argument eq '' ? "''" : $argument);
     is($status, 2, "RUNS=$argument is refused");

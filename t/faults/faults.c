@@ -5,17 +5,19 @@
 
 
 /*
- * A disk that is slow, full or broken, for the state file alone: loaded into
- * nginx with LD_PRELOAD.  The file named by CANARY_FAULTS says what happens,
- * from then on, in lines:
+ * A disk that is slow, full or broken, for the state file and for what is below
+ * a directory "quota"; also a zone that is full (slab.c) and a clock (clock.c):
+ * loaded into nginx with LD_PRELOAD.  The file named by CANARY_FAULTS says what
+ * happens, from then on, in lines:
  *
  *   CALL ERRNO MS
  *
  * CALL is open, write, fsync, rename or dirsync (fsync of the directory); read,
  * which is the opening of the file to read it; lock, that of the lock; append
- * and flush, which are write and fsync of the file of events.  It
- * takes that many milliseconds, with -1 until the line is gone, and then fails
- * with ERRNO, unless that is 0.
+ * and flush, which are write and fsync of the file of events; quota, which is
+ * all that lets a file below such a directory grow.  It takes that many
+ * milliseconds, with -1 until the line is gone, and then fails with ERRNO,
+ * unless that is 0.
  * The file CANARY_FAULTS.log gets a line for each call that was done, and
  * "CALL..." when one begins to take its time.
  */
@@ -33,6 +35,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -52,6 +55,7 @@ static int faults_is_state(const char *path);
 static int faults_is(const char *path, const char *name);
 static const char *faults_of(int fd, const char *file, const char *events,
     const char *dir);
+static int faults_quota(int fd);
 
 
 static void
@@ -218,6 +222,31 @@ faults_of(int fd, const char *file, const char *events, const char *dir)
 }
 
 
+/* 0, or the errno with which a file that is below "quota" may not grow */
+
+static int
+faults_quota(int fd)
+{
+    char     link[64], path[PATH_MAX];
+    ssize_t  n;
+
+    if (faults_path[0] == '\0') {
+        return 0;
+    }
+
+    (void) snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    n = readlink(link, path, sizeof(path) - 1);
+
+    if (n <= 0) {
+        return 0;
+    }
+
+    path[n] = '\0';
+
+    return strstr(path, "/quota/") ? faults_meet("quota") : 0;
+}
+
+
 static int
 faults_open(const char *path, int flags, mode_t mode)
 {
@@ -287,6 +316,58 @@ write(int fd, const void *buf, size_t len)
     }
 
     return syscall(SYS_write, fd, buf, len);
+}
+
+
+ssize_t
+pwrite64(int fd, const void *buf, size_t len, off64_t offset)
+{
+    int  err;
+
+    err = faults_quota(fd);
+
+    if (err) {
+        errno = err;
+        return -1;
+    }
+
+    return syscall(SYS_pwrite64, fd, buf, len, offset);
+}
+
+
+ssize_t
+pwritev64(int fd, const struct iovec *iov, int n, off64_t offset)
+{
+    int      err;
+    ssize_t  (*next)(int, const struct iovec *, int, off64_t);
+
+    err = faults_quota(fd);
+
+    if (err) {
+        errno = err;
+        return -1;
+    }
+
+    *(void **) &next = dlsym(RTLD_NEXT, "pwritev64");
+
+    return next(fd, iov, n, offset);
+}
+
+
+int
+posix_fallocate64(int fd, off64_t offset, off64_t len)
+{
+    int  err, (*next)(int, off64_t, off64_t);
+
+    err = faults_quota(fd);
+
+    if (err) {
+        return err;
+    }
+
+    *(void **) &next = dlsym(RTLD_NEXT, "posix_fallocate64");
+
+    return next(fd, offset, len);
 }
 
 

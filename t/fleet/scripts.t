@@ -343,6 +343,38 @@ subtest 'keys that are evicted' => sub {
     }
 };
 
+subtest 'fields that are gone' => sub {
+    for my $field (qw(@seed @ver @born @n @joined @seeds)) {
+        fleet('n1', 'n2');
+
+        my %with = (seeds => [ $redis->call(HGET => $rec, '@seed') ],
+                    version => version(), members => [ n1 => 1, n2 => 2 ]);
+
+        $redis->call(HDEL => $rec, $field);
+        like(tick('n1', seed => $with{seeds}[0])->{reply}, qr/EMPTY|LOST/,
+             "$field: it is found");
+        script('bye', 'n3', incarnation('n3'));
+
+        my $got = join_fleet('n2', %with);
+        my $seed = $redis->call(HGET => $rec, '@seed');
+
+        is($got->{reply}, 'OK', 'it is made anew');
+        is($got->{foreign}, 0, 'the fleet is the same');
+        is((split / /, $got->{seeds})[-1], $seed, 'the last seed is theirs');
+        join_fleet('n1', %with);
+        is(tick('n1', seed => $seed)->{reply}, 'OK', 'and all go on');
+        is($redis->call(HGET => $rec, '@n'), 2, 'two of them');
+        is($redis->call(HGET => $rec, '@joined'), 2, 'by their numbers');
+    }
+};
+
+subtest 'a member that is taken out by hand is one again' => sub {
+    fleet('n1', 'n2');
+    $redis->call(HDEL => $rec, '@m:n2');
+    tick('n2');
+    is($redis->call(HGET => $rec, '@n'), 2, 'and is counted once');
+};
+
 subtest 'two nodes of one name' => sub {
     fleet('n1');
 

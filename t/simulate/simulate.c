@@ -12,7 +12,7 @@
  *
  * simulate RUNS ages: only those of months, and no observation is left out.
  * simulate RUNS limit: rollouts of an hour and of a day exactly at the limit.
- * simulate RUNS patience: services whose answers are slow.
+ * simulate RUNS late: slow answers, and rules whose evidence comes late.
  * simulate RUNS fleet: canaries on several machines.
  *
  * Exit status: 1 if what the module promises was not seen.
@@ -28,7 +28,7 @@
 #include "ages.h"
 #include "fleet.h"
 #include "judges.h"
-#include "patience.h"
+#include "late.h"
 #include "traffic.h"
 
 
@@ -135,19 +135,19 @@ main(int argc, char **argv)
             || (argc == 3 && strcmp(argv[2], "ages") != 0
                 && strcmp(argv[2], "limit") != 0
                 && strcmp(argv[2], "fleet") != 0
-                && strcmp(argv[2], "patience") != 0))
+                && strcmp(argv[2], "late") != 0))
         {
             fprintf(stderr, "usage: simulate [RUNS "
-                    "[ages|limit|patience|fleet]], 1 to %d\n", RUNS_MAX);
+                    "[ages|limit|late|fleet]], 1 to %d\n", RUNS_MAX);
             return 2;
         }
     }
 
     if (argc == 3) {
         return (argv[2][0] == 'a') ? table_ages((uint32_t) runs, 1)
-               : (argv[2][0] == 'l') ? table_limit((uint32_t) runs)
                : (argv[2][0] == 'f') ? table_fleet((uint32_t) runs)
-               : table_patience((uint32_t) runs);
+               : (argv[2][1] == 'a') ? table_late((uint32_t) runs)
+               : table_limit((uint32_t) runs);
     }
 
     if (!sample_init(&sample, (uint32_t) runs)) {

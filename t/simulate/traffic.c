@@ -72,6 +72,7 @@ traffic_init(traffic_t *traffic, uint64_t seed, double attempts, double share,
     uint32_t  i;
 
     random_init(&traffic->random, seed);
+    traffic->visits = 0;
 
     /* of one request there are 1 + (repeats - 1) * bad attempts on average */
 

@@ -26,7 +26,9 @@ my $t = Canary::Test->new(workers => 1, timeout => 240 + 3 * KILLS);
 my $faults = $t->dir . '/faults';
 my $token = 0;
 
-$t->backend($_)->on('/hang', mode => 'hang') for qw(v1 v2);
+my %server = map {
+    $_ => $t->backend($_)->on('/hang', mode => 'hang')
+} qw(v1 v2);
 
 start();
 
@@ -62,6 +64,27 @@ subtest 'each allocation that a start makes fails' => sub {
     }
     cmp_ok($refused, '>', 0, "$refused of them are a refusal");
     $t->reload(config(0), gone => 1);
+};
+
+subtest 'failed attempts for which there is no memory' => sub {
+    needs('module');
+
+    $server{v2}->on('/bad', status => 500);
+    $t->start_rollout('ep', steps => [ 0.5, 0.6 ]);
+
+    break(0);
+    my %status;
+    $status{ $t->get('/bad')->status }++ for 1 .. 4;
+    is_deeply(\%status, { 200 => 2, 500 => 2 }, 'are answered as ever');
+    is($t->endpoint('ep')->{rules}[0]{value}, 2, 'and count for the rules');
+    is_deeply(told(), [], 'but none is kept');
+    cmp_ok(failures(), '>', 0, 'for want of memory');
+    repair();
+
+    $t->get('/bad?again') for 1 .. 4;
+    is_deeply(told(), [ '/bad', '/bad' ], 'with memory those that follow are');
+    is($t->endpoint('ep')->{rules}[0]{value}, 4, 'and all count');
+    $t->verb(ep => 'rollback');
 };
 
 subtest 'each allocation of a reload fails' => sub {
@@ -364,6 +387,14 @@ sub repair() { return unlink $faults }
 
 sub failures() {
     return scalar(() = $t->read_file('faults.log') =~ /^slab$/mg);
+}
+
+
+# What is told of failed attempts of the canary.
+
+sub told() {
+    return [ map { $_->{uri} }
+             $t->api_get('endpoints/ep/failures')->json->{failures}->@* ];
 }
 
 

@@ -32,6 +32,18 @@ my $http = <<'EOC';
         canary_rule    match_rate 10% match=model_error;
     }
 
+    upstream pair_v2 {
+        server 127.0.0.1:%%PORT_v2%% max_fails=0;
+        server 127.0.0.1:%%PORT_nobody%% max_fails=0;
+    }
+
+    upstream pair {
+        canary_release  v1 model_v1;
+        canary_release  v2 pair_v2;
+        canary_match    model_error $upstream_http_x_model_error;
+        canary_fallback off;
+    }
+
     upstream response {
         canary_release v1 model_v1;
         canary_release v2 model_v2;
@@ -51,6 +63,10 @@ my $http = <<'EOC';
         location /retry    {
             proxy_next_upstream http_503;
             proxy_pass http://header;
+        }
+        location /pair     {
+            proxy_next_upstream error http_503;
+            proxy_pass http://pair;
         }
         location /upload   {
             proxy_request_buffering off;
@@ -158,6 +174,19 @@ subtest 'it is of the attempt that matched, though a retry follows' => sub {
     is_rule('header', 0, [0.6, 10, 'undecided'], 'tunnels, at their header');
     $_->close for @tunnels;
     $t->verb('header', 'rollback');
+    $server{v2}->set;
+};
+
+subtest 'what was answered before is of no attempt that meets nobody' => sub {
+    $server{v2}->set(status => 503, headers => { 'X-Model-Error' => 'x' });
+    $t->start_rollout('pair', release => 'v2', steps => [1],
+                      on_violation => 'halt', rules => [
+        rule(match_rate => 1, match => 'model_error', confidence => 'off',
+             min_requests => 1000) ]);
+
+    $t->get('/pair') for 1 .. 8;
+    is_rule('pair', 0, [0.5, 16, 'undecided'], 'one of two each time');
+    $t->verb('pair', 'rollback');
     $server{v2}->set;
 };
 

@@ -79,8 +79,8 @@ subtest 'times are none while the canary warms up' => sub {
         is_seen($endpoint, [0, 0, 5], "$endpoint: only that they went well");
         my $got = $t->endpoint($endpoint);
         is($got->{phase}, 'progressing', 'nothing is broken');
-        is_deeply([$got->{releases}[1]{latency_ms}->@{qw(p50 avg)}],
-                  [undef, undef], 'nor are these times shown');
+        is($got->{releases}[1]{latency_ms}, undef,
+           'nor are these times shown');
         cmp_ok(timed($endpoint, 'v1'), '<=', 1,
                'nor stable\'s, but for what it did before the canary');
         is(timed($endpoint, 'v2'), 0, 'nor are they in metrics');

@@ -249,8 +249,7 @@ class Releases {
 
         for (const [, key] of LATENCIES) {
             setText(column.cells[key].main,
-                    release ? milliseconds(release.latency_ms[key])
-                            : NOTHING);
+                    milliseconds(release?.latency_ms?.[key]));
         }
     }
 }

@@ -62,7 +62,7 @@ class History {
         for (const release of endpoint.releases) {
             sample.releases[release.name] = {
                 totals: totalsOf(release),
-                latency: release.latency_ms,
+                latency: release.latency_ms || { p50: null, p99: null },
             };
         }
 

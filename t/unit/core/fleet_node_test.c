@@ -559,6 +559,8 @@ others_change_something(void **state)
 
     canary_fleet_filed(&fleet, 0, &theirs);
     assert_true(canary_fleet_may_raise(&fleet, now));
+    assert_false(canary_fleet_may_raise(&fleet, now + fleet.conf.timeout
+                                               + 1));
     canary_fleet_effective(&fleet, 0, &theirs);
     assert_int_equal(canary_fleet_filed_version(&fleet), 24);
     assert_int_equal(canary_fleet_told(&fleet, 0), CANARY_FLEET_TOLD);
@@ -655,6 +657,39 @@ redis_clock_jumps(void **state)
     ticked.offers = &offer;
     canary_fleet_tick_answer(&fleet, &ticked, now);
     assert_int_equal(offer.what, CANARY_FLEET_LATER);
+}
+
+
+/* and says anything at all */
+
+static void
+redis_clock_is_none(void **state)
+{
+    unsigned               i;
+    canary_fleet_record_t  ours = record(5, 3, CANARY_PROGRESSING, 20);
+
+    static const uint64_t  nows[] = {
+        INT64_MAX, (uint64_t) INT64_MIN, 0, UINT64_MAX, INT64_MAX
+    };
+
+    (void) state;
+
+    follow(&ours);
+
+    for (i = 0; i < sizeof(nows) / sizeof(nows[0]); i++) {
+        assert_int_equal(next_until(now + 1000), CANARY_FLEET_SEND_TICK);
+        memset(&offer, 0, sizeof(offer));
+
+        ticked.sent = ticked.received = now;
+        ticked.now = nows[i];
+        ticked.shift = (i % 2) ? INT64_MIN : INT64_MAX;
+        ticked.age = UINT64_MAX;
+        ticked.noffers = 0;
+        canary_fleet_tick_answer(&fleet, &ticked, now);
+
+        assert_false(canary_fleet_may_raise(&fleet, now));
+        assert_true(canary_fleet_due(&fleet, now) <= now + 1000);
+    }
 }
 
 
@@ -956,28 +991,38 @@ a_pause_while_the_rollout_goes_on(void **state)
 
 
 static void
-expect_waits(const char *text)
+expect_waits_of(const char *word, const char *text)
 {
     char    is[256];
     size_t  len;
 
-    len = canary_fleet_waits(&fleet, 0, "shop", now, is, sizeof(is));
+    len = canary_fleet_waits(&fleet, 0, word, now, is, sizeof(is));
     assert_string_equal(is, text);
     assert_int_equal(len, strlen(text));
 }
 
 
 static void
-see(unsigned n, const char *const *texts)
+expect_waits(const char *text)
+{
+    expect_waits_of("shop", text);
+}
+
+
+static canary_fleet_member_t  members[4] = {
+    { "web1", 1 }, { "web2", 2 }, { "web3", 3 }, { "web4", 4 }
+};
+
+
+/* nodes, in an answer of the leader's */
+
+static void
+look_at(unsigned n, const char *const *texts)
 {
     char                        *p;
     unsigned                     i;
     static char                  lines[4][256];
     static canary_fleet_node_t   nodes[4];
-
-    static canary_fleet_member_t  members[4] = {
-        { "web1", 1 }, { "web2", 2 }, { "web3", 3 }, { "web4", 4 }
-    };
 
     for (i = 0; i < n; i++) {
         p = lines[i];
@@ -989,9 +1034,48 @@ see(unsigned n, const char *const *texts)
 
     ticked.nnodes = n;
     ticked.nodes = nodes;
+    tick(&none, ticked.version, 60000);
+}
+
+
+/* all of them members */
+
+static void
+see(unsigned n, const char *const *texts)
+{
     ticked.nmembers = n;
     ticked.members = members;
-    tick(&none, ticked.version, 60000);
+    look_at(n, texts);
+}
+
+
+/* what most files have, of all members: they are told only when they change */
+
+static void
+a_quorum_is_of_all_members(void **state)
+{
+    canary_fleet_record_t  ours = record(5, 3, CANARY_PROGRESSING, 20);
+
+    (void) state;
+
+    follow(&ours);
+    assert_int_equal(next_until(now + 1000), CANARY_FLEET_SEND_TICK);
+    ticked.leads = 1;
+    ticked.version = 20;
+    see(3, (const char *const []) {
+        "1 %llu 20 0 a 1", "1 %llu 18 0 a 1", "1 %llu 17 0 a 1" });
+    assert_int_equal(fleet.quorum, 18);
+
+    ticked.members = NULL;
+    ticked.nmembers = 0;
+    assert_int_equal(next_until(now + 1000), CANARY_FLEET_SEND_TICK);
+    look_at(3, (const char *const []) {
+        "1 %llu 20 0 a 1", "1 %llu 19 0 a 1", "1 %llu 17 0 a 1" });
+    assert_int_equal(fleet.quorum, 19);
+
+    assert_int_equal(next_until(now + 1000), CANARY_FLEET_SEND_TICK);
+    look_at(1, (const char *const []) { "1 %llu 20 0 a 1" });
+    assert_int_equal(fleet.quorum, 19);
 }
 
 
@@ -1050,6 +1134,12 @@ why_steps_wait(void **state)
                      9);
     assert_string_equal(small, "node web1");
 
+    see(2, (const char *const []) {
+        "1 %llu 20 0 a 1\na%%40b release v%%203\n",
+        "1 %llu 20 0 a 1\na%%40b endpoint\n" });
+    expect_waits_of("a%40b", "node web1 has no release v 3, node web2 has no "
+                    "endpoint a@b");
+
     see(3, (const char *const []) {
         "1 %llu 20 0 a 1\ncart release v3\nshopp endpoint\n",
         "1 %llu 20 0 a 1\nshop server v%%202\n", "1 %llu 20 0 a 1" });
@@ -1081,12 +1171,14 @@ main(void)
         cmocka_unit_test(others_change_something),
         cmocka_unit_test(nothing_rises_while_data_are_young),
         cmocka_unit_test(redis_clock_jumps),
+        cmocka_unit_test(redis_clock_is_none),
         cmocka_unit_test(a_change_is_proposed),
         cmocka_unit_test(a_change_is_refused),
         cmocka_unit_test(a_change_is_not_answered),
         cmocka_unit_test(a_stop_is_told),
         cmocka_unit_test(a_stop_overtakes_a_change),
         cmocka_unit_test(a_pause_while_the_rollout_goes_on),
+        cmocka_unit_test(a_quorum_is_of_all_members),
         cmocka_unit_test(why_steps_wait)
     };
 

@@ -502,6 +502,7 @@ redis_changes(const redis_t *redis, uint64_t known, reply_t *reply)
 
     if (data->changed_members > known + 1) {
         reply->tick.members = reply->members;
+        reply->tick.nmembers = redis_give_members(data, reply->members);
     }
 }
 
@@ -584,7 +585,6 @@ redis_tick(redis_t *redis, const request_t *request, uint64_t now,
     tick->upto = data->version;
     tick->age = (now > data->born) ? now - data->born : 0;
     tick->offers = reply->offers;
-    tick->nmembers = redis_give_members(data, reply->members);
 
     redis_changes(redis, todo->version, reply);
 

@@ -334,6 +334,50 @@ those_that_no_process_knows_are_undecided(void **state)
 }
 
 
+/* as the loop does when a configuration has it again: what nobody looked at is
+   in no figure of the new step, nor is what began before that */
+
+static void
+what_came_while_it_was_missing_is_no_evidence_to_pass_by(void **state)
+{
+    sim_t            *sim;
+    uint32_t          n;
+    canary_ticket_t   ticket;
+
+    (void) state;
+
+    sim = sim_one(match_rule(1, 10 * PERCENT, (canary_rule_t) { 0 }, 0));
+
+    attempts(sim, 100, header, 0);
+    sim_pass(sim, 1000);
+    assert_int_equal(sim_verdict(sim, 0), CANARY_PASSING);
+
+    sim->evidence->missing = 1;
+    ticket = sim_begin(sim, CANARY);
+    attempts(sim, 300, header, 0);
+    sim_pass(sim, 1000);
+    assert_int_equal(sim_verdict(sim, 0), CANARY_UNDECIDED);
+
+    sim->evidence->missing = 0;
+    sim->rollout.tests++;
+    sim_begin_step(sim);
+    sim_tick(sim);
+    sim_matched(sim, ticket, header, 1);
+    sim_pass(sim, 1000);
+
+    assert_matched(sim, 0, 0, 0, 0, 0);
+    assert_int_equal(sim_verdict(sim, 0), CANARY_UNDECIDED);
+
+    for (n = 0; n < 20 && !sim->broken; n++) {
+        attempts(sim, 5, header, 1);
+        sim_pass(sim, 100);
+    }
+
+    assert_true(sim->broken);
+    sim_free(sim);
+}
+
+
 /* with confidence, single attempts, longer bursts, without, and compared */
 
 static void
@@ -419,6 +463,8 @@ main(void)
         cmocka_unit_test(what_is_known_too_late_counts_when_it_comes),
         cmocka_unit_test(one_that_is_withdrawn_is_of_none),
         cmocka_unit_test(those_that_no_process_knows_are_undecided),
+        cmocka_unit_test(
+            what_came_while_it_was_missing_is_no_evidence_to_pass_by),
         cmocka_unit_test(it_breaks_as_any_rate),
         cmocka_unit_test(an_outage_of_both_holds_the_rollout)
     };

@@ -8,7 +8,8 @@ package Bench::Variants;
 #   for my $variant ($variants->all) { ... }
 #
 # A variant is a hash: name, title, what it is; haproxy, if it is not nginx;
-# canary, if it has the module; rollout, if one has to be started; part, if
+# canary, if it has the module; rollout, if one has to be started; fleet, if it
+# is a node of one, by new(redis => Canary::Redis, redis_port => n); part, if
 # only one part of the benchmark measures it. Those are left out that need a
 # module or a directive that is not there.
 
@@ -18,7 +19,9 @@ use Carp qw(croak);
 use JSON::PP ();
 
 use Bench::Process qw(find_nginx output_of);
-use Canary::Util qw(connect_to);
+use Canary::Util qw(connect_to wait_for);
+
+use constant FLEET_TIMEOUT => 30;
 
 my $json = JSON::PP->new->canonical;
 
@@ -60,6 +63,8 @@ sub all($self) {
           canary => 1, rollout => 1, part => 'instructions' },
         { name => 'many', title => 'canary, by weight, 1 of 1,000 endpoints',
           canary => 1, rollout => 1, part => 'instructions' },
+        { name => 'fleet', title => 'canary, by weight, 5 rules, in a fleet',
+          canary => 1, rollout => 1, part => 'instructions', fleet => 1 },
     );
 }
 
@@ -189,6 +194,10 @@ sub _parts($self, $name) {
     return (endpoint(e => 5, 'v1', 'v2',
                      "        canary_key \$http_x_user once=1h;\n"), $to->('e'))
         if $name eq 'once';
+    return ("    canary_fleet bench redis://127.0.0.1:$self->{redis_port} "
+            . "node=n1 timeout=5s;\n" . endpoint(e => 5, 'v1', 'v2'),
+            $to->('e'))
+        if $name eq 'fleet';
 
     return (<<'EOC', $to->('$release')) if $name eq 'split';
     split_clients $http_x_user $release {
@@ -312,6 +321,8 @@ sub start($self, $variant, %arg) {
     my $conf = $self->conf($variant, %arg);
     my $process;
 
+    $self->{redis}->call('FLUSHALL') if $variant->{fleet};
+
     if ($variant->{haproxy}) {
         Bench::Process::write_file("$arg{dir}/haproxy.cfg", $conf);
         $process = Bench::Process->start(
@@ -326,7 +337,12 @@ sub start($self, $variant, %arg) {
     }
 
     if ($variant->{rollout}) {
-        post($arg{port}, 'endpoints/e/rollout');
+
+        # nodes gather for a while in a fleet that is new
+
+        wait_for(sub { eval { post($arg{port}, 'endpoints/e/rollout'); 1 } },
+                 FLEET_TIMEOUT, 'a rollout') if $variant->{fleet};
+        post($arg{port}, 'endpoints/e/rollout') unless $variant->{fleet};
         disconnect($arg{port});
     }
 
