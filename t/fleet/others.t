@@ -113,7 +113,7 @@ subtest 'a node that lacks one for a while does no harm' => sub {
     $fleet->wait_all(sub ($node) { $node->endpoint('ep')->{weight} == 0.5 },
                      'at both');
 
-    $b->reload($fleet->config('b') =~ s/\bep\b/else/gr, gone => 1);
+    $b->reload($fleet->config('b') =~ s/\bep\b/more/gr, gone => 1);
     wait_for(sub { reason($a, 'ep') eq 'node b has no endpoint ep' }, 20,
              'a to say so');
     pass('steps wait');

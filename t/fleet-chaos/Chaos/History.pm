@@ -497,10 +497,11 @@ sub _cancels($self, $stop) {
 }
 
 
-# A step goes from one weight to the next, once.
+# A step goes from one weight to the next, once; more than once if somebody has
+# set another weight.
 
 sub _steps($self) {
-    my (%steps, %taken, %told);
+    my (%steps, %taken, %told, %patched);
 
     for my $request (grep { $_->{verb} eq 'start' } @{ $self->{requests} }) {
         $steps{ $request->{weight} + 0 } = $request->{steps};
@@ -511,6 +512,7 @@ sub _steps($self) {
 
         $told{ $kept->{rollout} } = $steps{ $event->{to}{weight} + 0 }
             if $kept->{verb} eq 'start';
+        $patched{ $kept->{rollout} } = 1 if $kept->{verb} eq 'patch';
     }
 
     for my $name (sort keys %{ $self->{nodes} }) {
@@ -532,7 +534,7 @@ sub _steps($self) {
 
             $self->_wrong(steps => "$name: rollout $number, to $to at "
                           . "generations $by and $kept->{generation}")
-                if $by != $kept->{generation};
+                if $by != $kept->{generation} && !$patched{$number};
         }
     }
 

@@ -144,10 +144,11 @@ sub pace($self) {
 # What is due by now.
 
 sub settle($self, $all = 0) {
+    my $now = now();
     my @agenda = sort { $a->[0] <=> $b->[0] } @{ $self->{agenda} };
 
-    $self->{agenda} = [ grep { !$all && $_->[0] > now() } @agenda ];
-    $_->[1]->() for grep { $all || $_->[0] <= now() } @agenda;
+    $self->{agenda} = [ grep { !$all && $_->[0] > $now } @agenda ];
+    $_->[1]->() for grep { $all || $_->[0] <= $now } @agenda;
 
     return;
 }
