@@ -86,11 +86,11 @@ for my $stop (qw(pause rollback)) {
     };
 }
 
-subtest 'Redis is lost while a weight is on the way to the disk' => sub {
+subtest 'Redis hangs while a weight is on the way to the disk' => sub {
     disk_hangs();
     $a->start_rollout('ep');
     wait_for_adoption();
-    $fleet->redis->kill;
+    kill STOP => $fleet->redis->pid;
     $fleet->wait_state('c', qr/"c" is isolated/);
 
     # written with it, and then again without
@@ -102,7 +102,7 @@ subtest 'Redis is lost while a weight is on the way to the disk' => sub {
     }, 20, 'the file to be written');
     is($c->endpoint('ep')->{weight}, 0, 'it does not rise');
 
-    $fleet->redis->start;
+    kill CONT => $fleet->redis->pid;
     $fleet->wait_all(sub ($node) { $node->endpoint('ep')->{weight} == 0.5 },
                      'it to rise when it may');
     rolled_back($b, ++$number);

