@@ -69,7 +69,7 @@ canary_bytes_newer(const uint8_t *bytes, size_t len, uint8_t version)
 static inline void
 canary_put_signed(canary_writer_t *writer, int64_t n)
 {
-    canary_put(writer, (uint64_t) n << 1 ^ (uint64_t) (n >> 63));
+    canary_put(writer, (uint64_t) n << 1 ^ -(uint64_t) (n < 0));
 }
 
 

@@ -212,6 +212,8 @@ canary_lead_place(canary_lead_t *lead, const canary_cohort_view_t *cohort)
 
     tail = &lead->given.tail;
 
+    memset(&wide, 0, sizeof(canary_cohort_view_t));
+
     wide.step = cohort->step;
     wide.slot = cohort->slot - cohort->slot % lead->width;
     wide.slot_end = cohort->slot_end + lead->width - 1;

@@ -88,6 +88,8 @@ canary_lead_see_settled(canary_lead_t *lead)
     cohorts = lead->given.tail.cohorts;
     current = canary_evidence_current(ours);
 
+    memset(settled, 0, sizeof(settled));
+
     ours->oldest = lead->given.tail.n ? cohorts[0].number : current;
     lead->given.fresh = current;
 
