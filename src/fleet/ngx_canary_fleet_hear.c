@@ -52,8 +52,14 @@ static void ngx_canary_fleet_nodes(ngx_canary_fleet_node_t *node,
 static ngx_int_t ngx_canary_fleet_other(ngx_canary_fleet_node_t *node,
     ngx_str_t *name, ngx_str_t *text, uint64_t now,
     canary_fleet_node_t *other);
-static void ngx_canary_fleet_read_tick(redisReply *reply,
-    canary_fleet_ticked_t *tick);
+static ngx_int_t ngx_canary_fleet_believe(ngx_canary_fleet_node_t *node,
+    const ngx_canary_fleet_author_t *author, uint64_t now,
+    canary_fleet_node_t *other);
+static ngx_int_t ngx_canary_fleet_read_tick(ngx_canary_fleet_node_t *node,
+    redisReply *reply, canary_fleet_ticked_t *tick,
+    ngx_canary_fleet_offers_t *offers);
+static void ngx_canary_fleet_hear_evidence(ngx_canary_fleet_node_t *node,
+    redisReply *reply, const canary_fleet_ticked_t *tick, uint64_t now);
 static void ngx_canary_fleet_nonsense(ngx_canary_fleet_node_t *node,
     const char *what);
 
@@ -456,9 +462,7 @@ ngx_canary_fleet_ticked(ngx_canary_redis_t *redis, redisReply *reply,
     ngx_canary_fleet_node_t *node = data;
 
     uint64_t                   now;
-    ngx_str_t                  leader;
     canary_fleet_ticked_t      tick;
-    ngx_canary_fleet_heard_t   heard;
     ngx_canary_fleet_offers_t  offers;
 
     if (ngx_canary_fleet_no_answer(node, reply, "tick")) {
@@ -475,25 +479,12 @@ ngx_canary_fleet_ticked(ngx_canary_redis_t *redis, redisReply *reply,
         return;
     }
 
-    if (tick.reply == CANARY_FLEET_OK) {
-        ngx_canary_fleet_read_tick(reply, &tick);
-        leader = ngx_canary_fleet_text(reply, 6);
-
-        if (reply->elements < 20 || leader.len >= CANARY_NAME_SIZE
-            || ngx_canary_fleet_members(node, reply, 13, &tick.nmembers,
-                                        &tick.members)
-               != NGX_OK
-            || ngx_canary_fleet_offers(node, ngx_canary_fleet_list(reply, 14),
-                                       3, &offers)
-               != NGX_OK)
-        {
-            ngx_canary_fleet_free_offers(&offers);
-            ngx_canary_fleet_nonsense(node, "tick");
-            return;
-        }
-
-        ngx_memcpy(tick.leader, leader.data, leader.len);
-        ngx_canary_fleet_nodes(node, reply, &tick);
+    if (tick.reply == CANARY_FLEET_OK
+        && ngx_canary_fleet_read_tick(node, reply, &tick, &offers) != NGX_OK)
+    {
+        ngx_canary_fleet_free_offers(&offers);
+        ngx_canary_fleet_nonsense(node, "tick");
+        return;
     }
 
     tick.sent = node->tick_sent;
@@ -507,27 +498,7 @@ ngx_canary_fleet_ticked(ngx_canary_redis_t *redis, redisReply *reply,
     ngx_canary_fleet_free_offers(&offers);
 
     if (tick.reply == CANARY_FLEET_OK) {
-        heard.now = tick.now;
-        heard.term = tick.term;
-        heard.mark = ngx_canary_fleet_text(reply, 11);
-        heard.evidence = ngx_canary_fleet_list(reply, 18);
-        heard.tests = ngx_canary_fleet_text(reply, 19);
-
-        if (ngx_canary_fleet_unseal_young(node, NGX_CANARY_FLEET_LIVE,
-                                          "@lead", NULL, &heard.mark)
-            != NGX_OK)
-        {
-            heard.mark.len = 0;
-        }
-
-        if (ngx_canary_fleet_unseal_young(node, NGX_CANARY_FLEET_TRIAL, "",
-                                          NULL, &heard.tests)
-            != NGX_OK)
-        {
-            heard.tests.len = 0;
-        }
-
-        ngx_canary_fleet_hear(node, &heard, now);
+        ngx_canary_fleet_hear_evidence(node, reply, &tick, now);
         ngx_canary_fleet_hear_figures(node, ngx_canary_fleet_list(reply, 17));
     }
 
@@ -535,9 +506,12 @@ ngx_canary_fleet_ticked(ngx_canary_redis_t *redis, redisReply *reply,
 }
 
 
-static void
-ngx_canary_fleet_read_tick(redisReply *reply, canary_fleet_ticked_t *tick)
+static ngx_int_t
+ngx_canary_fleet_read_tick(ngx_canary_fleet_node_t *node, redisReply *reply,
+    canary_fleet_ticked_t *tick, ngx_canary_fleet_offers_t *offers)
 {
+    ngx_str_t  leader;
+
     tick->now = ngx_canary_fleet_number(reply, 1);
     tick->shifted = (ngx_canary_fleet_text(reply, 2).len != 0);
     tick->shift = (int64_t) ngx_canary_fleet_number(reply, 2);
@@ -548,6 +522,56 @@ ngx_canary_fleet_read_tick(redisReply *reply, canary_fleet_ticked_t *tick)
     tick->since = ngx_canary_fleet_number(reply, 8);
     tick->age = ngx_canary_fleet_number(reply, 9);
     tick->quorum = ngx_canary_fleet_number(reply, 10);
+
+    leader = ngx_canary_fleet_text(reply, 6);
+
+    if (reply->elements < 20 || leader.len >= CANARY_NAME_SIZE
+        || ngx_canary_fleet_members(node, reply, 13, &tick->nmembers,
+                                    &tick->members)
+           != NGX_OK
+        || ngx_canary_fleet_offers(node, ngx_canary_fleet_list(reply, 14), 3,
+                                   offers)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(tick->leader, leader.data, leader.len);
+    ngx_canary_fleet_nodes(node, reply, tick);
+
+    return NGX_OK;
+}
+
+
+/* what is signed, and too old or not verified, is as if it were not there */
+
+static void
+ngx_canary_fleet_hear_evidence(ngx_canary_fleet_node_t *node,
+    redisReply *reply, const canary_fleet_ticked_t *tick, uint64_t now)
+{
+    ngx_canary_fleet_heard_t  heard;
+
+    heard.now = tick->now;
+    heard.term = tick->term;
+    heard.mark = ngx_canary_fleet_text(reply, 11);
+    heard.evidence = ngx_canary_fleet_list(reply, 18);
+    heard.tests = ngx_canary_fleet_text(reply, 19);
+
+    if (ngx_canary_fleet_unseal_young(node, NGX_CANARY_FLEET_LIVE, "@lead",
+                                      NULL, &heard.mark)
+        != NGX_OK)
+    {
+        heard.mark.len = 0;
+    }
+
+    if (ngx_canary_fleet_unseal_young(node, NGX_CANARY_FLEET_TRIAL, "", NULL,
+                                      &heard.tests)
+        != NGX_OK)
+    {
+        heard.tests.len = 0;
+    }
+
+    ngx_canary_fleet_hear(node, &heard, now);
 }
 
 
@@ -598,7 +622,6 @@ ngx_canary_fleet_other(ngx_canary_fleet_node_t *node, ngx_str_t *name,
     ngx_str_t *text, uint64_t now, canary_fleet_node_t *other)
 {
     u_char                     *p, *last;
-    int64_t                     age;
     ngx_str_t                   said;
     ngx_uint_t                  n;
     ngx_canary_fleet_author_t   author;
@@ -644,22 +667,32 @@ ngx_canary_fleet_other(ngx_canary_fleet_node_t *node, ngx_str_t *name,
         return NGX_DECLINED;
     }
 
-    if (node->conf->nkeys == 0) {
-        return NGX_OK;
-    }
+    return (node->conf->nkeys == 0)
+           ? NGX_OK : ngx_canary_fleet_believe(node, &author, now, other);
+}
 
-    if (ngx_strcmp(author.name, other->name) != 0
-        || author.incarnation != other->incarnation)
+
+/* whether the author is this node, and said it just now */
+
+static ngx_int_t
+ngx_canary_fleet_believe(ngx_canary_fleet_node_t *node,
+    const ngx_canary_fleet_author_t *author, uint64_t now,
+    canary_fleet_node_t *other)
+{
+    int64_t  age;
+
+    if (ngx_strcmp(author->name, other->name) != 0
+        || author->incarnation != other->incarnation)
     {
         ngx_canary_fleet_alarm(node, NGX_CANARY_FLEET_LIVE, other->name,
                                "is signed by another node");
         return NGX_DECLINED;
     }
 
-    other->serial = author.serial;
+    other->serial = author->serial;
 
-    age = canary_fleet_age(&node->core, author.name, author.incarnation,
-                           author.serial, ngx_canary_milliseconds());
+    age = canary_fleet_age(&node->core, author->name, author->incarnation,
+                           author->serial, ngx_canary_milliseconds());
 
     if (now - other->last < CANARY_FLEET_GONE
         && (age < 0 || age > CANARY_FLEET_GONE))

@@ -21,10 +21,6 @@ my $t = Canary::Test->new(timeout => $long ? 3600 : 180);
 $t->backend('v1');
 $t->backend('v2');
 
-# What a sanitizer needs to be told once more.
-my @main = (main => join '', map { "env $_;" }
-    qw(ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS));
-
 my @steps = map { $_ / 100 } 1 .. 99;
 
 $t->start(config('v2'));
@@ -71,7 +67,7 @@ unlink $t->dir . '/canary/state.json';
 
 SKIP: {
     skip 'no way to become the reaper of orphans', 1
-        unless $t->start_orphan(config('v2'), @main);
+        unless $t->start_orphan(config('v2'));
 
     subtest "$upgrades binary upgrades under load" => sub {
         $t->start_rollout('ep', steps => \@steps);

@@ -32,10 +32,6 @@ my $config = <<'EOC';
     %%API%%
 EOC
 
-# What a sanitizer needs to be told once more.
-my @main = (main => join '', map { "env $_;" }
-    qw(ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS));
-
 my %sent = (200 => 0, 500 => 0);
 
 SKIP: {
@@ -204,7 +200,7 @@ subtest 'a crash takes no more than a second from a budget' => sub {
 $t->finish;
 
 
-sub start_orphan() { return $t->start_orphan($config, @main) }
+sub start_orphan() { return $t->start_orphan($config) }
 
 
 sub ask($verb) {

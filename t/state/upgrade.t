@@ -30,15 +30,11 @@ my $config = <<'EOC';
     %%API%%
 EOC
 
-# What a sanitizer needs to be told once more.
-my @main = (main => join '', map { "env $_;" }
-    qw(ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS));
-
 my @steps = map { $_ / 50 } 1 .. 49;
 
 SKIP: {
     skip 'no way to become the reaper of orphans', 3
-        unless $t->start_orphan($config, @main);
+        unless $t->start_orphan($config);
 
     subtest '20 advances during one binary upgrade' => sub {
         $t->start_rollout('ep', steps => \@steps);

@@ -69,6 +69,9 @@ sub nginx_conf($self, %part) {
             : 'master_process off;',
         $> == 0 ? 'user ' . ($part{user} // 'root') . ';' : (),
         $self->{module} ne '' ? "load_module $self->{module};" : (),
+        # what a sanitizer needs to be told once more, in a new binary
+        (map { "env $_;" } grep { $ENV{$_} }
+             qw(ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS)),
         $part{main} // '',
         'events {', $part{events} // '', '}',
         'http {',
