@@ -121,6 +121,18 @@ int canary_fleet_is_doubted(const canary_fleet_t *fleet,
 int canary_fleet_is_denied(const canary_fleet_endpoint_t *endpoint,
     const canary_fleet_record_t *theirs);
 
+/* Between what is known of nodes, and of who has which records. */
+
+int canary_fleet_is_me(const canary_fleet_t *fleet, const char *name);
+int canary_fleet_is_fresh(const canary_fleet_t *fleet,
+    const canary_fleet_node_t *node);
+void canary_fleet_count_all(canary_fleet_t *fleet);
+void canary_fleet_hear_asks(canary_fleet_t *fleet,
+    const canary_fleet_node_t *node, uint64_t now);
+int canary_fleet_asks(const canary_fleet_endpoint_t *endpoint);
+int canary_fleet_is_told_of(const canary_fleet_endpoint_t *endpoint,
+    uint64_t now);
+
 /* Whether others are to be listened to with each tick. */
 
 int canary_fleet_has_questions(const canary_fleet_t *fleet);
