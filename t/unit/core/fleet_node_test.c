@@ -12,54 +12,18 @@
 
 #include "canary_fleet.h"
 
+#include "fleet_records.h"
 #include "unit.h"
 
 
 #define BEGIN    100000
 #define REDIS    1700000000000ull       /* its clock is so far ahead */
-#define PERCENT  10000u
 
 
 static canary_fleet_t           fleet;
 static canary_fleet_endpoint_t  endpoints[2];
 static canary_fleet_todo_t      todo;
 static uint64_t                 now;
-
-static const canary_fleet_record_t  none;
-
-
-static canary_fleet_record_t
-record(uint64_t generation, uint32_t number, canary_phase_t phase,
-    uint32_t percent)
-{
-    canary_fleet_record_t  r;
-
-    memset(&r, 0, sizeof(r));
-
-    r.generation = generation;
-    r.uid = (uint32_t) generation;
-    r.number = number;
-    r.phase = phase;
-    r.weight = percent * PERCENT;
-
-    if (phase != CANARY_IDLE) {
-        strcpy(r.canary, "v2");
-    }
-
-    return r;
-}
-
-
-static canary_fleet_record_t
-ended(uint64_t generation, uint32_t number, canary_rollout_result_t result)
-{
-    canary_fleet_record_t  r;
-
-    r = record(generation, number, CANARY_IDLE, 0);
-    r.result = result;
-
-    return r;
-}
 
 
 /* A node that was in the fleet before, with one endpoint. */

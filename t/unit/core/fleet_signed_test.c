@@ -17,13 +17,13 @@
 #include "canary_fleet.h"
 #include "canary_key.h"
 
+#include "fleet_records.h"
 #include "unit.h"
 
 
 #define BEGIN    100000
 #define REDIS    1700000000000ull       /* its clock is so far ahead, */
 #define WALL     1800000000000ull       /* and what is signed, by this node's */
-#define PERCENT  10000u
 #define MINUTE   60000
 
 
@@ -35,42 +35,6 @@ static canary_fleet_offer_t     offer;
 static canary_fleet_node_t      heard[4], view[4];
 static char                     said[4][512];
 static uint64_t                 now;
-
-static const canary_fleet_record_t  none;
-
-
-static canary_fleet_record_t
-record(uint64_t generation, uint32_t number, canary_phase_t phase,
-    uint32_t percent)
-{
-    canary_fleet_record_t  r;
-
-    memset(&r, 0, sizeof(r));
-
-    r.generation = generation;
-    r.uid = (uint32_t) generation + 1000;
-    r.number = number;
-    r.phase = phase;
-    r.weight = percent * PERCENT;
-
-    if (phase != CANARY_IDLE) {
-        strcpy(r.canary, "v2");
-    }
-
-    return r;
-}
-
-
-static canary_fleet_record_t
-ended(uint64_t generation, uint32_t number, canary_rollout_result_t result)
-{
-    canary_fleet_record_t  r;
-
-    r = record(generation, number, CANARY_IDLE, 0);
-    r.result = result;
-
-    return r;
-}
 
 
 /* web1, that was in the fleet with web2 and web3 */
